@@ -1,0 +1,139 @@
+"""What several parts say together: contradictions between them, and the fingerprint of the trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlops.spec.metrics import METRICS
+from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.spec.types import format_duration
+
+if TYPE_CHECKING:
+    from airflow_mlops.spec.data import DataSpec, FeatureSpec
+    from airflow_mlops.spec.gate import GateSpec
+    from airflow_mlops.spec.model import ModelSpec
+    from airflow_mlops.spec.training import TrainingSpec
+
+
+def problems_between(parts: Mapping[str, Any]) -> Iterator[Problem]:
+    """Run every check whose parts are at hand; of a wrong specification, only the right parts are given."""
+    for names, check in _CHECKS:
+        if all(name in parts for name in names):
+            yield from check(*(parts[name] for name in names))
+
+
+def _contradiction(field: str, found: str, allowed: str, fix: str) -> Problem:
+    return Problem(code=ReasonCode.SPEC_INVALID_VALUE, field=field, found=found, allowed=allowed, fix=fix)
+
+
+def _roles(data: DataSpec) -> Iterator[Problem]:
+    if data.label == data.time:
+        yield _contradiction("data.label", f"{data.label!r}, which is data.time", "a column of its own", "name another")
+    if data.label in data.key:
+        yield _contradiction("data.key", f"the label {data.label!r}", "columns known before the label", "remove it")
+    yield from _twice("data.key", data.key)
+
+
+def _features(data: DataSpec, features: FeatureSpec) -> Iterator[Problem]:
+    for kind in ("numeric", "categorical"):
+        names: tuple[str, ...] = getattr(features, kind)
+        yield from _twice(f"features.{kind}", names)
+        for role, taken in (("label", (data.label,)), ("time", (data.time,)), ("key", data.key)):
+            for name in (name for name in dict.fromkeys(names) if name in taken):
+                yield _contradiction(
+                    f"features.{kind}",
+                    f"{name!r}, which is data.{role}",
+                    "columns that are neither label, event time nor key",
+                    f"remove {name!r} from features.{kind}",
+                )
+        for name in (name for name in names if name in features.exclude):
+            yield _contradiction(
+                f"features.{kind}", f"{name!r}, also in features.exclude", "one of the two", "remove one of them"
+            )
+    for name in (name for name in features.categorical if name in features.numeric):
+        yield _contradiction(
+            "features.categorical", f"{name!r}, also in features.numeric", "one of the two", "remove one of them"
+        )
+
+
+def _twice(field: str, names: tuple[str, ...]) -> Iterator[Problem]:
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield Problem(
+            code=ReasonCode.SPEC_DUPLICATE,
+            field=field,
+            found=f"{name!r} {names.count(name)} times",
+            allowed="each column once",
+            fix="remove the repetition",
+        )
+
+
+def _windows(data: DataSpec, gate: GateSpec) -> Iterator[Problem]:
+    held = gate.holdout + data.label_delay
+    if held >= data.window:
+        yield _contradiction(
+            "data.window",
+            f"{format_duration(data.window)}, with gate.holdout {format_duration(gate.holdout)} and "
+            f"data.label_delay {format_duration(data.label_delay)}",
+            f"longer than {format_duration(held)}, so that rows to train on are left",
+            "lengthen data.window or shorten gate.holdout",
+        )
+
+
+def _blocks(gate: GateSpec) -> Iterator[Problem]:
+    block = gate.champion.block
+    if block is not None and 2 * block > gate.holdout:
+        yield _contradiction(
+            "gate.champion.block",
+            f"{format_duration(block)} with gate.holdout {format_duration(gate.holdout)}",
+            "at most half of the holdout, or null: one block cannot be resampled",
+            "shorten the block or lengthen the holdout",
+        )
+
+
+def _kinds(gate: GateSpec, training: TrainingSpec) -> Iterator[Problem]:
+    named = [(f"gate.absolute.{index}.metric", rule.metric) for index, rule in enumerate(gate.absolute)]
+    if gate.primary is not None:
+        named.insert(0, ("gate.primary", gate.primary))
+    if training.search is not None and training.search.metric is not None:
+        named.append(("training.search.metric", training.search.metric))
+    for field, metric in named[1:]:
+        first = METRICS[named[0][1]].kind
+        if METRICS[metric].kind != first:
+            yield _contradiction(
+                field,
+                f"{metric!r}, a {METRICS[metric].kind} metric, beside {named[0][1]!r}",
+                f"{first} metrics only: one of {', '.join(name for name in METRICS if METRICS[name].kind == first)}",
+                "use metrics of one kind",
+            )
+
+
+_CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]], ...] = (
+    (("data",), _roles),
+    (("data", "features"), _features),
+    (("data", "gate"), _windows),
+    (("gate",), _blocks),
+    (("gate", "training"), _kinds),
+)
+
+
+def fingerprint(spec: ModelSpec) -> str:
+    """Return the SHA-256 that :attr:`ModelSpec.fingerprint` documents."""
+    import hashlib
+    import json
+
+    whole = spec.model_dump(mode="json")
+    query = whole["data"]["source"].get("query")
+    if query is not None and is_sql_file(query):
+        whole["data"]["source"]["query"] = query.replace("\\", "/").rpartition("/")[2]
+    said = {name: whole[name] for name in ("name", "data", "features", "training")}
+    said["holdout"] = whole["gate"]["holdout"]
+    if spec.training.search is not None and spec.training.search.metric is None:
+        said["chosen_by"] = spec.gate.primary
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_sql_file(query: str) -> bool:
+    """Whether a query is the path of a .sql file, not SQL text."""
+    return query.endswith(".sql") and "\n" not in query

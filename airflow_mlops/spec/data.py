@@ -1,0 +1,124 @@
+"""Where a model's rows come from, and which columns mean what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any, Literal
+
+from pydantic_core import core_schema
+
+from airflow_mlops.spec.checks import connection, import_path, location
+from airflow_mlops.spec.fields import REQUIRED, Field, character, choice, duration, text, texts
+from airflow_mlops.spec.part import Part
+from airflow_mlops.spec.problems import Problem, ReasonCode
+
+
+class FileSource(Part):
+    """Parquet or CSV: one file, or every file below a folder."""
+
+    path: str = text(doc="Local path, relative to `[mlops] data_root`, or object-store URI.", check=location)
+    format: Literal["parquet", "csv"] | None = choice(
+        "parquet", "csv", default=None, doc="Taken from the file endings when left out."
+    )
+    conn_id: str | None = text(default=None, doc="Airflow connection of the object store.", check=connection)
+    encoding: str = text(default="utf-8", doc="Text encoding of CSV files.")
+    delimiter: str = character(default=",", doc="Column separator of CSV files.")
+
+
+class SqlSource(Part):
+    """A table, or a query that binds ``:window_start`` and ``:window_end``."""
+
+    conn_id: str = text(doc="Airflow connection of the database.", check=connection)
+    table: str | None = text(default=None, doc="Table name, optionally with its schema: `sales.flights`.")
+    query: str | None = text(
+        default=None,
+        doc="SQL text, or the path of a .sql file beside the specification, that uses :window_start and :window_end.",
+    )
+
+    def problems_within(self) -> Iterator[Problem]:
+        """Exactly one of table and query."""
+        if (self.table is None) == (self.query is None):
+            yield Problem(
+                code=ReasonCode.SPEC_INVALID_VALUE,
+                field="",
+                found="neither 'table' nor 'query'" if self.table is None else "both 'table' and 'query'",
+                allowed="exactly one of 'table' and 'query'",
+                fix="name a table, or write a query" if self.table is None else "remove one of them",
+            )
+
+
+Source = FileSource | SqlSource
+
+
+def _kind(value: Any) -> str | None:
+    if isinstance(value, Part):
+        return "~sql" if isinstance(value, SqlSource) else "~file"
+    if not isinstance(value, Mapping):
+        return None
+    if "path" in value:
+        return "~file"
+    return "~sql" if value.keys() & {"conn_id", "table", "query"} else None
+
+
+def _source() -> Any:
+    # The tags begin with ~ so that an error's place can be told without them: data.source.path.
+    schema = core_schema.tagged_union_schema(
+        {"~file": FileSource.core_schema(), "~sql": SqlSource.core_schema()}, discriminator=_kind
+    )
+    words = "[FileSource](#filesource) or [SqlSource](#sqlsource)"
+    return Field(schema, words, REQUIRED, "Files ({path}) or a database ({conn_id, table} or {conn_id, query}).")
+
+
+def source_from(data: Mapping[str, Any]) -> Source:
+    """Build a source from what its ``model_dump(mode="json")`` gave, as a trigger carries it.
+
+    Raises
+    ------
+    SpecError
+        With every problem that was found.
+
+    Examples
+    --------
+    >>> source_from({"conn_id": "warehouse", "table": "flights"}).table
+    'flights'
+    """
+    return SqlSource.model_validate(data) if _kind(data) == "~sql" else FileSource.model_validate(data)
+
+
+class DataSpec(Part):
+    """The rows: source, the columns with a meaning, and the windows."""
+
+    source: Source = _source()
+    time: str = text(words="column", doc="Event-time column. Times without a zone are read as UTC.")
+    key: tuple[str, ...] = texts(
+        words="column or list of columns", single=True, doc="Column or columns that identify a row."
+    )
+    label: str = text(words="column", doc="Column to predict.")
+    label_delay: timedelta = duration(
+        default="0d", positive=False, doc="How long after the event its outcome is known."
+    )
+    window: timedelta = duration(default="90d", doc="How far back from as-of a training window reaches.")
+
+
+class FeatureSpec(Part):
+    """Which columns the model may see. All empty: every column that has no other role, by its type."""
+
+    numeric: tuple[str, ...] = texts(default=(), words="list of columns", doc="Columns used as numbers.")
+    categorical: tuple[str, ...] = texts(default=(), words="list of columns", doc="Columns used as categories.")
+    exclude: tuple[str, ...] = texts(
+        default=(), words="list of columns", doc="Columns never to use, when features are found by type."
+    )
+    transformer: str | None = text(
+        default=None,
+        words="import path",
+        check=import_path,
+        doc="A scikit-learn transformer, frame to frame, that runs first, in training and in serving.",
+    )
+    encoding: Literal["auto", "ordinal", "onehot"] = choice(
+        "auto",
+        "ordinal",
+        "onehot",
+        default="auto",
+        doc="auto: ordinal codes for estimators that accept missing values, else impute, scale, one-hot.",
+    )

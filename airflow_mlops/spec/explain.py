@@ -1,0 +1,179 @@
+"""From pydantic-core's errors to problems in our words. Imported only when something is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic_core import ErrorDetails, ValidationError
+
+from airflow_mlops.spec.between import problems_between
+from airflow_mlops.spec.part import Part
+from airflow_mlops.spec.problems import Problem, ReasonCode, SpecError
+from airflow_mlops.spec.words import did_you_mean, shown
+
+Path = tuple[str | int, ...]
+Where = Callable[[Path], str]
+
+
+def spec_error(error: ValidationError, cls: type[Part], data: Any, *, subject: str = "", prefix: str = "") -> SpecError:
+    """Return the refusal that carries every problem of a mapping that did not validate."""
+    return SpecError(problems_of(error, cls, data, prefix=prefix), subject=subject or cls.__name__)
+
+
+def problems_of(
+    error: ValidationError, cls: type[Part], data: Any, *, where: Where = lambda _path: "", prefix: str = ""
+) -> tuple[Problem, ...]:
+    """Translate every error, and add what the right parts contradict each other in."""
+    found = [problem for details in error.errors(include_url=False) for problem in _translated(details, cls, where)]
+    if isinstance(data, Mapping) and "name" in cls.part_fields and "gate" in cls.part_fields:
+        found += _between(cls, data, where)
+    unique = dict.fromkeys(found)
+    return tuple(replace(problem, field=_joined(prefix, problem.field)) if prefix else problem for problem in unique)
+
+
+def _joined(*names: str) -> str:
+    return ".".join(name for name in names if name)
+
+
+def _between(cls: type[Part], data: Mapping[str, Any], where: Where) -> Iterator[Problem]:
+    right = {}
+    for name, field in cls.part_fields.items():
+        if field.holds is None or field.default == ():
+            continue
+        try:
+            right[name] = field.holds.validate_raw(data.get(name, field.default))
+        except ValidationError:
+            continue  # its own problems are reported already
+    for problem in problems_between(right):
+        yield _placed(problem, (), where)
+
+
+def _placed(problem: Problem, path: Path, where: Where) -> Problem:
+    inner: Path = tuple(int(name) if name.isdigit() else name for name in problem.field.split(".") if name)
+    whole = path + inner
+    return replace(problem, field=".".join(map(str, whole)), where=problem.where or where(whole))
+
+
+def _translated(details: ErrorDetails, cls: type[Part], where: Where) -> Iterator[Problem]:
+    path: Path = tuple(item for item in details["loc"] if not str(item).startswith("~") and item != "[key]")
+    context: Mapping[str, Any] = details.get("ctx", {})
+    if details["type"] == "spec_problems":
+        for problem in context["problems"]:
+            yield _placed(problem, path, where)
+        return
+    code, found, allowed, fix = _words(details, context, path, cls)
+    yield Problem(
+        code=code,
+        field=".".join(map(str, path)) or "(top level)",
+        found=found,
+        allowed=allowed,
+        fix=fix,
+        where=where(path),
+    )
+
+
+def _words(
+    details: ErrorDetails, context: Mapping[str, Any], path: Path, cls: type[Part]
+) -> tuple[ReasonCode, str, str, str]:
+    kind, value = details["type"], details["input"]
+    if kind == "spec_value":
+        allowed = context["allowed"]
+        return context["code"], context["found"] or shown(value), allowed, _suggested(context["fix"], value, allowed)
+    if kind == "missing":
+        names = ", ".join(value) if isinstance(value, Mapping) and value else "nothing"
+        doc = _doc(cls, path)
+        fix = (_misspelt(cls, path, value) or f"add {path[-1]!r}") + (f" ({doc})" if doc else "")
+        return ReasonCode.SPEC_MISSING_FIELD, f"no {path[-1]!r} among {names}", "a value: it has no default", fix
+    if kind == "extra_forbidden":
+        known = _known(cls, path[:-1])
+        fix = did_you_mean(str(path[-1]), known) or "remove it"
+        return ReasonCode.SPEC_UNKNOWN_FIELD, f"unknown field {path[-1]!r}", ", ".join(known), fix
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        keys = f"a mapping of {', '.join(map(str, value))}" if isinstance(value, Mapping) and value else shown(value)
+        allowed = "{path: ...}, {conn_id: ..., table: ...} or {conn_id: ..., query: ...}"
+        near = did_you_mean(str(next(iter(value))), ("path", "conn_id")) if isinstance(value, Mapping) and value else ""
+        return ReasonCode.SPEC_INVALID_VALUE, keys, allowed, near or "write one of these"
+    allowed, fix = _typed(kind, context, value)
+    return ReasonCode.SPEC_INVALID_VALUE, shown(value), allowed, fix
+
+
+def _suggested(fix: str, value: Any, allowed: str) -> str:
+    if fix == "{did_you_mean}":
+        names = allowed.rpartition("one of ")[2].split(", ")
+        return did_you_mean(str(value), names) or "use one of these"
+    if fix == "{did_you_mean_timezone}":
+        from zoneinfo import available_timezones
+
+        return did_you_mean(str(value), sorted(available_timezones())) or "write it like Europe/Berlin"
+    return fix
+
+
+_SHAPES: dict[str, tuple[str, str]] = {
+    "string_type": ("text", "put it in quotes"),
+    "string_too_short": ("text that is not empty", "write it, or leave the field out"),
+    "string_too_long": ("one character", "shorten it"),
+    "int_type": ("a whole number", "write a whole number, without quotes"),
+    "int_from_float": ("a whole number", "write a whole number"),
+    "float_type": ("a number", "write a number, without quotes"),
+    "finite_number": ("a finite number", "write a number"),
+    "bool_type": ("true or false", "write true or false, without quotes"),
+    "tuple_type": ("a list", "write it like [a, b]"),
+    "dict_type": ("a mapping", "write it like {name: value}"),
+    "model_type": ("a mapping of fields", "write it like {field: value}"),
+    "model_attributes_type": ("a mapping of fields", "write it like {field: value}"),
+    "too_short": ("at least one", "add one"),
+}
+_BOUNDS = {
+    "greater_than": (">", "gt"),
+    "greater_than_equal": (">=", "ge"),
+    "less_than": ("<", "lt"),
+    "less_than_equal": ("<=", "le"),
+}
+
+
+def _typed(kind: str, context: Mapping[str, Any], value: Any) -> tuple[str, str]:
+    if kind in _BOUNDS:
+        sign, name = _BOUNDS[kind]
+        return f"{sign} {context[name]:g}", "choose a value within the bound"
+    if kind == "literal_error":
+        names = [name.strip("'") for name in str(context["expected"]).replace(" or ", ", ").split(", ")]
+        return f"one of {', '.join(names)}", did_you_mean(str(value), names) or "use one of these"
+    if kind in _SHAPES:
+        return _SHAPES[kind]
+    return f"what the field's type allows ({kind})", "see docs/specification.md"
+
+
+def _part_at(cls: type[Part], path: Path) -> type[Part] | None:
+    """Return the part that stands at a path; the source is told apart by nothing here, so both are looked at."""
+    here: type[Part] | None = cls
+    for item in path:
+        if isinstance(item, int):
+            continue
+        field = here.part_fields.get(item) if here is not None else None
+        here = field.holds if field is not None else None
+    return here
+
+
+def _known(cls: type[Part], path: Path) -> list[str]:
+    if path[-1:] == ("source",) or (not path and cls.__name__ in ("FileSource", "SqlSource")):
+        from airflow_mlops.spec.data import FileSource, SqlSource
+
+        return list(dict.fromkeys((*FileSource.part_fields, *SqlSource.part_fields)))
+    here = _part_at(cls, path)
+    return list(here.part_fields) if here is not None else []
+
+
+def _doc(cls: type[Part], path: Path) -> str:
+    here = _part_at(cls, path[:-1])
+    field = here.part_fields.get(str(path[-1])) if here is not None else None
+    return field.doc.rstrip(".") if field is not None else ""
+
+
+def _misspelt(cls: type[Part], path: Path, value: Any) -> str:
+    """Say when an unknown field beside a missing one looks like it."""
+    known = _known(cls, path[:-1])
+    unknown = [str(name) for name in value if name not in known] if isinstance(value, Mapping) else []
+    near = did_you_mean(str(path[-1]), unknown)
+    return f"rename {near[13:-1]} to {path[-1]!r}" if near else ""

@@ -1,0 +1,241 @@
+"""Field specifiers: one line says a field's type, bounds, default and meaning.
+
+Each returns a :class:`Field` that holds a pydantic-core schema. The schemas are built directly, and not by
+pydantic's reading of annotations, because every parse of a DAG file pays for it: docs/decisions/0002-spec-parse-cost.md
+has the numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from airflow_mlops.spec.problems import ReasonCode
+from airflow_mlops.spec.types import parse_duration
+
+if TYPE_CHECKING:
+    from airflow_mlops.spec.part import Part
+
+REQUIRED: Any = object()
+"""The default of a field that has none."""
+
+
+class Field:
+    """What is known of one field: its schema, default, meaning, its type in words, and the part it holds."""
+
+    __slots__ = ("default", "doc", "holds", "nullable", "schema", "words")
+
+    def __init__(
+        self,
+        schema: CoreSchema,
+        words: str,
+        default: Any,
+        doc: str,
+        *,
+        holds: type[Part] | None = None,
+        nullable: bool = False,
+    ) -> None:
+        self.schema, self.words, self.default, self.doc, self.holds = schema, words, default, doc, holds
+        self.nullable = nullable or default is None
+
+    def model_field(self) -> core_schema.ModelField:
+        """The schema of the field in its part, with its default."""
+        schema = self.schema
+        if self.nullable:
+            schema = core_schema.nullable_schema(schema)
+        if self.default is not REQUIRED:
+            inside = self.holds is not None and self.default is not None
+            schema = core_schema.with_default_schema(schema, default=self.default, validate_default=inside)
+        return core_schema.model_field(schema, metadata={"pydantic_js_updates": {"description": self.doc}})
+
+
+def refuse(found: str | None, allowed: str, fix: str, code: ReasonCode = ReasonCode.SPEC_INVALID_VALUE) -> NoReturn:
+    """Refuse a value from inside pydantic-core, in the words of a Problem. `found` None: show the value."""
+    raise PydanticCustomError("spec_value", "refused", {"found": found, "allowed": allowed, "fix": fix, "code": code})
+
+
+Check = Callable[[Any], Any]
+
+
+def _checked(schema: CoreSchema, check: Check | None) -> CoreSchema:
+    return schema if check is None else core_schema.no_info_after_validator_function(check, schema)
+
+
+def text(
+    *,
+    doc: str,
+    default: Any = REQUIRED,
+    words: str = "text",
+    min_length: int = 1,
+    check: Check | None = None,
+    nullable: bool = False,
+) -> Any:
+    """Text; never a number or truth value that YAML made of it."""
+    schema = core_schema.str_schema(strict=True, strip_whitespace=True, min_length=min_length or None)
+    return Field(_checked(schema, check), words, default, doc, nullable=nullable)
+
+
+def character(*, doc: str, default: str) -> Any:
+    """One character, white space included."""
+    return Field(core_schema.str_schema(strict=True, min_length=1, max_length=1), "one character", default, doc)
+
+
+def choice(*values: str, doc: str, default: Any = REQUIRED) -> Any:
+    """One of a few words."""
+    words = " or ".join(f"`{value}`" for value in values)
+    return Field(core_schema.literal_schema(list(values)), words, default, doc)
+
+
+def flag(*, doc: str, default: bool) -> Any:
+    """`true` or `false`."""
+    return Field(core_schema.bool_schema(strict=True), "`true` or `false`", default, doc)
+
+
+def whole(*, doc: str, default: Any = REQUIRED, ge: int | None = None, le: int | None = None) -> Any:
+    """A whole number within bounds."""
+    words = "whole number" + _bounds(ge=ge, le=le)
+    return Field(core_schema.int_schema(strict=True, ge=ge, le=le), words, default, doc)
+
+
+def number(
+    *,
+    doc: str,
+    default: Any = REQUIRED,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+) -> Any:
+    """A finite number within bounds."""
+    schema = core_schema.float_schema(strict=True, ge=ge, gt=gt, le=le, lt=lt, allow_inf_nan=False)
+    return Field(schema, "number" + _bounds(ge=ge, gt=gt, le=le, lt=lt), default, doc)
+
+
+_SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+
+
+def _bounds(**bounds: float | None) -> str:
+    given = [f"{_SIGNS[name]} {bound}" for name, bound in bounds.items() if bound is not None]
+    return f" {' and '.join(given)}" if given else ""
+
+
+_DURATION_TEXT = core_schema.str_schema(pattern=r"^\d+\s*[smhdw]$")
+_LONGEST = timedelta(days=36525)
+
+
+def _duration(value: Any) -> timedelta:
+    try:
+        parsed = parse_duration(value)
+    except (ValueError, OverflowError):
+        refuse(None, "a whole number and a unit s, m, h, d or w, up to 100 years", "write it like 90s, 12h or 60d")
+    if not timedelta(0) <= parsed <= _LONGEST:
+        refuse(None, "0s up to 100 years (36525d)", "write it like 90s, 12h or 60d")
+    return parsed
+
+
+def _positive_duration(value: Any) -> timedelta:
+    parsed = _duration(value)
+    if not parsed:
+        refuse(None, "a duration longer than 0s", "write it like 90s, 12h or 60d")
+    return parsed
+
+
+_ANY_DURATION, _POSITIVE_DURATION = (
+    core_schema.no_info_before_validator_function(
+        function, core_schema.timedelta_schema(), json_schema_input_schema=_DURATION_TEXT
+    )
+    for function in (_duration, _positive_duration)
+)
+
+
+def duration(*, doc: str, default: Any = REQUIRED, positive: bool = True, nullable: bool = False) -> Any:
+    """A span of time such as ``90s``, ``12h`` or ``60d``."""
+    value = parse_duration(default) if isinstance(default, str) else default
+    schema = _POSITIVE_DURATION if positive else _ANY_DURATION
+    return Field(schema, "duration", value, doc, nullable=nullable)
+
+
+def _instant(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value
+    if isinstance(value, str):
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            pass
+    refuse(None, "an ISO 8601 date or time", "write it like 2013-03-01 or 2013-03-01T06:00:00+01:00")
+
+
+def instant(*, doc: str, default: Any = REQUIRED) -> Any:
+    """A date or time; a bare number is refused, because pydantic would read it as seconds since 1970."""
+    schema = core_schema.no_info_before_validator_function(
+        _instant, core_schema.datetime_schema(), json_schema_input_schema=core_schema.str_schema()
+    )
+    return Field(schema, "ISO 8601 date or time", default, doc)
+
+
+def _tuple(item: CoreSchema, min_length: int | None = None) -> CoreSchema:
+    return core_schema.tuple_schema([item], variadic_item_index=0, min_length=min_length)
+
+
+def texts(*, doc: str, default: Any = REQUIRED, words: str, check: Check | None = None, single: bool = False) -> Any:
+    """A list of texts; with `single`, one text stands for a list of one."""
+    item = _checked(core_schema.str_schema(strict=True, strip_whitespace=True, min_length=1), check)
+    schema = _tuple(item, min_length=1 if default is REQUIRED else None)
+    if single:
+        schema = core_schema.no_info_before_validator_function(
+            _one_is_a_list, schema, json_schema_input_schema=core_schema.union_schema([item, schema])
+        )
+    return Field(schema, words, default, doc)
+
+
+def _one_is_a_list(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _plain(value: Any) -> Any:
+    """Refuse what JSON cannot carry: the specification is written to files and fingerprinted."""
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _plain(item) for key, item in value.items()}
+    refuse(f"a {type(value).__name__}", "text, numbers, true, false, null, lists and mappings of them", "write it so")
+
+
+PLAIN = core_schema.no_info_before_validator_function(
+    _plain, core_schema.any_schema(), json_schema_input_schema=core_schema.any_schema()
+)
+
+
+def plain_mapping(*, doc: str) -> Any:
+    """A mapping of names to plain values; empty by default."""
+    return Field(core_schema.dict_schema(core_schema.str_schema(strict=True), PLAIN), "mapping", {}, doc)
+
+
+def grid(*, doc: str) -> Any:
+    """A mapping of names to the values to try."""
+    schema = core_schema.dict_schema(core_schema.str_schema(strict=True), _tuple(PLAIN, min_length=1), min_length=1)
+    return Field(schema, "mapping of lists", REQUIRED, doc)
+
+
+def part(cls: type[Part], *, doc: str, default: Any = REQUIRED) -> Any:
+    """Another part; with the default ``{}``, every field of it has its own default."""
+    return Field(cls.core_schema(), f"[{cls.__name__}](#{cls.__name__.lower()})", default, doc, holds=cls)
+
+
+def parts(cls: type[Part], *, doc: str) -> Any:
+    """A list of parts; empty by default."""
+    words = f"list of [{cls.__name__}](#{cls.__name__.lower()})"
+    return Field(_tuple(cls.core_schema()), words, (), doc, holds=cls)
+
+
+def shorthand(schema: CoreSchema, expand: Check, short: CoreSchema) -> CoreSchema:
+    """A schema that also accepts a short form, which `expand` writes out."""
+    return core_schema.no_info_before_validator_function(
+        expand, schema, json_schema_input_schema=core_schema.union_schema([short, schema])
+    )

@@ -1,0 +1,183 @@
+"""Read a specification from YAML, a mapping or another specification, and say everything that is wrong at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import ValidationError
+
+from airflow_mlops.spec.between import is_sql_file
+from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import Problem, ReasonCode, SpecError
+from airflow_mlops.spec.yamltext import LARGEST, Reader
+
+
+def load_spec(path: str | Path) -> ModelSpec:
+    """Read one model's YAML file; nothing that it names is imported, opened or connected to.
+
+    A query that is the path of a .sql file is read relative to the specification's folder: the result holds its
+    absolute path. Relative data paths stay as they are, for `[mlops] data_root`.
+
+    Parameters
+    ----------
+    path
+        The file, UTF-8, at most 256 kB.
+
+    Raises
+    ------
+    SpecError
+        With every problem that was found, each with file and line.
+    """
+    file = Path(path)
+    text = _text(file)
+    reader = Reader(text, file.name)
+    data = reader.read()
+    if isinstance(data, dict):
+        _resolve_query(data, file, reader)
+    return _checked(data, reader, subject=str(path))
+
+
+def parse_spec(source: str | Mapping[str, Any] | ModelSpec, *, where: str = "") -> ModelSpec:
+    """Read a specification from YAML text or from a mapping.
+
+    Parameters
+    ----------
+    source
+        YAML text, or what YAML would give.
+    where
+        What to call the text in problems: a file's name.
+
+    Raises
+    ------
+    SpecError
+        With every problem that was found.
+
+    Examples
+    --------
+    >>> spec = parse_spec('''
+    ... name: flight_delay
+    ... owner: ops-analytics
+    ... data: {source: {path: flights/}, time: departure, key: flight_id, label: late}
+    ... training: {estimator: sklearn.linear_model.LogisticRegression}
+    ... ''')
+    >>> spec.data.key, spec.data.window.days
+    (('flight_id',), 90)
+    """
+    if isinstance(source, str):
+        reader = Reader(source, where)
+        return _checked(reader.read(), reader, subject=where)
+    try:
+        return ModelSpec.validate_raw(source)
+    except ValidationError as error:
+        from airflow_mlops.spec.explain import problems_of
+
+        raise SpecError(problems_of(error, ModelSpec, source, where=lambda _path: where), subject=where) from None
+
+
+def apply_overrides(spec: ModelSpec, overrides: Mapping[str, Any]) -> ModelSpec:
+    """Return the specification with other values at dotted paths; see :mod:`airflow_mlops.spec.overrides`.
+
+    Raises
+    ------
+    SpecError
+        With every problem that was found, also when a field may not be overridden.
+
+    Examples
+    --------
+    >>> spec = parse_spec({"name": "m", "owner": "o", "training": {"estimator": "sklearn.svm.SVC"},
+    ...                    "data": {"source": {"path": "x/"}, "time": "t", "key": "k", "label": "y"}})
+    >>> apply_overrides(spec, {"training.parameters.max_iter": 50, "gate.primary": "roc_auc"}).training.parameters
+    {'max_iter': 50}
+    """
+    from airflow_mlops.spec.overrides import overridden
+
+    return overridden(spec, overrides)
+
+
+def _text(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise _file_error(file, "no such file", "an existing YAML file", "check the path") from None
+    except OSError as error:
+        found = f"a file that cannot be read ({error.strerror})"
+        raise _file_error(file, found, "a readable YAML file", "check the path and its permissions") from None
+    if len(raw) > LARGEST:
+        found = f"more than {LARGEST // 1024} kB"
+        raise _file_error(
+            file, found, f"{LARGEST // 1024} kB at most", "write only the specification", code=ReasonCode.SPEC_UNSAFE
+        )
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        found, fix = f"byte 0x{raw[error.start]:02x}, which is no UTF-8", "save the file as UTF-8"
+        raise _file_error(file, found, "UTF-8 text", fix, line=line) from None
+
+
+def _file_error(
+    file: Path, found: str, allowed: str, fix: str, *, code: ReasonCode = ReasonCode.SPEC_UNREADABLE, line: int = 1
+) -> SpecError:
+    where = f"{file.name}:{line}"
+    problem = Problem(code=code, field="(file)", found=found, allowed=allowed, fix=fix, where=where)
+    return SpecError(problem, subject=str(file))
+
+
+def _resolve_query(data: dict[str, Any], file: Path, reader: Reader) -> None:
+    rows = data.get("data")
+    source = rows.get("source") if isinstance(rows, dict) else None
+    query = source.get("query") if isinstance(source, dict) else None
+    if not isinstance(query, str) or not is_sql_file(query.strip()):
+        return
+    target = (file.parent / query.strip()).resolve()
+    source["query"] = str(target)  # type: ignore[index]  # query came out of it
+    if not target.is_file():
+        reader.problems.append(
+            Problem(
+                code=ReasonCode.SPEC_INVALID_VALUE,
+                field="data.source.query",
+                found=f"{query!r}, and no such file",
+                allowed="SQL text, or a .sql file relative to the specification",
+                fix=f"create {query!r} beside {file.name}, or correct the path",
+                where=reader.where(("data", "source", "query")),
+            )
+        )
+
+
+def _checked(data: Any, reader: Reader, *, subject: str) -> ModelSpec:
+    problems = list(reader.problems)
+    given_up = data is None and problems
+    if not given_up and not any(problem.code is ReasonCode.SPEC_UNSAFE for problem in problems):
+        if not isinstance(data, dict):
+            from airflow_mlops.spec.words import shown
+
+            found = "an empty file" if data is None else shown(data)
+            raise SpecError(
+                Problem(
+                    code=ReasonCode.SPEC_UNREADABLE,
+                    field="(file)",
+                    found=found,
+                    allowed="a mapping of fields",
+                    fix="begin with 'name:'; `airflow mlops new NAME` writes an example",
+                    where=reader.where(()),
+                ),
+                subject=subject,
+            )
+        try:
+            made = ModelSpec.validate_raw(data)
+        except ValidationError as error:
+            from airflow_mlops.spec.explain import problems_of
+
+            problems += problems_of(error, ModelSpec, data, where=reader.where)
+        else:
+            if not problems:
+                return made
+    raise SpecError(sorted(problems, key=_line), subject=subject)
+
+
+def _line(problem: Problem) -> int:
+    number = problem.where.replace(" ", ":").rpartition(":")[2]
+    return int(number) if number.isdecimal() else 0

@@ -1,0 +1,205 @@
+"""The whole specification of one model's loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from pydantic_core import CoreSchema, core_schema
+
+from airflow_mlops.spec.checks import connection, cron, model_name, timezone
+from airflow_mlops.spec.data import DataSpec, FeatureSpec
+from airflow_mlops.spec.fields import choice, duration, flag, instant, number, part, parts, shorthand, text, whole
+from airflow_mlops.spec.gate import GateSpec
+from airflow_mlops.spec.part import Part
+from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.spec.training import TrainingSpec
+from airflow_mlops.spec.validation import Expectation
+
+
+class ScheduleSpec(Part):
+    """When `<model>.train` runs by itself; a cron expression alone stands for ``{cron: ...}``."""
+
+    cron: str | None = text(
+        default=None,
+        words="cron expression or preset",
+        check=cron,
+        doc="Five fields, or @hourly, @daily, @weekly, @monthly, @quarterly, @yearly; null: only by hand, backfill or "
+        "retrain event.",
+    )
+    start: datetime | None = instant(
+        default=None, doc="First instant of the schedule, and of backfills; without a zone it is read in `timezone`."
+    )
+    end: datetime | None = instant(
+        default=None, doc="Last instant of the schedule; without a zone it is read in `timezone`."
+    )
+    timezone: str = text(
+        default="UTC", words="IANA time zone", check=timezone, doc="Zone that cron expressions are read in."
+    )
+
+    @classmethod
+    def _shorthands(cls, schema: CoreSchema) -> CoreSchema:
+        return shorthand(schema, _cron_alone, core_schema.str_schema())
+
+    def problems_within(self) -> Iterator[Problem]:
+        """Read times without a zone in `timezone`, and look whether start is before end."""
+        if self.start is not None and self.start.tzinfo is None:
+            self.__dict__["start"] = _in_zone(self.start, self.timezone)
+        if self.end is not None and self.end.tzinfo is None:
+            self.__dict__["end"] = _in_zone(self.end, self.timezone)
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            yield Problem(
+                code=ReasonCode.SPEC_INVALID_VALUE,
+                field="end",
+                found=f"{self.end.isoformat()}, not after start {self.start.isoformat()}",
+                allowed="an end after the start",
+                fix="exchange or correct them",
+            )
+
+
+def _cron_alone(value: Any) -> Any:
+    return {"cron": value} if isinstance(value, str) else value
+
+
+def _in_zone(moment: datetime, zone: str) -> datetime:
+    from zoneinfo import ZoneInfo
+
+    return moment.replace(tzinfo=ZoneInfo(zone))
+
+
+class PromotionSpec(Part):
+    """Where an accepted candidate goes."""
+
+    registered_model: str | None = text(default=None, doc="Name in MLflow's registry; the model's name when left out.")
+
+
+class ScoringSpec(Part):
+    """Batch scoring with the champion."""
+
+    schedule: str | None = text(
+        default="@daily",
+        nullable=True,
+        words="cron expression or preset",
+        check=cron,
+        doc="When `<model>.score` runs; null: only by hand or backfill.",
+    )
+    window: timedelta = duration(default="1d", doc="Rows scored by a run: this long before as-of.")
+    chunk_rows: int = whole(default=50_000, ge=1, doc="Rows in memory at a time.")
+
+
+class DriftSpec(Part):
+    """When a difference between a window and the reference is called drift."""
+
+    level: float = number(default=0.05, gt=0, lt=1, doc="False discovery rate over all columns (Benjamini-Hochberg).")
+    min_effect: float = number(default=0.1, gt=0, doc="Smallest population stability index that matters.")
+    min_rows: int = whole(default=500, ge=50, doc="Fewer rows than this is 'unknown', never 'drift' and never 'ok'.")
+    share: float = number(
+        default=0.3, gt=0, le=1, doc="Share of feature columns in drift that makes the model's verdict drift."
+    )
+
+
+class MonitoringSpec(Part):
+    """When the serving model's inputs are watched, and how."""
+
+    schedule: str | None = text(
+        default="@daily",
+        nullable=True,
+        words="cron expression or preset",
+        check=cron,
+        doc="When `<model>.monitor` runs; null: only by hand or backfill.",
+    )
+    window: timedelta = duration(default="7d", doc="The current window: this long before as-of.")
+    drift: DriftSpec = part(DriftSpec, default={}, doc="What is called drift.")
+
+
+class RetrainingSpec(Part):
+    """When drift may cause a retraining."""
+
+    on_drift: bool = flag(default=True, doc="Whether drift asks for a retraining.")
+    cooldown: timedelta = duration(
+        default="14d", positive=False, doc="Shortest time between the champion's as-of and a retraining."
+    )
+    min_new_rows: int = whole(default=0, ge=0, doc="Fewest labelled rows since the champion's as-of.")
+
+
+class ExecutionSpec(Part):
+    """How Airflow runs the tasks."""
+
+    retries: int = whole(default=2, ge=0, doc="How often a failed task is tried again.")
+    retry_delay: timedelta = duration(default="30s", positive=False, doc="First delay; it doubles with each retry.")
+    timeout: timedelta = duration(default="1h", doc="Longest time that one task may take.")
+    pool: str | None = text(default=None, doc="Airflow pool of the tasks.")
+
+
+class TrackingSpec(Part):
+    """Where runs, models and decisions are recorded."""
+
+    conn_id: str = text(default="mlflow_default", check=connection, doc="Airflow connection of type mlflow.")
+    experiment: str | None = text(default=None, doc="MLflow experiment; the model's name when left out.")
+
+
+class ModelSpec(Part):
+    """One model's loop: data, features, training, gate, promotion, monitoring, retraining, schedule.
+
+    Examples
+    --------
+    >>> spec = ModelSpec.model_validate({
+    ...     "name": "flight_delay", "owner": "ops-analytics",
+    ...     "data": {"source": {"path": "flights/"}, "time": "departure", "key": "flight_id", "label": "late"},
+    ...     "training": {"estimator": "sklearn.ensemble.HistGradientBoostingClassifier"}})
+    >>> spec.gate.holdout.days, spec.schedule.cron
+    (14, None)
+    """
+
+    name: str = text(
+        words="name",
+        check=model_name,
+        doc="Lower-case letters, digits and _: DAG ids and the registered model carry it.",
+    )
+    owner: str = text(doc="Team or person who answers for the model.")
+    description: str = text(default="", min_length=0, doc="What the model is for; shown on the DAGs' pages.")
+    risk_tier: Literal["low", "medium", "high"] = choice(
+        "low", "medium", "high", default="medium", doc="How much depends on the model; a tag of its DAGs."
+    )
+    schedule: ScheduleSpec = part(ScheduleSpec, default={}, doc="When `<model>.train` runs by itself.")
+    data: DataSpec = part(DataSpec, doc="The rows.")
+    features: FeatureSpec = part(FeatureSpec, default={}, doc="Which columns the model may see.")
+    validation: tuple[Expectation, ...] = parts(Expectation, doc="What the rows must be like.")
+    training: TrainingSpec = part(TrainingSpec, doc="How a candidate is trained.")
+    gate: GateSpec = part(GateSpec, default={}, doc="What a candidate must show before it may serve.")
+    promotion: PromotionSpec = part(PromotionSpec, default={}, doc="Where an accepted candidate goes.")
+    scoring: ScoringSpec = part(ScoringSpec, default={}, doc="Batch scoring with the champion.")
+    monitoring: MonitoringSpec = part(MonitoringSpec, default={}, doc="How the serving model's inputs are watched.")
+    retraining: RetrainingSpec = part(RetrainingSpec, default={}, doc="When drift may cause a retraining.")
+    execution: ExecutionSpec = part(ExecutionSpec, default={}, doc="How Airflow runs the tasks.")
+    tracking: TrackingSpec = part(TrackingSpec, default={}, doc="Where runs, models and decisions are recorded.")
+
+    def problems_within(self) -> Iterator[Problem]:
+        """What is wrong between the parts."""
+        from airflow_mlops.spec.between import problems_between
+
+        return problems_between(self.__dict__)
+
+    @property
+    def registered_model(self) -> str:
+        """Name in MLflow's registry."""
+        return self.promotion.registered_model or self.name
+
+    @property
+    def experiment(self) -> str:
+        """Name of the MLflow experiment that holds the loop runs."""
+        return self.tracking.experiment or self.name
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hexadecimal) of what the specification says about the model that a training gives.
+
+        It covers `name`, `data`, `features`, `training` and `gate.holdout`, and `gate.primary` where a search
+        chooses by it; of a query in a .sql file, the file's name without its folder (the rows that it gave are in
+        the snapshot's fingerprint). Owner, schedule, expectations, the gate's other rules, promotion, scoring,
+        monitoring, retraining, execution and tracking do not change a trained model, and do not change this.
+        """
+        from airflow_mlops.spec.between import fingerprint
+
+        return fingerprint(self)

@@ -1,0 +1,107 @@
+"""What can be wrong, said the same way everywhere: code, field, found, allowed, fix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ReasonCode(StrEnum):
+    """Why something was refused. One enum for the whole package, so that reports can be searched."""
+
+    # the specification
+    SPEC_UNREADABLE = "spec_unreadable"
+    SPEC_UNSAFE = "spec_unsafe"
+    SPEC_UNKNOWN_FIELD = "spec_unknown_field"
+    SPEC_MISSING_FIELD = "spec_missing_field"
+    SPEC_INVALID_VALUE = "spec_invalid_value"
+    SPEC_DUPLICATE = "spec_duplicate"
+    IMPORT_FAILED = "import_failed"
+    # the data
+    SOURCE_MISSING = "source_missing"
+    SOURCE_UNREADABLE = "source_unreadable"
+    QUERY_FAILED = "query_failed"
+    WINDOW_EMPTY = "window_empty"
+    COLUMN_MISSING = "column_missing"
+    COLUMN_RENAMED = "column_renamed"
+    COLUMN_RETYPED = "column_retyped"
+    COLUMN_EXTRA = "column_extra"
+    COLUMN_DUPLICATED = "column_duplicated"
+    COLUMN_ALL_NULL = "column_all_null"
+    TIME_INVALID = "time_invalid"
+    TIME_IN_FUTURE = "time_in_future"
+    KEY_DUPLICATED = "key_duplicated"
+    LABELS_MISSING = "labels_missing"
+    LABEL_SINGLE_CLASS = "label_single_class"
+    VALUE_NOT_FINITE = "value_not_finite"
+    EXPECTATION_FAILED = "expectation_failed"
+    EXPECTATION_UNKNOWN = "expectation_unknown"
+    # training and the gate
+    ESTIMATOR_INVALID = "estimator_invalid"
+    TRAINING_FAILED = "training_failed"
+    TYPE_UNTRUSTED = "type_untrusted"
+    HOLDOUT_TOO_SMALL = "holdout_too_small"
+    METRIC_UNKNOWN = "metric_unknown"
+    METRIC_NOT_FINITE = "metric_not_finite"
+    METRIC_OUT_OF_BOUNDS = "metric_out_of_bounds"
+    BASELINE_NOT_BEATEN = "baseline_not_beaten"
+    CHAMPION_NOT_BEATEN = "champion_not_beaten"
+    CHAMPION_INCONCLUSIVE = "champion_inconclusive"
+    CHAMPION_TRAINED_ON_HOLDOUT = "champion_trained_on_holdout"
+    CHAMPION_UNREADABLE = "champion_unreadable"
+    FIRST_MODEL_REFUSED = "first_model_refused"
+    LABEL_LEAKAGE = "label_leakage"
+    # promotion and records
+    DECISION_STALE = "decision_stale"
+    DECISION_NOT_ACCEPTING = "decision_not_accepting"
+    DECISION_MISMATCH = "decision_mismatch"
+    AS_OF_BACKWARDS = "as_of_backwards"
+    NO_CHAMPION = "no_champion"
+    STORE_UNAVAILABLE = "store_unavailable"
+    STORE_UNWRITABLE = "store_unwritable"
+    RECORD_CONFLICT = "record_conflict"
+    FORMAT_TOO_NEW = "format_too_new"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing that is wrong, in the words a person needs to mend it.
+
+    Examples
+    --------
+    >>> print(Problem(code=ReasonCode.COLUMN_MISSING, field="data.time", found="no column 'dep'",
+    ...               allowed="one of: departure, origin", fix="did you mean 'departure'?"))
+    data.time: found no column 'dep'; allowed: one of: departure, origin; did you mean 'departure'? [column_missing]
+    """
+
+    code: ReasonCode
+    field: str
+    found: str
+    allowed: str
+    fix: str
+    where: str = ""
+    """File and line, when there is one: ``flight_delay.yaml:12``."""
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        return f"{place}{self.field}: found {self.found}; allowed: {self.allowed}; {self.fix} [{self.code}]"
+
+
+class Refusal(Exception):
+    """Base of every refusal: it carries all problems found, not only the first."""
+
+    def __init__(self, problems: Problem | Iterable[Problem], *, subject: str = "") -> None:
+        self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        self.subject = subject
+        super().__init__(self.problems, subject)
+
+    def __str__(self) -> str:
+        lines = [str(problem) for problem in self.problems]
+        if self.subject and len(lines) == 1:
+            return f"{self.subject}: {lines[0]}"
+        return "\n  ".join(([f"{self.subject}: {len(lines)} problems"] if self.subject else []) + lines)
+
+
+class SpecError(Refusal, ValueError):
+    """The specification is wrong; nothing of it was used."""

@@ -1,0 +1,74 @@
+"""How a candidate is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from airflow_mlops.spec.checks import import_path, metric
+from airflow_mlops.spec.fields import choice, grid, part, plain_mapping, text, texts, whole
+from airflow_mlops.spec.part import Part
+from airflow_mlops.spec.problems import Problem, ReasonCode
+
+
+class SearchSpec(Part):
+    """Search over parameters, judged by folds that are ordered in time."""
+
+    method: Literal["random", "grid"] = choice(
+        "random", "grid", default="random", doc="random: `iterations` settings; grid: every combination."
+    )
+    parameters: dict[str, tuple[Any, ...]] = grid(doc="Values to try for each parameter.")
+    iterations: int = whole(default=20, ge=1, doc="Parameter settings that a random search tries.")
+    folds: int = whole(default=4, ge=2, doc="Folds; each is validated on rows later than those it is trained on.")
+    metric: str | None = text(
+        default=None,
+        words="[metric](#metrics)",
+        check=metric,
+        doc="Metric to choose by; the gate's primary metric when left out.",
+    )
+
+    def problems_within(self) -> Iterator[Problem]:
+        """Iterations mean nothing to a grid."""
+        if self.method == "grid" and "iterations" in self.changed_fields():
+            yield Problem(
+                code=ReasonCode.SPEC_INVALID_VALUE,
+                field="iterations",
+                found=f"{self.iterations} with method 'grid'",
+                allowed="'iterations' with method 'random' only",
+                fix="remove 'iterations', or set method: random",
+            )
+
+
+class TrainingSpec(Part):
+    """The estimator and everything that makes a second training give the same model."""
+
+    estimator: str = text(
+        words="import path", check=import_path, doc="Any scikit-learn-compatible estimator, by import path."
+    )
+    parameters: dict[str, Any] = plain_mapping(doc="Its constructor's parameters.")
+    search: SearchSpec | None = part(SearchSpec, default=None, doc="Search over further parameters.")
+    seed: int = whole(default=42, ge=0, le=2**32 - 1, doc="Seed of everything random in training and judging.")
+    format: Literal["skops", "cloudpickle"] = choice(
+        "skops",
+        "cloudpickle",
+        default="skops",
+        doc="How the model is stored. cloudpickle runs code when it is loaded: only where skops cannot.",
+    )
+    trusted_types: tuple[str, ...] = texts(
+        default=(),
+        words="list of import paths",
+        check=import_path,
+        doc="Types that skops may load beyond the reviewed list. Read what you add.",
+    )
+
+    def problems_within(self) -> Iterator[Problem]:
+        """A parameter is either fixed or searched."""
+        if self.search is not None:
+            for name in sorted(self.parameters.keys() & self.search.parameters.keys()):
+                yield Problem(
+                    code=ReasonCode.SPEC_DUPLICATE,
+                    field=f"search.parameters.{name}",
+                    found=f"{name!r} also in training.parameters",
+                    allowed="a parameter either fixed or searched",
+                    fix="remove one of them",
+                )

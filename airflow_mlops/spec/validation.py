@@ -1,0 +1,121 @@
+"""What the rows must be like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, ClassVar, Literal
+
+from airflow_mlops.spec.fields import choice, duration, number, text, texts
+from airflow_mlops.spec.part import Part
+from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.spec.words import did_you_mean
+
+Severity = Literal["error", "warning"]
+
+SHORT_NAMES: dict[str, frozenset[str]] = {
+    "row_count": frozenset({"min", "max"}),
+    "not_null": frozenset({"column", "columns", "mostly"}),
+    "unique": frozenset({"column", "columns"}),
+    "between": frozenset({"column", "columns", "min", "max", "mostly"}),
+    "in_set": frozenset({"column", "columns", "values", "mostly"}),
+    "type": frozenset({"column", "columns", "type"}),
+    "finite": frozenset({"column", "columns"}),
+    "freshness": frozenset({"max_age"}),
+    "compare": frozenset({"left", "op", "right", "mostly"}),
+    "columns": frozenset({"extra"}),
+    "not_all_null": frozenset({"column", "columns"}),
+    "not_future": frozenset({"column", "columns"}),
+}
+"""Our short expectation names and the arguments that each takes. Names that begin with `expect_` are GX's own."""
+
+_NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "row_count": (("min", "max"),),
+    "not_null": (("column", "columns"),),
+    "unique": (("column", "columns"),),
+    "between": (("column", "columns"), ("min", "max")),
+    "in_set": (("column", "columns"), ("values",)),
+    "type": (("column", "columns"), ("type",)),
+    "freshness": (("max_age",),),
+    "compare": (("left",), ("op",), ("right",)),
+    "columns": (("extra",),),
+}
+"""Of each group of arguments, at least one must be given."""
+
+
+class Expectation(Part):
+    """One expectation: a short name with its arguments, or any Great Expectations name with its own.
+
+    Examples
+    --------
+    >>> Expectation(expect="between", column="distance", min=1).arguments
+    {'min': 1}
+    """
+
+    model_config: ClassVar[dict[str, Any]] = {"extra": "allow"}
+
+    expect: str = text(doc="A short name (below), or a Great Expectations name: `expect_...`.")
+    severity: Severity = choice(
+        "error", "warning", default="error", doc="error: failing stops the loop run; warning: it is reported."
+    )
+    column: str | None = text(default=None, words="column", doc="Column that it is about.")
+    columns: tuple[str, ...] = texts(default=(), words="list of columns", doc="Columns that it is about, each in turn.")
+    mostly: float = number(default=1.0, gt=0, le=1, doc="Share of rows that must pass.")
+    max_age: timedelta | None = duration(
+        default=None, doc="For `freshness`: longest time between the newest row and as-of."
+    )
+
+    def problems_within(self) -> Iterator[Problem]:
+        """A known name, with arguments that it takes, and those that it needs."""
+        if self.expect.startswith("expect_"):
+            return
+        takes = SHORT_NAMES.get(self.expect)
+        if takes is None:
+            names = sorted(SHORT_NAMES)
+            yield Problem(
+                code=ReasonCode.EXPECTATION_UNKNOWN,
+                field="expect",
+                found=repr(self.expect),
+                allowed=f"one of {', '.join(names)}, or a Great Expectations name (expect_...)",
+                fix=did_you_mean(self.expect, names) or "use one of these",
+            )
+            return
+        given = {*self.changed_fields(), *self.arguments} - {"expect", "severity"}
+        for name in sorted(given - takes):
+            yield Problem(
+                code=ReasonCode.SPEC_UNKNOWN_FIELD,
+                field=name,
+                found=f"no argument {name!r} of {self.expect!r}",
+                allowed=", ".join(sorted(takes)),
+                fix=did_you_mean(name, takes) or "remove it",
+            )
+        for group in _NEEDS.get(self.expect, ()):
+            if not given & set(group):
+                yield Problem(
+                    code=ReasonCode.SPEC_MISSING_FIELD,
+                    field=group[0] if len(group) == 1 else "",
+                    found=f"{self.expect!r} without {' or '.join(map(repr, group))}",
+                    allowed=f"{self.expect!r} with {' or '.join(map(repr, group))}",
+                    fix=f"add {' or '.join(map(repr, group))}",
+                )
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments that are not fields of this class, as they were written."""
+        return dict(self.model_extra or {})
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Columns that the expectation is about: `column` and `columns` together."""
+        return ((self.column,) if self.column else ()) + self.columns
+
+
+def required_arguments(name: str) -> tuple[tuple[str, ...], ...]:
+    """Return groups of arguments; of each, at least one must be given.
+
+    Examples
+    --------
+    >>> required_arguments("between")
+    (('column', 'columns'), ('min', 'max'))
+    """
+    return _NEEDS.get(name, ())

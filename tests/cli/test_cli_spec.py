@@ -1,0 +1,109 @@
+"""`airflow mlops validate`, `schema` and `new`, through Airflow's own parser objects."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from airflow.cli.cli_config import GroupCommand
+
+from airflow_mlops.cli import get_cli_commands
+from airflow_mlops.spec import load_spec
+from airflow_mlops.spec.schema import json_schema, render_markdown
+
+BROKEN = Path(__file__).parents[1] / "spec" / "broken"
+
+
+def run(*words: str) -> None:
+    """Parse and run words as `airflow` does: from the group, its commands and their arguments."""
+    (group,) = get_cli_commands()
+    assert isinstance(group, GroupCommand)
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers(required=True)
+    for command in group.subcommands:
+        one = commands.add_parser(command.name, help=command.help)
+        one.set_defaults(func=command.func)
+        for argument in command.args:
+            argument.add_to_parser(one)
+    args = parser.parse_args(words)
+    args.func(args)
+
+
+def test_the_group() -> None:
+    (group,) = get_cli_commands()
+    assert isinstance(group, GroupCommand)
+    assert (group.name, [command.name for command in group.subcommands]) == ("mlops", ["validate", "schema", "new"])
+
+
+def test_the_commands_are_light_to_import() -> None:
+    script = (
+        "import airflow.cli.cli_config, sys, airflow_mlops; before = set(sys.modules); "
+        "from airflow_mlops.cli import get_cli_commands; get_cli_commands(); print(sorted(set(sys.modules) - before))"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=env)
+    assert done.stdout.strip().splitlines()[-1] == "['airflow_mlops.cli']"
+
+
+def test_new_then_validate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "churn.yaml"
+    run("new", "churn", "--owner", "growth: team", "-o", str(file))
+    assert load_spec(file).owner == "growth: team"
+    assert len(file.read_text().splitlines()) == 12
+    run("validate", str(file), str(tmp_path))
+    assert capsys.readouterr().out.splitlines()[1:] == [f"{file}: ok (churn, {load_spec(file).fingerprint[:12]})"] * 2
+
+
+def test_new_writes_beside_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("new", "churn")
+    assert load_spec("churn.yaml").name == "churn"
+
+
+def test_new_replaces_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "churn.yaml"
+    file.write_text("mine")
+    with pytest.raises(SystemExit, match="exists already"):
+        run("new", "churn", "-o", str(file))
+    assert file.read_text() == "mine"
+
+
+def test_new_with_a_wrong_name_writes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    with pytest.raises(SystemExit, match="write it like my_churn"):
+        run("new", "My-Churn", "-o", str(file))
+    assert not file.exists()
+
+
+def test_new_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="cannot be written"):
+        run("new", "churn", "-o", str(tmp_path / "none" / "churn.yaml"))
+
+
+def test_validate_says_every_problem_and_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run("validate", str(BROKEN / "several.yaml"), str(BROKEN / "unknown_metric.yaml"))
+    assert caught.value.code == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{BROKEN / 'several.yaml'}: 12 problems"
+    assert lines[13] == f"{BROKEN / 'unknown_metric.yaml'}: 1 problem"
+    assert lines[14].startswith("  unknown_metric.yaml:10: gate.primary: found 'log_los'")
+
+
+def test_validate_an_empty_folder_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run("validate", str(tmp_path))
+    assert caught.value.code == 1
+    assert "no .yaml file" in capsys.readouterr().err
+
+
+def test_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    run("schema")
+    assert json.loads(capsys.readouterr().out) == json_schema()
+    run("schema", "--markdown")
+    assert capsys.readouterr().out == render_markdown()
