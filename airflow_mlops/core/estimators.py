@@ -1,0 +1,211 @@
+"""From an import path and parameters in the specification to an estimator, with every problem said at once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from airflow_mlops.core.errors import TrainingError
+from airflow_mlops.core.model import Task
+from airflow_mlops.spec.problems import Problem, ReasonCode
+
+
+def import_object(path: str, field: str) -> Any:
+    """Import what a dotted path of the specification names.
+
+    Raises
+    ------
+    TrainingError
+        If the module cannot be imported or has no such name; it says which of the two, and the nearest name.
+    """
+    module_name, _, name = path.rpartition(".")
+    try:
+        module = import_module(module_name)
+    except ImportError as error:
+        raise TrainingError(_no_module(field, path, module_name, error)) from error
+    except Exception as error:  # a module may raise anything while it runs
+        raise TrainingError(
+            Problem(
+                code=ReasonCode.IMPORT_FAILED,
+                field=field,
+                found=f"{path}, but importing {module_name} raised {type(error).__name__}",
+                allowed="a module that can be imported where Airflow's workers run",
+                fix=f"run `python -c 'import {module_name}'` there and mend what it says",
+            )
+        ) from error
+    if not hasattr(module, name):
+        names = [known for known in dir(module) if not known.startswith("_")]
+        near = get_close_matches(name, names, n=1)
+        raise TrainingError(
+            Problem(
+                code=ReasonCode.ESTIMATOR_INVALID,
+                field=field,
+                found=f"{path}, but {module_name} has no {name!r}",
+                allowed="a name of that module",
+                fix=f"did you mean '{module_name}.{near[0]}'?" if near else "look the name up in its documentation",
+            )
+        )
+    return getattr(module, name)
+
+
+def build_estimator(path: str, parameters: Mapping[str, Any], *, field: str = "training.estimator") -> Any:
+    """Import an estimator class and construct it.
+
+    Raises
+    ------
+    TrainingError
+        If it is no scikit-learn-compatible class, or a parameter is unknown or missing.
+    """
+    cls = import_object(path, field)
+    if not (inspect.isclass(cls) and all(hasattr(cls, name) for name in ("fit", "get_params", "set_params"))):
+        raise TrainingError(_no_estimator(field, path, cls))
+    check_parameters(path, parameters, allowed_parameters(cls), field="training.parameters")
+    try:
+        return cls(**parameters)
+    except TypeError as error:
+        raise TrainingError(_not_built(path, cls, parameters)) from error
+
+
+def allowed_parameters(cls: type[Any]) -> tuple[str, ...] | None:
+    """Names that the constructor takes; None when it takes any."""
+    found = [p for name, p in inspect.signature(cls.__init__).parameters.items() if name != "self"]
+    if any(p.kind is p.VAR_KEYWORD for p in found):
+        return None
+    return tuple(p.name for p in found if p.kind is not p.VAR_POSITIONAL)
+
+
+def check_parameters(path: str, names: Iterable[str], allowed: tuple[str, ...] | None, *, field: str) -> None:
+    """Refuse parameter names that the estimator does not have.
+
+    Raises
+    ------
+    TrainingError
+        One problem for each unknown name, with the nearest that exists.
+    """
+    problems = []
+    for name in names:
+        if allowed is None or name in allowed:
+            continue
+        near = get_close_matches(name, allowed, n=1)
+        problems.append(
+            Problem(
+                code=ReasonCode.ESTIMATOR_INVALID,
+                field=f"{field}.{name}",
+                found=f"no parameter {name!r} of {path}",
+                allowed=f"one of: {', '.join(sorted(allowed)) or 'none'}",
+                fix=f"did you mean {near[0]!r}?" if near else "take it out",
+            )
+        )
+    if problems:
+        raise TrainingError(problems)
+
+
+def set_seed(estimator: Any, seed: int) -> None:
+    """Give the seed to every `random_state` that the specification left open, also of nested estimators.
+
+    `n_jobs` stays as it is: how many processors to use is the machine's question, and no result depends on it.
+
+    >>> from sklearn.linear_model import SGDClassifier
+    >>> model = SGDClassifier(); set_seed(model, 7); model.random_state
+    7
+    """
+    names = [name for name in estimator.get_params() if name == "random_state" or name.endswith("__random_state")]
+    estimator.set_params(**{name: seed for name in names if estimator.get_params()[name] is None})
+
+
+def is_classification(estimator: Any, path: str) -> bool:
+    """Whether the estimator is a classifier (True) or a regressor (False).
+
+    Raises
+    ------
+    TrainingError
+        If it is neither.
+    """
+    from sklearn.base import is_classifier, is_regressor
+
+    if is_classifier(estimator):
+        return True
+    if is_regressor(estimator):
+        return False
+    raise TrainingError(_no_estimator("training.estimator", path, type(estimator)))
+
+
+def require_probabilities(estimator: Any, path: str, task: Task, metrics: Iterable[str]) -> None:
+    """Refuse a classifier without `predict_proba` when a metric of the gate is computed from probabilities.
+
+    Raises
+    ------
+    TrainingError
+        Names the metrics, and the two ways out.
+    """
+    names = sorted(set(metrics))
+    if task == "regression" or not names or hasattr(estimator, "predict_proba"):
+        return
+    raise TrainingError(
+        Problem(
+            code=ReasonCode.ESTIMATOR_INVALID,
+            field="training.estimator",
+            found=f"{path} without predict_proba, and {', '.join(names)} needs probabilities",
+            allowed="a classifier with predict_proba, or metrics of predicted labels such as accuracy",
+            fix="use sklearn.calibration.CalibratedClassifierCV around it, turn its probability parameter on, "
+            "or choose another gate.primary",
+        )
+    )
+
+
+def _no_module(field: str, path: str, module_name: str, error: ImportError) -> Problem:
+    parent, _, last = module_name.rpartition(".")
+    near: list[str] = []
+    try:  # the nearest name of the package that does exist; that there is none is said below
+        near = get_close_matches(last, _submodules(parent), n=1) if parent else []
+    except ImportError:
+        near = []
+    missing = getattr(error, "name", None) or module_name
+    return Problem(
+        code=ReasonCode.IMPORT_FAILED,
+        field=field,
+        found=f"{path}, but there is no module {missing!r}"
+        if isinstance(error, ModuleNotFoundError)
+        else f"{path}, but importing {module_name} raised {type(error).__name__}",
+        allowed="a module that can be imported where Airflow's workers run",
+        fix=f"did you mean '{parent}.{near[0]}.{path.rpartition('.')[2]}'?"
+        if near
+        else f"install the package that has {missing!r}, or correct the path",
+    )
+
+
+def _submodules(package: str) -> list[str]:
+    import pkgutil
+
+    module = import_module(package)
+    return [info.name for info in pkgutil.iter_modules(getattr(module, "__path__", []))]
+
+
+def _no_estimator(field: str, path: str, found: Any) -> Problem:
+    kind = "a class that is neither classifier nor regressor" if inspect.isclass(found) else f"a {type(found).__name__}"
+    return Problem(
+        code=ReasonCode.ESTIMATOR_INVALID,
+        field=field,
+        found=f"{path}, {kind}",
+        allowed="the class of a scikit-learn-compatible classifier or regressor",
+        fix="name a class such as sklearn.ensemble.HistGradientBoostingClassifier",
+    )
+
+
+def _not_built(path: str, cls: type[Any], parameters: Mapping[str, Any]) -> Problem:
+    needed = [
+        p.name
+        for name, p in inspect.signature(cls.__init__).parameters.items()
+        if name != "self" and p.default is p.empty and p.kind not in {p.VAR_KEYWORD, p.VAR_POSITIONAL}
+    ]
+    missing = [name for name in needed if name not in parameters]
+    return Problem(
+        code=ReasonCode.ESTIMATOR_INVALID,
+        field="training.parameters",
+        found=f"{path} without {', '.join(missing)}" if missing else f"parameters that {path} does not take",
+        allowed=f"at least: {', '.join(needed)}" if needed else "what its constructor takes",
+        fix="write a small class of your own that builds it, and name that class as the estimator",
+    )

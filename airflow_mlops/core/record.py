@@ -1,0 +1,96 @@
+"""How every report and decision becomes JSON and comes back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from airflow_mlops.core.errors import RecordError
+from airflow_mlops.spec.problems import Problem, ReasonCode
+
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+
+
+def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
+    return _ADAPTERS.get(cls) or _ADAPTERS.setdefault(cls, TypeAdapter(cls))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """Base of what flows between stages: frozen, JSON round trip, an integer format version.
+
+    Non-finite numbers are written as the strings ``NaN``, ``Infinity`` and ``-Infinity``, because XCom and
+    MLflow refuse or change them. To upgrade a format: raise ``FORMAT``, and override :meth:`upgrade`.
+    """
+
+    FORMAT: ClassVar[int] = 1
+    # Read by pydantic from the class: a dataclass cannot be given its configuration by the adapter.
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(ser_json_inf_nan="strings", extra="forbid")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data, with ``kind`` and ``format`` first."""
+        body: dict[str, Any] = json.loads(_adapter(type(self)).dump_json(self))
+        return {"kind": type(self).__name__, "format": self.FORMAT, **body}
+
+    def to_text(self) -> str:
+        """Return the record as readable JSON text: the same record always gives the same bytes."""
+        return json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the record's JSON, hexadecimal: two records are the same exactly when this is.
+
+        Keys are sorted and equal numbers written alike: a record that went through XCom comes back with its mappings
+        in PostgreSQL's order, and with its numbers as PostgreSQL writes them, which knows no -0.0 and no 1e+16.
+        """
+        text = json.dumps(_alike(self.to_json()), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @classmethod
+    def upgrade(cls, body: dict[str, Any], written: int) -> dict[str, Any]:  # noqa: ARG003 - for the formats to come
+        """Turn data of the older format `written` into today's. The first format has nothing to upgrade."""
+        return body
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any] | str | bytes) -> Self:
+        """Read what :meth:`to_json` or :meth:`to_text` wrote.
+
+        Raises
+        ------
+        RecordError
+            If it is another kind of record, a newer format, or not whole.
+        """
+        body = dict(json.loads(data) if isinstance(data, str | bytes) else data)
+        kind, written = body.pop("kind", None), body.pop("format", None)
+        if kind != cls.__name__ or not isinstance(written, int):
+            raise RecordError(_problem(cls, f"kind {kind!r}, format {written!r}", ReasonCode.RECORD_CONFLICT))
+        if written > cls.FORMAT:
+            raise RecordError(_problem(cls, f"format {written}", ReasonCode.FORMAT_TOO_NEW))
+        try:
+            record: Self = _adapter(cls).validate_python(cls.upgrade(body, written))
+        except ValidationError as error:
+            detail = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise RecordError(_problem(cls, detail, ReasonCode.RECORD_CONFLICT)) from error
+        return record
+
+
+def _alike(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _alike(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_alike(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _problem(cls: type[Record], found: str, code: ReasonCode) -> Problem:
+    return Problem(
+        code=code,
+        field=cls.__name__,
+        found=found,
+        allowed=f"a {cls.__name__} of format {cls.FORMAT} or older",
+        fix="use the airflow_mlops version that wrote it, or a newer one",
+    )

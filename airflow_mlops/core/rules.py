@@ -1,0 +1,276 @@
+"""The gate's rules, each from numbers to a verdict with its bound and its reason in words.
+
+Accept is said only when the numbers are there, finite and inside the bound; everything else falls through to
+reject, or to inconclusive where more rows could still show it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+
+from airflow_mlops.core.bootstrap import MIN_BLOCKS, Gain
+from airflow_mlops.core.leakage import leaking
+from airflow_mlops.core.model import Champion, RuleResult, Verdict
+from airflow_mlops.spec.gate import AbsoluteRule, GateSpec
+from airflow_mlops.spec.problems import ReasonCode
+from airflow_mlops.spec.types import format_duration
+
+
+def finite(metric: str, value: float | None, rows: int) -> RuleResult:
+    """The primary metric of the candidate is a finite number."""
+    fine = value is not None and math.isfinite(value)
+    return RuleResult(
+        rule="finite",
+        metric=metric,
+        verdict=Verdict.ACCEPT if fine else Verdict.REJECT,
+        value=value,
+        bound="a finite number",
+        rows=rows,
+        code=None if fine else ReasonCode.METRIC_NOT_FINITE,
+        reason=f"{_words(metric)} is {_number(value)} on {rows:,} rows",
+    )
+
+
+def holdout_size(rows: int, gate: GateSpec) -> RuleResult:
+    """There are enough labelled rows to judge on."""
+    fine = rows >= gate.min_rows
+    return RuleResult(
+        rule="holdout",
+        metric="rows",
+        verdict=Verdict.ACCEPT if fine else Verdict.REJECT,
+        value=float(rows),
+        bound=f">= {gate.min_rows}",
+        rows=rows,
+        code=None if fine else ReasonCode.HOLDOUT_TOO_SMALL,
+        reason=f"{rows:,} labelled rows to judge on, where gate.min_rows asks for {gate.min_rows:,}",
+    )
+
+
+def champion_unseen(rows: int, gate: GateSpec, champion: Champion) -> RuleResult:
+    """Enough of the holdout lies after what the champion was trained on."""
+    fine = rows >= gate.min_rows
+    end = f"{champion.candidate.train.end:%Y-%m-%d %H:%M}"
+    return RuleResult(
+        rule="holdout",
+        metric="rows_unseen_by_champion",
+        verdict=Verdict.ACCEPT if fine else Verdict.INCONCLUSIVE,
+        value=float(rows),
+        bound=f">= {gate.min_rows}",
+        rows=rows,
+        code=None if fine else ReasonCode.CHAMPION_TRAINED_ON_HOLDOUT,
+        reason=f"{rows:,} rows are new to both models (champion v{champion.version} was trained on rows before {end})"
+        + ("" if fine else f"; fewer than gate.min_rows = {gate.min_rows:,}, so the two are not compared"),
+    )
+
+
+def absolute(rule: AbsoluteRule, metrics: Mapping[str, float], rows: int) -> RuleResult:
+    """A metric of the candidate lies inside its bounds."""
+    value = metrics.get(rule.metric)
+    bound = " and ".join(
+        f"{sign} {limit:g}" for sign, limit in ((">=", rule.min), ("<=", rule.max)) if limit is not None
+    )
+    fine = value is not None and math.isfinite(value) and _or(rule.min, value) <= value <= _or(rule.max, value)
+    known = value is not None and math.isfinite(value)
+    code = None if fine else ReasonCode.METRIC_OUT_OF_BOUNDS if known else ReasonCode.METRIC_NOT_FINITE
+    place = "within" if fine else "not within"
+    return RuleResult(
+        rule="absolute",
+        metric=rule.metric,
+        verdict=Verdict.ACCEPT if fine else Verdict.REJECT,
+        value=value,
+        bound=bound,
+        rows=rows,
+        code=code,
+        reason=f"{_words(rule.metric)} {_number(value)} is {place} {bound} on {rows:,} rows",
+    )
+
+
+def leakage(powers: Mapping[str, float], gate: GateSpec, rows: int) -> RuleResult:
+    """No feature knows the label by itself."""
+    bound = gate.leakage.max_power
+    known = bool(powers) and all(math.isfinite(power) for power in powers.values())
+    leaks = leaking(powers, bound)
+    named = ", ".join(f"{name} ({powers[name]:.3f})" for name in leaks)
+    top = max(powers, key=lambda name: powers[name]) if known else ""
+    if leaks:
+        code, reason = (
+            ReasonCode.LABEL_LEAKAGE,
+            (
+                f"by itself {named} nearly gives the label away, above gate.leakage.max_power = {bound:g}: "
+                "take it out of features, or raise the bound if it is known before the event"
+            ),
+        )
+    elif not known:
+        code, reason = ReasonCode.METRIC_NOT_FINITE, "the power of single features could not be computed"
+    else:
+        code, reason = None, f"no single feature gives the label away; the strongest is {top} with {powers[top]:.3f}"
+    return RuleResult(
+        rule="leakage",
+        metric="single_feature_power",
+        verdict=Verdict.ACCEPT if code is None else Verdict.REJECT,
+        value=max(powers.values(), default=None) if known or leaks else None,
+        bound=f"<= {bound:g}",
+        rows=rows,
+        code=code,
+        reason=reason,
+    )
+
+
+def baseline(metric: str, gain: Gain, values: tuple[float, float], gate: GateSpec) -> RuleResult:
+    """The candidate beats the model that ignores its input by more than chance; `values` are (candidate, baseline)."""
+    least = gate.baseline.min_gain
+    verdict = compare(gain, least)
+    if verdict is Verdict.INCONCLUSIVE and gain.conclusive:
+        verdict = Verdict.REJECT  # a candidate that cannot be told from a constant is of no use
+    return RuleResult(
+        rule="baseline",
+        metric=metric,
+        verdict=verdict,
+        value=gain.value,
+        lower=gain.lower,
+        upper=gain.upper,
+        bound=f"lower bound > {least:g}",
+        rows=gain.rows,
+        code=_code(verdict, gain, ReasonCode.BASELINE_NOT_BEATEN, ReasonCode.BASELINE_NOT_BEATEN),
+        reason=_sentence(metric, (*values, "the constant prediction's"), gain, least, gate),
+    )
+
+
+def champion(metric: str, gain: Gain, values: tuple[float, float], gate: GateSpec, version: int) -> RuleResult:
+    """The candidate beats the champion, or is not worse by the margin; `values` are (candidate, champion)."""
+    rule = gate.champion
+    least = rule.margin if rule.hypothesis == "superiority" else -rule.margin
+    verdict = compare(gain, least)
+    return RuleResult(
+        rule="champion",
+        metric=metric,
+        verdict=verdict,
+        value=gain.value,
+        lower=gain.lower,
+        upper=gain.upper,
+        bound=f"lower bound > {least:g} ({rule.hypothesis})",
+        rows=gain.rows,
+        code=_code(verdict, gain, ReasonCode.CHAMPION_NOT_BEATEN, ReasonCode.CHAMPION_INCONCLUSIVE),
+        reason=_sentence(metric, (*values, f"champion v{version}'s"), gain, least, gate),
+    )
+
+
+def champion_unreadable(metric: str, version: int, rows: int, why: str) -> RuleResult:
+    """The champion could not be scored: nobody knows whether the candidate is better."""
+    return RuleResult(
+        rule="champion",
+        metric=metric,
+        verdict=Verdict.REJECT,
+        value=None,
+        bound="a champion that can be scored on the same rows",
+        rows=rows,
+        code=ReasonCode.CHAMPION_UNREADABLE,
+        reason=f"champion v{version} could not be scored: {why}; roll back to a version that can be read",
+    )
+
+
+def as_of_forward(candidate: datetime, champion: Champion) -> RuleResult:
+    """The champion's as-of time does not move backwards."""
+    served = champion.candidate.as_of
+    fine = candidate >= served
+    return RuleResult(
+        rule="as_of",
+        metric="as_of",
+        verdict=Verdict.ACCEPT if fine else Verdict.REJECT,
+        value=(candidate - served).total_seconds() / 86400,
+        bound=">= 0 days after the champion's as-of",
+        rows=0,
+        code=None if fine else ReasonCode.AS_OF_BACKWARDS,
+        reason=f"as of {candidate:%Y-%m-%d %H:%M} against champion v{champion.version}'s {served:%Y-%m-%d %H:%M}"
+        + ("" if fine else ": an older model never replaces a newer one; roll back if that is what you want"),
+    )
+
+
+def first_model(over_baseline: RuleResult, gate: GateSpec) -> RuleResult:
+    """With no champion yet, the specification says whether a candidate may become the first."""
+    if gate.first_model == "reject":
+        verdict, reason = (
+            Verdict.REJECT,
+            "there is no champion yet, and gate.first_model = reject: a person sets the first one",
+        )
+    else:
+        verdict = over_baseline.verdict
+        reason = (
+            "there is no champion yet, and gate.first_model = beat_baseline: "
+            + {
+                Verdict.ACCEPT: "the constant prediction is beaten",
+                Verdict.REJECT: "the constant prediction is not beaten",
+                Verdict.INCONCLUSIVE: "too little data to say whether the constant prediction is beaten",
+            }[verdict]
+        )
+    return RuleResult(
+        rule="first_model",
+        metric=over_baseline.metric,
+        verdict=verdict,
+        value=over_baseline.value,
+        lower=over_baseline.lower,
+        upper=over_baseline.upper,
+        bound=f"gate.first_model = {gate.first_model}",
+        rows=over_baseline.rows,
+        code=None if verdict is Verdict.ACCEPT else ReasonCode.FIRST_MODEL_REFUSED,
+        reason=reason,
+    )
+
+
+def compare(gain: Gain, least: float) -> Verdict:
+    """Accept when the lower bound is above `least`, reject when the upper is not, else inconclusive.
+
+    >>> compare(Gain(value=0.2, lower=0.1, upper=0.3, rows=900, units=14), 0.0)
+    <Verdict.ACCEPT: 'accept'>
+    >>> compare(Gain(value=0.2, lower=float("nan"), upper=0.3, rows=900, units=14), 0.0)
+    <Verdict.REJECT: 'reject'>
+    """
+    if not math.isfinite(gain.value):
+        return Verdict.REJECT
+    if not gain.conclusive:
+        return Verdict.INCONCLUSIVE
+    if not (math.isfinite(gain.lower) and math.isfinite(gain.upper)):
+        return Verdict.REJECT
+    if gain.lower > least:
+        return Verdict.ACCEPT
+    return Verdict.REJECT if gain.upper <= least else Verdict.INCONCLUSIVE
+
+
+def _code(verdict: Verdict, gain: Gain, worse: ReasonCode, unsure: ReasonCode) -> ReasonCode | None:
+    if verdict is Verdict.ACCEPT:
+        return None
+    if verdict is Verdict.INCONCLUSIVE:
+        return unsure
+    numbers = [gain.value, *([gain.lower, gain.upper] if gain.conclusive else [])]
+    return worse if all(math.isfinite(number) for number in numbers) else ReasonCode.METRIC_NOT_FINITE
+
+
+def _sentence(metric: str, values: tuple[float, float, str], gain: Gain, least: float, gate: GateSpec) -> str:
+    ours, theirs, other = values
+    level = gate.champion.confidence
+    start = f"{_words(metric)} {_number(ours)} against {other} {_number(theirs)}: gain {_number(gain.value)}"
+    block = gate.champion.block
+    units = "resampled row by row" if block is None else f"in {gain.units} blocks of {format_duration(block)}"
+    if not gain.conclusive:
+        return (
+            f"{start} on {gain.rows:,} rows {units}; an interval needs at least {MIN_BLOCKS}: "
+            "lengthen gate.holdout or shorten gate.champion.block"
+        )
+    lower = f"{level:.0%} lower bound {_number(gain.lower)} {'>' if gain.lower > least else 'is not >'} {least:g}"
+    return f"{start}, {lower} (upper {_number(gain.upper)}) on {gain.rows:,} rows {units}"
+
+
+def _words(metric: str) -> str:
+    return metric.replace("_", " ")
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "missing"
+    return f"{value:.4g}" if math.isfinite(value) else "not finite"
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value

@@ -1,0 +1,146 @@
+"""Search over parameters, with folds that never look ahead in time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlops.core import metrics as metric
+from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.estimators import check_parameters
+from airflow_mlops.core.model import Task
+from airflow_mlops.core.predict import Predicted, plain_classes
+from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import Problem, ReasonCode
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+
+def search_parameters(
+    spec: ModelSpec,
+    task: Task,
+    pipeline: Pipeline,
+    *,
+    inputs: pd.DataFrame,
+    labels: pd.Series[Any],
+    times: pd.Series[Any],
+) -> Pipeline:
+    """Fit the pipeline with the parameters that do best on later rows, on all training rows.
+
+    Parameters
+    ----------
+    inputs, labels, times
+        The training rows, sorted by time; `times` are their event times.
+
+    Raises
+    ------
+    TrainingError
+        If a parameter to search does not exist.
+    DataError
+        If there are too few distinct times for the folds.
+    """
+    from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+
+    search = spec.training.search
+    if search is None:
+        return pipeline.fit(inputs, labels.to_numpy())
+    allowed = tuple(pipeline[-1].get_params())
+    check_parameters(spec.training.estimator, search.parameters, allowed, field="training.search.parameters")
+    grid = {f"estimator__{name}": list(values) for name, values in search.parameters.items()}
+    scorer = Scorer(search.metric or metric.primary(spec, task), task)
+    folds = time_folds(times, search.folds, spec.data.label_delay)
+    common: Mapping[str, Any] = {"scoring": scorer, "cv": folds, "error_score": "raise"}
+    if search.method == "grid":
+        searched = GridSearchCV(pipeline, grid, **common)
+    else:
+        iterations = min(search.iterations, _size(grid))
+        searched = RandomizedSearchCV(pipeline, grid, n_iter=iterations, random_state=spec.training.seed, **common)
+    best: Pipeline = searched.fit(inputs, labels.to_numpy()).best_estimator_
+    return best
+
+
+def time_folds(
+    times: pd.Series[Any], folds: int, gap: timedelta = timedelta(0)
+) -> list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+    """Cut sorted event times into folds; each part is validated after training on everything known before it.
+
+    Rows of equal time are never on both sides of a cut. Rows whose label was not yet known when the validated
+    part began (`gap`, the label delay) are left out of its training rows.
+
+    Parameters
+    ----------
+    times
+        Event times, ascending, shape (n,).
+    folds
+        Number of (train, validate) pairs.
+    gap
+        How long after the event its label is known.
+
+    Returns
+    -------
+    list of (train positions, validation positions)
+
+    Raises
+    ------
+    DataError
+        If a fold would have no rows to train on or to validate on.
+
+    Notes
+    -----
+    Expanding windows over parts of about equal row counts, as scikit-learn's ``TimeSeriesSplit``, which cuts by
+    row number and so may put one instant on both sides.
+    """
+    import numpy as np
+
+    stamps = times.to_numpy()
+    cuts = [np.searchsorted(stamps, stamps[len(stamps) * part // (folds + 1)]) for part in range(1, folds + 1)]
+    ends = [*cuts[1:], len(stamps)]
+    pairs = []
+    for start, end in zip(cuts, ends, strict=True):
+        known = np.searchsorted(stamps, stamps[start] - np.timedelta64(gap), side="right") if gap else start
+        pairs.append((np.arange(min(known, start)), np.arange(start, end)))
+    if any(len(train) == 0 or len(validate) == 0 for train, validate in pairs):
+        raise DataError(
+            Problem(
+                code=ReasonCode.WINDOW_EMPTY,
+                field="training.search.folds",
+                found=f"{folds} folds over {len(np.unique(stamps))} distinct event times, one of them without rows",
+                allowed="folds that each have rows to train on, with known labels, and later rows to validate on",
+                fix="use fewer folds, or a longer data.window",
+            )
+        )
+    return pairs
+
+
+class Scorer:
+    """A metric of the gate in the form that scikit-learn's searches call: greater is better."""
+
+    def __init__(self, name: str, task: Task) -> None:
+        self.name = name
+        self.task: Task = task
+
+    def __call__(self, pipeline: Any, inputs: pd.DataFrame, labels: np.ndarray[Any, Any]) -> float:
+        """Return the metric on these rows, turned so that greater is better."""
+        import numpy as np
+        import pandas as pd
+
+        chosen = metric.METRICS[self.name]
+        probabilities = np.asarray(pipeline.predict_proba(inputs)) if chosen.needs_probabilities else None
+        predicted = Predicted(
+            task=self.task,
+            classes=() if self.task == "regression" else plain_classes(pipeline.classes_),
+            values=np.asarray(pipeline.predict(inputs)),
+            probabilities=probabilities,
+        )
+        value = chosen(metric.judge(pd.Series(labels), predicted))
+        return value if chosen.greater_is_better else -value
+
+
+def _size(grid: Mapping[str, list[Any]]) -> int:
+    import math
+
+    return math.prod(len(values) for values in grid.values())

@@ -1,0 +1,299 @@
+"""Freeze the rows of one training window: written once, addressed by their content, visible whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from airflow_mlops.core.columns import missing_columns, plain_type
+from airflow_mlops.core.data import Column, DataStore, Snapshot, Storage, Window
+from airflow_mlops.core.errors import DataError, RecordError
+from airflow_mlops.core.fingerprint import ContentHash, fingerprint
+from airflow_mlops.core.windows import label_window, utc
+from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import Problem, ReasonCode
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+_STAGING = ".staging-"
+_STAMP = "%Y%m%dT%H%M%SZ"
+_STALE = timedelta(days=1)
+
+
+def take_snapshot(spec: ModelSpec, as_of: datetime, store: DataStore, storage: Storage, *, now: datetime) -> Snapshot:
+    """Write the training window as of `as_of`, only rows with a mature and known label, and its manifest.
+
+    Rows stream through once, in batches, into a staging file while their hash is taken; the staging file then gets its
+    final name ``snapshots/<model>/<fingerprint>/data.parquet``, and ``manifest.json`` is written beside it last. A
+    folder without a manifest is no snapshot, so a crash at any point leaves nothing visible, and the next run makes
+    the same snapshot. The same rows for the same request are one snapshot: the one that exists is returned.
+
+    Parameters
+    ----------
+    as_of
+        The instant that the loop run pretends to live at, with a time zone.
+    now
+        The real time, for the manifest and for sweeping staging files older than a day.
+
+    Raises
+    ------
+    DataError
+        If the source is unreadable, lacks the time, key or label column, holds no row in the window, or no label.
+    StoreUnavailableError
+        If the storage or the database does not answer, or may not be written.
+    """
+    window = label_window(spec, as_of)
+    source = store.schema()
+    columns = _columns(spec, store, [column.name for column in source])
+    _sweep(spec, storage, utc(now, "now"))
+    staging = f"snapshots/{spec.name}/{_STAGING}{now.astimezone(UTC):{_STAMP}}-{uuid4().hex}.parquet"
+    query = store.query(window, spec.data.time, columns)
+    rows = _Rows(spec.data.label)
+    try:
+        schema = _write(rows, store.read(window, spec.data.time, columns), storage, staging)
+        if schema is None:
+            raise _nothing(spec, store, window, rows)
+        snapshot = Snapshot(
+            model=spec.name,
+            fingerprint=rows.content.hexdigest(),
+            uri="",
+            as_of=utc(as_of, "as-of"),
+            window=window,
+            rows=rows.content.rows,
+            columns=tuple(Column(name=f.name, type=str(f.type)) for f in schema),
+            source=store.description,
+            source_columns=source,
+            query=query,
+            time=spec.data.time,
+            key=spec.data.key,
+            label=spec.data.label,
+            extracted_at=utc(now, "now"),
+            known_issues=tuple(_issues(spec, store, rows)),
+        )
+        return _commit(snapshot, storage, staging)
+    finally:
+        storage.delete(staging)
+
+
+def open_snapshot(uri: str, storage: Storage) -> Snapshot:
+    """Read the manifest of the snapshot at `uri`.
+
+    Raises
+    ------
+    RecordError
+        If `uri` is not below the storage, or the manifest is of a newer format or not whole.
+    DataError
+        If there is no snapshot.
+    """
+    return Snapshot.from_json(storage.read_text(f"{_path(uri, storage)}/manifest.json"))
+
+
+def read_snapshot(snapshot: Snapshot, storage: Storage, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a snapshot's rows, in their order, as a frame.
+
+    Parameters
+    ----------
+    columns
+        Only these; all when None.
+
+    Raises
+    ------
+    RecordError
+        If the file holds other columns or another number of rows than the manifest says.
+    DataError
+        If the file is missing or damaged.
+    """
+    import pyarrow as pa
+
+    types = {column.name: column.type for column in snapshot.columns}
+    wanted = list(types) if columns is None else list(columns)
+    problems = missing_columns({name: f"column {name}" for name in wanted}, types, where=snapshot.uri)
+    if problems:
+        raise DataError(problems)
+    batches = list(storage.read_batches(f"{_path(snapshot.uri, storage)}/data.parquet", wanted))
+    table = pa.Table.from_batches(batches).select(wanted) if batches else None
+    found = {f.name: str(plain_type(f.type)) for f in table.schema} if table else {}
+    if table is None or table.num_rows != snapshot.rows or found != {name: types[name] for name in wanted}:
+        rows = table.num_rows if table else 0
+        raise _differs(snapshot, f"{rows} rows of columns {found}", f"{snapshot.rows} rows, and the manifest's types")
+    frame: pd.DataFrame = table.to_pandas(split_blocks=True)
+    return frame
+
+
+def verify_snapshot(snapshot: Snapshot, storage: Storage) -> None:
+    """Read every row again and compare its hash with the snapshot's fingerprint.
+
+    Raises
+    ------
+    RecordError
+        If a single value differs.
+    """
+    batches = storage.read_batches(f"{_path(snapshot.uri, storage)}/data.parquet")
+    first = next(batches, None)
+    found = "no rows" if first is None else fingerprint(chain((first,), batches), first.schema)
+    if found != snapshot.fingerprint:
+        raise _differs(snapshot, f"rows with fingerprint {found}", f"rows with fingerprint {snapshot.fingerprint}")
+
+
+@dataclass
+class _Rows:
+    """The rows on their way from source to storage: what is counted, dropped and hashed."""
+
+    label: str
+    unlabelled: int = 0
+    content: ContentHash = field(init=False)
+
+    def kept(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Drop rows without a label; what is left comes in the types that it is stored in."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        for batch in batches:
+            known = pc.is_valid(batch.column(self.label))
+            if pa.types.is_floating(batch.schema.field(self.label).type):
+                known = pc.and_(known, pc.invert(pc.fill_null(pc.is_nan(batch.column(self.label)), False)))
+            rows = batch.filter(known)
+            self.unlabelled += batch.num_rows - rows.num_rows
+            if rows.num_rows:
+                schema = pa.schema([pa.field(f.name, plain_type(f.type)) for f in rows.schema])
+                yield rows.cast(schema) if rows.schema != schema else rows
+
+    def hashed(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Hash what passes by."""
+        for batch in batches:
+            self.content.update(batch)
+            yield batch
+
+
+def _write(rows: _Rows, batches: Iterator[pa.RecordBatch], storage: Storage, path: str) -> pa.Schema | None:
+    kept = rows.kept(batches)
+    first = next(kept, None)
+    if first is None:
+        return None
+    rows.content = ContentHash(first.schema)
+    storage.write_batches(path, rows.hashed(chain((first,), kept)), first.schema)
+    return first.schema
+
+
+def _columns(spec: ModelSpec, store: DataStore, known: list[str]) -> tuple[str, ...]:
+    """Return the columns to keep: time, key and label, then the features that the source has.
+
+    A feature that it lacks is no failure here: validation tells missing from renamed by the manifest's
+    `source_columns`, and reports it together with everything else.
+    """
+    data, features = spec.data, spec.features
+    roles = {data.label: "data.label", **dict.fromkeys(data.key, "data.key"), data.time: "data.time"}
+    problems = missing_columns(roles, known)
+    if problems:
+        raise DataError(problems, subject=store.description)
+    listed = (*features.numeric, *features.categorical)
+    # A transformer may make its features of any column, so it gets them all unless they are listed.
+    wanted = listed or tuple(name for name in known if name not in features.exclude)
+    ordered = (data.time, *data.key, data.label, *(name for name in wanted if name in known))
+    return tuple(dict.fromkeys(ordered))
+
+
+def _commit(snapshot: Snapshot, storage: Storage, staging: str) -> Snapshot:
+    """Give the staged rows their name and manifest, or return the snapshot that already stands for them."""
+    base = f"snapshots/{snapshot.model}/{snapshot.fingerprint}"
+    # The same rows may answer another request (a later as-of without new rows): their window differs, and with it the
+    # split into train and holdout, so it is a snapshot of its own.
+    request = replace(snapshot, extracted_at=snapshot.as_of).digest[:12]
+    for folder in (base, f"{base}-{request}"):
+        named = replace(snapshot, uri=storage.uri(folder))
+        if not storage.exists(f"{folder}/manifest.json"):
+            storage.move(staging, f"{folder}/data.parquet")
+            storage.write_text(f"{folder}/manifest.json", named.to_text())
+            return named
+        existing = open_snapshot(named.uri, storage)
+        if replace(existing, extracted_at=named.extracted_at) == named:
+            return existing
+    raise _differs(snapshot, f"another manifest at {named.uri}", "the manifest of these rows")
+
+
+def _sweep(spec: ModelSpec, storage: Storage, now: datetime) -> None:
+    """Remove what killed runs left behind, once no run can still be writing it."""
+    folder = f"snapshots/{spec.name}"
+    oldest = f"{_STAGING}{now - _STALE:{_STAMP}}"
+    for name in storage.names(folder):
+        if name.startswith(_STAGING) and name < oldest:
+            storage.delete(f"{folder}/{name}")
+
+
+def _issues(spec: ModelSpec, store: DataStore, rows: _Rows) -> Iterator[Problem]:
+    if rows.unlabelled:
+        yield _left_out(ReasonCode.LABELS_MISSING, "data.label", rows.unlabelled, f"label '{spec.data.label}'")
+    undated = store.undated(spec.data.time)
+    if undated:
+        yield _left_out(ReasonCode.TIME_INVALID, "data.time", undated, f"event time '{spec.data.time}', in any window")
+
+
+def _left_out(code: ReasonCode, where: str, count: int, what: str) -> Problem:
+    return Problem(
+        code=code,
+        field=where,
+        found=f"{count} rows without a {what}",
+        allowed="rows that have one",
+        fix="they are left out; look at the source if they are more than usual",
+    )
+
+
+def _nothing(spec: ModelSpec, store: DataStore, window: Window, rows: _Rows) -> DataError:
+    subject = f"{store.description}, window {window}"
+    if rows.unlabelled:
+        return DataError(
+            Problem(
+                code=ReasonCode.LABELS_MISSING,
+                field="data.label",
+                found=f"no label '{spec.data.label}' in any of {rows.unlabelled} rows",
+                allowed="rows with a label",
+                fix="check that outcomes arrive, and that data.label_delay covers how late they do",
+            ),
+            subject=subject,
+        )
+    ends = store.bounds(spec.data.time)
+    there = f"times from {ends[0].isoformat()} to {ends[1].isoformat()}" if ends else "no times at all"
+    return DataError(
+        Problem(
+            code=ReasonCode.WINDOW_EMPTY,
+            field="data.window",
+            found=f"no row in the window; the source holds {there}",
+            allowed="at least one row",
+            fix="check the as-of time, data.window and data.label_delay, or load the missing rows",
+        ),
+        subject=subject,
+    )
+
+
+def _path(uri: str, storage: Storage) -> str:
+    prefix = storage.root.rstrip("/") + "/"
+    if not uri.startswith(prefix):
+        raise RecordError(
+            Problem(
+                code=ReasonCode.RECORD_CONFLICT,
+                field="snapshot.uri",
+                found=uri,
+                allowed=f"a snapshot below {storage.root}",
+                fix="set [mlops] storage to where the snapshot was written",
+            )
+        )
+    return uri.removeprefix(prefix)
+
+
+def _differs(snapshot: Snapshot, found: str, allowed: str) -> RecordError:
+    return RecordError(
+        Problem(
+            code=ReasonCode.RECORD_CONFLICT,
+            field="snapshot",
+            found=found,
+            allowed=allowed,
+            fix="the file was changed after it was written: restore it, or delete the folder and run again",
+            where=snapshot.uri,
+        )
+    )

@@ -1,0 +1,248 @@
+"""Train a candidate: a split ordered in time, one pipeline, an optional search, and the same result every time."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlops.core import metrics as metric
+from airflow_mlops.core.data import Snapshot, Window
+from airflow_mlops.core.errors import DataError, TrainingError
+from airflow_mlops.core.estimators import (
+    build_estimator,
+    import_object,
+    is_classification,
+    require_probabilities,
+    set_seed,
+)
+from airflow_mlops.core.features import as_features, build_pipeline, require_frame, resolve
+from airflow_mlops.core.labels import clean_labels, label_problems
+from airflow_mlops.core.model import Feature, Task
+from airflow_mlops.core.predict import Label, plain_classes, predict
+from airflow_mlops.core.search import search_parameters
+from airflow_mlops.core.trust import require_trusted, trusted_types
+from airflow_mlops.core.windows import split
+from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import Problem, ReasonCode
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+MIN_TRAIN_ROWS = 50
+"""Fewer rows than this teach a model nothing that a gate could tell from luck."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fitted:
+    """A trained pipeline and everything that its record says; not a record itself, as it holds data."""
+
+    pipeline: Pipeline
+    task: Task
+    features: tuple[Feature, ...]
+    classes: tuple[Label, ...]
+    parameters: Mapping[str, Any]
+    """The estimator's parameters after any search, as plain JSON data."""
+    metrics: Mapping[str, float]
+    """Every metric of the task on the holdout rows; not finite where it is not defined."""
+    train: Window
+    holdout: Window
+    train_frame: pd.DataFrame
+    """As the pipeline was given it: feature columns only, sorted by event time."""
+    holdout_frame: pd.DataFrame
+    train_labels: pd.Series[Any]
+    holdout_labels: pd.Series[Any]
+    trusted_types: tuple[str, ...]
+    warnings: tuple[str, ...]
+    """What the estimator warned of (no convergence, ...), each once."""
+
+
+def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame) -> Fitted:
+    """Train on the older part of a snapshot and measure on its newest.
+
+    Parameters
+    ----------
+    spec
+        The model's specification.
+    snapshot
+        What the rows are: as-of time, columns, roles.
+    frame
+        The snapshot's rows, with the columns of event time, label and features.
+
+    Returns
+    -------
+    Fitted
+        The same for the same snapshot, specification, code and seed.
+
+    Raises
+    ------
+    DataError
+        If columns, labels or values do not allow training: every problem found.
+    TrainingError
+        If the estimator cannot be built, fitted or stored.
+    """
+    features = resolve(spec, snapshot)
+    estimator = build_estimator(spec.training.estimator, spec.training.parameters)
+    classification = is_classification(estimator, spec.training.estimator)
+    parts = [clean_labels(spec, part, classification) for part in split_frame(spec, snapshot, frame)]
+    (train, labels), (holdout, holdout_labels) = parts
+    _refuse(spec, label_problems(spec, labels, holdout_labels, classification, MIN_TRAIN_ROWS))
+    task = task_of(labels, classification)
+    metric.require_fitting(spec, task)
+    require_probabilities(estimator, spec.training.estimator, task, metrics_with_probabilities(spec, task))
+    inputs, holdout_inputs = as_features(train, features), as_features(holdout, features)
+    _refuse(spec, value_problems(inputs, holdout_inputs))
+
+    pipeline = build_pipeline(spec, features, estimator, _transformer(spec, inputs))
+    set_seed(pipeline, spec.training.seed)
+    rows = {"inputs": inputs, "labels": labels, "times": train[spec.data.time]}
+    pipeline, warned = _fit(spec, task, pipeline, rows)
+    require_trusted(pipeline, spec)
+    classes = plain_classes(pipeline.classes_) if classification else ()
+    windows = split(spec, snapshot.as_of)
+    fitted = Fitted(
+        pipeline=pipeline,
+        task=task,
+        features=features,
+        classes=classes,
+        parameters=plain(pipeline[-1].get_params()),
+        metrics={},
+        train=windows[0],
+        holdout=windows[1],
+        train_frame=inputs,
+        holdout_frame=holdout_inputs,
+        train_labels=labels,
+        holdout_labels=holdout_labels,
+        trusted_types=trusted_types(spec),
+        warnings=warned,
+    )
+    judged = metric.judge(holdout_labels, predict(pipeline, holdout, fitted))
+    return _with_metrics(fitted, metric.measure(judged))
+
+
+def split_frame(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split a snapshot's rows by event time into train and holdout, each sorted by it.
+
+    Rows of equal time keep their order, so that the same snapshot always gives the same parts.
+    """
+    train, holdout = split(spec, snapshot.as_of)
+    return rows_within(frame, spec.data.time, train), rows_within(frame, spec.data.time, holdout)
+
+
+def rows_within(frame: pd.DataFrame, time: str, window: Window) -> pd.DataFrame:
+    """Rows whose event time is in the window, sorted by it (stable)."""
+    rows = frame[(frame[time] >= window.start) & (frame[time] < window.end)]
+    return rows.sort_values(time, kind="stable")
+
+
+def task_of(labels: pd.Series[Any], classification: bool) -> Task:
+    """Regression, or binary or multiclass by the number of classes in the training rows."""
+    if not classification:
+        return "regression"
+    return "binary" if labels.nunique() <= 2 else "multiclass"  # noqa: PLR2004
+
+
+def metrics_with_probabilities(spec: ModelSpec, task: Task) -> tuple[str, ...]:
+    """Metrics that the gate's rules use and that are computed from probabilities."""
+    names = [metric.primary(spec, task), *(rule.metric for rule in spec.gate.absolute)]
+    return tuple(name for name in names if name in metric.METRICS and metric.METRICS[name].needs_probabilities)
+
+
+def value_problems(train: pd.DataFrame, holdout: pd.DataFrame) -> list[Problem]:
+    """Infinite values in any numeric feature, by column and count.
+
+    Missing values are no problem here: they are either the estimator's business or imputed by the pipeline.
+    """
+    import numpy as np
+
+    problems = []
+    for name in train.select_dtypes("number").columns:
+        broken, also = (int(np.isinf(part[name].to_numpy()).sum()) for part in (train, holdout))
+        if not broken + also:
+            continue
+        problems.append(
+            Problem(
+                code=ReasonCode.VALUE_NOT_FINITE,
+                field=f"features.{name}",
+                found=f"infinite values in {broken} of {len(train)} training and {also} of {len(holdout)} holdout rows",
+                allowed="finite numbers, or missing values",
+                fix="mend the division or the overflow that makes them, or write them as missing",
+            )
+        )
+    return problems
+
+
+def plain(value: Any) -> Any:
+    """Turn estimator parameters into JSON data: numbers, texts and lists as they are, objects as their text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        return value.item()
+    return value if value is None or isinstance(value, str | int | float | bool) else repr(value)
+
+
+def _with_metrics(fitted: Fitted, metrics: Mapping[str, float]) -> Fitted:
+    from dataclasses import replace
+
+    return replace(fitted, metrics=metrics)
+
+
+def _refuse(spec: ModelSpec, problems: list[Problem]) -> None:
+    if problems:
+        raise DataError(problems, subject=spec.name)
+
+
+def _transformer(spec: ModelSpec, inputs: pd.DataFrame) -> Any:
+    path = spec.features.transformer
+    if path is None:
+        return None
+    cls = import_object(path, "features.transformer")
+    if not all(hasattr(cls, name) for name in ("fit", "transform", "get_params")):
+        raise TrainingError(
+            Problem(
+                code=ReasonCode.ESTIMATOR_INVALID,
+                field="features.transformer",
+                found=f"{path}, a {type(cls).__name__} without fit, transform and get_params",
+                allowed="the class of a scikit-learn transformer that is constructed without arguments",
+                fix="derive it from sklearn.base.BaseEstimator and TransformerMixin",
+            )
+        )
+    require_frame(cls().fit(inputs.head(MIN_TRAIN_ROWS)).transform(inputs.head(MIN_TRAIN_ROWS)), path)
+    return cls()
+
+
+def _fit(spec: ModelSpec, task: Task, pipeline: Pipeline, rows: Mapping[str, Any]) -> tuple[Pipeline, tuple[str, ...]]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            if spec.training.search is None:
+                pipeline.fit(rows["inputs"], rows["labels"].to_numpy())
+            else:
+                pipeline = search_parameters(spec, task, pipeline, **rows)
+        except (DataError, TrainingError):
+            raise
+        except Exception as error:  # whatever an estimator raises, the task ends in one clear sentence
+            raise TrainingError(_not_fitted(spec, error), subject=spec.name) from error
+    return pipeline, tuple(dict.fromkeys(f"{w.category.__name__}: {w.message}" for w in caught))
+
+
+def _not_fitted(spec: ModelSpec, error: Exception) -> Problem:
+    # scikit-learn's own message about a parameter is safe to repeat; others may quote data values
+    from sklearn.utils._param_validation import InvalidParameterError
+
+    about_parameter = isinstance(error, InvalidParameterError)
+    return Problem(
+        code=ReasonCode.ESTIMATOR_INVALID if about_parameter else ReasonCode.TRAINING_FAILED,
+        field="training.parameters" if about_parameter else "training.estimator",
+        found=str(error)
+        if about_parameter
+        else f"{spec.training.estimator} raised {type(error).__name__} while it was fitted",
+        allowed="an estimator and parameters that fit these rows",
+        fix="correct the parameter"
+        if about_parameter
+        else "read the traceback in the task's log, then change estimator, parameters or features.encoding",
+    )

@@ -1,0 +1,150 @@
+"""Which types a stored model may be made of: a list that was read, not whatever is found in the file.
+
+skops loads a model without running code from it, as long as every type is trusted. Its own defaults cover
+scikit-learn's classes in Python; compiled types are refused until they are named, because a hostile state
+given to them can crash the process.
+
+How a type gets onto the list: read its `__setstate__`/`__reduce__` (what does it run, and what does it check?),
+make sure that it calls nothing that the file chooses (no callables, no imports, no paths), note below why it is
+there, and run ``tests/core/test_trust.py``, which stores and loads a fitted pipeline of every estimator listed
+with exactly these types. Types of a team's own package belong into `training.trusted_types`, by the same rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_mlops.core.errors import TrainingError
+from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import Problem, ReasonCode
+
+# What the columns' preparation needs whatever the estimator is: the imputer keeps the dtype it was fitted on, which
+# skops stores as an empty array of that dtype; behind a transformer columns are selected by type, with a plain Python
+# object that holds a pattern and names of types.
+_PREPARATION = ("numpy.dtype", "sklearn.compose._column_transformer.make_column_selector")
+# The nodes of a fitted tree: a struct array of numbers. __setstate__ checks its dtype and shape, not the indices in
+# it: who can write to the model store can make a tree that crashes the process, but not one that runs code.
+_TREE = ("sklearn.tree._tree.Tree",)
+# A Python class over the node array of one boosted tree; its compiled predictor walks the indices in it.
+# Its own encoder for category columns wraps check_array in a partial: skops builds a partial without calling it,
+# and the function in it must be a trusted one itself.
+_BOOSTED = (
+    "functools.partial",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.utils.validation.check_array",
+)
+# Coordinates and node bounds of a search tree, and the distance that it was built with: arrays and floats.
+_NEIGHBOURS = (
+    "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.metrics._dist_metrics.ManhattanDistance64",
+    "sklearn.metrics._dist_metrics.MinkowskiDistance64",
+    "sklearn.neighbors._ball_tree.BallTree",
+    "sklearn.neighbors._kd_tree.KDTree",
+)
+# Learning rates and moments of the optimiser; plain Python, numbers and arrays.
+_OPTIMISERS = (
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+)
+# A fitted classifier and its calibrators (two floats, or the isotonic steps); plain Python.
+_CALIBRATED = (
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.calibration._TemperatureScaling",
+)
+# Loss functions without state of their own but an enum of the link.
+_LOSSES = (
+    "sklearn._loss.loss.HalfTweedieLoss",
+    "sklearn._loss.loss.HalfTweedieLossIdentity",
+)
+_KERNELS = (
+    "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
+    "sklearn.gaussian_process.kernels.ConstantKernel",
+    "sklearn.gaussian_process.kernels.Product",
+    "sklearn.gaussian_process.kernels.RBF",
+)
+
+
+def _both(prefix: str, *families: str) -> tuple[str, ...]:
+    return tuple(f"{prefix}.{family}{kind}" for family in families for kind in ("Classifier", "Regressor"))
+
+
+_LINEAR = (
+    *(
+        f"sklearn.linear_model.{name}"
+        for name in (
+            "ARDRegression", "BayesianRidge", "ElasticNet", "ElasticNetCV", "GammaRegressor", "HuberRegressor", "Lars",
+            "Lasso", "LassoCV", "LassoLars", "LinearRegression", "LogisticRegression", "LogisticRegressionCV",
+            "OrthogonalMatchingPursuit", "Perceptron", "PoissonRegressor", "QuantileRegressor", "RANSACRegressor",
+            "Ridge", "RidgeCV", "RidgeClassifier", "RidgeClassifierCV", "SGDClassifier", "SGDRegressor",
+            "TheilSenRegressor",
+        )
+    ),
+    *(f"sklearn.svm.{name}" for name in ("LinearSVC", "LinearSVR", "NuSVC", "NuSVR", "SVC", "SVR")),
+    *(f"sklearn.naive_bayes.{name}" for name in ("BernoulliNB", "GaussianNB")),
+    *(f"sklearn.discriminant_analysis.{name}DiscriminantAnalysis" for name in ("Linear", "Quadratic")),
+    *_both("sklearn.dummy", "Dummy"),
+    "sklearn.kernel_ridge.KernelRidge",
+    "sklearn.neighbors.NearestCentroid",
+)  # fmt: skip
+_TREES = (
+    *_both("sklearn.tree", "DecisionTree", "ExtraTree"),
+    *_both("sklearn.ensemble", "AdaBoost", "Bagging", "ExtraTrees", "GradientBoosting", "RandomForest"),
+)
+
+REVIEWED: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(_LINEAR, ()),
+    **dict.fromkeys(_TREES, _TREE),
+    **dict.fromkeys(_both("sklearn.ensemble", "HistGradientBoosting"), _BOOSTED),
+    **dict.fromkeys(_both("sklearn.neighbors", "KNeighbors", "RadiusNeighbors"), _NEIGHBOURS),
+    **dict.fromkeys(_both("sklearn.neural_network", "MLP"), _OPTIMISERS),
+    **dict.fromkeys(_both("sklearn.gaussian_process", "GaussianProcess"), _KERNELS),
+    "sklearn.calibration.CalibratedClassifierCV": _CALIBRATED,
+    "sklearn.linear_model.TweedieRegressor": _LOSSES,
+}
+"""What skops may load, beyond its own defaults, for a pipeline with this estimator (by the path that users write)."""
+
+
+def trusted_types(spec: ModelSpec) -> tuple[str, ...]:
+    """Types that the store may be told to trust for this model: reviewed ones, then the specification's own."""
+    training = spec.training
+    return tuple(dict.fromkeys((*_PREPARATION, *REVIEWED.get(training.estimator, ()), *training.trusted_types)))
+
+
+def untrusted(pipeline: Any, spec: ModelSpec) -> tuple[str, ...]:
+    """Types in a fitted pipeline that neither skops, nor the reviewed list, nor the specification trusts.
+
+    Parameters
+    ----------
+    pipeline
+        Fitted; it is dumped in memory to ask skops.
+    """
+    import skops.io
+
+    found = skops.io.get_untrusted_types(data=skops.io.dumps(pipeline))
+    return tuple(sorted(set(found) - set(trusted_types(spec))))
+
+
+def require_trusted(pipeline: Any, spec: ModelSpec) -> None:
+    """Refuse a pipeline that could be stored but not loaded again safely.
+
+    Raises
+    ------
+    TrainingError
+        One problem for each type.
+    """
+    if spec.training.format != "skops":
+        return
+    problems = [
+        Problem(
+            code=ReasonCode.TYPE_UNTRUSTED,
+            field="training.trusted_types",
+            found=f"the fitted model holds {name}, which nobody has reviewed",
+            allowed="types that skops or airflow_mlops.core.trust trusts, or that training.trusted_types names",
+            fix=f"read what {name} does when it is loaded, then add it to training.trusted_types",
+        )
+        for name in untrusted(pipeline, spec)
+    ]
+    if problems:
+        raise TrainingError(problems, subject=spec.name)

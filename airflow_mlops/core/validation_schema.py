@@ -1,0 +1,247 @@
+"""Columns that are missing, renamed, retyped or there twice: told apart, because each is mended elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING, Literal
+
+from airflow_mlops.core.data import Column
+from airflow_mlops.core.monitor import Check
+from airflow_mlops.core.validation_words import failed, names, share
+from airflow_mlops.spec.problems import ReasonCode
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Role = Literal["time", "key", "label", "numeric", "categorical", "excluded", "named"]
+Kind = Literal["number", "time", "mixed times", "text", "boolean", "empty", "other"]
+
+ALIKE = 0.72
+"""Smallest likeness of two names for a suggestion: below it, suggestions are more often wrong than right."""
+_KINDS: Mapping[Role, frozenset[Kind]] = {
+    "time": frozenset({"time"}),
+    "numeric": frozenset({"number", "boolean"}),
+    "categorical": frozenset({"text", "number", "boolean"}),
+}
+_INFERRED: Mapping[str, Kind] = {
+    "string": "text",
+    "bytes": "other",
+    "floating": "number",
+    "integer": "number",
+    "mixed-integer-float": "number",
+    "decimal": "number",
+    "boolean": "boolean",
+    "datetime": "time",
+    "datetime64": "time",
+    "date": "time",
+    "empty": "empty",
+    "categorical": "text",
+}
+_ARROW: tuple[tuple[str, Kind], ...] = (
+    (r"u?int\d|halffloat|float|double|decimal", "number"),
+    (r"timestamp|date", "time"),
+    (r"(large_)?(string|utf8)|dictionary", "text"),
+    (r"bool", "boolean"),
+    (r"null", "empty"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A column that must be there, and what for. Excluded columns are merely known: they are not extra."""
+
+    name: str
+    role: Role = "named"
+    severity: Literal["error", "warning"] = "error"
+
+    @property
+    def kinds(self) -> frozenset[Kind] | None:
+        """Kinds of values that fit the role; None when any does."""
+        return _KINDS.get(self.role)
+
+    @property
+    def in_words(self) -> str:
+        """The column as a person would ask for it."""
+        values = {"time": " of times", "numeric": " of numbers", "categorical": " of categories"}
+        return f"a column '{self.name}'{values.get(self.role, '')}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schema:
+    """What the comparison found: failed checks, the columns that cannot be looked at, and the extra ones."""
+
+    checks: tuple[Check, ...] = ()
+    unusable: frozenset[str] = frozenset()
+    extra: tuple[str, ...] = ()
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+
+
+def kind_of(series: pd.Series) -> Kind:
+    """Say what a column holds, whatever pandas, numpy or Arrow type carries it."""
+    import pandas as pd
+    from pandas.api import types
+
+    dtype = series.dtype
+    if isinstance(dtype, pd.ArrowDtype):
+        return kind_of_arrow(str(dtype.pyarrow_dtype))
+    if isinstance(dtype, pd.CategoricalDtype):
+        return "text" if series.notna().any() else "empty"
+    if types.is_bool_dtype(dtype):
+        return "boolean"
+    if types.is_numeric_dtype(dtype):
+        return "number" if series.notna().any() or not len(series) else "empty"
+    if types.is_datetime64_any_dtype(dtype):
+        return "time"
+    inferred = _INFERRED.get(types.infer_dtype(series, skipna=True), "other")
+    return "mixed times" if inferred == "time" and _zones(series) > 1 else inferred
+
+
+def kind_of_arrow(name: str) -> Kind:
+    """Say what an Arrow type holds.
+
+    >>> kind_of_arrow("timestamp[us, tz=UTC]"), kind_of_arrow("dictionary<values=string, indices=int32, ordered=0>")
+    ('time', 'text')
+    """
+    return next((kind for pattern, kind in _ARROW if re.match(pattern, name)), "other")
+
+
+def _zones(series: pd.Series) -> int:
+    return len({str(getattr(value, "tzinfo", None)) for value in series.dropna()})
+
+
+def likeness(wanted: str, found: str) -> float:
+    """How alike two column names are, from 0 to 1.
+
+    Case and separators do not count; a name whose words are the other's, or begin them, is nearly the same.
+
+    >>> likeness("depTime", "dep_time"), likeness("scheduled_departure", "sched_dep") > 0.8, likeness("a", "z")
+    (1.0, True, 0.0)
+    """
+    left, right = _words(wanted), _words(found)
+    if "".join(left) == "".join(right):
+        return 1.0
+    short, long = sorted((left, right), key=len)
+    if short and all(any(_begins(word, other) for other in long) for word in short):
+        return 0.75 + 0.2 * len(short) / len(long)
+    return SequenceMatcher(None, "".join(left), "".join(right)).ratio()
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+", name)]
+
+
+def _begins(word: str, other: str) -> bool:
+    short, long = sorted((word, other), key=len)
+    return word == other or (len(short) >= 3 and long.startswith(short))  # noqa: PLR2004 - shorter ones begin too many
+
+
+def compare(
+    frame: pd.DataFrame, wanted: Sequence[Wanted], source_columns: Sequence[Column] = (), mentions: Iterable[str] = ()
+) -> Schema:
+    """Compare the columns that are wanted with those that came.
+
+    Parameters
+    ----------
+    frame
+        The rows.
+    wanted
+        Columns that must be there.
+    source_columns
+        Every column of the source, when the frame holds only some of them.
+    mentions
+        Columns that expectations are about, once for each expectation: says what could not be checked.
+    """
+    here = [str(name) for name in frame.columns]
+    offered = [column.name for column in source_columns] or here
+    twice = sorted(name for name, count in (Counter(here) | Counter(offered)).items() if count > 1)
+    kinds = {name: kind_of(frame[name]) for name in here if name not in twice}
+    arrow = {column.name: kind_of_arrow(column.type) for column in source_columns}
+    known = {want.name for want in wanted}
+    missing = [w for w in wanted if w.role != "excluded" and w.name not in here and w.name not in twice]
+    spare = [name for name in dict.fromkeys(offered) if name not in known]
+    renamed = _renamed(missing, {name: kinds.get(name) or arrow.get(name, "other") for name in spare})
+    counted, rows = Counter(mentions), len(frame)
+    checks = [_duplicated(name, rows) for name in twice]
+    checks += [_missing(want, renamed.get(want.name), offered, counted[want.name], rows) for want in missing]
+    retyped = [w for w in wanted if w.kinds and kinds.get(w.name, "empty") not in w.kinds | {"empty"}]
+    checks += [_retyped(want, frame, kinds[want.name], rows) for want in retyped]
+    return Schema(
+        checks=tuple(checks),
+        unusable=frozenset(twice) | {want.name for want in (*missing, *retyped)},
+        extra=tuple(name for name in spare if name not in {new for new, _ in renamed.values()} and name not in twice),
+        kinds=kinds,
+    )
+
+
+def _renamed(missing: Sequence[Wanted], spare: Mapping[str, Kind]) -> dict[str, tuple[str, Kind]]:
+    """Pair missing columns with spare ones: the most alike first, each spare column once."""
+    pairs = sorted(
+        ((likeness(want.name, name), want, name) for want in missing for name in spare),
+        key=lambda pair: (-pair[0], pair[1].name, pair[2]),
+    )
+    paired: dict[str, tuple[str, Kind]] = {}
+    for score, want, name in pairs:
+        fits = want.kinds is None or spare[name] in want.kinds
+        if score >= ALIKE and fits and want.name not in paired and name not in {new for new, _ in paired.values()}:
+            paired[want.name] = (name, spare[name])
+    return paired
+
+
+def _duplicated(name: str, rows: int) -> Check:
+    return failed(
+        "schema",
+        name,
+        rows,
+        found=f"more than one column '{name}'",
+        allowed="each column name once",
+        fix="rename or drop the others at the source",
+        code=ReasonCode.COLUMN_DUPLICATED,
+    )
+
+
+def _missing(want: Wanted, new: tuple[str, Kind] | None, offered: Sequence[str], mentions: int, rows: int) -> Check:
+    untold = f"; {mentions} expectations on it could not be checked" if mentions > 1 else ""
+    if new:
+        found = f"no column '{want.name}', but '{new[0]}' ({new[1]}), which nothing asks for{untold}"
+        fix = f"if it was renamed, rename it back at the source or write '{new[0]}' in the specification"
+        code = ReasonCode.COLUMN_RENAMED
+    else:
+        found = f"no column '{want.name}' among {len(offered)}: {names(offered) or 'none'}{untold}"
+        fix = "bring the column back at the source, or take it out of the specification"
+        code = ReasonCode.COLUMN_MISSING
+    return failed(
+        "schema", want.name, rows, found=found, allowed=want.in_words, fix=fix, code=code, severity=want.severity
+    )
+
+
+def _retyped(want: Wanted, frame: pd.DataFrame, kind: Kind, rows: int) -> Check:
+    wrong = want.role == "time"
+    found = f"{kind} ({frame[want.name].dtype})" if kind != "mixed times" else "times of more than one zone"
+    if want.role == "numeric" and kind == "text":
+        found += f"; {_unreadable(frame[want.name])}"
+    fix = "write one time zone (UTC) at the source" if wrong else "cast it at the source, or give it another role"
+    return failed(
+        "schema",
+        want.name,
+        rows,
+        found=found,
+        allowed=want.in_words,
+        fix="parse it as a time at the source" if wrong and kind != "mixed times" else fix,
+        code=ReasonCode.TIME_INVALID if wrong else ReasonCode.COLUMN_RETYPED,
+        severity=want.severity,
+    )
+
+
+def _unreadable(series: pd.Series) -> str:
+    """Say how much of a text column is no number: all of it is another column, a little of it is dirt."""
+    import pandas as pd
+
+    present = series.dropna()
+    wrong = int(pd.to_numeric(present, errors="coerce").isna().sum())
+    if not wrong:
+        return "every value can be read as a number"
+    return f"{share(wrong, len(present), 'values')} cannot be read as numbers"

@@ -1,0 +1,68 @@
+"""Which event times a loop run may learn from, and how they are split."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow_mlops.core.data import Window
+from airflow_mlops.core.errors import DataError
+from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import Problem, ReasonCode
+
+
+def label_window(spec: ModelSpec, as_of: datetime) -> Window:
+    """Event times of a training window as of `as_of`: only rows whose label is mature.
+
+    A label is mature when ``event time + label delay <= as_of``. Windows are half-open, so the end lies one
+    microsecond (the resolution of event times) after the last mature instant; without a label delay it is `as_of`
+    itself, because nothing that happens at as-of is known yet.
+
+    Raises
+    ------
+    DataError
+        If `as_of` has no time zone.
+
+    Examples
+    --------
+    >>> spec = ModelSpec.model_validate({
+    ...     "name": "m", "owner": "o", "training": {"estimator": "sklearn.dummy.DummyClassifier"},
+    ...     "data": {"source": {"path": "x/"}, "time": "t", "key": "k", "label": "y",
+    ...              "label_delay": "1d", "window": "60d"}})
+    >>> print(label_window(spec, datetime(2013, 3, 2, tzinfo=UTC)))
+    [2013-01-01T00:00:00+00:00, 2013-03-01T00:00:00.000001+00:00)
+    """
+    now = utc(as_of, "as-of")
+    delay = spec.data.label_delay
+    end = now - delay + timedelta(microseconds=1) if delay else now
+    return Window(start=now - spec.data.window, end=end)
+
+
+def split(spec: ModelSpec, as_of: datetime) -> tuple[Window, Window]:
+    """Return the training window's two parts, older to train on and newer to judge on; they touch and never overlap.
+
+    The holdout is the last ``gate.holdout`` of :func:`label_window`.
+    """
+    whole = label_window(spec, as_of)
+    cut = whole.end - spec.gate.holdout
+    return Window(start=whole.start, end=cut), Window(start=cut, end=whole.end)
+
+
+def utc(moment: datetime, name: str) -> datetime:
+    """Return the same instant in UTC.
+
+    Raises
+    ------
+    DataError
+        If `moment` has no time zone: which instant it means would depend on the machine.
+    """
+    if moment.tzinfo is None or moment.utcoffset() is None:
+        raise DataError(
+            Problem(
+                code=ReasonCode.TIME_INVALID,
+                field=name,
+                found=f"{moment.isoformat()} without a time zone",
+                allowed="a time with a time zone",
+                fix=f"write it with its zone, such as {moment.isoformat()}+00:00",
+            )
+        )
+    return moment.astimezone(UTC)

@@ -1,0 +1,66 @@
+"""What every test has: an Airflow home of its own, made before Airflow is imported anywhere."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_HOME = Path(tempfile.mkdtemp(prefix="airflow-mlops-tests-"))
+os.environ.update(
+    {
+        "AIRFLOW_HOME": str(_HOME),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(_HOME / "dags"),
+        "AIRFLOW__MLOPS__STORAGE": str(_HOME / "storage"),
+        "AIRFLOW__MLOPS__DATA_ROOT": str(_HOME),
+        "GX_ANALYTICS_ENABLED": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "1",
+    }
+)
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def airflow_home() -> Path:
+    """An Airflow home with a migrated database: `dag.test` works in it."""
+    (_HOME / "dags").mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow", "db", "migrate"], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return _HOME
+
+
+@pytest.fixture(scope="session")
+def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real MLflow server for the whole session. Tests keep apart by the names of their models."""
+    from airflow_mlops import warm
+    from tests.servers import mlflow_server
+
+    with warnings.catch_warnings():
+        # What libraries say while they are imported is theirs; what they say while we use them is an error.
+        warnings.simplefilter("ignore")
+        assert warm.preload() == []
+    with mlflow_server(tmp_path_factory.mktemp("mlflow")) as uri:
+        yield uri
+
+
+@pytest.fixture
+def loop_home(tmp_path: Path, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for data and storage, and the connection to MLflow, where the operators look for them."""
+    monkeypatch.setenv("AIRFLOW__MLOPS__STORAGE", str(tmp_path / "storage"))
+    monkeypatch.setenv("AIRFLOW__MLOPS__DATA_ROOT", str(tmp_path))
+    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps({"conn_type": "mlflow", "host": mlflow_uri}))
+    return tmp_path

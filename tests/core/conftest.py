@@ -1,0 +1,74 @@
+"""A small model loop without stores: specification, rows, snapshot, candidate and champion, made by hand."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from airflow_mlops.core.data import Column, Snapshot
+from airflow_mlops.core.model import Candidate, Champion
+from airflow_mlops.core.training import Fitted
+from airflow_mlops.core.windows import label_window
+from airflow_mlops.spec import ModelSpec
+
+HISTOGRAM = "sklearn.ensemble.HistGradientBoostingClassifier"
+LOGISTIC = "sklearn.linear_model.LogisticRegression"
+TYPES = {"int64": "int64", "float64": "double", "bool": "bool", "object": "string"}
+
+
+class Loop:
+    """Builders; every argument has a default that makes a loop which works."""
+
+    as_of = datetime(2024, 3, 1, tzinfo=UTC)
+
+    def spec(self, estimator: str = HISTOGRAM, **parts: Any) -> ModelSpec:
+        data = {"source": {"path": "x/"}, "time": "t", "key": "id", "label": "y", "label_delay": "1d", "window": "60d"}
+        training = {"estimator": estimator, **parts.pop("training", {})}
+        if "HistGradient" in training["estimator"]:
+            training["parameters"] = {"max_iter": 10, **training.get("parameters", {})}
+        return ModelSpec.model_validate({"name": "m", "owner": "o", "data": data, "training": training, **parts})
+
+    def frame(self, rows: int = 2000, seed: int = 0, kind: str = "binary") -> pd.DataFrame:
+        rng = np.random.default_rng(seed)
+        seconds = np.sort(rng.uniform(0, 59 * 86400, rows))
+        times = pd.Timestamp(self.as_of - timedelta(days=60)) + pd.to_timedelta(seconds, unit="s")
+        a, b, c = rng.normal(size=rows), rng.normal(size=rows), rng.choice(list("xyz"), rows)
+        hidden = 1.2 * a + np.where(c == "x", 1.0, -0.5) + rng.normal(size=rows)
+        labels = {"binary": hidden > 0, "multiclass": np.digitize(hidden, [-0.5, 0.8]), "regression": hidden}[kind]
+        frame = pd.DataFrame({"id": np.arange(rows), "t": times.as_unit("us"), "y": labels, "a": a, "b": b, "c": c})
+        frame.loc[::17, "a"] = np.nan
+        frame.loc[::23, "c"] = None
+        return frame
+
+    def snapshot(self, spec: ModelSpec, frame: pd.DataFrame, as_of: datetime | None = None) -> Snapshot:
+        moment = as_of or self.as_of
+        columns = tuple(
+            Column(name=str(name), type=TYPES.get(str(dtype), "timestamp[us, tz=UTC]"))
+            for name, dtype in frame.dtypes.items()
+        )
+        return Snapshot(
+            model=spec.name, fingerprint="f", uri="u", as_of=moment, window=label_window(spec, moment),
+            rows=len(frame), columns=columns, source="s", source_columns=columns, query="q", time="t", key=("id",),
+            label="y", extracted_at=moment,
+        )  # fmt: skip
+
+    def candidate(self, fitted: Fitted, run_id: str = "run", **changes: Any) -> Candidate:
+        values: dict[str, Any] = {
+            "model": "m", "loop_run": f"m.train/{run_id}", "run_id": run_id, "model_uri": f"models:/m-{run_id}",
+            "task": fitted.task, "as_of": self.as_of, "train": fitted.train, "holdout": fitted.holdout,
+            "train_rows": len(fitted.train_frame), "holdout_rows": len(fitted.holdout_frame), "snapshot_uri": "u",
+            "snapshot_fingerprint": "f", "spec_fingerprint": "s", "features": fitted.features,
+            "classes": fitted.classes, "parameters": fitted.parameters, "metrics": fitted.metrics, "seed": 42,
+        }  # fmt: skip
+        return Candidate(**{**values, **changes})
+
+    def champion(self, fitted: Fitted, version: int = 3, **changes: Any) -> Champion:
+        candidate = self.candidate(fitted, "old", **changes)
+        return Champion(model="m", version=version, run_id="old", model_uri=candidate.model_uri, candidate=candidate)
+
+
+@pytest.fixture(scope="session")
+def loop() -> Loop:
+    return Loop()

@@ -1,0 +1,283 @@
+"""Training: the same every time, ordered in time, and one clear sentence for whatever cannot be trained."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_mlops.core.errors import DataError, TrainingError
+from airflow_mlops.core.estimators import build_estimator, set_seed
+from airflow_mlops.core.predict import predict
+from airflow_mlops.core.search import time_folds
+from airflow_mlops.core.training import fit, plain, split_frame
+from airflow_mlops.spec.problems import ReasonCode
+
+HISTOGRAM = "sklearn.ensemble.HistGradientBoostingClassifier"
+LOGISTIC = "sklearn.linear_model.LogisticRegression"
+
+
+def fitted_of(loop: Any, spec: Any, frame: pd.DataFrame) -> Any:
+    return fit(spec, loop.snapshot(spec, frame), frame)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "kind", "classes"),
+    [
+        (HISTOGRAM, "binary", (False, True)),
+        ("sklearn.ensemble.RandomForestClassifier", "multiclass", (0, 1, 2)),
+        ("sklearn.neural_network.MLPRegressor", "regression", ()),
+        ("sklearn.linear_model.SGDRegressor", "regression", ()),
+    ],
+)
+def test_the_same_snapshot_spec_and_seed_give_the_same_model(
+    loop: Any, estimator: str, kind: str, classes: tuple[Any, ...]
+) -> None:
+    spec, frame = loop.spec(estimator), loop.frame(800, kind=kind)
+    first, second = (fitted_of(loop, spec, frame.copy()) for _ in range(2))
+    assert first.task == kind
+    assert first.classes == classes
+    assert first.metrics == second.metrics
+    one, two = (predict(f.pipeline, frame, f) for f in (first, second))
+    np.testing.assert_array_equal(one.values, two.values)
+    if one.probabilities is not None:
+        np.testing.assert_array_equal(one.probabilities, two.probabilities)
+    json.dumps(dict(first.parameters), allow_nan=False)
+
+
+def test_another_seed_gives_another_forest(loop: Any) -> None:
+    frame = loop.frame(800)
+    path = "sklearn.ensemble.RandomForestClassifier"
+    found = [fitted_of(loop, loop.spec(path, training={"seed": seed}), frame).metrics["log_loss"] for seed in (1, 2)]
+    assert found[0] != found[1]
+
+
+def test_train_and_holdout_are_disjoint_ordered_and_sorted(loop: Any) -> None:
+    spec, frame = loop.spec(), loop.frame(800).sample(frac=1, random_state=1)
+    train, holdout = split_frame(spec, loop.snapshot(spec, frame), frame)
+    fitted = fitted_of(loop, spec, frame)
+    assert train["t"].is_monotonic_increasing
+    assert holdout["t"].is_monotonic_increasing
+    assert train["t"].max() < fitted.train.end == fitted.holdout.start <= holdout["t"].min()
+    assert list(fitted.train_frame.index) == list(train.index)
+    assert not set(train["id"]) & set(holdout["id"])
+
+
+def test_rows_from_the_future_are_never_trained_or_judged_on(loop: Any) -> None:
+    spec, frame = loop.spec(LOGISTIC), loop.frame(800)
+    late = frame.tail(20).assign(t=lambda f: f["t"] + pd.Timedelta("30d"), a=1e6)
+    together = pd.concat([frame, late], ignore_index=True)
+    assert fitted_of(loop, spec, together).metrics == fitted_of(loop, spec, frame).metrics
+
+
+@pytest.mark.parametrize(
+    ("label", "classes"),
+    [
+        (lambda y: y.astype(int), (0, 1)),
+        (lambda y: y.astype(float), (0, 1)),
+        (lambda y: y.map({True: "yes", False: "no"}), ("no", "yes")),
+        (lambda y: y.astype("boolean"), (False, True)),
+        (lambda y: y.map({True: "yes", False: "no"}).astype("category"), ("no", "yes")),
+        (lambda y: y.astype(object).where(y.index % 5 > 0), (False, True)),
+    ],
+)
+def test_labels_of_every_storage(loop: Any, label: Any, classes: tuple[Any, ...]) -> None:
+    frame = loop.frame(1600)
+    fitted = fitted_of(loop, loop.spec(LOGISTIC), frame.assign(y=label(frame["y"])))
+    assert fitted.classes == classes
+    assert [type(c) for c in fitted.classes] == [type(c) for c in classes]
+    assert fitted.metrics["roc_auc"] > 0.8
+
+
+BROKEN_DATA = {
+    "single class": (lambda f: f.assign(y=True), ReasonCode.LABEL_SINGLE_CLASS, "one class only"),
+    "single class in the holdout": (
+        lambda f: f.assign(y=f["y"] | (f["t"] >= pd.Timestamp("2024-02-15", tz="UTC"))),
+        ReasonCode.LABEL_SINGLE_CLASS,
+        "holdout rows",
+    ),
+    "no labels": (lambda f: f.assign(y=None), ReasonCode.LABELS_MISSING, "0 training rows"),
+    "infinite": (
+        lambda f: f.assign(b=f["b"].where(f.index % 9 > 0, np.inf)),
+        ReasonCode.VALUE_NOT_FINITE,
+        "features.b",
+    ),
+    "too few": (lambda f: f.head(40), ReasonCode.LABELS_MISSING, "40 training rows"),
+    "holdout too small": (
+        lambda f: f[f["t"] < pd.Timestamp("2024-02-16", tz="UTC")],
+        ReasonCode.HOLDOUT_TOO_SMALL,
+        "gate.min_rows",
+    ),
+    "a number as class": (
+        lambda f: f.assign(y=np.arange(len(f)) * 1.5),
+        ReasonCode.ESTIMATOR_INVALID,
+        "name a regressor",
+    ),
+    "label column gone": (lambda f: f.drop(columns="y"), ReasonCode.COLUMN_MISSING, "no column 'y'"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_DATA)
+def test_broken_data_is_refused_in_a_clear_sentence(loop: Any, name: str) -> None:
+    change, code, words = BROKEN_DATA[name]
+    spec, frame = loop.spec(), loop.frame(1600)
+    with pytest.raises(DataError, match=words) as caught:
+        fit(spec, loop.snapshot(spec, frame), change(frame))
+    assert code in {problem.code for problem in caught.value.problems}
+
+
+def test_a_regression_label_must_be_finite_numbers_that_differ(loop: Any) -> None:
+    spec, frame = loop.spec("sklearn.linear_model.Ridge"), loop.frame(800, kind="regression")
+    for labels in (frame["y"].where(frame.index % 3 > 0, np.inf), frame["y"].astype(str) + "?", 1.0):
+        with pytest.raises(DataError, match=r"data\.label"):
+            fit(spec, loop.snapshot(spec, frame), frame.assign(y=labels))
+
+
+BROKEN_TRAINING = {
+    "no such module": (
+        {"estimator": "sklearn.ensembel.RandomForestClassifier"},
+        ReasonCode.IMPORT_FAILED,
+        r"did you mean 'sklearn\.ensemble\.RandomForestClassifier'",
+    ),
+    "no such package": ({"estimator": "xgboots.XGBClassifier"}, ReasonCode.IMPORT_FAILED, "install the package"),
+    "no such name": (
+        {"estimator": "sklearn.ensemble.RandomForestClasifier"},
+        ReasonCode.ESTIMATOR_INVALID,
+        r"did you mean 'sklearn\.ensemble\.RandomForestClassifier'",
+    ),
+    "a function": ({"estimator": "sklearn.base.clone"}, ReasonCode.ESTIMATOR_INVALID, "a function"),
+    "a transformer": (
+        {"estimator": "sklearn.preprocessing.StandardScaler"},
+        ReasonCode.ESTIMATOR_INVALID,
+        "neither classifier nor regressor",
+    ),
+    "unknown parameter": (
+        {"estimator": HISTOGRAM, "parameters": {"learning_rte": 0.1}},
+        ReasonCode.ESTIMATOR_INVALID,
+        "did you mean 'learning_rate'",
+    ),
+    "impossible parameter": (
+        {"estimator": HISTOGRAM, "parameters": {"learning_rate": -1}},
+        ReasonCode.ESTIMATOR_INVALID,
+        "learning_rate",
+    ),
+    "needs other estimators": (
+        {"estimator": "sklearn.ensemble.VotingClassifier"},
+        ReasonCode.ESTIMATOR_INVALID,
+        "without estimators",
+    ),
+    "no predict_proba": (
+        {"estimator": "sklearn.svm.LinearSVC"},
+        ReasonCode.ESTIMATOR_INVALID,
+        "CalibratedClassifierCV",
+    ),
+    "unknown search parameter": (
+        {"estimator": HISTOGRAM, "search": {"parameters": {"max_dept": [2, 3]}}},
+        ReasonCode.ESTIMATOR_INVALID,
+        r"training\.search\.parameters\.max_dept.*did you mean 'max_depth'",
+    ),
+    "raises while fitting": (
+        {"estimator": "sklearn.naive_bayes.CategoricalNB"},
+        ReasonCode.TRAINING_FAILED,
+        "raised ValueError while it was fitted",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_TRAINING)
+def test_broken_training_is_refused_in_a_clear_sentence(loop: Any, name: str) -> None:
+    training, code, words = BROKEN_TRAINING[name]
+    spec, frame = loop.spec(training=training), loop.frame(800)
+    with pytest.raises(TrainingError, match=words) as caught:
+        fit(spec, loop.snapshot(spec, frame), frame)
+    assert code in {problem.code for problem in caught.value.problems}
+
+
+def test_a_classifier_without_probabilities_serves_a_metric_of_labels(loop: Any) -> None:
+    spec, frame = loop.spec("sklearn.svm.LinearSVC", gate={"primary": "accuracy"}), loop.frame(800)
+    fitted = fitted_of(loop, spec, frame)
+    assert fitted.metrics["accuracy"] > 0.7
+    assert "log_loss" not in fitted.metrics
+
+
+def test_metrics_of_the_other_kind_of_task_are_named(loop: Any) -> None:
+    spec = loop.spec(gate={"primary": "rmse", "absolute": [{"metric": "mae", "max": 1}]})
+    with pytest.raises(TrainingError) as caught:
+        fitted_of(loop, spec, loop.frame(800))
+    assert [p.field for p in caught.value.problems] == ["gate.primary", "gate.absolute[0].metric"]
+
+
+def test_warnings_of_the_estimator_are_kept_not_raised(loop: Any) -> None:
+    spec = loop.spec("sklearn.neural_network.MLPClassifier", training={"parameters": {"max_iter": 2}})
+    found = fitted_of(loop, spec, loop.frame(800)).warnings
+    assert len(found) == 1
+    assert found[0].startswith("ConvergenceWarning: ")
+
+
+def test_the_seed_reaches_every_open_random_state_and_leaves_n_jobs() -> None:
+    path = "sklearn.ensemble.BaggingClassifier"
+    from sklearn.tree import DecisionTreeClassifier
+
+    model = build_estimator(path, {"estimator": DecisionTreeClassifier(), "n_jobs": 3})
+    set_seed(model, 11)
+    assert (model.random_state, model.estimator.random_state, model.n_jobs) == (11, 11, 3)
+    mine = build_estimator(path, {"random_state": 5})
+    set_seed(mine, 11)
+    assert mine.random_state == 5
+
+
+@pytest.mark.parametrize("method", ["random", "grid"])
+def test_search_finds_the_better_parameter_the_same_way_twice(loop: Any, method: str) -> None:
+    search = {"method": method, "parameters": {"C": [1e-6, 1.0], "l1_ratio": [0.0]}, "folds": 3}
+    spec, frame = loop.spec(LOGISTIC, training={"search": search}), loop.frame(800)
+    found = [fitted_of(loop, spec, frame) for _ in range(2)]
+    assert [f.parameters["C"] for f in found] == [1.0, 1.0]
+    assert found[0].metrics == found[1].metrics
+
+
+def test_search_by_a_named_metric_of_a_regression(loop: Any) -> None:
+    search = {"parameters": {"alpha": [1e-3, 1e5]}, "metric": "r2", "folds": 2}
+    spec, frame = (
+        loop.spec("sklearn.linear_model.Ridge", training={"search": search}),
+        loop.frame(800, kind="regression"),
+    )
+    assert fitted_of(loop, spec, frame).parameters["alpha"] == 1e-3
+
+
+@given(
+    st.lists(st.integers(0, 60), min_size=12, max_size=80),
+    st.integers(2, 5),
+    st.integers(0, 6),
+)
+@settings(max_examples=150, deadline=None)
+def test_folds_never_look_ahead_nor_split_an_instant(hours: list[int], folds: int, gap: int) -> None:
+    times = pd.Series(pd.to_datetime("2024-01-01", utc=True) + pd.to_timedelta(sorted(hours), unit="h"))
+    delay = pd.Timedelta(hours=gap)
+    try:
+        pairs = time_folds(times, folds, delay.to_pytimedelta())
+    except DataError:
+        return
+    assert len(pairs) == folds
+    seen: set[int] = set()
+    for train, validate in pairs:
+        assert len(train)
+        assert len(validate)
+        assert times.iloc[train].max() + delay <= times.iloc[validate].min()
+        assert times.iloc[train].max() < times.iloc[validate].min()
+        assert not seen & set(validate)
+        seen |= set(validate)
+        outside = set(times) if len(validate) == 0 else set(times.drop(index=validate))
+        assert not outside & set(times.iloc[validate])
+
+
+def test_one_instant_cannot_be_folded() -> None:
+    with pytest.raises(DataError, match="fewer folds"):
+        time_folds(pd.Series(pd.to_datetime(["2024-01-01T00:00Z"] * 30)), 3)
+
+
+def test_parameters_become_plain_data() -> None:
+    found = plain({"a": np.float64(1.5), "b": (1, None), "c": {"d": np.int64(2)}, "e": print})
+    assert found == {"a": 1.5, "b": [1, None], "c": {"d": 2}, "e": repr(print)}
