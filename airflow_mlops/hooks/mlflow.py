@@ -1,0 +1,205 @@
+"""The connection to MLflow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow.sdk import BaseHook
+
+from airflow_mlops.core.errors import RecordError
+from airflow_mlops.spec.problems import Problem, ReasonCode
+
+if TYPE_CHECKING:
+    from airflow_mlops.stores.mlflow_client import Address
+    from airflow_mlops.stores.mlflow_store import MLflowStore
+
+DEFAULTS = {"timeout": 60, "max_retries": 4, "backoff": 1}
+"""Seconds, number, seconds: with MLflow away a call gives up after some 15 seconds, and the task's retry follows."""
+
+
+class MLflowHook(BaseHook):
+    """MLflow by an Airflow connection of type ``mlflow``.
+
+    Host, scheme and port make the tracking URI (or the host is the whole URI); login and password, or the extra's
+    `token`, are the credentials; the extra's other fields are those of :mod:`airflow_mlops.hooks.form`.
+
+    Parameters
+    ----------
+    mlflow_conn_id
+        The connection's id.
+    """
+
+    conn_name_attr = "mlflow_conn_id"
+    default_conn_name = "mlflow_default"
+    conn_type = "mlflow"
+    hook_name = "MLflow"
+
+    def __init__(self, mlflow_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mlflow_conn_id = mlflow_conn_id
+
+    def get_conn(self) -> Any:
+        """Return an ``MlflowClient``. Use it inside :meth:`session`, which gives MLflow its credentials."""
+        from mlflow import MlflowClient
+
+        connection = self._connection()
+        return MlflowClient(tracking_uri=tracking_uri(connection), registry_uri=registry_uri(connection))
+
+    @property
+    def tracking_url(self) -> str:
+        """Address of MLflow's pages, without credentials."""
+        from airflow_mlops.stores.mlflow_client import without_credentials
+
+        connection = self._connection()
+        return without_credentials(_extra(connection).get("ui_url") or tracking_uri(connection)).rstrip("/")
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Let everything of MLflow in this process use the connection; afterwards all is as it was before.
+
+        MLflow reads credentials, TLS options, timeout and retries from environment variables only, so two sessions
+        of one process must not overlap in time.
+        """
+        import mlflow
+
+        connection = self._connection()
+        wanted = environment(connection)
+        before = {name: os.environ.get(name) for name in wanted}
+        try:
+            mlflow.set_tracking_uri(tracking_uri(connection))
+            mlflow.set_registry_uri(registry_uri(connection))
+            _apply(wanted)
+            yield
+        finally:
+            # MLflow keeps both in globals and in the environment, and looks there when the globals are unset.
+            mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
+            mlflow.set_registry_uri(None)  # type: ignore[arg-type]
+            _apply(before)
+
+    @contextmanager
+    def records(self) -> Iterator[MLflowStore]:
+        """Open the system of record for the length of a session."""
+        from airflow_mlops.stores.mlflow_client import connect
+        from airflow_mlops.stores.mlflow_store import MLflowStore
+
+        with self.session():
+            yield MLflowStore(connect(self._address(), registry_uri(self._connection())), ui_url=self.tracking_url)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask the server for its experiments; return whether it answered, and what it said."""
+        from mlflow.exceptions import MlflowException
+
+        from airflow_mlops.spec.problems import Refusal
+        from airflow_mlops.stores.mlflow_client import connect
+
+        try:
+            with self.session():
+                client = connect(self._address(), registry_uri(self._connection()))
+                client.search_experiments(max_results=1)
+                client.search_registered_models(max_results=1)
+        except (Refusal, MlflowException) as error:
+            return False, str(error)
+        return True, f"MLflow answers at {self._address()}"
+
+    def _address(self) -> Address:
+        from airflow_mlops.stores.mlflow_client import Address
+
+        return Address(uri=tracking_uri(self._connection()), conn_id=self.mlflow_conn_id)
+
+    def _connection(self) -> Any:
+        from airflow.sdk.exceptions import AirflowNotFoundException
+
+        try:
+            return self.get_connection(self.mlflow_conn_id)
+        except AirflowNotFoundException as error:
+            raise _wrong(
+                self.mlflow_conn_id,
+                "no such Airflow connection",
+                "add it: Admin, Connections, type MLflow; or export AIRFLOW_CONN_"
+                f"{self.mlflow_conn_id.upper()}='mlflow://:@127.0.0.1:5000'",
+            ) from error
+
+
+def tracking_uri(connection: Any) -> str:
+    """Return the connection's tracking URI.
+
+    Raises
+    ------
+    RecordError
+        If the connection has no host.
+    """
+    host = (connection.host or "").rstrip("/")
+    if not host:
+        raise _wrong(connection.conn_id, "a connection without host", "set its host to MLflow's tracking URI")
+    port = f":{connection.port}" if connection.port else ""
+    if host.startswith(("http://", "https://")):
+        return host if urlsplit(host).port else f"{host}{port}"
+    if "://" in host or host.startswith("sqlite:"):
+        return host
+    return f"{connection.schema or 'http'}://{host}{port}"
+
+
+def registry_uri(connection: Any) -> str:
+    """Return the connection's registry URI: the tracking URI when it names no other."""
+    return str(_extra(connection).get("registry_uri") or tracking_uri(connection))
+
+
+def environment(connection: Any) -> dict[str, str | None]:
+    """Return MLflow's environment variables for a connection; None means: not set.
+
+    Raises
+    ------
+    RecordError
+        If options contradict each other.
+    """
+    extra = _extra(connection)
+    token = extra.get("token")
+    if token and connection.login:
+        raise _wrong(connection.conn_id, "a token and a user", "leave one of them empty")
+    verify = extra.get("verify_tls", True) not in (False, "false", "False", 0)
+    if not verify and extra.get("ca_bundle"):
+        raise _wrong(connection.conn_id, "a CA bundle, and TLS verification off", "switch verify_tls on")
+    return {
+        "MLFLOW_TRACKING_URI": tracking_uri(connection),
+        "MLFLOW_REGISTRY_URI": registry_uri(connection),
+        "MLFLOW_TRACKING_TOKEN": token or None,
+        "MLFLOW_TRACKING_USERNAME": connection.login or None,
+        "MLFLOW_TRACKING_PASSWORD": (connection.password or None) if connection.login else None,
+        "MLFLOW_TRACKING_INSECURE_TLS": None if verify else "true",
+        "MLFLOW_TRACKING_SERVER_CERT_PATH": extra.get("ca_bundle") or None,
+        "MLFLOW_TRACKING_CLIENT_CERT_PATH": extra.get("client_cert") or None,
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(extra.get("timeout", DEFAULTS["timeout"])),
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(extra.get("max_retries", DEFAULTS["max_retries"])),
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": str(extra.get("backoff", DEFAULTS["backoff"])),
+        # Task logs show our own links; a progress bar is noise there.
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    }
+
+
+def _extra(connection: Any) -> Mapping[str, Any]:
+    return {name: value for name, value in connection.extra_dejson.items() if value not in (None, "")}
+
+
+def _apply(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _wrong(conn_id: str, found: str, fix: str) -> RecordError:
+    return RecordError(
+        Problem(
+            code=ReasonCode.STORE_UNAVAILABLE,
+            field=f"connection '{conn_id}'",
+            found=found,
+            allowed="a connection of type mlflow with a host",
+            fix=fix,
+        )
+    )

@@ -1,0 +1,115 @@
+"""A path or URI as a file system and a path on it: local disk, or any object store that Airflow knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlops.core.errors import DataError
+from airflow_mlops.spec.problems import Problem, ReasonCode
+
+if TYPE_CHECKING:
+    import pyarrow.fs as pafs
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where something is. `remote` is fsspec's file system of an object store, and None for the local disk."""
+
+    uri: str
+    path: str
+    remote: Any = None
+
+    @property
+    def arrow(self) -> pafs.FileSystem:
+        """The file system as pyarrow takes it."""
+        import pyarrow.fs as pafs
+
+        return pafs.PyFileSystem(pafs.FSSpecHandler(self.remote)) if self.remote else pafs.LocalFileSystem()
+
+
+def is_uri(path: str) -> bool:
+    """Whether `path` names a place that is not a path of this machine.
+
+    >>> is_uri("s3://bucket/flights"), is_uri("file:///data"), is_uri("data/flights")
+    (True, False, False)
+    """
+    return "://" in path and not path.startswith("file://")
+
+
+def locate(path: str, *, conn_id: str | None = None, field: str = "data.source.path") -> Location:
+    """Find the file system of a path or URI.
+
+    Parameters
+    ----------
+    path
+        A local path, ``file://`` and a local path, or an object-store URI, which may carry the Airflow connection
+        (``s3://aws_default@bucket/flights``).
+    conn_id
+        Airflow connection of the object store.
+    field
+        What a problem is reported against.
+
+    Raises
+    ------
+    DataError
+        If there is no file system for the URI, or its connection is missing.
+    """
+    if not is_uri(path):
+        local = Path(path.removeprefix("file://")).expanduser().resolve()
+        return Location(uri=f"file://{local.as_posix()}", path=local.as_posix())
+    from airflow.sdk import ObjectStoragePath
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    scheme = path.partition("://")[0]
+    try:
+        target = ObjectStoragePath(path.rstrip("/"), conn_id=conn_id)
+        return Location(uri=str(target).rstrip("/"), path=target.path.rstrip("/"), remote=target.fs)
+    except AirflowNotFoundException as error:
+        name = conn_id or path.partition("://")[2].partition("@")[0]
+        raise DataError(_unreachable(field, f"no Airflow connection '{name}'", "add the connection")) from error
+    except (ImportError, ValueError) as error:
+        hint = _PACKAGES.get(scheme, "install the Airflow provider of that object store, with its fsspec extra")
+        raise DataError(_unreachable(field, f"no file system for '{scheme}://'", hint)) from error
+
+
+_PACKAGES = dict.fromkeys(("s3", "s3a", "s3n"), "install apache-airflow-providers-amazon[s3fs]") | {
+    "gs": "install apache-airflow-providers-google",
+    "abfs": "install apache-airflow-providers-microsoft-azure",
+}
+
+
+def _unreachable(field: str, found: str, fix: str) -> Problem:
+    return Problem(
+        code=ReasonCode.SOURCE_UNREADABLE,
+        field=field,
+        found=found,
+        allowed="a local path, or a URI of an object store whose Airflow provider is installed and connected",
+        fix=fix,
+    )
+
+
+def list_files(location: Location) -> list[str]:
+    """Return the paths of all files at or below a location, sorted; none if nothing is there.
+
+    Names that begin with a dot or underscore are left out, as every tool that reads folders of tables does: they are
+    half-written, or say something about the folder (``_SUCCESS``).
+    """
+    import pyarrow.fs as pafs
+
+    if location.remote:
+        location.remote.invalidate_cache()
+    arrow = location.arrow
+    info = arrow.get_file_info(location.path)
+    if info.type == pafs.FileType.File:
+        return [location.path]
+    if info.type != pafs.FileType.Directory:
+        return []
+    found = arrow.get_file_info(pafs.FileSelector(location.path, recursive=True))
+    files = [item.path for item in found if item.type == pafs.FileType.File]
+    return sorted(path for path in files if not _hidden(path[len(location.path) :]))
+
+
+def _hidden(relative: str) -> bool:
+    return any(part.startswith((".", "_")) for part in relative.split("/") if part)

@@ -1,0 +1,207 @@
+"""The files of a stored model: written in MLflow's safe format, and audited before they are loaded."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlops.core.errors import RecordError, TrainingError
+from airflow_mlops.core.trust import REVIEWED, trusted_types
+from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import Problem, ReasonCode
+
+if TYPE_CHECKING:
+    from airflow_mlops.core.training import Fitted
+
+EXAMPLE_ROWS = 5
+SIGNATURE_ROWS = 1000
+"""Enough rows to see every column's type; reading all of a large frame for it would cost more than it tells."""
+_ALWAYS = ("scikit-learn", "numpy", "pandas", "scipy")
+_FILES = {"skops": "model.skops", "cloudpickle": "model.pkl"}
+
+
+def write_model(path: Path, fitted: Fitted, spec: ModelSpec, *, run_id: str, logged: Any) -> None:
+    """Write the model's folder: MLmodel, the pipeline, its requirements, signature and input example.
+
+    Raises
+    ------
+    TrainingError
+        If the pipeline cannot be stored as the specification says.
+    """
+    import mlflow.sklearn
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import Model
+
+    sample = fitted.train_frame.head(SIGNATURE_ROWS)
+    skops = spec.training.format == "skops"
+    try:
+        mlflow.sklearn.save_model(
+            fitted.pipeline,
+            str(path),
+            mlflow_model=Model(artifact_path=logged.artifact_location, run_id=run_id, model_id=logged.model_id),
+            serialization_format=spec.training.format,
+            signature=_signature(sample, fitted.pipeline),
+            input_example=sample.head(EXAMPLE_ROWS).reset_index(drop=True),
+            pip_requirements=requirements(spec),
+            skops_trusted_types=list(trusted_types(spec)) if skops else None,
+        )
+    except MlflowException as error:
+        said = " ".join(str(error.__cause__ or error).split())[:300]
+        raise TrainingError(
+            Problem(
+                code=ReasonCode.TRAINING_FAILED,
+                field="training.format",
+                found=f"the fitted pipeline cannot be stored as {spec.training.format}: {said}",
+                allowed="an estimator and transformer of importable classes and trusted types",
+                fix="name the types in training.trusted_types after reading them, or choose format: cloudpickle",
+            ),
+            subject=spec.name,
+        ) from error
+
+
+def load_model(folder: Path, spec: ModelSpec, *, subject: str) -> Any:
+    """Audit a downloaded model folder, then load its pipeline.
+
+    The folder names its own trusted types, and the format that it wants to be loaded by; neither is believed. Only
+    types that were reviewed, or that the specification trusts, are loaded, and pickle only if the specification
+    says so.
+
+    Raises
+    ------
+    RecordError
+        TYPE_UNTRUSTED, one problem for each type, or for the format.
+    """
+    flavor = _flavor(folder, subject)
+    format_ = str(flavor.get("serialization_format", "pickle"))
+    if format_ not in ("skops", spec.training.format):
+        raise _untrusted(
+            [f"the stored format {format_}, which runs code when it is loaded"],
+            "skops, or cloudpickle when training.format says so",
+            "train the model again with format: skops",
+            subject,
+        )
+    file = folder / _FILES[format_]
+    if flavor.get("pickled_model") != file.name or not file.is_file():
+        raise _broken(subject, f"no file {file.name} where MLmodel must name it")
+    if format_ == "cloudpickle":
+        return _load_pickle(file, subject)
+    return _load_skops(file, spec, flavor.get("skops_trusted_types") or (), subject)
+
+
+def _load_skops(file: Path, spec: ModelSpec, claimed: Iterable[str], subject: str) -> Any:
+    import skops.io
+
+    # A champion may be of another estimator than the specification names today: every reviewed type is good.
+    trusted = {name for names in REVIEWED.values() for name in names} | set(trusted_types(spec))
+    try:
+        needed = set(skops.io.get_untrusted_types(file=file))
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:  # cut off, or not written by skops
+        raise _broken(subject, f"a {file.name} that skops cannot read ({type(error).__name__})") from error
+    unknown = sorted((needed | set(claimed)) - trusted)
+    if unknown:
+        raise _untrusted(
+            [f"the stored model asks for {name}" for name in unknown],
+            "types that airflow_mlops.core.trust has reviewed or training.trusted_types names",
+            "find out who stored it; if it is yours, read the type and add it to training.trusted_types",
+            subject,
+        )
+    return skops.io.load(file, trusted=sorted(needed))
+
+
+def _load_pickle(file: Path, subject: str) -> Any:
+    from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
+
+    if not MLFLOW_ALLOW_PICKLE_DESERIALIZATION.get():  # type: ignore[no-untyped-call]
+        raise _untrusted(
+            ["a model in cloudpickle, while MLFLOW_ALLOW_PICKLE_DESERIALIZATION is false here"],
+            "skops",
+            "train the model again with format: skops, or allow pickle on this worker",
+            subject,
+        )
+    import pickle  # what cloudpickle wrote, pickle reads
+
+    with file.open("rb") as stream:
+        return pickle.load(stream)  # noqa: S301 - the specification asks for it, see training.format
+
+
+def _flavor(folder: Path, subject: str) -> dict[str, Any]:
+    import yaml
+
+    try:
+        content = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+        return dict(content["flavors"]["sklearn"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise _broken(subject, f"an MLmodel file that cannot be read ({type(error).__name__})") from error
+
+
+def _signature(sample: Any, pipeline: Any) -> Any:
+    from mlflow.models import infer_signature
+
+    with warnings.catch_warnings():
+        # Integers without missing values in the sample may have some later. Ours are float64 (as_features); labels
+        # are integers, but a prediction is never missing.
+        warnings.filterwarnings("ignore", message=".*integer column.*", category=UserWarning)
+        return infer_signature(sample, pipeline.predict(sample))
+
+
+def requirements(spec: ModelSpec) -> list[str]:
+    """Pinned packages that loading and predicting need, given to MLflow because finding them out takes seconds."""
+    paths = [spec.training.estimator, spec.features.transformer or ""]
+    own = {_distribution(path.partition(".")[0]) for path in paths if path}
+    names = {*_ALWAYS, spec.training.format, *(name for name in own if name is not None)}
+    return sorted(f"{name}=={_installed()[_normal(name)]}" for name in names)
+
+
+def environment() -> str:
+    """Every installed package, pinned, one a line."""
+    import platform
+
+    pins = "".join(f"{name}=={version}\n" for name, version in sorted(_installed().items()))
+    return f"# Python {platform.python_version()} on {platform.system()} {platform.machine()}\n{pins}"
+
+
+@cache
+def _installed() -> dict[str, str]:
+    from importlib.metadata import distributions
+
+    found = ((dist.metadata["Name"], dist.version) for dist in distributions())
+    return {_normal(name): version for name, version in found if name}
+
+
+def _normal(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+@cache
+def _distribution(top: str) -> str | None:
+    """Distribution that carries a top-level package; None for code that was never packaged, such as a DAG folder's."""
+    from importlib.metadata import packages_distributions
+
+    return next(iter(packages_distributions().get(top, ())), None)
+
+
+def _untrusted(found: list[str], allowed: str, fix: str, subject: str) -> RecordError:
+    return RecordError(
+        [
+            Problem(code=ReasonCode.TYPE_UNTRUSTED, field="model", found=text, allowed=allowed, fix=fix)
+            for text in found
+        ],
+        subject=subject,
+    )
+
+
+def _broken(subject: str, found: str) -> RecordError:
+    return RecordError(
+        Problem(
+            code=ReasonCode.RECORD_CONFLICT,
+            field="model",
+            found=found,
+            allowed="a scikit-learn model as the loop stores it",
+            fix="train the model again",
+        ),
+        subject=subject,
+    )

@@ -1,0 +1,224 @@
+"""MLflow as the one system of record: runs, candidates, decisions, versions, drift history, and where to see them."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from typing import Any
+from urllib.parse import quote
+
+from airflow_mlops.core.errors import RecordError, StaleDecisionError, StoreUnavailableError
+from airflow_mlops.core.model import Champion, GateDecision, PromotionRecord
+from airflow_mlops.core.monitor import DriftReport, Profile
+from airflow_mlops.core.record import Record
+from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.stores.mlflow_candidates import PROFILE
+from airflow_mlops.stores.mlflow_client import Address, GuardedClient, connect, is_about_storage, without_credentials
+from airflow_mlops.stores.mlflow_format import load_model
+from airflow_mlops.stores.mlflow_runs import _conflict
+from airflow_mlops.stores.mlflow_versions import MLflowVersions
+
+DECISION = "gate/decision.json"
+DECISION_PAGE = "gate/decision.html"
+DECISION_SEAL = "mlops.decision_digest"
+DRIFT = "drift.json"
+DRIFT_SEAL = "mlops.drift_digest"
+
+
+class MLflowStore(MLflowVersions):
+    """Everything that the loop keeps in MLflow, and reads from it.
+
+    Parameters
+    ----------
+    client
+        See :func:`airflow_mlops.stores.mlflow_client.connect`.
+    ui_url
+        Address of MLflow's pages for people, when it is not the tracking server's.
+
+    Examples
+    --------
+    >>> store = MLflowStore.connect("http://127.0.0.1:5000")
+    >>> store.version_url("flight_delay", 3)
+    'http://127.0.0.1:5000/#/models/flight_delay/versions/3'
+    """
+
+    def __init__(self, client: GuardedClient, *, ui_url: str = "") -> None:
+        super().__init__(client)
+        self.ui_url = without_credentials(ui_url or client.address.uri).rstrip("/")
+
+    @classmethod
+    def connect(cls, tracking_uri: str, *, registry_uri: str | None = None, ui_url: str = "") -> MLflowStore:
+        """Open a store by its address alone, with credentials from MLflow's own environment variables."""
+        return cls(connect(Address(uri=tracking_uri), registry_uri), ui_url=ui_url)
+
+    # models --------------------------------------------------------------------------------------------------------
+
+    def load_pipeline(self, model_uri: str, *, spec: ModelSpec) -> Any:
+        """Download a model, audit it, and only then load its pipeline.
+
+        Raises
+        ------
+        RecordError
+            TYPE_UNTRUSTED, if the model needs a type or a format that neither the reviewed list nor the
+            specification trusts; RECORD_CONFLICT, if it is gone or broken.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                logged = self._client.get_logged_model(model_uri.removeprefix("models:/"))
+                path = self._download(logged.artifact_location, folder)
+            except Exception as error:
+                if isinstance(error, StoreUnavailableError) or not is_about_storage(error):
+                    raise
+                raise _conflict(
+                    f"{model_uri} cannot be read from MLflow: {' '.join(str(error).split())[:200]}",
+                    "a model that the loop stored",
+                    "restore it, or train again; do not delete models that versions point at",
+                ) from error
+            return load_model(path, spec, subject=model_uri)
+
+    def require_champion(self, spec: ModelSpec) -> Champion:
+        """Return the champion.
+
+        Raises
+        ------
+        RecordError
+            NO_CHAMPION, if no version serves yet.
+        """
+        found = self.champion(spec.registered_model)
+        if found is None:
+            raise RecordError(
+                Problem(
+                    code=ReasonCode.NO_CHAMPION,
+                    field=f"{spec.registered_model}@champion",
+                    found="no version under the alias champion",
+                    allowed="a version that the gate accepted",
+                    fix=f"run {spec.name}.train until a candidate is accepted",
+                )
+            )
+        return found
+
+    def champion_with_pipeline(self, spec: ModelSpec) -> tuple[Champion | None, Any]:
+        """Return champion and its loaded pipeline; ``(None, None)`` when nothing serves yet."""
+        found = self.champion(spec.registered_model)
+        return (None, None) if found is None else (found, self.load_pipeline(found.model_uri, spec=spec))
+
+    def profile(self, run_id: str) -> Profile:
+        """Return the reference profile of a run's candidate."""
+        return Profile.from_json(self.read_text(run_id, PROFILE))
+
+    # decisions -----------------------------------------------------------------------------------------------------
+
+    def record_decision(self, run_id: str, decision: GateDecision, page_html: str | None = None) -> None:
+        """Keep a decision as artifact `gate/decision.json` of its run, and its page beside it.
+
+        A gate that runs again before promotion replaces the decision; promotion reads the one that stands then.
+        """
+        if page_html is not None:
+            self.write_text(run_id, DECISION_PAGE, page_html)
+        tags = {"mlops.verdict": decision.verdict.value}
+        self.write_sealed(run_id, DECISION, decision.to_text(), DECISION_SEAL, tags)
+
+    def decision(self, run_id: str, expected: GateDecision | None = None) -> GateDecision:
+        """Return the decision that stands in MLflow.
+
+        Parameters
+        ----------
+        expected
+            The decision that was handed along; it must be the same.
+
+        Raises
+        ------
+        RecordError
+            If there is none, or it was edited after the fact.
+        StaleDecisionError
+            DECISION_MISMATCH, if `expected` is another one.
+        """
+        text = self.read_sealed(run_id, DECISION, DECISION_SEAL)
+        if text is None:
+            raise _conflict(
+                f"MLflow run {run_id} has no decision",
+                "a run that the gate has judged",
+                "let the gate task succeed first",
+            )
+        found = GateDecision.from_json(text)
+        if expected is not None and expected.digest != found.digest:
+            raise StaleDecisionError(
+                Problem(
+                    code=ReasonCode.DECISION_MISMATCH,
+                    field="decision",
+                    found=f"decision {expected.digest[:12]} was handed along, but {found.digest[:12]} stands in MLflow",
+                    allowed="the decision that the gate recorded last",
+                    fix="clear the gate task of this run together with the tasks after it",
+                )
+            )
+        return found
+
+    def record_promotion(self, run_id: str, record: PromotionRecord) -> None:
+        """Keep what promotion did as artifact `promotion.json` of the run."""
+        self.record_report(run_id, "promotion", record)
+
+    def record_report(self, run_id: str, name: str, record: Record) -> None:
+        """Keep a report as artifact ``<name>.json`` of a run."""
+        self.write_text(run_id, f"{name}.json", record.to_text())
+
+    # drift history -------------------------------------------------------------------------------------------------
+
+    def record_drift(self, experiment: str, report: DriftReport) -> str:
+        """Keep a drift report in a run of its own, one for each model and window; return its run id."""
+        from mlflow.entities import Metric
+
+        experiment_id = self._experiment(experiment)
+        key = {"mlops.kind": "drift", "mlops.model": report.model, "mlops.window": str(report.window)}
+        run = self._only(experiment_id, key)
+        if run is None:
+            self._client.create_run(experiment_id, tags=key, run_name=f"drift {report.window.end:%Y-%m-%d %H:%M}")
+            run = self._only(experiment_id, key)
+        if run is None:  # pragma: no cover - somebody deleted it between two requests
+            raise _conflict("the drift run vanished", "a run that nobody deletes", "try again")
+        run_id, started = str(run.info.run_id), run.info.start_time
+        values = {"rows": float(report.rows)} | {
+            f"psi.{metric_name(c.column)}": c.psi for c in report.columns if c.psi is not None
+        }
+        self._client.log_batch(run_id, metrics=[Metric(name, value, started, 0) for name, value in values.items()])
+        tags = {"mlops.verdict": report.verdict, "mlops.champion_version": str(report.champion_version)}
+        self.write_sealed(run_id, DRIFT, report.to_text(), DRIFT_SEAL, tags)
+        self.finish_run(run_id)
+        return run_id
+
+    def drift_history(self, experiment: str, model: str, limit: int = 30) -> tuple[DriftReport, ...]:
+        """Return the newest drift reports of a model, newest window first."""
+        found = self._client.get_experiment_by_name(experiment)
+        if found is None:
+            return ()
+        runs = self._client.search_runs(
+            [found.experiment_id],
+            f"tags.`mlops.kind` = 'drift' and tags.`mlops.model` = '{model}' and attributes.status = 'FINISHED'",
+            order_by=["tags.`mlops.window` DESC"],
+            max_results=limit,
+        )
+        texts = (self.read_sealed(run.info.run_id, DRIFT, DRIFT_SEAL) for run in runs)
+        return tuple(DriftReport.from_json(text) for text in texts if text is not None)
+
+    # addresses -----------------------------------------------------------------------------------------------------
+
+    def run_url(self, run_id: str) -> str:
+        """Return the page of a run."""
+        return f"{self.ui_url}/#/experiments/{self._run(run_id).info.experiment_id}/runs/{run_id}"
+
+    def artifact_url(self, run_id: str, path: str) -> str:
+        """Return the page of a run's artifact."""
+        return f"{self.run_url(run_id)}/artifacts/{quote(path)}"
+
+    def version_url(self, model: str, version: int) -> str:
+        """Return the page of a registered version."""
+        return f"{self.ui_url}/#/models/{quote(model, safe='')}/versions/{version}"
+
+
+def metric_name(column: str) -> str:
+    """Return a column's name in the letters that MLflow allows in a metric's name.
+
+    >>> metric_name("wind speed (kt)")
+    'wind speed _kt_'
+    """
+    return re.sub(r"[^\w\-./: ]", "_", column, flags=re.ASCII)

@@ -1,0 +1,150 @@
+"""From the specification's source to a store of rows: Airflow's connections are looked up here."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlops.core.errors import DataError
+from airflow_mlops.spec.data import FileSource, Source
+from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.stores.files import FileStore
+from airflow_mlops.stores.location import is_uri
+from airflow_mlops.stores.sql import SqlStore
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+_DRIVERS = {
+    # Bare `postgresql://` means another driver in SQLAlchemy 2.1 than in 2.0, so the driver is always written.
+    "postgres": ("postgresql", ("psycopg2", "psycopg")),
+    "postgresql": ("postgresql", ("psycopg2", "psycopg")),
+    "mysql": ("mysql", ("MySQLdb", "pymysql")),
+    "mssql": ("mssql", ("pyodbc", "pymssql")),
+}
+_DRIVER_NAMES = {"MySQLdb": "mysqldb"}
+_OPTIONS = ("sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "options", "application_name", "charset", "driver")
+
+
+def open_source(source: Source, *, data_root: str) -> FileStore | SqlStore:
+    """Open the store of rows that a specification names. Nothing of the source is read yet.
+
+    Parameters
+    ----------
+    source
+        ``spec.data.source``.
+    data_root
+        Folder, or object-store URI, that relative paths (of files, and of ``.sql`` files) are below.
+
+    Raises
+    ------
+    DataError
+        If the connection or the ``.sql`` file is missing, the driver is not installed, or the query is not bounded by
+        the window.
+
+    Examples
+    --------
+    >>> open_source(FileSource(path="data/flights"), data_root="/srv").description
+    'files /srv/data/flights'
+    """
+    if isinstance(source, FileSource):
+        return FileStore(
+            _below(source.path, data_root),
+            format=source.format,
+            conn_id=source.conn_id,
+            encoding=source.encoding,
+            delimiter=source.delimiter,
+        )
+    query = None if source.query is None else _query_text(source.query, data_root)
+    url = connection_url(source.conn_id)
+    return SqlStore(url, table=source.table, query=query, name=f"connection {source.conn_id}")
+
+
+def connection_url(conn_id: str) -> sa.URL:
+    """Return the SQLAlchemy URL of an Airflow connection. It carries the password: never print it unmasked.
+
+    Raises
+    ------
+    DataError
+        If there is no such connection, or it is no database.
+    """
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        connection = BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise _refuse(
+            ReasonCode.SOURCE_MISSING,
+            f"no Airflow connection '{conn_id}'",
+            "add it under Admin, Connections, or as AIRFLOW_CONN_" + conn_id.upper(),
+        ) from None
+    return _url(connection, conn_id)
+
+
+def _url(connection: Any, conn_id: str) -> sa.URL:
+    import sqlalchemy as sa
+
+    kind = str(connection.conn_type or "").replace("-", "_")
+    if kind == "sqlite":
+        # The form's host is the file; `sqlite:////srv/a.db` in an environment variable arrives as the schema.
+        return sa.URL.create("sqlite", database=connection.host or connection.schema)
+    if kind not in _DRIVERS:
+        try:
+            return sa.make_url(connection.get_uri())
+        except sa.exc.ArgumentError:
+            raise _refuse(
+                ReasonCode.SOURCE_UNREADABLE,
+                f"connection '{conn_id}' of type '{kind}'",
+                "use a connection of type postgres, mysql, mssql or sqlite, or one whose URI SQLAlchemy takes",
+            ) from None
+    dialect, modules = _DRIVERS[kind]
+    module = next((name for name in modules if find_spec(name) is not None), None)
+    if module is None:
+        raise _refuse(
+            ReasonCode.SOURCE_UNREADABLE,
+            f"connection '{conn_id}' of type '{kind}', without a driver",
+            f"install one of {', '.join(modules)}",
+        )
+    extra = connection.extra_dejson
+    return sa.URL.create(
+        f"{dialect}+{_DRIVER_NAMES.get(module, module)}",
+        username=connection.login or None,
+        password=connection.password or None,
+        host=connection.host or None,
+        port=connection.port,
+        database=connection.schema or None,
+        query={name: str(extra[name]) for name in _OPTIONS if extra.get(name)},
+    )
+
+
+def _below(path: str, root: str) -> str:
+    if is_uri(path) or path.startswith("file://") or Path(path).expanduser().is_absolute():
+        return path
+    return f"{root.rstrip('/')}/{path}"
+
+
+def _query_text(query: str, root: str) -> str:
+    """Return the query itself, or the text of the `.sql` file that it names."""
+    if not query.strip().endswith(".sql") or len(query.split()) > 1:
+        return query
+    path = Path(_below(query.strip(), root)).expanduser()
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise _refuse(
+            ReasonCode.SOURCE_MISSING, f"no readable file {path}", "check the path, or write the query here", "query"
+        ) from None
+
+
+def _refuse(code: ReasonCode, found: str, fix: str, field: str = "conn_id") -> DataError:
+    return DataError(
+        Problem(
+            code=code,
+            field=f"data.source.{field}",
+            found=found,
+            allowed="an Airflow connection to a database" if field == "conn_id" else "SQL, or the path of a .sql file",
+            fix=fix,
+        )
+    )

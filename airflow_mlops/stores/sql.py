@@ -1,0 +1,235 @@
+"""Rows in a database: a table, or a query that the window bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlops.core.columns import missing_columns
+from airflow_mlops.core.data import Column, Window
+from airflow_mlops.core.errors import DataError
+from airflow_mlops.stores.sql_connect import make_engine, reading
+from airflow_mlops.stores.sql_relation import Relation, Statement
+from airflow_mlops.stores.sql_text import checked_query
+from airflow_mlops.stores.sql_types import SeenTypes, to_array
+from airflow_mlops.stores.times import TimeReader, inside, utc_microseconds
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import sqlalchemy as sa
+
+_PROBE = 1_000
+
+
+class SqlStore:
+    """A :class:`~airflow_mlops.core.data.DataStore` over a database.
+
+    Rows come ordered by event time, then by the other columns as they are asked for, so that two reads agree. They
+    are streamed by a server-side cursor where the driver has one. Whatever a query returns, only rows of the window
+    leave here.
+
+    Parameters
+    ----------
+    database
+        SQLAlchemy engine or URL. A URL's password is never shown.
+    table
+        Table or view, optionally with its schema: ``sales.flights``.
+    query
+        SQL text that uses ``:window_start`` and ``:window_end``. PostgreSQL gets instants (with the session's zone
+        set to UTC), SQLite the text ``2013-03-01 05:00:00``, other databases times without a zone, in UTC.
+    name
+        The database in words, such as the connection's id.
+
+    Raises
+    ------
+    DataError
+        If the query is not bounded by the window.
+
+    Examples
+    --------
+    >>> SqlStore("sqlite:///flights.db", table="flights", name="connection warehouse").description
+    'table flights of connection warehouse'
+    """
+
+    def __init__(
+        self,
+        database: str | sa.URL | sa.Engine,
+        *,
+        table: str | None = None,
+        query: str | None = None,
+        name: str = "the database",
+    ) -> None:
+        if (table is None) == (query is None):
+            raise ValueError("exactly one of table and query")
+        self.description = f"table {table} of {name}" if table else f"query of {name}"
+        self._table = table
+        self._query = None if query is None else checked_query(query)
+        self._database = database
+
+    @cached_property
+    def _relation(self) -> Relation:
+        import sqlalchemy as sa
+
+        database = self._database
+        engine = database if isinstance(database, sa.Engine) else make_engine(database, self.description)
+        return Relation(engine, self._table, self._query, self.description)
+
+    def schema(self) -> tuple[Column, ...]:
+        """Columns of the table or query; the type is ``unknown`` where only the values tell.
+
+        Raises
+        ------
+        DataError
+            If there is no such table, or the query fails, or the database's driver is not installed.
+        StoreUnavailableError
+            If the database does not answer.
+        """
+        return tuple(Column(name=name, type=str(type_ or "unknown")) for name, type_ in self._relation.types.items())
+
+    def query(self, window: Window, time: str, columns: Sequence[str]) -> str:
+        """The SQL that `read` runs, with the window's ends, for the manifest."""
+        statement, _ = self._relation.select(window, time, columns, ordered=True)
+        return f"{statement} -- window {window}"
+
+    def read(
+        self, window: Window, time: str, columns: Sequence[str], *, chunk_rows: int = 50_000
+    ) -> Iterator[pa.RecordBatch]:
+        """Rows of the window, in batches of at most `chunk_rows`.
+
+        Raises
+        ------
+        DataError
+            If the table or a column is missing, the query fails, or a value is not of its column's type; it names the
+            source and the window.
+        StoreUnavailableError
+            If the database does not answer.
+        """
+        subject = self._subject(window)
+        names = list(dict.fromkeys(columns))
+        self._require({time: "data.time"} | {name: f"column {name}" for name in names if name != time}, subject)
+        statement = self._relation.select(window, time, list(dict.fromkeys([*names, time])), ordered=True)
+        others = [name for name in names if name != time]
+        types = self._settled(
+            others, lambda unknown: self._relation.select(window, time, unknown, ordered=False), subject
+        )
+        return self._batches(statement, names, types, TimeReader(time, subject), window=window, chunk_rows=chunk_rows)
+
+    def read_all(
+        self, columns: Sequence[str], *, time: str | None = None, chunk_rows: int = 50_000
+    ) -> Iterator[pa.RecordBatch]:
+        """Every row of a table, also those without an event time: for validating a source that has no window.
+
+        Raises
+        ------
+        DataError
+            If the source is a query, which needs its window, or as :meth:`read`.
+        """
+        names = list(dict.fromkeys(columns))
+        self._require({name: f"column {name}" for name in names}, self.description)
+        others = [name for name in names if name != time]
+        types = self._settled(others, self._relation.select_all, self.description)
+        reader = TimeReader(time, self.description) if time in names else None
+        statement = self._relation.select_all(names)
+        return self._batches(statement, names, types, reader, window=None, chunk_rows=chunk_rows)
+
+    def has_rows(self, window: Window, time: str) -> bool:
+        """Whether the window holds any row; unsorted, so that the database can stop at the first."""
+        subject = self._subject(window)
+        self._require({time: "data.time"}, subject)
+        statement = self._relation.select(window, time, [time], ordered=False)
+        batches = self._batches(statement, [time], {}, TimeReader(time, subject), window=window, chunk_rows=_PROBE)
+        with closing(batches):
+            return next(batches, None) is not None
+
+    def bounds(self, time: str) -> tuple[datetime, datetime] | None:
+        """Earliest and latest event time of a table; None for a query, which sees only its window."""
+        if self._relation.is_query:
+            return None
+        with reading(self._relation.engine, self.description) as connection:
+            ends = connection.execute(self._relation.select_bounds(time)).one()
+        reader = TimeReader(time, self.description)
+        known = reader.convert(_times([end for end in ends if end is not None], reader)).to_pylist()
+        return (known[0], known[-1]) if known else None
+
+    def undated(self, time: str) -> int | None:
+        """Rows of a table without an event time; None for a query."""
+        if self._relation.is_query:
+            return None
+        with reading(self._relation.engine, self.description) as connection:
+            return int(connection.execute(self._relation.select_undated(time)).scalar_one())
+
+    def _subject(self, window: Window) -> str:
+        return f"{self.description}, window {window}"
+
+    def _require(self, wanted: dict[str, str], subject: str) -> None:
+        try:
+            known = self._relation.types
+        except DataError as error:
+            raise DataError(error.problems, subject=subject) from error
+        problems = missing_columns(wanted, known)
+        if problems:
+            raise DataError(problems, subject=subject)
+
+    def _settled(
+        self, names: list[str], select: Callable[[list[str]], Statement], subject: str
+    ) -> dict[str, pa.DataType]:
+        """Types of columns; those that are not declared are seen in a pass over their values.
+
+        The pass comes first because all batches share one schema, and the first may hold nothing but nulls.
+        """
+        types = {name: t for name in names if (t := self._relation.types[name]) is not None}
+        seen = {name: SeenTypes(name, subject) for name in names if name not in types}
+        if seen:
+            for rows in self._fetch(select(list(seen)), list(seen), 10 * _PROBE, subject):
+                for name, values in rows.items():
+                    seen[name].add(values)
+        return types | {name: column.type for name, column in seen.items()}
+
+    def _batches(
+        self,
+        statement: Statement,
+        names: list[str],
+        types: dict[str, pa.DataType],
+        reader: TimeReader | None,
+        *,
+        window: Window | None,
+        chunk_rows: int,
+    ) -> Generator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        time, subject = (reader.column, reader.subject) if reader else (None, self.description)
+        fetched = [*names, time] if time is not None and time not in names else names
+        kept = pa.schema([(name, utc_microseconds() if name == time else types[name]) for name in names])
+        for rows in self._fetch(statement, fetched, chunk_rows, subject):
+            times = reader.convert(_times(rows[reader.column], reader)) if reader else None
+            arrays = [times if name == time else to_array(rows[name], types[name], name, subject) for name in names]
+            batch = pa.RecordBatch.from_arrays(arrays, schema=kept)
+            if window is not None:
+                batch = batch.filter(inside(times, window))
+            if batch.num_rows:
+                yield batch
+
+    def _fetch(
+        self, statement: Statement, names: Sequence[str], chunk_rows: int, subject: str
+    ) -> Iterator[dict[str, Sequence[Any]]]:
+        """Run a statement and return chunks, column by column, as the driver's values."""
+        text, binds = statement
+        with reading(self._relation.engine, subject) as connection:
+            streaming = connection.execution_options(stream_results=True, yield_per=chunk_rows)
+            with closing(streaming.execute(text, binds)) as result:
+                for rows in result.partitions(chunk_rows):
+                    yield dict(zip(names, zip(*rows, strict=True), strict=True))
+
+
+def _times(values: Sequence[Any], reader: TimeReader) -> pa.Array:
+    """Return the driver's event times as an array that the reader converts."""
+    import pyarrow as pa
+
+    kinds = {type(value).__name__ for value in values if value is not None}
+    if not kinds <= {"datetime", "date", "str"} or len(kinds) > 1:
+        raise reader.refuse(f"column '{reader.column}' of the Python types {', '.join(sorted(kinds))}")
+    zoned = {value.tzinfo is not None for value in values if isinstance(value, datetime)}
+    return pa.array(values, utc_microseconds()) if zoned == {True} else pa.array(values)

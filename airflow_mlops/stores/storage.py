@@ -1,0 +1,158 @@
+"""The folder where snapshots, predictions and reports live: on a disk, or in an object store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_mlops.core.data import Storage
+from airflow_mlops.core.errors import DataError, StoreUnavailableError
+from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal
+from airflow_mlops.stores.backends import Backend, Disk, Objects
+from airflow_mlops.stores.location import locate
+from airflow_mlops.stores.parts import unreadable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BUFFER = 1 << 20
+_ROW_GROUP = 50_000
+
+
+def open_storage(root: str) -> Storage:
+    """Open a storage folder; nothing is read or made before the first use.
+
+    Parameters
+    ----------
+    root
+        A local path, or the URI of an object store that Airflow's ObjectStoragePath takes
+        (``s3://aws_default@bucket/mlops``).
+
+    Raises
+    ------
+    DataError
+        If there is no file system for the URI, or its connection is missing.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> storage = open_storage(tempfile.mkdtemp())
+    >>> storage.write_text("reports/a.json", "{}") == storage.uri("reports/a.json")
+    True
+    >>> storage.read_text("reports/a.json"), storage.names("reports")
+    ('{}', ('a.json',))
+    """
+    location = locate(root, field="[mlops] storage")
+    backend = Objects(location.remote, location.path) if location.remote else Disk(Path(location.path))
+    return _Storage(location.uri, backend)
+
+
+class _Storage:
+    """Implements :class:`~airflow_mlops.core.data.Storage` over a backend."""
+
+    def __init__(self, root: str, backend: Backend) -> None:
+        self._root = root
+        self._backend = backend
+
+    @property
+    def root(self) -> str:
+        return self._root
+
+    def uri(self, path: str) -> str:
+        return f"{self._root}/{path}"
+
+    def exists(self, path: str) -> bool:
+        with self._reaching("read", path):
+            return self._backend.exists(path)
+
+    def read_text(self, path: str) -> str:
+        with self._reaching("read", path), self._backend.read(path) as file:
+            return str(file.read().decode())
+
+    def write_text(self, path: str, text: str) -> str:
+        with self._reaching("write", path), self._backend.commit(path) as partial:
+            partial.write_bytes(text.encode())
+        return self.uri(path)
+
+    def write_batches(self, path: str, batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> int:
+        import pyarrow.parquet as pq
+
+        rows = 0
+        with (
+            self._reaching("write", path),
+            self._backend.commit(path) as partial,
+            pq.ParquetWriter(partial, schema, compression="zstd", use_compliant_nested_type=False) as writer,
+        ):
+            for table in _row_groups(batches):
+                writer.write_table(table)
+                rows += table.num_rows
+        return rows
+
+    def read_batches(
+        self, path: str, columns: Sequence[str] | None = None, *, chunk_rows: int = 50_000
+    ) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        with self._reaching("read", path), self._backend.read(path) as file:
+            try:
+                parquet = pq.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False)
+                wanted = None if columns is None else list(columns)
+                yield from parquet.iter_batches(chunk_rows, columns=wanted, use_threads=False)
+            except pa.ArrowException as error:
+                raise unreadable(self.uri(path), "a damaged Parquet file", "restore it, or make it again") from error
+
+    def move(self, path: str, target: str) -> str:
+        with self._reaching("write", target):
+            self._backend.move(path, target)
+        return self.uri(target)
+
+    def delete(self, path: str) -> None:
+        with self._reaching("write", path):
+            self._backend.delete(path)
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        with self._reaching("read", folder):
+            return tuple(sorted(self._backend.names(folder)))
+
+    @contextmanager
+    def _reaching(self, doing: str, path: str) -> Iterator[None]:
+        """Turn a failure of the disk or object store into one sentence that names the path."""
+        try:
+            yield
+        except (Refusal, GeneratorExit):
+            raise
+        except OSError as error:
+            if doing == "read" and isinstance(error, FileNotFoundError):
+                raise DataError(_trouble(ReasonCode.SOURCE_MISSING, f"no file {self.uri(path)}", doing)) from error
+            said = os.strerror(error.errno) if error.errno else type(error.__cause__ or error).__name__
+            code = ReasonCode.STORE_UNWRITABLE if doing == "write" else ReasonCode.STORE_UNAVAILABLE
+            found = f"cannot {doing} {self.uri(path)}: {said}"
+            raise StoreUnavailableError(_trouble(code, found, doing)) from error
+
+
+def _trouble(code: ReasonCode, found: str, doing: str) -> Problem:
+    return Problem(
+        code=code,
+        field="[mlops] storage",
+        found=found,
+        allowed=f"a folder or object store that this process can {doing}",
+        fix="check the path, its permissions, the free space and the connection",
+    )
+
+
+def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Gather small batches, as a filter leaves them, because each written table becomes a row group."""
+    import pyarrow as pa
+
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(part.num_rows for part in waiting) >= _ROW_GROUP:
+            yield pa.Table.from_batches(waiting)
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting)

@@ -1,0 +1,247 @@
+"""Runs a loop's effects against a real MLflow server in forked processes that are killed on the way.
+
+Started by the tests in a process of its own, because it forks: libraries are imported and the model is trained once,
+then each case costs a fork. The parent opens no connection and no thread. The patch that kills is in here; the product
+knows nothing of it. Prints one JSON line for each case.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from airflow_mlops.core.model import Candidate, GateDecision, Verdict
+from airflow_mlops.core.profile import build_profile
+from airflow_mlops.core.promotion import promote
+from airflow_mlops.stores.mlflow_format import environment, write_model
+from airflow_mlops.stores.mlflow_store import MLflowStore
+from tests.stores.loop_parts import AS_OF, decision_of, fitted_of, snapshot_of, spec_of
+
+READS = ("/runs/search", "/logged-models/search")
+KILLED = -signal.SIGKILL
+
+
+@dataclass(frozen=True)
+class Case:
+    """One registered model of its own name, so that cases do not see each other; the loop run is `<runs>.train/r1`."""
+
+    uri: str
+    name: str
+    runs: str
+    champion_before: bool = False
+    verdict: Verdict = Verdict.ACCEPT
+
+    def record(self, loop: str = "r1", months: int = 0, champion: int | None = None) -> tuple[Candidate, GateDecision]:
+        """What the train and gate tasks do with MLflow."""
+        store, spec, fitted = MLflowStore.connect(self.uri), spec_of(), fitted_of()
+        snapshot = replace(snapshot_of(), as_of=AS_OF + timedelta(days=30 * months))
+        loop_run = f"{self.runs}.train/{loop}"
+        inputs = f"{snapshot.fingerprint}/{spec.fingerprint}"
+        run_id = store.open_run(self.runs, loop_run, inputs=inputs, tags={"mlops.try_number": "1"})
+        profile = build_profile(spec.name, fitted.train_frame, fitted.features, fitted.train)
+        candidate = store.record_candidate(
+            run_id, fitted, snapshot, spec, loop_run=loop_run, provenance={}, profile=profile
+        )
+        decision = decision_of(candidate, champion, self.verdict if loop == "r1" else Verdict.ACCEPT)
+        store.record_decision(run_id, decision, page_html="<p>because</p>")
+        return candidate, decision
+
+    def promote(self, loop: str = "r1") -> None:
+        """What the promote task does with MLflow."""
+        store = MLflowStore.connect(self.uri)
+        run_id = store.open_run(self.runs, f"{self.runs}.train/{loop}")
+        record = promote(
+            store.decision(run_id), store.candidate(run_id), store, registered_model=self.name, tags={"who": "test"}
+        )
+        store.record_promotion(run_id, record)
+
+    def prepare(self) -> None:
+        """Two champions before, so that displacing one also moves on the one before it."""
+        if self.champion_before:
+            self.promote("r-2")
+            self.promote("r-1")
+
+    def prepare_runs(self) -> None:
+        """The runs that every case of a promotion is about: they can be registered under many names."""
+        self.record("r-2", months=-2)
+        self.record("r-1", months=-1, champion=1)
+        self.record(champion=2 if self.champion_before else None)
+
+    def whole(self) -> None:
+        self.record()
+        self.promote()
+
+    def look(self) -> dict[str, Any]:
+        """What stands in MLflow, seen with MLflow's own client."""
+        from mlflow import MlflowClient
+
+        client, store = MlflowClient(self.uri), MLflowStore.connect(self.uri)
+        experiment = client.get_experiment_by_name(self.runs).experiment_id
+        runs = [
+            run
+            for run in client.search_runs([experiment])
+            if run.data.tags["mlops.loop_run"] == f"{self.runs}.train/r1"
+        ]
+        versions = {int(v.version): v for v in client.search_model_versions(f"name = '{self.name}'")}
+        aliases = {name: int(v) for name, v in client.get_registered_model(self.name).aliases.items()}
+        mine = [number for number, version in versions.items() if version.run_id == runs[0].info.run_id]
+        models = client.search_logged_models([experiment], filter_string=f"source_run_id = '{runs[0].info.run_id}'")
+        champion = store.champion(self.name)
+        return {
+            "runs": len(runs),
+            "status": runs[0].info.status,
+            "versions": len(versions),
+            "mine": mine,
+            "aliases": aliases,
+            "statuses": {number: version.tags.get("mlops.status") for number, version in versions.items()},
+            "models": len(models),
+            "model_status": [str(model.status) for model in models],
+            "candidate_is_that_model": [f"models:/{m.model_id}" for m in models]
+            == [store.candidate(runs[0].info.run_id).model_uri],
+            "outputs": len({output.model_id for output in runs[0].outputs.model_outputs}),
+            "champion_record": champion is not None and champion.version == aliases.get("champion"),
+            "verdict": store.decision(runs[0].info.run_id).verdict,
+            "profile": store.profile(runs[0].info.run_id).rows > 0,
+            "version_digest": [versions[n].tags["mlops.decision_digest"] for n in mine]
+            == [store.decision(runs[0].info.run_id).digest],
+        }
+
+
+def writes(request: requests.PreparedRequest) -> bool:
+    return request.method != "GET" and not request.path_url.split("?")[0].endswith(READS)
+
+
+def kill_at(number: int, moment: str) -> None:
+    """From now on this process dies at its `number`-th writing request, before it is sent or after its answer."""
+    send, count = requests.Session.send, 0
+
+    def deadly(self: requests.Session, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        nonlocal count
+        if not writes(request):
+            return send(self, request, **options)
+        count += 1
+        due = count == number
+        if due and moment == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        answer = send(self, request, **options)
+        if due:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+    requests.Session.send = deadly  # type: ignore[method-assign]
+
+
+def send_twice() -> None:
+    """From now on every writing request is sent again, as if its first answer had been lost."""
+    send = requests.Session.send
+
+    def twice(self: requests.Session, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        if writes(request) and request.method == "POST":
+            send(self, request, **options).close()
+        return send(self, request, **options)
+
+    requests.Session.send = twice  # type: ignore[method-assign]
+
+
+def in_child(work: Callable[[], Any]) -> tuple[int, Any]:
+    """Do `work` in a forked process; return its exit code (negative: the signal) and what it returned."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.close(reading)
+            os.write(writing, json.dumps(work()).encode())
+            code = 0
+        except BaseException:  # noqa: BLE001 - a forked child must never return into the parent's code
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return status, json.loads(said) if said else None
+
+
+def report(part: str, case: Case, **facts: Any) -> None:
+    code, seen = in_child(case.look)
+    print(json.dumps({"part": part, "case": case.name, "look": code, **facts, "seen": seen}), flush=True)
+
+
+def kill_everywhere(part: str, case_at: Callable[[int], Case], work: str, again: str) -> None:
+    """Kill at every writing request of `work` until it gets through; after each, do `again` and look."""
+    for number in range(1, 200):
+        case = case_at(number)
+        prepared = in_child(case.prepare)[0]
+
+        def deadly(case: Case = case, number: int = number) -> None:
+            kill_at(number, part.rpartition("-")[2])
+            getattr(case, work)()
+
+        first = in_child(deadly)[0]
+        second = in_child(getattr(case, again))[0]
+        report(part, case, prepared=prepared, first=first, again=second, number=number)
+        if first != KILLED:
+            return
+
+
+def warm() -> None:
+    """Train, and import what the children will use: all without a connection."""
+    import mlflow.artifacts  # noqa: F401 - imported for the children
+    from mlflow.entities import LoggedModel
+
+    environment()
+    logged = LoggedModel("0", "m-0", "model", "/nowhere", 0, 0)
+    with tempfile.TemporaryDirectory() as folder:
+        write_model(Path(folder) / "model", fitted_of(), spec_of(), run_id="0", logged=logged)
+
+
+def recording(uri: str, part: str) -> None:
+    """Kills while the run, the candidate and the decision are written, each in an experiment of its own."""
+    kill_everywhere(part, lambda n: Case(uri, f"{part}-{n}", f"{part}-{n}"), "record", "whole")
+
+
+def promoting(uri: str, part: str) -> None:
+    """Kills while one candidate is promoted, under a registered name of its own in each case."""
+    label, verdict, _ = part.split("-")
+    shared = Case(uri, "", part, label == "displacing", Verdict(verdict))
+    prepared = in_child(shared.prepare_runs)[0]
+    if prepared:
+        raise SystemExit(prepared)
+    kill_everywhere(part, lambda n: replace(shared, name=f"{part}-{n}"), "promote", "promote")
+
+
+def doubling(uri: str, part: str) -> None:
+    """The whole flow with every POST delivered twice."""
+    case = Case(uri, "doubled", "doubled")
+
+    def doubled() -> None:
+        send_twice()
+        case.whole()
+
+    first = in_child(doubled)[0]
+    report(part, case, prepared=0, first=first, again=in_child(case.whole)[0], number=1)
+
+
+def main(uri: str, *parts: str) -> None:
+    warm()
+    kinds = {"record": recording, "doubled": doubling}
+    for part in parts:
+        kinds.get(part.partition("-")[0], promoting)(uri, part)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
