@@ -1,0 +1,232 @@
+"""ModelSpec -> the three DAGs of a model's loop."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, BaseOperator, CronTriggerTimetable, Param
+from airflow.sdk.definitions.asset import Model
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_mlops.operators.gate import EvaluateGateOperator
+from airflow_mlops.operators.promotion import PromoteOperator
+from airflow_mlops.operators.retrain import RetrainOperator
+from airflow_mlops.operators.scoring import ScoreOperator
+from airflow_mlops.operators.snapshot import SnapshotOperator
+from airflow_mlops.operators.training import TrainOperator
+from airflow_mlops.operators.validation import DataValidationOperator
+from airflow_mlops.sensors.drift import DriftSensor
+from airflow_mlops.spec import ModelSpec, Problem, ReasonCode, SpecError, load_spec
+
+_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+"""Start of schedules that name none: early enough for any backfill."""
+
+
+def continuous_training(spec: ModelSpec | str | Path) -> tuple[DAG, DAG, DAG]:
+    """Build `<model>.train`, `<model>.score` and `<model>.monitor`.
+
+    Parameters
+    ----------
+    spec
+        A specification, or the path of its YAML file.
+
+    Returns
+    -------
+    tuple of DAG
+        In that order. Bind them to module-level names of a DAG file, or use :func:`load_models`.
+
+    Raises
+    ------
+    SpecError
+        With every problem of the file.
+    """
+    model = spec if isinstance(spec, ModelSpec) else load_spec(Path(spec))
+    return _train(model), _score(model), _monitor(model)
+
+
+def load_models(folder: str | Path) -> dict[str, DAG]:
+    """Build the DAGs of every ``*.yaml`` in a folder, for ``globals().update(load_models(...))``.
+
+    A broken specification must not take the other models' DAGs with it, and must not vanish either: it becomes a DAG
+    `<file>.invalid_spec`, whose page says what is wrong and whose only task fails with it.
+    """
+    dags: dict[str, DAG] = {}
+    for path in sorted(Path(folder).glob("*.yaml")):
+        built: tuple[DAG, ...]
+        try:
+            built = continuous_training(path)
+            _refuse_second(built[0].dag_id, dags, path)
+        except SpecError as error:
+            built = (_invalid(path, error),)
+        dags.update({dag.dag_id: dag for dag in built})
+    return dags
+
+
+def retrain_asset(spec: ModelSpec) -> Asset:
+    """Return the asset whose event asks for a retraining of this model; its extra carries `as_of`."""
+    return Asset(name=f"{spec.name}.retrain")
+
+
+def model_asset(spec: ModelSpec) -> Model:
+    """Return the asset whose event says that another version serves now."""
+    return Model(name=spec.name)
+
+
+def _train(spec: ModelSpec) -> DAG:
+    with _dag(spec, "train", _train_schedule(spec), "Snapshot, validate, train, judge, promote.") as dag:
+        snapshot = SnapshotOperator(
+            task_id="snapshot", spec=spec, doc_md="Freezes the training window: only rows and labels known at as-of."
+        )
+        validate = DataValidationOperator(
+            task_id="validate",
+            spec=spec,
+            snapshot=snapshot.output,
+            doc_md="Checks the snapshot against the specification. Red means: mend the data; see the report.",
+        )
+        train = TrainOperator(
+            task_id="train",
+            spec=spec,
+            snapshot=snapshot.output,
+            doc_md="Trains a candidate on the older part of the window; everything is in its MLflow run.",
+        )
+        gate = EvaluateGateOperator(
+            task_id="gate",
+            spec=spec,
+            snapshot=snapshot.output,
+            candidate=train.output,
+            # Serial over all runs of this DAG: a decision names the champion that it was made against.
+            max_active_tis_per_dag=1,
+            doc_md="Judges candidate and champion on the same rows, which neither was trained on.",
+        )
+        promote = PromoteOperator(
+            task_id="promote",
+            spec=spec,
+            candidate=train.output,
+            decision=gate.output,
+            outlets=[model_asset(spec)],
+            max_active_tis_per_dag=1,
+            doc_md="Moves the alias `champion` if the gate accepted. Skipped: the champion stays; see the report.",
+        )
+        snapshot >> validate >> train >> gate >> promote
+    return dag
+
+
+def _score(spec: ModelSpec) -> DAG:
+    with _dag(spec, "score", _cron(spec.scoring.schedule, spec), "Score the newest window with the champion.") as dag:
+        ScoreOperator(task_id="score", spec=spec, doc_md="Scores `scoring.window` before as-of, whole or not at all.")
+    return dag
+
+
+def _monitor(spec: ModelSpec) -> DAG:
+    schedule = _cron(spec.monitoring.schedule, spec)
+    with _dag(spec, "monitor", schedule, "Watch for drift, and decide whether to retrain.") as dag:
+        drift = DriftSensor(
+            task_id="drift",
+            spec=spec,
+            wait_for="window",
+            deferrable=True,
+            timeout=spec.monitoring.window,
+            doc_md="Waits for the window's rows, then compares them with what the champion was trained on.",
+        )
+        retrain = RetrainOperator(
+            task_id="retrain",
+            spec=spec,
+            report=drift.output,
+            outlets=[retrain_asset(spec)],
+            doc_md=f"Asks for a run of `{spec.name}.train`. Skipped means: there is no reason to; see its log.",
+        )
+        drift >> retrain
+    return dag
+
+
+def _dag(spec: ModelSpec, loop: str, schedule: Any, purpose: str) -> DAG:
+    run = spec.execution
+    return DAG(
+        dag_id=f"{spec.name}.{loop}",
+        description=purpose,
+        schedule=schedule,
+        start_date=spec.schedule.start or _BEGINNING,
+        end_date=spec.schedule.end,
+        catchup=False,
+        # Runs of one model follow each other: the champion's as-of time must not overtake itself.
+        max_active_runs=1,
+        params={
+            "as_of": Param(
+                None,
+                type=["null", "string"],
+                format="date-time",
+                title="As of",
+                description="The instant the run pretends to live at. Empty: now (or what the schedule or event says).",
+            ),
+            "overrides": Param(
+                {},
+                type="object",
+                title="Overrides",
+                description='Fields of the specification for this run only: {"training.parameters.max_iter": 50}',
+            ),
+        },
+        default_args={
+            "owner": spec.owner,
+            "retries": run.retries,
+            "retry_delay": run.retry_delay,
+            "retry_exponential_backoff": 2.0,
+            "max_retry_delay": run.retry_delay * 16,
+            "execution_timeout": run.timeout,
+            **({"pool": run.pool} if run.pool else {}),
+        },
+        doc_md=f"# {spec.name}: {loop}\n\n{purpose}\n\n{spec.description}\n\nOwner: **{spec.owner}**, "
+        f"risk tier: {spec.risk_tier}. Estimator: `{spec.training.estimator}`.",
+        tags=["mlops", spec.name, f"risk:{spec.risk_tier}"],
+    )
+
+
+def _cron(cron: str | None, spec: ModelSpec) -> CronTriggerTimetable | None:
+    return CronTriggerTimetable(cron, timezone=spec.schedule.timezone) if cron else None
+
+
+def _train_schedule(spec: ModelSpec) -> Any:
+    timetable, event = _cron(spec.schedule.cron, spec), retrain_asset(spec)
+    return AssetOrTimeSchedule(timetable=timetable, assets=event) if timetable else [event]
+
+
+def _refuse_second(dag_id: str, dags: dict[str, DAG], path: Path) -> None:
+    if dag_id in dags:
+        raise SpecError(
+            Problem(
+                code=ReasonCode.SPEC_DUPLICATE,
+                field="name",
+                found=f"the name of another specification in this folder ({dag_id.removesuffix('.train')})",
+                allowed="one specification for each name",
+                fix="rename one of the two",
+                where=path.name,
+            )
+        )
+
+
+class InvalidSpecOperator(BaseOperator):
+    """Fails with the problems of a specification that could not be loaded."""
+
+    def __init__(self, *, message: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.message = message
+
+    def execute(self, context: Any) -> None:
+        """Fail, and do not retry."""
+        del context
+        raise AirflowFailException(self.message)
+
+
+def _invalid(path: Path, error: SpecError) -> DAG:
+    problems = "\n".join(f"- {problem}" for problem in error.problems)
+    with DAG(
+        dag_id=f"{path.stem}.invalid_spec",
+        description=f"{path.name} cannot be loaded: {len(error.problems)} problem(s)",
+        schedule=None,
+        catchup=False,
+        doc_md=f"# {path.name} cannot be loaded\n\n{problems}",
+        tags=["mlops", "invalid"],
+    ) as dag:
+        InvalidSpecOperator(task_id="problems", message=str(error), retries=0)
+    return dag

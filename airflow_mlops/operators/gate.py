@@ -1,0 +1,88 @@
+"""Judge a candidate against the champion."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlops.links import MLflowRunLink, ReportLink
+from airflow_mlops.operators._base import LoopOperator
+
+if TYPE_CHECKING:
+    from airflow_mlops.core.model import Candidate, Champion, GateDecision
+    from airflow_mlops.spec import ModelSpec
+    from airflow_mlops.stores.mlflow_store import MLflowStore
+
+
+class EvaluateGateOperator(LoopOperator):
+    """Score candidate and champion on identical rows that neither was trained on, and decide.
+
+    Returns the :class:`~airflow_mlops.core.model.GateDecision` as JSON: accept, reject or inconclusive, with every
+    rule. A rejection is an answer, not a failure: PromoteOperator draws the consequence. The decision is an artifact
+    of the candidate's MLflow run before this task returns.
+
+    Parameters
+    ----------
+    spec
+        The model's specification, or the path of its file.
+    snapshot
+        What SnapshotOperator returned.
+    candidate
+        What TrainOperator returned.
+    """
+
+    template_fields = ("snapshot", "candidate")
+    operator_extra_links = (
+        MLflowRunLink(),
+        ReportLink(),
+    )
+
+    def __init__(self, *, snapshot: Any, candidate: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.snapshot = snapshot
+        self.candidate = candidate
+
+    def run_stage(self, context: Any) -> dict[str, Any]:
+        """Evaluate, decide, record."""
+        from airflow_mlops.core.data import Snapshot
+        from airflow_mlops.core.gate import decide, evaluate
+        from airflow_mlops.core.gate_page import render
+        from airflow_mlops.core.model import Candidate
+        from airflow_mlops.core.snapshot import read_snapshot
+
+        spec, candidate = self.model_spec(context), Candidate.from_json(self.candidate)
+        with self.records(spec) as records:
+            decision = self._standing(records, candidate, spec)
+            if decision is not None:
+                self.log.info("this run's model serves already, by the decision of %s", decision.decided_at)
+                return decision.to_json()
+            frame = read_snapshot(Snapshot.from_json(self.snapshot), self.storage())
+            pipeline = records.load_pipeline(candidate.model_uri, spec=spec)
+            champion = records.champion(spec.registered_model)
+            champion_pipeline = self._champion_pipeline(records, champion, spec)
+            evaluation = evaluate(spec, candidate, pipeline, champion, champion_pipeline, frame)
+            decision = decide(spec, candidate, evaluation, now=datetime.now(UTC))
+            records.record_decision(candidate.run_id, decision, page_html=render(decision, candidate))
+            self.remember_links(records, candidate, "gate/decision.html")
+        self.log.info("%s: %s", decision.verdict.upper(), "\n  ".join(decision.reasons))
+        return decision.to_json()
+
+    def _standing(self, records: MLflowStore, candidate: Candidate, spec: ModelSpec) -> GateDecision | None:
+        """Return the decision that this run's version serves by, if it does: no champion is judged against itself."""
+        version = records.version_of(spec.registered_model, candidate.run_id)
+        if version is None or records.alias(spec.registered_model, "champion") != version:
+            return None
+        self.remember_links(records, candidate, "gate/decision.html")
+        return records.decision(candidate.run_id)
+
+    def _champion_pipeline(self, records: MLflowStore, champion: Champion | None, spec: ModelSpec) -> Any:
+        """Load the champion; None when it cannot be read, which the gate turns into a rejection that says so."""
+        from airflow_mlops.core.errors import RecordError, TrainingError
+
+        if champion is None:
+            return None
+        try:
+            return records.load_pipeline(champion.model_uri, spec=spec)
+        except (RecordError, TrainingError) as refusal:
+            self.log.warning("the champion, version %s, cannot be read: %s", champion.version, refusal)
+            return None

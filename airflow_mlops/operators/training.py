@@ -1,0 +1,57 @@
+"""Train a candidate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_mlops.links import MLflowRunLink
+from airflow_mlops.operators._base import LoopOperator
+
+
+class TrainOperator(LoopOperator):
+    """Train on the older part of a snapshot, measure on the newer part, and record it all in one MLflow run.
+
+    Returns the :class:`~airflow_mlops.core.model.Candidate` as JSON. A retry resumes the same MLflow run.
+
+    Parameters
+    ----------
+    spec
+        The model's specification, or the path of its file.
+    snapshot
+        What SnapshotOperator returned: ``snapshot_task.output``.
+    """
+
+    template_fields = ("snapshot",)
+    operator_extra_links = (MLflowRunLink(),)
+
+    def __init__(self, *, snapshot: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.snapshot = snapshot
+
+    def run_stage(self, context: Any) -> dict[str, Any]:
+        """Fit, then record."""
+        from airflow_mlops.core.data import Snapshot
+        from airflow_mlops.core.profile import build_profile
+        from airflow_mlops.core.snapshot import read_snapshot
+        from airflow_mlops.core.training import fit
+        from airflow_mlops.provenance import provenance
+
+        spec, snapshot = self.model_spec(context), Snapshot.from_json(self.snapshot)
+        loop_run = self.loop_run(context)
+        with self.records(spec) as records:
+            run_id = records.open_run(
+                spec.experiment, loop_run, inputs=f"{snapshot.fingerprint}/{spec.fingerprint}", tags=provenance(context)
+            )
+            self.run_url = records.run_url(run_id)
+            with records.failing(run_id):
+                frame = read_snapshot(snapshot, self.storage())
+                fitted = fit(spec, snapshot, frame)
+                for warning in fitted.warnings:
+                    self.log.warning("the estimator warned: %s", warning)
+                profile = build_profile(spec.name, fitted.train_frame, fitted.features, fitted.train)
+                candidate = records.record_candidate(
+                    run_id, fitted, snapshot, spec, loop_run=loop_run, provenance=provenance(context), profile=profile
+                )
+        self.log.info("candidate %s: %s", candidate.model_uri, dict(candidate.metrics))
+        report: dict[str, Any] = candidate.to_json()
+        return report

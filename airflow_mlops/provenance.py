@@ -1,0 +1,49 @@
+"""Who made it: the DAG, run, task and try, and the commit of the code."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def provenance(context: Mapping[str, Any]) -> dict[str, str]:
+    """Return tags that name the task try behind an effect, and the version of its code."""
+    ti = context["ti"]
+    tags = {
+        "mlops.dag_id": ti.dag_id,
+        "mlops.dag_run_id": ti.run_id,
+        "mlops.task_id": ti.task_id,
+        "mlops.try_number": str(ti.try_number),
+        "mlops.run_type": str(getattr(context["dag_run"].run_type, "value", context["dag_run"].run_type)),
+    }
+    commit = code_version(ti)
+    if commit:
+        tags["mlflow.source.git.commit"] = commit
+    return tags
+
+
+def code_version(ti: Any) -> str | None:
+    """Return the DAG bundle's version (a git bundle's commit), else the commit of the folder the DAG file is in."""
+    bundle = getattr(ti, "bundle_instance", None)
+    version = getattr(bundle, "version", None)
+    if version:
+        return str(version)
+    folder = getattr(bundle, "path", None)
+    return git_commit(Path(folder)) if folder else None
+
+
+def git_commit(folder: Path) -> str | None:
+    """Return the commit of a working tree, with ``-dirty`` when tracked files differ from it; None outside git."""
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    except FileNotFoundError:  # no git on this machine: then there is no commit to name
+        return None
+    return answer.stdout.strip() or None if answer.returncode == 0 else None

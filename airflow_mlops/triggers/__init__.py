@@ -1,0 +1,1 @@
+"""Triggers: what the triggerer watches while no worker is held."""

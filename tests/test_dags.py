@@ -1,0 +1,131 @@
+"""From a specification to the three DAGs: ids, schedules, what every task carries, and a broken file that says so."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from airflow.sdk import DAG, AssetOrTimeSchedule
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_mlops.dags import continuous_training, load_models, model_asset, retrain_asset
+from airflow_mlops.spec import ModelSpec, SpecError
+
+YAML = """\
+name: churn
+owner: growth
+schedule: "@weekly"
+data:
+  source: {path: customers/}
+  time: seen_at
+  key: customer_id
+  label: churned
+training:
+  estimator: sklearn.linear_model.LogisticRegression
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "churn.yaml").write_text(YAML)
+    return tmp_path
+
+
+@pytest.fixture
+def spec(folder: Path) -> ModelSpec:
+    from airflow_mlops.spec import load_spec
+
+    return load_spec(folder / "churn.yaml")
+
+
+def test_one_file_gives_three_dags(folder: Path) -> None:
+    assert set(load_models(folder)) == {"churn.train", "churn.score", "churn.monitor"}
+
+
+def test_the_stages_follow_each_other(spec: ModelSpec) -> None:
+    train, score, monitor = continuous_training(spec)
+    order = [task.task_id for task in train.topological_sort()]
+    assert order == ["snapshot", "validate", "train", "gate", "promote"]
+    assert train.get_task("train").upstream_task_ids == {"snapshot", "validate"}
+    assert [task.task_id for task in score.tasks] == ["score"]
+    assert monitor.get_task("retrain").upstream_task_ids == {"drift"}
+
+
+def test_training_runs_on_its_schedule_and_on_the_retrain_event(spec: ModelSpec) -> None:
+    train, _, monitor = continuous_training(spec)
+    assert isinstance(train.schedule, AssetOrTimeSchedule)
+    assert [asset.name for asset in monitor.get_task("retrain").outlets] == [retrain_asset(spec).name]
+    assert [asset.name for asset in train.get_task("promote").outlets] == [model_asset(spec).name]
+
+
+def test_without_a_schedule_training_still_listens_to_the_event(spec: ModelSpec) -> None:
+    train, _, _ = continuous_training(spec.model_copy(update={"schedule": {"cron": None}}))
+    assert train.timetable.asset_condition == retrain_asset(spec) or retrain_asset(spec).name in str(train.schedule)
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_every_task_has_owner_retries_with_backoff_timeout_and_words(spec: ModelSpec, index: int) -> None:
+    dag = continuous_training(spec)[index]
+    assert dag.max_active_runs == 1
+    assert dag.catchup is False
+    assert {"as_of", "overrides"} <= set(dag.params)
+    for task in dag.tasks:
+        assert task.owner == "growth"
+        assert task.retries == 2
+        assert task.retry_exponential_backoff > 1
+        assert task.execution_timeout == timedelta(hours=1)
+        assert task.doc_md
+
+
+LINKS = {
+    "snapshot": set(),
+    "validate": {"MLflow run", "Report"},
+    "train": {"MLflow run"},
+    "gate": {"MLflow run", "Report"},
+    "promote": {"MLflow run", "Report", "Model version"},
+    "score": {"MLflow run", "Model version"},
+    "drift": {"MLflow run", "Model version"},
+    "retrain": {"MLflow run"},
+}
+
+
+def test_tasks_link_to_what_they_made(spec: ModelSpec) -> None:
+    tasks = [task for dag in continuous_training(spec) for task in dag.tasks]
+    assert {task.task_id: {link.name for link in task.operator_extra_links} for task in tasks} == LINKS
+
+
+def test_the_schedule_begins_and_ends_where_the_specification_says(spec: ModelSpec) -> None:
+    dated = spec.model_copy(
+        update={"schedule": {"cron": "@monthly", "start": "2013-01-01T00:00:00Z", "end": "2013-12-31T00:00:00Z"}}
+    )
+    train = continuous_training(dated)[0]
+    assert train.start_date == datetime(2013, 1, 1, tzinfo=UTC)
+    assert train.end_date == datetime(2013, 12, 31, tzinfo=UTC)
+
+
+def test_a_broken_file_becomes_a_dag_that_says_so_and_the_others_go_on(folder: Path) -> None:
+    (folder / "broken.yaml").write_text(YAML.replace("owner: growth", "ownr: growth").replace("churn\n", "broken\n", 1))
+    dags = load_models(folder)
+    assert {"churn.train", "broken.invalid_spec"} <= set(dags)
+    broken = dags["broken.invalid_spec"]
+    assert "ownr" in (broken.doc_md or "")
+    assert "broken.yaml:2" in (broken.doc_md or "")
+    with pytest.raises(AirflowFailException, match="did you mean 'owner'"):
+        broken.get_task("problems").execute({})
+
+
+def test_two_files_with_one_name_do_not_overwrite_each_other(folder: Path) -> None:
+    (folder / "churn_again.yaml").write_text(YAML)
+    dags = load_models(folder)
+    assert {"churn.train", "churn_again.invalid_spec"} <= set(dags)
+
+
+def test_a_broken_file_alone_is_refused(folder: Path) -> None:
+    (folder / "churn.yaml").write_text(YAML + "nonsense: 1\n")
+    with pytest.raises(SpecError, match="nonsense"):
+        continuous_training(folder / "churn.yaml")
+
+
+def test_the_dags_of_this_repository_load() -> None:
+    dags = load_models(Path(__file__).parents[1] / "dags" / "models")
+    assert {"flight_delay.train", "flight_delay.score", "flight_delay.monitor"} == set(dags)
+    assert all(isinstance(dag, DAG) for dag in dags.values())

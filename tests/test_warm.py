@@ -1,0 +1,45 @@
+"""The preload imports, and does nothing else; what it cannot import costs nobody else."""
+
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+
+from airflow_mlops import warm
+
+
+def test_only_the_scheduler_of_a_local_executor_preloads() -> None:
+    assert warm.forks_tasks(["/venv/bin/airflow", "scheduler"], "airflow.executors.LocalExecutor")
+    assert warm.forks_tasks(["airflow", "scheduler"], "CeleryExecutor,LocalExecutor")
+    for component in ("api-server", "dag-processor", "triggerer", "celery", "tasks"):
+        assert not warm.forks_tasks(["airflow", component], "LocalExecutor")
+    assert not warm.forks_tasks(["airflow", "scheduler"], "KubernetesExecutor")
+    assert not warm.forks_tasks(["python"], "LocalExecutor")
+
+
+def test_a_library_that_fails_to_import_is_a_warning_and_the_others_are_loaded(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(warm, "LIBRARIES", ("json", "no_such_library_at_all", "decimal"))
+    with caplog.at_level(logging.WARNING, logger="airflow_mlops.warm"):
+        monkeypatch.setattr(warm, "FLOORS", ())
+        assert warm.preload() == ["no_such_library_at_all"]
+    assert "could not preload no_such_library_at_all" in caplog.text
+
+
+def test_preloading_really_loads_all_and_starts_no_python_thread() -> None:
+    script = (
+        "import threading, sys\n"
+        "from airflow_mlops import warm\n"
+        "failed = warm.preload()\n"
+        "assert failed == [], failed\n"
+        "assert threading.active_count() == 1, threading.enumerate()\n"
+        "missing = [m for m in warm.modules() if m not in sys.modules]\n"
+        "assert not missing, missing\n"
+    )
+    quiet = {"MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"}
+    plain = {name: value for name, value in os.environ.items() if name not in quiet}
+    done = subprocess.run([sys.executable, "-c", script], env=plain, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
