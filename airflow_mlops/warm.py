@@ -13,6 +13,7 @@ import logging
 import os
 import pkgutil
 import sys
+import warnings
 from typing import Any
 
 from airflow.listeners import hookimpl
@@ -56,12 +57,16 @@ def preload() -> list[str]:
     # MLflow reports its use over the network from a thread that it starts when it is imported: neither belongs here.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     failed = []
-    for name in modules():
-        try:
-            importlib.import_module(name)
-        except Exception as error:  # noqa: BLE001 - a broken library must cost its own tasks, not the scheduler
-            failed.append(name)
-            log.warning("mlops: could not preload %s (%r); tasks import it themselves", name, error)
+    with warnings.catch_warnings():
+        # skops asks every loaded module for the names of all of scipy's functions, and Airflow's modules that forward
+        # old names warn at each: a thousand lines in the scheduler's log that nobody can act on.
+        warnings.simplefilter("ignore")
+        for name in modules():
+            try:
+                importlib.import_module(name)
+            except Exception as error:  # noqa: BLE001 - a broken library must cost its own tasks, not the scheduler
+                failed.append(name)
+                log.warning("mlops: could not preload %s (%r); tasks import it themselves", name, error)
     return failed
 
 

@@ -116,9 +116,17 @@ def decide(spec: ModelSpec, candidate: Candidate, evaluation: Evaluation, *, now
         verdict=verdict,
         champion_version=evaluation.champion_version,
         evaluation=replace(evaluation, rules=every),
-        reasons=tuple(rule.reason for v in order for rule in every if rule.verdict is v),
+        reasons=tuple(rule.reason for v in order for rule in sorted(every, key=_weight) if rule.verdict is v),
         decided_at=now,
     )
+
+
+_TOLD_FIRST = ("champion", "first_model", "as_of", "baseline", "leakage", "absolute", "holdout", "finite")
+
+
+def _weight(rule: RuleResult) -> int:
+    """Order in which a person wants to hear of rules: the comparison with the champion before the row count."""
+    return _TOLD_FIRST.index(rule.rule) if rule.rule in _TOLD_FIRST else len(_TOLD_FIRST)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from airflow_mlops.core.monitor import DriftReport, Profile
 from airflow_mlops.core.profile import profile_batches
 from airflow_mlops.core.validation import enforce, validate
 from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.spec.validation import Expectation
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _WHOLE_WINDOW = {"row_count", "freshness", "columns", "expect_table_row_count_to_be_between"}
 """Expectations about the size and age of a training window: a monitoring window is shorter by design."""
+_NO_WINDOW = {ReasonCode.SOURCE_MISSING, ReasonCode.SOURCE_UNREADABLE, ReasonCode.QUERY_FAILED}
 
 
 def observe(spec: ModelSpec, champion: Champion, reference: Profile, store: DataStore, as_of: datetime) -> DriftReport:
@@ -31,15 +33,17 @@ def observe(spec: ModelSpec, champion: Champion, reference: Profile, store: Data
 
     Raises
     ------
+    DataError
+        If the source is missing or cannot be read at all: then there is no window to say anything about.
     StoreUnavailableError
         If the source does not answer.
     """
     window = monitoring_window(spec, as_of)
     try:
-        batches = list(_batches(spec, champion, store, window))
-        _validated(spec, batches, {f.name for f in champion.candidate.features})
-        current = profile_batches(reference, iter(batches), window)
+        current = profile_batches(reference, _validated(spec, champion, store, window), window)
     except DataError as error:
+        if any(problem.code in _NO_WINDOW for problem in error.problems):
+            raise
         return invalid_report(reference, window, error.problems, champion_version=champion.version, as_of=as_of)
     return compare(reference, current, spec.monitoring.drift, champion_version=champion.version, as_of=as_of)
 
@@ -49,20 +53,20 @@ def monitoring_window(spec: ModelSpec, as_of: datetime) -> Window:
     return Window(start=as_of - spec.monitoring.window, end=as_of)
 
 
-def _batches(spec: ModelSpec, champion: Champion, store: DataStore, window: Window) -> Iterator[pa.RecordBatch]:
-    features = [feature.name for feature in champion.candidate.features]
-    return store.read(window, spec.data.time, features)
-
-
-def _validated(spec: ModelSpec, batches: Sequence[pa.RecordBatch], present: set[str]) -> None:
-    """Raise DataError when the rows break an expectation about the columns that are here."""
+def _validated(spec: ModelSpec, champion: Champion, store: DataStore, window: Window) -> Iterator[pa.RecordBatch]:
+    """Yield the window's rows; with expectations to check, all of them are held, for that needs the whole window."""
     import pyarrow as pa
 
-    expectations = [e for e in spec.validation if _applies(e, present)]
-    if not expectations or not batches:
+    features = [feature.name for feature in champion.candidate.features]
+    batches = store.read(window, spec.data.time, features)
+    expectations = [e for e in spec.validation if _applies(e, set(features))]
+    if not expectations:
+        yield from batches
         return
-    frame = pa.Table.from_batches(batches).to_pandas()
-    enforce(validate(frame, expectations, subject=spec.name))
+    held = list(batches)
+    if held:
+        enforce(validate(pa.Table.from_batches(held).to_pandas(), expectations, subject=spec.name))
+    yield from held
 
 
 def _applies(expectation: Expectation, present: set[str]) -> bool:

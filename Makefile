@@ -1,0 +1,91 @@
+# On a machine with Python 3.11, 3.12 or 3.13 and make: `make demo`. Everything else is fetched and made here, in .venv.
+
+ENV     := .venv
+PY      := $(ENV)/bin/python
+STAMP   := $(ENV)/installed
+HOME_OF_STACK := .local
+# Another interpreter: make demo PYTHON=/path/to/python3.12
+PYTHON  ?=
+
+.PHONY: help demo up down status test bench lint format docs constraints install clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make demo    ten months of real flights through the whole loop, on a real Airflow and MLflow; then stops them'
+	@echo 'make up      the same stack, left running; prints addresses and login'
+	@echo 'make down    stops it                      make status   what of it runs'
+	@echo 'make test    all tests                     make lint     ruff and mypy'
+	@echo 'make bench   speed and memory, as a table  make docs     the specification reference'
+	@echo 'make clean   stops the stack, deletes .venv, .local and caches'
+
+demo: $(STAMP)
+	@$(PY) -m airflow_mlops.local demo --home $(HOME_OF_STACK)
+
+up: $(STAMP)
+	@$(PY) -m airflow_mlops.local up --home $(HOME_OF_STACK)
+
+down: $(STAMP)
+	@$(PY) -m airflow_mlops.local down --home $(HOME_OF_STACK)
+
+status: $(STAMP)
+	@$(PY) -m airflow_mlops.local status --home $(HOME_OF_STACK)
+
+test: $(STAMP)
+	$(PY) -m pytest -q
+
+bench: $(STAMP)
+	$(PY) -m benchmarks
+
+lint: $(STAMP)
+	$(ENV)/bin/ruff check .
+	$(ENV)/bin/ruff format --check .
+	$(PY) -m mypy
+
+format: $(STAMP)
+	$(ENV)/bin/ruff check --fix .
+	$(ENV)/bin/ruff format .
+
+docs: $(STAMP)
+	$(PY) -m airflow mlops schema --markdown > docs/specification.new && mv docs/specification.new docs/specification.md
+
+constraints: $(STAMP)
+	@{ echo "# Every package of the tree, for Python 3.11 to 3.13: 'make constraints' writes it anew from pyproject.toml."; \
+	  $(ENV)/bin/uv pip compile -q --universal --python-version 3.11 --all-extras --upgrade --no-emit-index-url \
+	    --no-annotate --no-header pyproject.toml; } > constraints.new && mv constraints.new constraints.txt
+
+install: $(STAMP)
+
+# An environment whose interpreter is gone or broken is made anew.
+ifneq ($(shell $(PY) -c 'print(1)' 2>/dev/null),1)
+.PHONY: $(STAMP)
+endif
+
+# The stamp is written last: without it the environment is only half made, and is made anew from nothing.
+$(STAMP): pyproject.toml constraints.txt
+	@if [ ! -e $(STAMP) ] || ! $(PY) -c '' 2>/dev/null; then \
+	  rm -rf $(ENV); \
+	  python=; \
+	  for name in $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python); do \
+	    if "$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then python="$$name"; break; fi; \
+	  done; \
+	  if [ -z "$$python" ]; then \
+	    echo "error: no Python 3.11, 3.12 or 3.13 found (tried: $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python))." >&2; \
+	    echo "       Install one, or name it: make $(or $(MAKECMDGOALS),demo) PYTHON=/path/to/python3.12" >&2; exit 1; \
+	  fi; \
+	  if ! "$$python" -c 'import venv, ensurepip' 2>/dev/null; then \
+	    echo "error: $$python comes without venv and ensurepip. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; \
+	  fi; \
+	  echo "making $(ENV) with $$("$$python" --version)"; \
+	  "$$python" -m venv $(ENV); \
+	fi
+	@rm -f $(STAMP)
+	@$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt uv
+	@echo "installing (about two minutes the first time)"
+	@# byte-compiled now, or the first tasks would pay for it
+	@VIRTUAL_ENV=$(CURDIR)/$(ENV) $(ENV)/bin/uv pip install -q --compile-bytecode -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+clean:
+	@if [ -x $(PY) ] && [ -d $(HOME_OF_STACK) ]; then $(PY) -m airflow_mlops.local down --home $(HOME_OF_STACK); fi
+	rm -rf $(ENV) $(HOME_OF_STACK) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,143 @@
+"""The demo: ten months of real flights through the whole loop, on the real stack.
+
+Nothing here trains, judges or decides: it asks Airflow for runs, waits, and reads back what they left in MLflow.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_mlops.core.monitor import DriftReport, Predictions, RetrainDecision
+from airflow_mlops.local import flights
+from airflow_mlops.local.errors import LocalError
+from airflow_mlops.local.home import Home
+from airflow_mlops.local.process import memory
+from airflow_mlops.local.results import HEADS, NUMBERS, LoopResult, read_result
+from airflow_mlops.local.runs import Runs
+from airflow_mlops.local.screen import Screen
+from airflow_mlops.local.stack import USER, Stack
+
+if TYPE_CHECKING:
+    from airflow_mlops.spec import ModelSpec
+
+MODEL = "flight_delay"
+MONTHS = [datetime(2013, month, 1, tzinfo=UTC) for month in range(3, 12)]
+"""As-of times of the backfill."""
+LAST = datetime(2014, 1, 1, tzinfo=UTC)
+"""As-of time of scoring and monitoring: December has just ended."""
+
+
+def run_demo(home: Home, dags: Path) -> int:
+    """Bring the stack up, run the demo, and stop what was started, also on Ctrl-C and on failure."""
+    screen = Screen()
+    path = dags / "models" / f"{MODEL}.yaml"
+    if not path.exists():
+        raise LocalError(f"there is no {path}: run this in the project's folder, or give --dags")
+    with home.lock():
+        stack = Stack(home, screen.say)
+        screen.status("building the flights data")
+        flights.build(home.data)
+        screen.say(f"flights data is in {home.data / 'flights'}")
+        screen.status("starting PostgreSQL, MLflow and Airflow")
+        started = stack.up(dags, "demo")
+        try:
+            _Demo(stack, screen, path).run()
+            _weigh(stack, screen)
+        finally:
+            screen.clear()
+            if started:
+                screen.status("stopping the stack")
+                stack.down()
+                screen.say("everything that was started is stopped")
+        _farewell(home, stack, screen, left_running=not started)
+    return 0
+
+
+class _Demo:
+    def __init__(self, stack: Stack, screen: Screen, path: Path) -> None:
+        from airflow_mlops.spec import load_spec
+        from airflow_mlops.stores.mlflow_client import Address, connect
+        from airflow_mlops.stores.mlflow_store import MLflowStore
+
+        os.environ.update(_QUIET)
+        self._stack = stack
+        self._screen = screen
+        self._spec: ModelSpec = load_spec(path)
+        self._runs = Runs(stack.api(), stack.home, self._tick)
+        self._client = connect(Address(uri=stack.running.mlflow_url))
+        self._records = MLflowStore(self._client)
+        self._results: list[LoopResult] = []
+
+    def run(self) -> None:
+        """Backfill, score, monitor, and follow the retraining that drift causes."""
+        train, score, monitor = (f"{self._spec.name}.{loop}" for loop in ("train", "score", "monitor"))
+        for dag_id in (train, score, monitor):
+            self._runs.wait_for_dag(dag_id)
+        self._screen.say(f"{train}: {len(MONTHS)} months, from {MONTHS[0]:%B} to {MONTHS[-1]:%B %Y}")
+        self._runs.backfill(train, MONTHS[0].isoformat(), MONTHS[-1].isoformat())
+        for run in self._runs.backfilled(train, len(MONTHS)):
+            self._tell(run)
+        self._score(score)
+        self._monitor(monitor)
+        self._screen.say()
+        self._screen.table(HEADS, [result.cells for result in self._results], right=NUMBERS)
+        self._screen.say()
+
+    def _score(self, dag_id: str) -> None:
+        run_id = self._trigger(dag_id)
+        made = Predictions.from_json(self._runs.result(dag_id, run_id, "score"))
+        self._screen.say(
+            f"{dag_id}: {made.rows:,} flights of {made.window} scored with version {made.version}: {made.uri}"
+        )
+
+    def _monitor(self, dag_id: str) -> None:
+        run_id = self._trigger(dag_id)
+        report = DriftReport.from_json(self._runs.result(dag_id, run_id, "drift"))
+        drifted = [
+            f"{one.column} {one.psi:.2f}" for one in report.columns if one.verdict == "drift" and one.psi is not None
+        ]
+        told = f" (PSI: {', '.join(drifted)})" if drifted else ""
+        self._screen.say(f"{dag_id}: {report.verdict} against version {report.champion_version}{told}")
+        decision = RetrainDecision.from_json(self._runs.result(dag_id, run_id, "retrain"))
+        self._screen.say(f"{dag_id}: {decision.action}, because {decision.reasons[0]}")
+        if decision.action == "retrain":
+            self._tell(self._runs.caused(dag_id, run_id))
+
+    def _trigger(self, dag_id: str) -> str:
+        run_id = f"demo_{LAST:%Y-%m-%d}"
+        self._runs.trigger(dag_id, run_id, {"as_of": LAST.isoformat()})
+        return run_id
+
+    def _tell(self, run: dict[str, object]) -> None:
+        result = read_result(run, self._runs.seconds(run), self._spec, self._records, self._client)
+        self._results.append(result)
+        self._screen.say(result.line)
+
+    def _tick(self, doing: str) -> None:
+        self._stack.check()
+        self._screen.status(doing)
+
+
+_QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+
+
+def _weigh(stack: Stack, screen: Screen) -> None:
+    share, resident = memory(stack.running.services)
+    screen.say(
+        f"{screen.seconds:.0f} s in all; the stack's memory is {share / 1e9:.2f} GB "
+        f"(shared pages counted once; {resident / 1e9:.2f} GB when counted in every process)"
+    )
+
+
+def _farewell(home: Home, stack: Stack, screen: Screen, *, left_running: bool) -> None:
+    if left_running:
+        state = stack.running
+        screen.say(f"Airflow  {state.airflow_url}   user {USER}   password {state.password}")
+        screen.say(f"MLflow   {state.mlflow_url}")
+    else:
+        screen.say(
+            f"all of it is kept in {home.root}: 'make up' brings the pages back to look at, 'make clean' deletes it"
+        )

@@ -1,0 +1,64 @@
+"""What the demo shows: lines that stay, one line that changes on a terminal, and the table at the end."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from typing import TextIO
+
+_CLEAR = "\r\x1b[2K"
+
+
+class Screen:
+    """Writes lines; on a terminal also a status line below them, which nothing but a terminal can show."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or sys.stdout
+        self._live = self._out.isatty()
+        self._began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._began
+
+    def say(self, line: str = "") -> None:
+        """Write a line that stays."""
+        self._out.write((_CLEAR if self._live else "") + line + "\n")
+        self._out.flush()
+
+    def status(self, text: str) -> None:
+        """Replace the status line; it shows that something happens, and what."""
+        if self._live:
+            width = shutil.get_terminal_size().columns - 1
+            self._out.write(_CLEAR + f"[{self.seconds:4.0f} s] {text}"[:width])
+            self._out.flush()
+
+    def clear(self) -> None:
+        """Remove the status line."""
+        if self._live:
+            self._out.write(_CLEAR)
+            self._out.flush()
+
+    def table(self, heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
+        """Write a table; the last column is not padded, so long sentences do not widen the others.
+
+        Parameters
+        ----------
+        heads
+            Column titles.
+        rows
+            Cells, as many in each row as there are titles.
+        right
+            Indices of the columns that are aligned right: numbers.
+        """
+        last = len(heads) - 1
+        widths = [max(len(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
+        for row in (heads, ["-" * (width if i < last else len(heads[last])) for i, width in enumerate(widths)], *rows):
+            cells = [
+                cell if i == last else (cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]))
+                for i, cell in enumerate(row)
+            ]
+            self.say("  ".join(cells).rstrip())

@@ -1,0 +1,48 @@
+"""`python -m benchmarks [--only parse stages loop] [--smoke] [--write-docs]`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks import loop, parse, stages
+from benchmarks.child import SETTINGS
+from benchmarks.report import Table, write_docs, write_json
+
+ALL: dict[str, Callable[[bool], tuple[Table, dict[str, Any]]]] = {
+    "parse": lambda smoke: parse.measure(2 if smoke else 7),
+    "stages": lambda smoke: stages.measure((20_000, 40_000) if smoke else (250_000, 1_000_000, 4_000_000)),
+    "loop": lambda _: loop.measure(),
+}
+
+
+def main() -> int:
+    """Run the benchmarks one after the other: they would disturb each other."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=list(ALL), default=list(ALL), help="which (default: all)")
+    parser.add_argument("--smoke", action="store_true", help="few rows and repetitions: does it run at all?")
+    parser.add_argument("--write-docs", action="store_true", help="write the tables into docs/benchmarks.md")
+    given = parser.parse_args()
+    if given.write_docs and (given.smoke or set(given.only) != set(ALL)):
+        parser.error("--write-docs takes a whole run, without --smoke and --only")
+    os.environ.update(SETTINGS)
+    tables = []
+    for name, measure in ALL.items():
+        if name not in given.only:
+            continue
+        began = time.perf_counter()
+        table, figures = measure(given.smoke)
+        tables.append(table)
+        print(f"\n{table.text()}", flush=True)
+        print(f"  ({time.perf_counter() - began:.0f} s; {write_json(name, figures)})", flush=True)
+    if given.write_docs:
+        write_docs(tables)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""A measurement in a process of its own: nothing that ran before is in its memory, or already imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+SETTINGS = {
+    "PYTHONDONTWRITEBYTECODE": "",  # as installed: modules are compiled once, not in every process
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+}
+LIMIT_SECONDS = 300
+
+
+def in_child(function: str, **arguments: Any) -> dict[str, Any]:
+    """Call `benchmarks.<module>:<function>` in a fresh interpreter; return the JSON that it returned."""
+    command = [sys.executable, "-m", "benchmarks.child", function, json.dumps(arguments)]
+    return run(command)
+
+
+def run(command: list[str], environment: dict[str, str] | None = None) -> dict[str, Any]:
+    """Run a command and return the JSON object on its last line.
+
+    Raises
+    ------
+    RuntimeError
+        If the command fails; with the end of what it said.
+    """
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_SECONDS,
+        env=os.environ | SETTINGS | (environment or {}),
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command[-2:])} failed:\n{done.stderr[-3000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def measured(work: Callable[[], int]) -> dict[str, Any]:
+    """Run `work`, which returns its number of rows; its imports are done before, by the caller.
+
+    Memory is the peak resident set of the process in MB; `base` is the peak before the work began.
+    """
+    base = peak_mb()
+    began = time.perf_counter()
+    rows = work()
+    seconds = time.perf_counter() - began
+    return {"rows": rows, "seconds": seconds, "rows_per_second": rows / seconds, "base_mb": base, "peak_mb": peak_mb()}
+
+
+def peak_mb() -> float:
+    """Largest resident set of this process so far."""
+    unit = 1 if sys.platform == "darwin" else 1024  # kilobytes on Linux, bytes on macOS
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def main() -> None:
+    """Call the function that the command line names, and print what it returns."""
+    module, function = sys.argv[1].split(":")
+    print(json.dumps(getattr(import_module(f"benchmarks.{module}"), function)(**json.loads(sys.argv[2]))))
+
+
+if __name__ == "__main__":
+    main()

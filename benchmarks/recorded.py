@@ -1,0 +1,151 @@
+"""The whole loop in one plain process, with MLflow's records: what the tasks do, without Airflow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_mlops.core.data import DataStore, Snapshot, Storage
+    from airflow_mlops.core.model import Candidate, GateDecision
+    from airflow_mlops.spec import ModelSpec
+    from airflow_mlops.stores.mlflow_store import MLflowStore
+
+TAGS = {"mlops.dag_id": "bench", "mlops.task_id": "bench", "mlops.try_number": "1"}
+
+
+def loop(folder: str, spec: str, as_of: list[str], mlflow_url: str) -> dict[str, Any]:
+    """Run the stages for two as-of times; the seconds are those of the second, which has a champion.
+
+    Parameters
+    ----------
+    folder
+        Where relative data paths of the specification start from.
+    spec
+        Path of the specification; the model gets another name, to leave the stack's own champion alone.
+    as_of
+        Two instants, ISO 8601.
+    mlflow_url
+        The stack's MLflow server.
+    """
+    import yaml
+
+    from airflow_mlops.spec import parse_spec
+    from airflow_mlops.stores.mlflow_store import MLflowStore
+    from airflow_mlops.stores.sources import open_source
+    from airflow_mlops.stores.storage import open_storage
+    from airflow_mlops.warm import preload
+
+    assert not preload(), "a library of the loop cannot be imported"
+    model = parse_spec({**yaml.safe_load(Path(spec).read_text()), "name": "plain_process"})
+    seconds: dict[str, float] = {}
+    with TemporaryDirectory(prefix="mlops-bench-") as place:
+        store, storage = open_source(model.data.source, data_root=folder), open_storage(place)
+        records = MLflowStore.connect(mlflow_url)
+        for instant in as_of:
+            seconds = _Month(model, store, storage, records, datetime.fromisoformat(instant)).run()
+    return {"seconds": seconds}
+
+
+class _Month:
+    def __init__(
+        self, spec: ModelSpec, store: DataStore, storage: Storage, records: MLflowStore, as_of: datetime
+    ) -> None:
+        self.spec, self.store, self.storage, self.records, self.as_of = spec, store, storage, records, as_of
+        self.loop_run = f"bench/{as_of.isoformat()}"
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def _timed(self, task: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds[task] = time.perf_counter() - began
+
+    def run(self) -> dict[str, float]:
+        from airflow_mlops.core.snapshot import take_snapshot
+
+        with self._timed("snapshot"):
+            snapshot = take_snapshot(self.spec, self.as_of, self.store, self.storage, now=datetime.now(UTC))
+        with self._timed("validate"):
+            self._validate(snapshot)
+        with self._timed("train"):
+            candidate = self._train(snapshot)
+        with self._timed("gate"):
+            decision = self._judge(snapshot, candidate)
+        with self._timed("promote"):
+            self._promote(candidate, decision)
+        self._serve()
+        return self.seconds
+
+    def _open_run(self, snapshot: Snapshot) -> str:
+        inputs = f"{snapshot.fingerprint}/{self.spec.fingerprint}"
+        return str(self.records.open_run(self.spec.experiment, self.loop_run, inputs=inputs, tags=TAGS))
+
+    def _validate(self, snapshot: Snapshot) -> None:
+        from airflow_mlops.core.snapshot import read_snapshot
+        from airflow_mlops.core.validation import enforce, validate_snapshot
+        from airflow_mlops.core.validation_page import render
+
+        report = validate_snapshot(self.spec, snapshot, read_snapshot(snapshot, self.storage))
+        self.storage.write_text("reports/validation.html", render(report, title="Validation", meta={}, issues=()))
+        self.records.record_report(self._open_run(snapshot), "validation/report", report)
+        enforce(report)
+
+    def _train(self, snapshot: Snapshot) -> Candidate:
+        from airflow_mlops.core.profile import build_profile
+        from airflow_mlops.core.snapshot import read_snapshot
+        from airflow_mlops.core.training import fit
+
+        run_id = self._open_run(snapshot)
+        fitted = fit(self.spec, snapshot, read_snapshot(snapshot, self.storage))
+        profile = build_profile(self.spec.name, fitted.train_frame, fitted.features, fitted.train)
+        return self.records.record_candidate(
+            run_id, fitted, snapshot, self.spec, loop_run=self.loop_run, provenance=TAGS, profile=profile
+        )
+
+    def _judge(self, snapshot: Snapshot, candidate: Candidate) -> GateDecision:
+        from airflow_mlops.core.gate import decide, evaluate
+        from airflow_mlops.core.gate_page import render
+        from airflow_mlops.core.snapshot import read_snapshot
+
+        frame = read_snapshot(snapshot, self.storage)
+        pipeline = self.records.load_pipeline(candidate.model_uri, spec=self.spec)
+        champion, champion_pipeline = self.records.champion_with_pipeline(self.spec)
+        evaluation = evaluate(self.spec, candidate, pipeline, champion, champion_pipeline, frame)
+        decision = decide(self.spec, candidate, evaluation, now=datetime.now(UTC))
+        self.records.record_decision(candidate.run_id, decision, page_html=render(decision, candidate))
+        return decision
+
+    def _promote(self, candidate: Candidate, decision: GateDecision) -> None:
+        from airflow_mlops.core.promotion import promote
+
+        decision = self.records.decision(candidate.run_id, expected=decision)
+        name = self.spec.registered_model
+        record = promote(decision, candidate, self.records, registered_model=name, tags=TAGS)
+        self.records.record_promotion(candidate.run_id, record)
+
+    def _serve(self) -> None:
+        from airflow_mlops.core.data import Window
+        from airflow_mlops.core.monitoring import observe
+        from airflow_mlops.core.retrain import count_new_rows, decide_retraining
+        from airflow_mlops.core.scoring import score
+
+        with self._timed("score"):
+            champion = self.records.require_champion(self.spec)
+            pipeline = self.records.load_pipeline(champion.model_uri, spec=self.spec)
+            window = Window(start=self.as_of - self.spec.scoring.window, end=self.as_of)
+            score(self.spec, champion, pipeline, self.store, self.storage, window, loop_run=self.loop_run)
+        with self._timed("drift"):
+            champion = self.records.require_champion(self.spec)
+            reference = self.records.profile(champion.run_id)
+            report = observe(self.spec, champion, reference, self.store, self.as_of)
+            self.records.record_drift(self.spec.experiment, report)
+        with self._timed("retrain"):
+            champion = self.records.require_champion(self.spec)
+            new_rows = count_new_rows(self.spec, champion, self.store, self.as_of)
+            decide_retraining(self.spec, report, champion, new_rows, self.as_of)
