@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -50,18 +52,35 @@ def load_models(folder: str | Path) -> dict[str, DAG]:
     """Build the DAGs of every ``*.yaml`` in a folder, for ``globals().update(load_models(...))``.
 
     A broken specification must not take the other models' DAGs with it, and must not vanish either: it becomes a DAG
-    `<file>.invalid_spec`, whose page says what is wrong and whose only task fails with it.
+    `<file>.invalid_spec`, whose page says what is wrong and whose only task fails with it. So do all files of a name
+    that several have.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder: no DAGs at all must not look like success.
     """
+    place = Path(folder)
+    if not place.is_dir():
+        raise FileNotFoundError(
+            f"no folder {place.resolve()} of specifications; write Path(__file__).parent / 'models'"
+        )
+    read = {path: _read(path) for path in sorted(place.glob("*.yaml"))}
+    names = Counter(spec.name for spec in read.values() if isinstance(spec, ModelSpec))
     dags: dict[str, DAG] = {}
-    for path in sorted(Path(folder).glob("*.yaml")):
-        built: tuple[DAG, ...]
-        try:
-            built = continuous_training(path)
-            _refuse_second(built[0].dag_id, dags, path)
-        except SpecError as error:
-            built = (_invalid(path, error),)
+    for path, spec in read.items():
+        if isinstance(spec, ModelSpec) and names[spec.name] > 1:
+            spec = _name_taken(spec.name, path)  # noqa: PLW2901 - which of two is meant is not ours to guess
+        built = continuous_training(spec) if isinstance(spec, ModelSpec) else (_invalid(path, spec),)
         dags.update({dag.dag_id: dag for dag in built})
     return dags
+
+
+def _read(path: Path) -> ModelSpec | SpecError:
+    try:
+        return load_spec(path)
+    except SpecError as error:
+        return error
 
 
 def retrain_asset(spec: ModelSpec) -> Asset:
@@ -191,18 +210,17 @@ def _train_schedule(spec: ModelSpec) -> Any:
     return AssetOrTimeSchedule(timetable=timetable, assets=event) if timetable else [event]
 
 
-def _refuse_second(dag_id: str, dags: dict[str, DAG], path: Path) -> None:
-    if dag_id in dags:
-        raise SpecError(
-            Problem(
-                code=ReasonCode.SPEC_DUPLICATE,
-                field="name",
-                found=f"the name of another specification in this folder ({dag_id.removesuffix('.train')})",
-                allowed="one specification for each name",
-                fix="rename one of the two",
-                where=path.name,
-            )
+def _name_taken(name: str, path: Path) -> SpecError:
+    return SpecError(
+        Problem(
+            code=ReasonCode.SPEC_DUPLICATE,
+            field="name",
+            found=f"{name!r}, which another specification in this folder has too",
+            allowed="one specification for each name",
+            fix="rename or delete one of them: until then neither runs",
+            where=path.name,
         )
+    )
 
 
 class InvalidSpecOperator(BaseOperator):
@@ -221,7 +239,7 @@ class InvalidSpecOperator(BaseOperator):
 def _invalid(path: Path, error: SpecError) -> DAG:
     problems = "\n".join(f"- {problem}" for problem in error.problems)
     with DAG(
-        dag_id=f"{path.stem}.invalid_spec",
+        dag_id=f"{re.sub(r'[^A-Za-z0-9_.-]', '_', path.stem)}.invalid_spec",
         description=f"{path.name} cannot be loaded: {len(error.problems)} problem(s)",
         schedule=None,
         catchup=False,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+MAX_TAG = 5000
+"""Characters of a tag's value that MLflow keeps."""
 
 
 def provenance(context: Mapping[str, Any]) -> dict[str, str]:
@@ -18,6 +22,12 @@ def provenance(context: Mapping[str, Any]) -> dict[str, str]:
         "mlops.try_number": str(ti.try_number),
         "mlops.run_type": str(getattr(context["dag_run"].run_type, "value", context["dag_run"].run_type)),
     }
+    overrides = (context.get("params") or {}).get("overrides")
+    if overrides:
+        tags["mlops.overrides"] = json.dumps(overrides, sort_keys=True, default=str)[:MAX_TAG]
+    person = getattr(context["dag_run"], "triggering_user_name", None)
+    if person:
+        tags["mlops.triggered_by"] = str(person)
     commit = code_version(ti)
     if commit:
         tags["mlflow.source.git.commit"] = commit
@@ -44,6 +54,6 @@ def git_commit(folder: Path) -> str | None:
             timeout=20,
             check=False,
         )
-    except FileNotFoundError:  # no git on this machine: then there is no commit to name
+    except (OSError, subprocess.SubprocessError):  # no git here, or one that hangs: then there is no commit to name
         return None
     return answer.stdout.strip() or None if answer.returncode == 0 else None

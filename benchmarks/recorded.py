@@ -84,7 +84,9 @@ class _Month:
 
     def _open_run(self, snapshot: Snapshot) -> str:
         inputs = f"{snapshot.fingerprint}/{self.spec.fingerprint}"
-        return str(self.records.open_run(self.spec.experiment, self.loop_run, inputs=inputs, tags=TAGS))
+        return str(
+            self.records.open_run(self.spec.experiment, self.loop_run, model=self.spec.name, inputs=inputs, tags=TAGS)
+        )
 
     def _validate(self, snapshot: Snapshot) -> None:
         from airflow_mlops.core.snapshot import read_snapshot
@@ -115,7 +117,8 @@ class _Month:
 
         frame = read_snapshot(snapshot, self.storage)
         pipeline = self.records.load_pipeline(candidate.model_uri, spec=self.spec)
-        champion, champion_pipeline = self.records.champion_with_pipeline(self.spec)
+        champion = self.records.champion(self.spec.registered_model)
+        champion_pipeline = champion and self.records.load_pipeline(champion.model_uri, spec=self.spec)
         evaluation = evaluate(self.spec, candidate, pipeline, champion, champion_pipeline, frame)
         decision = decide(self.spec, candidate, evaluation, now=datetime.now(UTC))
         self.records.record_decision(candidate.run_id, decision, page_html=render(decision, candidate))

@@ -115,8 +115,17 @@ def test_a_broken_file_becomes_a_dag_that_says_so_and_the_others_go_on(folder: P
 
 def test_two_files_with_one_name_do_not_overwrite_each_other(folder: Path) -> None:
     (folder / "churn_again.yaml").write_text(YAML)
-    dags = load_models(folder)
-    assert {"churn.train", "churn_again.invalid_spec"} <= set(dags)
+    assert set(load_models(folder)) == {"churn.invalid_spec", "churn_again.invalid_spec"}
+
+
+def test_a_file_with_an_odd_name_does_not_take_the_others_with_it(folder: Path) -> None:
+    (folder / "my model (1).yaml").write_text("name: [")
+    assert {"churn.train", "my_model__1_.invalid_spec"} <= set(load_models(folder))
+
+
+def test_a_folder_that_is_not_there_is_an_error_and_not_no_models(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        load_models(tmp_path / "nowhere")
 
 
 def test_a_broken_file_alone_is_refused(folder: Path) -> None:

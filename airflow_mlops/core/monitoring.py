@@ -58,19 +58,19 @@ def _validated(spec: ModelSpec, champion: Champion, store: DataStore, window: Wi
     import pyarrow as pa
 
     features = [feature.name for feature in champion.candidate.features]
-    batches = store.read(window, spec.data.time, features)
-    expectations = [e for e in spec.validation if _applies(e, set(features))]
+    expectations = [expectation for expectation in spec.validation if _applies(expectation, spec.data.label)]
     if not expectations:
-        yield from batches
+        yield from store.read(window, spec.data.time, features)
         return
-    held = list(batches)
+    there = {column.name for column in store.schema()}
+    named = (name for expectation in expectations for name in (*expectation.named, *spec.data.key))
+    wanted = dict.fromkeys((*features, spec.data.time, *(name for name in named if name in there)))
+    held = list(store.read(window, spec.data.time, list(wanted)))
     if held:
         enforce(validate(pa.Table.from_batches(held).to_pandas(), expectations, subject=spec.name))
     yield from held
 
 
-def _applies(expectation: Expectation, present: set[str]) -> bool:
-    named = set(expectation.targets) | {
-        str(value) for key, value in expectation.arguments.items() if key in {"left", "right", "column_A", "column_B"}
-    }
-    return expectation.expect not in _WHOLE_WINDOW and bool(named) and named <= present
+def _applies(expectation: Expectation, label: str) -> bool:
+    """Whether an expectation can be asked of a monitoring window: its labels may not be known yet."""
+    return expectation.expect not in _WHOLE_WINDOW and label not in expectation.named

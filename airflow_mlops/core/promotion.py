@@ -25,7 +25,7 @@ STATUS = "mlops.status"
 DIGEST = "mlops.decision_digest"
 DISPLACES = "mlops.displaces"
 _NOT_SERVING = {Verdict.REJECT: "rejected", Verdict.INCONCLUSIVE: "inconclusive"}
-_SERVED = frozenset({"champion", "previous", "archived", "rolled_back"})
+SERVED = frozenset({"champion", "previous", "archived", "rolled_back"})
 """Statuses of versions that have been champion: they come back by rollback, not by promoting them again."""
 
 
@@ -90,6 +90,13 @@ def promote(
     )
 
 
+def has_served(registry: Registry, model: str, version: int) -> bool:
+    """Whether a version serves or has served: its decision is history then, and is not made again."""
+    if version in (registry.alias(model, CHAMPION), registry.alias(model, PREVIOUS)):
+        return True  # also when a kill came between the alias and the status
+    return (registry.version_tags(model, version) or {}).get(STATUS) in SERVED
+
+
 def provenance_tags(decision: GateDecision, candidate: Candidate) -> dict[str, str]:
     """Return everything that made a version, as the tags it carries in the registry."""
     displaced = decision.champion_version
@@ -142,7 +149,7 @@ def _require_unserved_or_same(decision: GateDecision, registry: Registry, model:
             "the decision that it was promoted by",
             "trigger a new run, or roll the model back",
         )
-    if tags.get(STATUS) in _SERVED:
+    if tags.get(STATUS) in SERVED:
         raise _stale(
             f"version {standing} of this run has served before and was replaced (status {tags.get(STATUS)})",
             "a version that has not served yet",
@@ -184,9 +191,17 @@ def _register(
 
 def _make_champion(decision: GateDecision, registry: Registry, model: str, version: int) -> None:
     displaced = decision.champion_version
+    holder = registry.alias(model, CHAMPION)
+    if holder not in (displaced, version):
+        # Registering takes a while; nothing may be displaced that this candidate was not judged against.
+        raise _stale(
+            f"the decision was made against {_named(displaced)}, but {_named(holder)} became champion meanwhile",
+            "one promotion of a model at a time, and a decision against the champion that still serves",
+            "clear the gate task of this run: it judges against the champion of now",
+        )
     if displaced is not None and registry.alias(model, PREVIOUS) != displaced:
         registry.set_alias(model, PREVIOUS, displaced)
-    if registry.alias(model, CHAMPION) != version:
+    if holder != version:
         registry.set_alias(model, CHAMPION, version)
     holder = registry.alias(model, CHAMPION)
     if holder != version:

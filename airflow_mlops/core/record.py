@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -64,7 +65,7 @@ class Record:
         RecordError
             If it is another kind of record, a newer format, or not whole.
         """
-        body = dict(json.loads(data) if isinstance(data, str | bytes) else data)
+        body = _body(cls, data)
         kind, written = body.pop("kind", None), body.pop("format", None)
         if kind != cls.__name__ or not isinstance(written, int):
             raise RecordError(_problem(cls, f"kind {kind!r}, format {written!r}", ReasonCode.RECORD_CONFLICT))
@@ -76,6 +77,17 @@ class Record:
             detail = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise RecordError(_problem(cls, detail, ReasonCode.RECORD_CONFLICT)) from error
         return record
+
+
+def _body(cls: type[Record], data: Any) -> dict[str, Any]:
+    """Return the JSON object in `data`; a file that was cut off has none."""
+    try:
+        body = json.loads(data) if isinstance(data, str | bytes) else data
+    except ValueError as error:
+        raise RecordError(_problem(cls, "text that is not whole JSON", ReasonCode.RECORD_CONFLICT)) from error
+    if not isinstance(body, Mapping):
+        raise RecordError(_problem(cls, f"no JSON object, but {type(body).__name__}", ReasonCode.RECORD_CONFLICT))
+    return dict(body)
 
 
 def _alike(value: Any) -> Any:

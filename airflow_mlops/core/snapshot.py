@@ -26,7 +26,15 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 _STALE = timedelta(days=1)
 
 
-def take_snapshot(spec: ModelSpec, as_of: datetime, store: DataStore, storage: Storage, *, now: datetime) -> Snapshot:
+def take_snapshot(
+    spec: ModelSpec,
+    as_of: datetime,
+    store: DataStore,
+    storage: Storage,
+    *,
+    now: datetime,
+    also: Sequence[str] = (),
+) -> Snapshot:
     """Write the training window as of `as_of`, only rows with a mature and known label, and its manifest.
 
     Rows stream through once, in batches, into a staging file while their hash is taken; the staging file then gets its
@@ -40,6 +48,9 @@ def take_snapshot(spec: ModelSpec, as_of: datetime, store: DataStore, storage: S
         The instant that the loop run pretends to live at, with a time zone.
     now
         The real time, for the manifest and for sweeping staging files older than a day.
+    also
+        Columns to keep beside those that the specification names, where the source has them: a champion of an
+        earlier specification can only be judged with the columns that it knows.
 
     Raises
     ------
@@ -50,7 +61,7 @@ def take_snapshot(spec: ModelSpec, as_of: datetime, store: DataStore, storage: S
     """
     window = label_window(spec, as_of)
     source = store.schema()
-    columns = _columns(spec, store, [column.name for column in source])
+    columns = _columns(spec, store, [column.name for column in source], also)
     _sweep(spec, storage, utc(now, "now"))
     staging = f"snapshots/{spec.name}/{_STAGING}{now.astimezone(UTC):{_STAMP}}-{uuid4().hex}.parquet"
     query = store.query(window, spec.data.time, columns)
@@ -181,8 +192,8 @@ def _write(rows: _Rows, batches: Iterator[pa.RecordBatch], storage: Storage, pat
     return first.schema
 
 
-def _columns(spec: ModelSpec, store: DataStore, known: list[str]) -> tuple[str, ...]:
-    """Return the columns to keep: time, key and label, then the features that the source has.
+def _columns(spec: ModelSpec, store: DataStore, known: list[str], also: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns to keep: time, key and label, then the features, and what expectations name, in the source.
 
     A feature that it lacks is no failure here: validation tells missing from renamed by the manifest's
     `source_columns`, and reports it together with everything else.
@@ -195,7 +206,8 @@ def _columns(spec: ModelSpec, store: DataStore, known: list[str]) -> tuple[str, 
     listed = (*features.numeric, *features.categorical)
     # A transformer may make its features of any column, so it gets them all unless they are listed.
     wanted = listed or tuple(name for name in known if name not in features.exclude)
-    ordered = (data.time, *data.key, data.label, *(name for name in wanted if name in known))
+    checked = (name for expectation in spec.validation for name in expectation.named)
+    ordered = (data.time, *data.key, data.label, *(name for name in (*wanted, *checked, *also) if name in known))
     return tuple(dict.fromkeys(ordered))
 
 

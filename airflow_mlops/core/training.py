@@ -211,7 +211,20 @@ def _transformer(spec: ModelSpec, inputs: pd.DataFrame) -> Any:
                 fix="derive it from sklearn.base.BaseEstimator and TransformerMixin",
             )
         )
-    require_frame(cls().fit(inputs.head(MIN_TRAIN_ROWS)).transform(inputs.head(MIN_TRAIN_ROWS)), path)
+    sample = inputs.head(MIN_TRAIN_ROWS)
+    try:
+        made = cls().fit(sample).transform(sample)
+    except Exception as error:  # whatever a team's own code raises; its text may quote data values
+        raise TrainingError(
+            Problem(
+                code=ReasonCode.TRAINING_FAILED,
+                field="features.transformer",
+                found=f"{path} raised {type(error).__name__} on the first {len(sample)} rows",
+                allowed="a transformer that turns these feature columns into a frame",
+                fix="read the traceback in the task's log, then mend the transformer or the listed features",
+            )
+        ) from error
+    require_frame(made, path)
     return cls()
 
 

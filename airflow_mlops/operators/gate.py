@@ -38,6 +38,8 @@ class EvaluateGateOperator(LoopOperator):
     )
 
     def __init__(self, *, snapshot: Any, candidate: Any, **kwargs: Any) -> None:
+        # A candidate is judged against the champion of now: of two judged at once, the second decision is stale.
+        kwargs.setdefault("max_active_tis_per_dag", 1)
         super().__init__(**kwargs)
         self.snapshot = snapshot
         self.candidate = candidate
@@ -54,7 +56,7 @@ class EvaluateGateOperator(LoopOperator):
         with self.records(spec) as records:
             decision = self._standing(records, candidate, spec)
             if decision is not None:
-                self.log.info("this run's model serves already, by the decision of %s", decision.decided_at)
+                self.log.info("this run's model serves, or has served, by the decision of %s", decision.decided_at)
                 return decision.to_json()
             frame = read_snapshot(Snapshot.from_json(self.snapshot), self.storage())
             pipeline = records.load_pipeline(candidate.model_uri, spec=spec)
@@ -68,21 +70,33 @@ class EvaluateGateOperator(LoopOperator):
         return decision.to_json()
 
     def _standing(self, records: MLflowStore, candidate: Candidate, spec: ModelSpec) -> GateDecision | None:
-        """Return the decision that this run's version serves by, if it does: no champion is judged against itself."""
+        """Return the decision that this run's version serves or has served by, if it has.
+
+        No champion is judged against itself, and what a version was promoted by is not overwritten afterwards.
+        """
+        from airflow_mlops.core.promotion import has_served
+
         version = records.version_of(spec.registered_model, candidate.run_id)
-        if version is None or records.alias(spec.registered_model, "champion") != version:
+        if version is None or not has_served(records, spec.registered_model, version):
             return None
         self.remember_links(records, candidate, "gate/decision.html")
         return records.decision(candidate.run_id)
 
     def _champion_pipeline(self, records: MLflowStore, champion: Champion | None, spec: ModelSpec) -> Any:
-        """Load the champion; None when it cannot be read, which the gate turns into a rejection that says so."""
-        from airflow_mlops.core.errors import RecordError, TrainingError
+        """Load the champion; None when it is broken, gone or not trusted: the gate rejects then, and says so.
+
+        A store that is away is something else: the task is tried again.
+        """
+        from airflow_mlops.core.errors import RecordError
+        from airflow_mlops.spec.problems import ReasonCode
 
         if champion is None:
             return None
         try:
             return records.load_pipeline(champion.model_uri, spec=spec)
-        except (RecordError, TrainingError) as refusal:
+        except RecordError as refusal:
+            unusable = {ReasonCode.TYPE_UNTRUSTED, ReasonCode.RECORD_CONFLICT}
+            if not all(problem.code in unusable for problem in refusal.problems):
+                raise
             self.log.warning("the champion, version %s, cannot be read: %s", champion.version, refusal)
             return None

@@ -33,6 +33,8 @@ class PromoteOperator(LoopOperator):
     )
 
     def __init__(self, *, candidate: Any, decision: Any, **kwargs: Any) -> None:
+        # MLflow cannot compare and swap an alias: tasks of several runs must not promote at the same time.
+        kwargs.setdefault("max_active_tis_per_dag", 1)
         super().__init__(**kwargs)
         self.candidate = candidate
         self.decision = decision

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.operators._base import LoopOperator
+
+if TYPE_CHECKING:
+    from airflow_mlops.spec import ModelSpec
 
 
 class SnapshotOperator(LoopOperator):
@@ -33,10 +36,22 @@ class SnapshotOperator(LoopOperator):
 
         spec, as_of = self.model_spec(context), self.as_of(context)
         store = open_source(spec.data.source, data_root=settings().data_root)
-        snapshot = take_snapshot(spec, as_of, store, self.storage(), now=datetime.now(UTC))
+        also = self._champions_columns(spec)
+        snapshot = take_snapshot(spec, as_of, store, self.storage(), now=datetime.now(UTC), also=also)
         self.log.info(
             "snapshot %s: %s rows of %s, as of %s", snapshot.fingerprint[:12], snapshot.rows, snapshot.window, as_of
         )
         for issue in snapshot.known_issues:
             self.log.warning("known issue: %s", issue)
         return snapshot.to_json()
+
+    def _champions_columns(self, spec: ModelSpec) -> tuple[str, ...]:
+        """Return the champion's features: the gate needs them, also when the specification no longer lists them.
+
+        Without listed features every column is kept anyway, and MLflow is not asked.
+        """
+        if not (spec.features.numeric or spec.features.categorical):
+            return ()
+        with self.records(spec) as records:
+            champion = records.champion(spec.registered_model)
+        return tuple(feature.name for feature in champion.candidate.features) if champion else ()

@@ -32,25 +32,25 @@ class TrainOperator(LoopOperator):
         """Fit, then record."""
         from airflow_mlops.core.data import Snapshot
         from airflow_mlops.core.profile import build_profile
-        from airflow_mlops.core.snapshot import read_snapshot
+        from airflow_mlops.core.snapshot import read_snapshot, verify_snapshot
         from airflow_mlops.core.training import fit
         from airflow_mlops.provenance import provenance
 
         spec, snapshot = self.model_spec(context), Snapshot.from_json(self.snapshot)
-        loop_run = self.loop_run(context)
+        loop_run, origin = self.loop_run(context), provenance(context)
         with self.records(spec) as records:
-            run_id = records.open_run(
-                spec.experiment, loop_run, inputs=f"{snapshot.fingerprint}/{spec.fingerprint}", tags=provenance(context)
-            )
+            inputs = f"{snapshot.fingerprint}/{spec.fingerprint}"
+            run_id = records.open_run(spec.experiment, loop_run, model=spec.name, inputs=inputs, tags=origin)
             self.run_url = records.run_url(run_id)
             with records.failing(run_id):
+                verify_snapshot(snapshot, self.storage())
                 frame = read_snapshot(snapshot, self.storage())
                 fitted = fit(spec, snapshot, frame)
                 for warning in fitted.warnings:
                     self.log.warning("the estimator warned: %s", warning)
                 profile = build_profile(spec.name, fitted.train_frame, fitted.features, fitted.train)
                 candidate = records.record_candidate(
-                    run_id, fitted, snapshot, spec, loop_run=loop_run, provenance=provenance(context), profile=profile
+                    run_id, fitted, snapshot, spec, loop_run=loop_run, provenance=origin, profile=profile
                 )
         self.log.info("candidate %s: %s", candidate.model_uri, dict(candidate.metrics))
         report: dict[str, Any] = candidate.to_json()

@@ -137,6 +137,7 @@ class DataValidationOperator(LoopOperator):
             run_id = records.open_run(
                 spec.experiment,
                 self.loop_run(context),
+                model=spec.name,
                 inputs=f"{snapshot.fingerprint}/{spec.fingerprint}",
                 tags=provenance(context),
             )

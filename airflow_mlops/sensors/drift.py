@@ -57,8 +57,9 @@ class DriftSensor(BaseSensorOperator):
         """Wait in this worker, or hand the waiting to the triggerer."""
         if not self.deferrable:
             return super().execute(context)
-        deadline = datetime.now(UTC) + timedelta(seconds=self.timeout)
-        return self._look_or_defer(context, deadline)
+        event = {"deadline": (datetime.now(UTC) + timedelta(seconds=self.timeout)).isoformat()}
+        # The first look is like all others: only Airflow's way back from a deferral knows soft_fail and never_fail.
+        return self.resume_execution("execute_complete", {"event": event}, context)
 
     def poke(self, context: Any) -> PokeReturnValue:
         """Look once."""
@@ -66,13 +67,10 @@ class DriftSensor(BaseSensorOperator):
         return PokeReturnValue(is_done=report is not None, xcom_value=report)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
-        """Go on in a worker, after the triggerer saw rows arrive."""
-        return self._look_or_defer(context, datetime.fromisoformat(event["deadline"]))
-
-    def _look_or_defer(self, context: Any, deadline: datetime) -> dict[str, Any] | None:
+        """Look in a worker: at first, and after the triggerer saw rows arrive."""
         report = self._report(context)
         if report is None:
-            self._wait(context, deadline)
+            self._wait(context, datetime.fromisoformat(event["deadline"]))
         return report
 
     def _wait(self, context: Any, deadline: datetime) -> NoReturn:
@@ -106,8 +104,8 @@ class DriftSensor(BaseSensorOperator):
         from airflow_mlops.core.monitoring import monitoring_window, observe
         from airflow_mlops.stores.sources import open_source
 
-        spec, as_of = effective_spec(self.spec, context), self._as_of(context)
         with consequences():
+            spec, as_of = effective_spec(self.spec, context), self._as_of(context)
             store = open_source(spec.data.source, data_root=settings().data_root)
             window = monitoring_window(spec, as_of)
             if not store.has_rows(window, spec.data.time):

@@ -1,7 +1,8 @@
 """Other values for one run, at dotted paths: what the form of a triggered run may change, and what it may not.
 
 Whoever may trigger a run need not be one who may write DAG files. So a run may tune a model, but not change which
-model it is, where it is recorded, where its rows come from, nor which code is imported or unpickled.
+model it is, where it is recorded, where its rows come from, which code is imported or unpickled, nor what its data
+and its candidates are held to.
 """
 
 from __future__ import annotations
@@ -22,6 +23,12 @@ LOCKED: dict[str, str] = {
     "tracking": "it says where the model is recorded",
     "promotion.registered_model": "it says which model is promoted",
     "data.source": "it says what is read, and with which credentials",
+    "data.time": "with another time, rows from after as-of could be trained on",
+    "data.key": "it says what a row is",
+    "data.label": "it says what the model predicts",
+    "data.label_delay": "with a shorter one, labels that were not known yet would be trained on",
+    "validation": "broken data must not train a model, whoever asks",
+    "gate": "a candidate must show what the specification's owner asked for, whoever started the run",
     "features.transformer": "it names code that is run",
     "training.estimator": "it names code that is run",
     "training.format": "cloudpickle runs code when a model is loaded",

@@ -54,7 +54,6 @@ class ReasonCode(StrEnum):
     LABEL_LEAKAGE = "label_leakage"
     # promotion and records
     DECISION_STALE = "decision_stale"
-    DECISION_NOT_ACCEPTING = "decision_not_accepting"
     DECISION_MISMATCH = "decision_mismatch"
     AS_OF_BACKWARDS = "as_of_backwards"
     NO_CHAMPION = "no_champion"

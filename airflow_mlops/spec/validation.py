@@ -109,6 +109,25 @@ class Expectation(Part):
         """Columns that the expectation is about: `column` and `columns` together."""
         return ((self.column,) if self.column else ()) + self.columns
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Every column that the expectation names, also as one side of a comparison or in a list.
+
+        Examples
+        --------
+        >>> Expectation(expect="compare", left="departed", op="<=", right="arrived").named
+        ('departed', 'arrived')
+        """
+        given = self.arguments
+        lists = (name for key in _LISTS_OF_COLUMNS for name in given.get(key) or ())
+        singles = (given[key] for key in _COLUMNS if given.get(key))
+        return tuple(dict.fromkeys(str(name) for name in (*self.targets, *singles, *lists)))
+
+
+_COLUMNS = ("left", "right", "column_A", "column_B")
+_LISTS_OF_COLUMNS = ("column_list", "column_set")
+"""Arguments that name columns, of our short names and of Great Expectations."""
+
 
 def required_arguments(name: str) -> tuple[tuple[str, ...], ...]:
     """Return groups of arguments; of each, at least one must be given.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.stores.parts import duplicated, unreadable
+from airflow_mlops.stores.parts import duplicated, raise_if_away, unreadable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,6 +129,7 @@ class CsvPart:
         except UnicodeError as error:
             raise self._not_encoded() from error
         except (pa.ArrowException, OSError, csv.Error) as error:
+            raise_if_away(error, self.path)
             shape = _SHAPE.search(str(error))
             if "UTF8" in str(error):
                 raise self._not_encoded() from error

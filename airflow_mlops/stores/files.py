@@ -14,7 +14,7 @@ from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.csv_files import CsvPart
 from airflow_mlops.stores.location import list_files, locate
 from airflow_mlops.stores.parquet_files import ParquetPart
-from airflow_mlops.stores.parts import Part, unify
+from airflow_mlops.stores.parts import Part, raise_if_away, unify
 from airflow_mlops.stores.times import TimeReader, inside, utc_microseconds
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ class FileStore:
         try:
             paths = list_files(location)
         except OSError as error:
+            raise_if_away(error, self._path)
             raise self._refuse("a place that cannot be listed", "check the path and its permissions") from error
         if not paths:
             raise self._refuse("no file", "check the path; a folder must hold files", ReasonCode.SOURCE_MISSING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,8 +17,12 @@ from airflow_mlops.spec.problems import Problem, ReasonCode
 WRITES = frozenset({"log_artifact", "log_artifacts", "log_text", "log_model_artifacts"})
 """Client methods that write files: what fails there with MLflow itself alive is the artifact store."""
 _USERINFO = re.compile(r"://[^/@\s]+@")
+_QUERY = re.compile(r"(?<=\S)\?\S+")
+"""The query of an address in a text, also of one without its host, as urllib3 writes it: presigned ones hold keys."""
+_NOISY = "mlflow.store.model_registry.abstract_store"
 _CLOUD_CLIENTS = frozenset({"boto3", "botocore", "google", "azure"})
 _SERVER_ERRORS = 500
+_NOT_FOUND = 404
 _SERVER_SIDE = frozenset({"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE"})
 
 
@@ -91,6 +96,61 @@ def is_about_storage(error: Exception) -> bool:
     return known or type(error).__module__.partition(".")[0] in _CLOUD_CLIENTS
 
 
+def says_missing(error: Exception) -> bool:
+    """Whether an answer, and nothing else, says that the thing does not exist."""
+    import requests
+
+    for cause in _causes(error):
+        answer = cause.response if isinstance(cause, requests.HTTPError) else None
+        if is_missing(cause) or isinstance(cause, FileNotFoundError):
+            return True
+        if answer is not None and answer.status_code == _NOT_FOUND:
+            return True
+    return False
+
+
+@contextmanager
+def reading_files(
+    address: Address, is_there: Callable[[], bool], missing: Callable[[str], Exception]
+) -> Iterator[None]:
+    """As :func:`answering`, for what reads files.
+
+    MLflow hands on a failed download as text, without the failure that caused it, so the store is asked what it holds.
+
+    Parameters
+    ----------
+    is_there
+        Asks the store whether it lists the file.
+    missing
+        Makes the refusal for a file that is not there, from what was said.
+
+    Raises
+    ------
+    StoreUnavailableError
+        STORE_UNAVAILABLE, when the file is there, or the store does not say: trying again may help.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, StoreUnavailableError) or not is_about_storage(error):
+            raise
+        if says_missing(error) or not _lists(address, is_there):
+            raise missing(said(error)) from error
+        raise _unreadable(address, error) from error
+
+
+def _lists(address: Address, is_there: Callable[[], bool]) -> bool:
+    try:
+        with answering(address):
+            return is_there()
+    except Exception as error:
+        if isinstance(error, StoreUnavailableError) or not is_about_storage(error):
+            raise
+        if says_missing(error):
+            return False
+        raise _unreadable(address, error) from error
+
+
 def _causes(error: BaseException) -> Iterator[BaseException]:
     seen: BaseException | None = error
     while seen is not None:
@@ -125,10 +185,14 @@ def _is_server_failure(error: BaseException) -> bool:
     return False
 
 
-def _said(error: BaseException) -> str:
-    """The innermost failure in one line, without credentials."""
+def said(error: BaseException) -> str:
+    """Return the innermost failure in one line, without credentials.
+
+    >>> said(OSError("cannot get https://ada:pw@s3.example.com/b/m.skops?X-Amz-Signature=1 at all"))
+    'cannot get https://s3.example.com/b/m.skops at all'
+    """
     text = str(list(_causes(error))[-1]) or type(error).__name__
-    return _USERINFO.sub("://", " ".join(text.split()))[:300]
+    return _USERINFO.sub("://", _QUERY.sub("", " ".join(text.split())))[:300]
 
 
 def _unavailable(address: Address, error: BaseException) -> StoreUnavailableError:
@@ -139,9 +203,21 @@ def _unavailable(address: Address, error: BaseException) -> StoreUnavailableErro
         Problem(
             code=ReasonCode.STORE_UNAVAILABLE,
             field="MLflow",
-            found=f"no usable answer from {address} in {tries} {'try' if tries == 1 else 'tries'}: {_said(error)}",
+            found=f"no usable answer from {address} in {tries} {'try' if tries == 1 else 'tries'}: {said(error)}",
             allowed="an MLflow server that answers",
             fix="start the server or correct the connection's host, port and TLS options; nothing more was written",
+        )
+    )
+
+
+def _unreadable(address: Address, error: BaseException) -> StoreUnavailableError:
+    return StoreUnavailableError(
+        Problem(
+            code=ReasonCode.STORE_UNAVAILABLE,
+            field="MLflow's artifact store",
+            found=f"MLflow at {address} answers, but its artifact store cannot be read: {said(error)}",
+            allowed="an artifact store that the server (or the worker, without --serve-artifacts) may read",
+            fix="try again; if it stays so, look at the server's log and at its --artifacts-destination",
         )
     )
 
@@ -151,7 +227,7 @@ def _unwritable(address: Address, error: BaseException) -> StoreUnavailableError
         Problem(
             code=ReasonCode.STORE_UNWRITABLE,
             field="MLflow's artifact store",
-            found=f"MLflow at {address} answers, but its artifact store cannot be written: {_said(error)}",
+            found=f"MLflow at {address} answers, but its artifact store cannot be written: {said(error)}",
             allowed="an artifact store that the server (or the worker, without --serve-artifacts) may write",
             fix="give it write permission and space, or change the server's --artifacts-destination",
         )
@@ -183,6 +259,10 @@ def connect(address: Address, registry_uri: str | None = None) -> GuardedClient:
     """Return a client of the tracking server (and registry) at `address`. Opens no connection yet."""
     from mlflow import MlflowClient
 
+    noisy = logging.getLogger(_NOISY)
+    if noisy.level == logging.NOTSET:
+        # "Waiting up to 60 seconds for model version to finish creation" goes to stderr, which Airflow shows as ERROR.
+        noisy.setLevel(logging.WARNING)
     return GuardedClient(MlflowClient(tracking_uri=address.uri, registry_uri=registry_uri), address)
 
 

@@ -181,6 +181,10 @@ def _distribution(top: str) -> str | None:
     """Distribution that carries a top-level package; None for code that was never packaged, such as a DAG folder's."""
     from importlib.metadata import packages_distributions
 
+    # Asking which distribution carries a package reads the file lists of all of them: half a second for one answer.
+    likely = {"sklearn": "scikit-learn"}.get(top, _normal(top))
+    if likely in _installed():
+        return likely
     return next(iter(packages_distributions().get(top, ())), None)
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from airflow_mlops.core.errors import RecordError, StoreUnavailableError
-from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.mlflow_client import GuardedClient, answering, is_about_storage, is_missing, is_taken, quoted
+from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal
+from airflow_mlops.stores.mlflow_client import GuardedClient, answering, is_missing, is_taken, quoted, reading_files
 
 LOOP_RUN = "mlops.loop_run"
+MODEL = "mlops.model"
 INPUTS = "mlops.inputs"
 FAILURE = "mlops.failure"
 _ENDED_BADLY = frozenset({"FAILED", "KILLED"})
@@ -26,16 +27,24 @@ class MLflowRuns:
         self._client = client
 
     def open_run(
-        self, experiment: str, loop_run: str, *, inputs: str = "", tags: Mapping[str, str] | None = None
+        self,
+        experiment: str,
+        loop_run: str,
+        *,
+        model: str,
+        inputs: str = "",
+        tags: Mapping[str, str] | None = None,
     ) -> str:
-        """Find the loop run's MLflow run, or make it; a retry gets the same one.
+        """Find the model's MLflow run of a loop run, or make it; a retry gets the same one.
 
         Parameters
         ----------
         experiment
             Name of the experiment; made if it does not exist.
         loop_run
-            ``<dag_id>/<run_id>``, the key.
+            ``<dag_id>/<run_id>``, with `model` the key.
+        model
+            The specification's name: one run of a DAG may train several models in one experiment.
         inputs
             Fingerprint of everything that the run is made from. Empty: not known yet, which fits any run.
         tags
@@ -52,20 +61,21 @@ class MLflowRuns:
             If the run was made from other inputs and has registered a version: that version must keep its record.
         """
         experiment_id = self._experiment(experiment)
-        standing = self._only_run(experiment_id, loop_run)
+        key = {LOOP_RUN: loop_run, MODEL: model}
+        standing = self._only(experiment_id, key)
         if standing is not None and not _fits(standing, inputs):
             self._give_up(standing, loop_run, inputs)
             standing = None
-        wanted = {**(tags or {}), LOOP_RUN: loop_run, **({INPUTS: inputs} if inputs else {})}
+        wanted = {**(tags or {}), **key, **({INPUTS: inputs} if inputs else {})}
         if standing is None:
             # Key and inputs are written with the run, in one request: a run without its key cannot exist.
             self._client.create_run(experiment_id, tags=wanted, run_name=loop_run.rpartition("/")[2] or loop_run)
             # MLflow's client sends a request again when the answer was lost: then there are two runs, and one goes.
-            standing = self._only_run(experiment_id, loop_run)
+            standing = self._only(experiment_id, key)
         else:
             self._resume(standing, wanted)
         if standing is None:  # pragma: no cover - somebody deleted it between two requests
-            raise _conflict(f"the run of {loop_run} vanished", "a run that nobody deletes", "try again")
+            raise _conflict(f"the run of {model} in {loop_run} vanished", "a run that nobody deletes", "try again")
         return str(standing.info.run_id)
 
     def fail_run(self, run_id: str, reason: str) -> None:
@@ -75,13 +85,21 @@ class MLflowRuns:
 
     @contextmanager
     def failing(self, run_id: str) -> Iterator[None]:
-        """End the run as FAILED if the body raises, unless MLflow itself is what failed."""
+        """End the run as FAILED if the body raises, unless MLflow itself is what failed.
+
+        Airflow's time-out and a stopped process are no `Exception`, and end the run all the same. Only a refusal's own
+        words are kept: those of other errors may quote rows or addresses with keys.
+        """
         try:
             yield
         except ConnectionError:
             raise
-        except Exception as error:
-            self.fail_run(run_id, f"{type(error).__name__}: {error}")
+        except BaseException as error:
+            name = type(error).__name__
+            try:
+                self.fail_run(run_id, f"{name}: {error}" if isinstance(error, Refusal) else name)
+            except StoreUnavailableError as away:
+                error.add_note(f"and MLflow run {run_id} could not be marked as FAILED: {away}")
             raise
 
     def finish_run(self, run_id: str) -> None:
@@ -102,25 +120,18 @@ class MLflowRuns:
         Raises
         ------
         RecordError
-            If the run or the artifact does not exist.
+            If the run or the artifact does not exist, or is no text.
+        StoreUnavailableError
+            If the artifact is there, but cannot be had now.
         """
+        # Not the client's download_artifacts: it says of whatever went wrong that the path does not exist.
+        uri = f"{str(self._run(run_id).info.artifact_uri).rstrip('/')}/{path}"
         with tempfile.TemporaryDirectory() as folder:
+            file = self._download(uri, folder, lambda _: _no_artifact(run_id, path))
             try:
-                return Path(self._client.download_artifacts(run_id, path, folder)).read_bytes().decode()
-            except Exception as error:
-                if isinstance(error, StoreUnavailableError) or not (
-                    is_about_storage(error) or isinstance(error, UnicodeDecodeError)
-                ):
-                    raise
-                raise RecordError(
-                    Problem(
-                        code=ReasonCode.RECORD_CONFLICT,
-                        field=path,
-                        found=f"MLflow run {run_id} has no readable artifact {path}",
-                        allowed="the artifact that an earlier stage of the loop wrote",
-                        fix="trigger a new run of the DAG; do not delete artifacts of runs that have versions",
-                    )
-                ) from error
+                return file.read_bytes().decode()
+            except (IsADirectoryError, UnicodeDecodeError) as error:
+                raise _no_artifact(run_id, path) from error
 
     def write_sealed(self, run_id: str, path: str, text: str, seal: str, tags: Mapping[str, str]) -> None:
         """Write a text artifact, then tag the run with its SHA-256 (`seal`) and `tags`.
@@ -181,9 +192,6 @@ class MLflowRuns:
                 f"MLflow has no run {run_id}", "a run that the loop made", "trigger a new run of the DAG"
             ) from error
 
-    def _only_run(self, experiment_id: str, loop_run: str) -> Any | None:
-        return self._only(experiment_id, {LOOP_RUN: loop_run})
-
     def _only(self, experiment_id: str, key: Mapping[str, str]) -> Any | None:
         """The live run with these tags; of several, which only a repeated request makes, the earliest stays."""
         query = " and ".join(f"tags.`{name}` = {quoted(value)}" for name, value in key.items())
@@ -235,17 +243,36 @@ class MLflowRuns:
         if tags:
             self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
-    def _download(self, uri: str, folder: str) -> Path:
-        from mlflow.artifacts import download_artifacts
+    def _download(self, uri: str, folder: str, missing: Callable[[str], RecordError]) -> Path:
+        """Download a file or a folder; if it is not there, raise what `missing` makes of the reason."""
+        from mlflow.artifacts import download_artifacts, list_artifacts
 
         address = self._client.address
-        with answering(address):
+        above, _, name = uri.rpartition("/")
+
+        def is_there() -> bool:
+            listed = list_artifacts(artifact_uri=above, tracking_uri=address.uri)
+            return name in {PurePosixPath(entry.path).name for entry in listed}
+
+        with reading_files(address, is_there, missing), answering(address):
             return Path(download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=address.uri))
 
 
 def _fits(run: Any, inputs: str) -> bool:
     have = run.data.tags.get(INPUTS, "")
     return not inputs or not have or have == inputs
+
+
+def _no_artifact(run_id: str, path: str) -> RecordError:
+    return RecordError(
+        Problem(
+            code=ReasonCode.RECORD_CONFLICT,
+            field=path,
+            found=f"MLflow run {run_id} has no readable artifact {path}",
+            allowed="the artifact that an earlier stage of the loop wrote",
+            fix="trigger a new run of the DAG; do not delete artifacts of runs that have versions",
+        )
+    )
 
 
 def _conflict(found: str, allowed: str, fix: str) -> RecordError:

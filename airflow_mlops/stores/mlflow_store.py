@@ -7,14 +7,14 @@ import tempfile
 from typing import Any
 from urllib.parse import quote
 
-from airflow_mlops.core.errors import RecordError, StaleDecisionError, StoreUnavailableError
+from airflow_mlops.core.errors import RecordError, StaleDecisionError
 from airflow_mlops.core.model import Champion, GateDecision, PromotionRecord
 from airflow_mlops.core.monitor import DriftReport, Profile
 from airflow_mlops.core.record import Record
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow_candidates import PROFILE
-from airflow_mlops.stores.mlflow_client import Address, GuardedClient, connect, is_about_storage, without_credentials
+from airflow_mlops.stores.mlflow_client import Address, GuardedClient, connect, is_missing, said, without_credentials
 from airflow_mlops.stores.mlflow_format import load_model
 from airflow_mlops.stores.mlflow_runs import _conflict
 from airflow_mlops.stores.mlflow_versions import MLflowVersions
@@ -62,20 +62,22 @@ class MLflowStore(MLflowVersions):
         RecordError
             TYPE_UNTRUSTED, if the model needs a type or a format that neither the reviewed list nor the
             specification trusts; RECORD_CONFLICT, if it is gone or broken.
+        StoreUnavailableError
+            If it is there, but cannot be had now.
         """
         with tempfile.TemporaryDirectory() as folder:
-            try:
-                logged = self._client.get_logged_model(model_uri.removeprefix("models:/"))
-                path = self._download(logged.artifact_location, folder)
-            except Exception as error:
-                if isinstance(error, StoreUnavailableError) or not is_about_storage(error):
-                    raise
-                raise _conflict(
-                    f"{model_uri} cannot be read from MLflow: {' '.join(str(error).split())[:200]}",
-                    "a model that the loop stored",
-                    "restore it, or train again; do not delete models that versions point at",
-                ) from error
+            path = self._download(self._location(model_uri), folder, lambda why: _gone(model_uri, why))
             return load_model(path, spec, subject=model_uri)
+
+    def _location(self, model_uri: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return str(self._client.get_logged_model(model_uri.removeprefix("models:/")).artifact_location)
+        except MlflowException as error:
+            if not is_missing(error):
+                raise
+            raise _gone(model_uri, said(error)) from error
 
     def require_champion(self, spec: ModelSpec) -> Champion:
         """Return the champion.
@@ -97,11 +99,6 @@ class MLflowStore(MLflowVersions):
                 )
             )
         return found
-
-    def champion_with_pipeline(self, spec: ModelSpec) -> tuple[Champion | None, Any]:
-        """Return champion and its loaded pipeline; ``(None, None)`` when nothing serves yet."""
-        found = self.champion(spec.registered_model)
-        return (None, None) if found is None else (found, self.load_pipeline(found.model_uri, spec=spec))
 
     def profile(self, run_id: str) -> Profile:
         """Return the reference profile of a run's candidate."""
@@ -213,6 +210,14 @@ class MLflowStore(MLflowVersions):
     def version_url(self, model: str, version: int) -> str:
         """Return the page of a registered version."""
         return f"{self.ui_url}/#/models/{quote(model, safe='')}/versions/{version}"
+
+
+def _gone(model_uri: str, why: str) -> RecordError:
+    return _conflict(
+        f"{model_uri} cannot be read from MLflow: {why}",
+        "a model that the loop stored",
+        "restore it, or train again; do not delete models that versions point at",
+    )
 
 
 def metric_name(column: str) -> str:

@@ -7,9 +7,11 @@ from typing import Any
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.model import Candidate, Champion
+from airflow_mlops.core.promotion import DIGEST, SERVED, STATUS
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow_candidates import MLflowCandidates
 from airflow_mlops.stores.mlflow_client import is_missing, is_taken, quoted
+from airflow_mlops.stores.mlflow_runs import LOOP_RUN, _conflict
 
 
 class MLflowVersions(MLflowCandidates):
@@ -17,9 +19,7 @@ class MLflowVersions(MLflowCandidates):
 
     def alias(self, model: str, alias: str) -> int | None:
         """Return the version under an alias; None if there is no such alias, or no such model."""
-        registered = self._registered(model)
-        found = None if registered is None else registered.aliases.get(alias)
-        return None if found is None else int(found)
+        return self._aliases(model).get(alias)
 
     def champion(self, model: str) -> Champion | None:
         """Return the version under the alias `champion`, with the record of its training; None when there is none.
@@ -46,24 +46,25 @@ class MLflowVersions(MLflowCandidates):
         )
 
     def version_of(self, model: str, run_id: str) -> int | None:
-        """Return the version that this run registered.
-
-        A registration whose answer was lost is sent again by MLflow's client and makes a second version: the first
-        stays, the others are deleted.
-        """
-        numbers = sorted(
-            int(found.version)
-            for found in self._client.search_model_versions(f"name = {quoted(model)} and run_id = {quoted(run_id)}")
-        )
-        for double in numbers[1:]:
-            self._client.delete_model_version(model, str(double))
-        return numbers[0] if numbers else None
+        """Return the version that this run registered: of several the one that holds an alias, else the lowest."""
+        found = self._versions_of(model, run_id)
+        return int(found[0].version) if found else None
 
     def register(self, model: str, candidate: Candidate, tags: Mapping[str, str]) -> int:
-        """Register the candidate's model with its tags, in one request; once for a run."""
+        """Register the candidate's model with its tags, in one request; once for a run.
+
+        A registration whose answer was lost is sent again by MLflow's client and makes a second version, which is
+        deleted here: only a version that holds no alias, has never served, and has the first one's source, loop run
+        and decision.
+
+        Raises
+        ------
+        RecordError
+            RECORD_CONFLICT, if the run has several versions and one of them may be somebody else's.
+        """
         from mlflow.exceptions import MlflowException
 
-        standing = self.version_of(model, candidate.run_id)
+        standing = self._only_version(model, candidate)
         if standing is not None:
             return standing
         if self._registered(model) is None:
@@ -80,7 +81,7 @@ class MLflowVersions(MLflowCandidates):
             model_id=candidate.model_uri.removeprefix("models:/"),
             await_creation_for=60,
         )
-        number = self.version_of(model, candidate.run_id)
+        number = self._only_version(model, candidate)
         return int(made.version) if number is None else number
 
     def set_alias(self, model: str, alias: str, version: int) -> None:
@@ -96,6 +97,38 @@ class MLflowVersions(MLflowCandidates):
         """Set tags of a version, one request each: MLflow has no other way."""
         for name, value in tags.items():
             self._client.set_model_version_tag(model, str(version), name, value)
+
+    def _versions_of(self, model: str, run_id: str) -> list[Any]:
+        """The run's versions: first those with an alias, the champion before all, then by number."""
+        query = f"name = {quoted(model)} and run_id = {quoted(run_id)}"
+        found = sorted(self._client.search_model_versions(query), key=lambda version: int(version.version))
+        if len(found) > 1:
+            aliases = self._aliases(model)
+            champion, held = aliases.get("champion"), set(aliases.values())
+            found.sort(key=lambda version: (int(version.version) != champion, int(version.version) not in held))
+        return found
+
+    def _only_version(self, model: str, candidate: Candidate) -> int | None:
+        """The run's version, after its doubles were deleted."""
+        found = self._versions_of(model, candidate.run_id)
+        if not found:
+            return None
+        kept, doubles = found[0], found[1:]
+        held = set(self._aliases(model).values()) if doubles else set()
+        if any(int(double.version) in held or not _is_double(double, kept, candidate) for double in doubles):
+            numbers = ", ".join(sorted((str(version.version) for version in found), key=int))
+            raise _conflict(
+                f"MLflow run {candidate.run_id} has versions {numbers} of {model}, not all made by one registration",
+                "one version of a run",
+                f"keep the one that the loop made (version {kept.version} by all signs), delete the others",
+            )
+        for double in doubles:
+            self._client.delete_model_version(model, str(double.version))
+        return int(kept.version)
+
+    def _aliases(self, model: str) -> dict[str, int]:
+        registered = self._registered(model)
+        return {} if registered is None else {name: int(number) for name, number in registered.aliases.items()}
 
     def _registered(self, model: str) -> Any | None:
         from mlflow.exceptions import MlflowException
@@ -116,6 +149,17 @@ class MLflowVersions(MLflowCandidates):
             if not is_missing(error):
                 raise
             return None
+
+
+def _is_double(double: Any, kept: Any, candidate: Candidate) -> bool:
+    """Whether a version was made by the same request as the one that is kept, sent again, and never used."""
+    same = all(
+        version.source == candidate.model_uri and version.tags.get(LOOP_RUN) == candidate.loop_run
+        for version in (double, kept)
+    )
+    decided = kept.tags.get(DIGEST)
+    unused = double.tags.get(STATUS) not in SERVED
+    return same and unused and decided is not None and double.tags.get(DIGEST) == decided
 
 
 def _unreadable(model: str, version: int, why: str) -> RecordError:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airflow_mlops.core.data import Window
-from airflow_mlops.stores.parts import duplicated, unreadable
+from airflow_mlops.stores.parts import duplicated, raise_if_away, unreadable
 from airflow_mlops.stores.times import bounds_in
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class ParquetPart:
             fragment = pads.ParquetFileFormat().make_fragment(self.path, self._filesystem)
             fragment.ensure_complete_metadata()
         except (pa.ArrowException, OSError) as error:
+            raise_if_away(error, self.path)
             raise unreadable(self.path, "not a whole Parquet file", "write the file again") from error
         names = fragment.physical_schema.names
         if len(set(names)) < len(names):
@@ -84,6 +85,7 @@ class ParquetPart:
                 for batch in rows:
                     yield batch.select(wanted)
         except (pa.ArrowException, OSError) as error:
+            raise_if_away(error, self.path)
             raise unreadable(self.path, "a damaged Parquet file", "write the file again") from error
 
     def undated(self, time: str) -> int | None:

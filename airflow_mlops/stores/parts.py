@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_mlops.core.columns import plain_type
 from airflow_mlops.core.data import Window
-from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.errors import DataError, StoreUnavailableError
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
@@ -46,6 +47,26 @@ def unreadable(path: str, found: str, fix: str) -> DataError:
             fix=fix,
         )
     )
+
+
+_AWAY = {errno.ETIMEDOUT, errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ESTALE}
+
+
+def raise_if_away(error: BaseException, path: str) -> None:
+    """Raise StoreUnavailableError when an error is about reaching a file, and not about what is in it.
+
+    Only the first can be mended by trying again.
+    """
+    if isinstance(error, ConnectionError | TimeoutError) or getattr(error, "errno", None) in _AWAY:
+        raise StoreUnavailableError(
+            Problem(
+                code=ReasonCode.STORE_UNAVAILABLE,
+                field="data.source.path",
+                found=f"no answer for {path} ({type(error).__name__})",
+                allowed="a store that answers",
+                fix="it is tried again; check the network and the store if it stays away",
+            )
+        ) from error
 
 
 def duplicated(path: str, names: Sequence[str]) -> DataError:

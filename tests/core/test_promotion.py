@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import RecordError, StaleDecisionError
 from airflow_mlops.core.model import Candidate, Champion, Evaluation, GateDecision, PromotionRecord, Registry, Verdict
-from airflow_mlops.core.promotion import STATUS, promote, provenance_tags
+from airflow_mlops.core.promotion import STATUS, has_served, promote, provenance_tags
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 MODEL = "late"
@@ -283,6 +283,47 @@ def test_a_promotion_that_ran_at_the_same_time_is_found_out() -> None:
     go(registry, 1, None)
     with pytest.raises(StaleDecisionError, match="version 1 holds the alias now"):
         go(registry, 2, 1)
+
+
+@pytest.mark.parametrize("displaced", [None, 1])
+@pytest.mark.parametrize("winner", [None, 9])
+def test_a_promotion_that_came_between_check_and_alias_keeps_its_place(
+    displaced: int | None, winner: int | None
+) -> None:
+    class Racing(MemoryRegistry):
+        """Another promotion (or the end of the champion) while the second candidate is being registered."""
+
+        def register(self, model: str, candidate: Candidate, tags: Mapping[str, str]) -> int:
+            number = super().register(model, candidate, tags)
+            if candidate.run_id == "run2":
+                self.candidates[9], self.tags[9] = candidate_of(9), {}
+                others = {"champion": winner, "previous": displaced}
+                self.aliases = {alias: version for alias, version in others.items() if version}
+            return number
+
+    registry = Racing()
+    if displaced:
+        go(registry, 1, None)
+    elif winner is None:
+        return_to = go(registry, 2, None)  # nobody interferes: nothing served, and nothing serves
+        assert return_to.champion_version == 1
+        return
+    with pytest.raises(StaleDecisionError, match="became champion meanwhile") as error:
+        go(registry, 2, displaced)
+    assert code_of(error) == {ReasonCode.DECISION_STALE}
+    wanted = {"champion": winner, "previous": displaced}
+    assert registry.aliases == {alias: version for alias, version in wanted.items() if version}
+
+
+def test_having_served_is_seen_by_status_and_by_alias() -> None:
+    registry = MemoryRegistry()
+    for number, champion in ((1, None), (2, 1), (3, 2)):
+        go(registry, number, champion)
+    go(registry, 4, 3, Verdict.REJECT)
+    assert [has_served(registry, MODEL, version) for version in (1, 2, 3, 4, 5)] == [True, True, True, False, False]
+    registry.tags[3][STATUS] = registry.tags[2][STATUS] = "candidate"  # killed before the statuses
+    assert has_served(registry, MODEL, 2)
+    assert has_served(registry, MODEL, 3)
 
 
 verdicts = st.sampled_from(list(Verdict))

@@ -48,7 +48,7 @@ class Case:
         snapshot = replace(snapshot_of(), as_of=AS_OF + timedelta(days=30 * months))
         loop_run = f"{self.runs}.train/{loop}"
         inputs = f"{snapshot.fingerprint}/{spec.fingerprint}"
-        run_id = store.open_run(self.runs, loop_run, inputs=inputs, tags={"mlops.try_number": "1"})
+        run_id = store.open_run(self.runs, loop_run, model="toy", inputs=inputs, tags={"mlops.try_number": "1"})
         profile = build_profile(spec.name, fitted.train_frame, fitted.features, fitted.train)
         candidate = store.record_candidate(
             run_id, fitted, snapshot, spec, loop_run=loop_run, provenance={}, profile=profile
@@ -60,7 +60,7 @@ class Case:
     def promote(self, loop: str = "r1") -> None:
         """What the promote task does with MLflow."""
         store = MLflowStore.connect(self.uri)
-        run_id = store.open_run(self.runs, f"{self.runs}.train/{loop}")
+        run_id = store.open_run(self.runs, f"{self.runs}.train/{loop}", model="toy")
         record = promote(
             store.decision(run_id), store.candidate(run_id), store, registered_model=self.name, tags={"who": "test"}
         )

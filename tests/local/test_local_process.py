@@ -103,9 +103,11 @@ def test_run_returns_the_status_and_keeps_the_output(tmp_path: Path) -> None:
 
 def test_run_stops_what_takes_too_long(tmp_path: Path) -> None:
     log = tmp_path / "run.log"
+    before = set(psutil.Process().children())  # servers of other tests
     with pytest.raises(subprocess.TimeoutExpired):
         run([sys.executable, "-c", "import time; time.sleep(600)"], os.environ, log, timeout=0.2)
-    assert not [one for one in psutil.Process().children() if one.status() != psutil.STATUS_ZOMBIE]
+    left = set(psutil.Process().children()) - before
+    assert not [one for one in left if one.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_tail_of_a_long_log_is_its_end(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -156,3 +157,65 @@ def test_broken_data_is_not_drift(spec: ModelSpec, loop_home: Path) -> None:
     assert report["verdict"] == "invalid"
     with pytest.raises(AirflowSkipException):
         RetrainOperator(task_id="retrain", spec=spec, report=report).execute(context)
+
+
+def test_a_feature_taken_out_of_the_specification_leaves_the_champion_comparable(
+    spec: ModelSpec, store: MLflowStore
+) -> None:
+    run_loop(spec)
+    fewer = spec.model_copy(update={"features": {"numeric": ["load"], "categorical": ["city"]}})
+    second = run_loop(fewer)
+    assert "distance" in {column["name"] for column in second.reports["snapshot"]["columns"]}
+    assert [feature["name"] for feature in second.reports["train"]["features"]] == ["load", "city"]
+    rules = {rule["rule"]: rule for rule in second.reports["gate"]["evaluation"]["rules"]}
+    assert rules["champion"]["code"] != "champion_unreadable"
+    assert rules["champion"]["value"] is not None
+
+
+def test_expectations_may_name_columns_that_are_no_features(spec: ModelSpec) -> None:
+    checks = [
+        {"expect": "not_null", "column": "distance"},
+        {"expect": "compare", "left": "distance", "op": ">", "right": "distance", "severity": "warning"},
+    ]
+    narrow = spec.model_copy(update={"features": {"numeric": ["load"]}, "validation": checks})
+    run = run_loop(narrow)
+    assert run.reports["validate"]["passed"] is True
+    assert {check["column"] for check in run.reports["validate"]["checks"]} >= {"distance"}
+    assert [feature["name"] for feature in run.reports["train"]["features"]] == ["load"]
+
+
+def test_an_expectation_of_key_and_feature_together_keeps_broken_data_from_being_drift(
+    spec: ModelSpec, loop_home: Path
+) -> None:
+    spec = monitored(spec).model_copy(
+        update={"validation": [{"expect": "not_null", "columns": ["order_id", "load"], "mostly": 0.9}]}
+    )
+    run_loop(spec)
+    shifted(loop_home, 2.0)
+    broken = pd.read_parquet(loop_home / "orders.parquet")
+    broken.loc[broken["ordered_at"] >= AS_OF, "load"] = None
+    broken.loc[broken.index[-5:], "load"] = 9.0
+    broken.to_parquet(loop_home / "orders.parquet")
+    context = context_of("monitor-1", AS_OF + timedelta(days=7))
+    report = DriftSensor(task_id="drift", spec=spec, wait_for="window").execute(context)
+    assert report["verdict"] == "invalid"
+
+
+def test_overrides_and_who_triggered_stand_in_the_tags(spec: ModelSpec, store: MLflowStore) -> None:
+    run_loop(spec, overrides={"training.seed": 7})
+    assert store.version_tags(spec.name, 1)["mlops.overrides"] == '{"training.seed": 7}'
+    for locked in ("gate", "validation", "data.label_delay"):
+        with pytest.raises(AirflowFailException, match="the specification's own value"):
+            run_loop(spec, overrides={locked: []})
+
+
+def test_a_snapshot_that_was_changed_after_it_was_written_is_not_trained_on(spec: ModelSpec, loop_home: Path) -> None:
+    run_loop(spec)
+    (file,) = (loop_home / "storage" / "snapshots" / spec.name).glob("*/data.parquet")
+    frame = pd.read_parquet(file)
+    frame.loc[0, "load"] += 1.0
+    schema = pq.read_schema(file)
+    file.unlink()
+    pq.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False), file)
+    with pytest.raises(AirflowFailException, match="fingerprint"):
+        run_loop(spec)

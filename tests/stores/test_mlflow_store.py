@@ -72,7 +72,7 @@ def inputs_of(fingerprint: str = "a" * 64) -> str:
 def record(store: MLflowStore, name: str, loop: str = "r1", *, days: int = 0, **fields: Any) -> Candidate:
     snapshot = replace(snapshot_of(), as_of=AS_OF + timedelta(days=days))
     loop_run = f"{name}.train/{loop}"
-    run_id = store.open_run(name, loop_run, inputs=inputs_of(), tags={"mlops.try_number": "1"})
+    run_id = store.open_run(name, loop_run, model="toy", inputs=inputs_of(), tags={"mlops.try_number": "1"})
     fitted = replace(fitted_of(), **fields)
     profile = build_profile("toy", fitted.train_frame, fitted.features, fitted.train)
     return store.record_candidate(
@@ -88,10 +88,10 @@ def codes(error: pytest.ExceptionInfo[Any]) -> set[ReasonCode]:
 
 
 def test_a_loop_run_has_one_run_however_often_it_is_opened(store: MLflowStore, client: Any, name: str) -> None:
-    first = store.open_run(name, "d/r1", inputs="i", tags={"mlops.try_number": "1"})
-    assert store.open_run(name, "d/r1", inputs="i", tags={"mlops.try_number": "2"}) == first
-    assert store.open_run(name, "d/r1") == first
-    assert store.open_run(name, "d/it's", inputs="i") not in (first, "")
+    first = store.open_run(name, "d/r1", model="toy", inputs="i", tags={"mlops.try_number": "1"})
+    assert store.open_run(name, "d/r1", model="toy", inputs="i", tags={"mlops.try_number": "2"}) == first
+    assert store.open_run(name, "d/r1", model="toy") == first
+    assert store.open_run(name, "d/it's", model="toy", inputs="i") not in (first, "")
     run = client.get_run(first)
     assert run.info.status == "RUNNING"
     assert run.info.run_name == "r1"
@@ -100,14 +100,14 @@ def test_a_loop_run_has_one_run_however_often_it_is_opened(store: MLflowStore, c
 
 
 def test_inputs_may_be_known_later_and_then_hold(store: MLflowStore, client: Any, name: str) -> None:
-    run_id = store.open_run(name, "d/r1")
-    assert store.open_run(name, "d/r1", inputs="i") == run_id
+    run_id = store.open_run(name, "d/r1", model="toy")
+    assert store.open_run(name, "d/r1", model="toy", inputs="i") == run_id
     assert client.get_run(run_id).data.tags["mlops.inputs"] == "i"
 
 
 def test_other_inputs_replace_a_run_that_registered_nothing(store: MLflowStore, client: Any, name: str) -> None:
     candidate = record(store, name)
-    other = store.open_run(name, candidate.loop_run, inputs="other")
+    other = store.open_run(name, candidate.loop_run, model="toy", inputs="other")
     assert other != candidate.run_id
     assert client.get_run(candidate.run_id).info.lifecycle_stage == "deleted"
     experiment = client.get_experiment_by_name(name).experiment_id
@@ -119,23 +119,23 @@ def test_other_inputs_are_refused_once_a_version_is_registered(store: MLflowStor
     candidate = record(store, name)
     store.register(name, candidate, {})
     with pytest.raises(RecordError, match="trigger a new run") as error:
-        store.open_run(name, candidate.loop_run, inputs="other")
+        store.open_run(name, candidate.loop_run, model="toy", inputs="other")
     assert codes(error) == {ReasonCode.RECORD_CONFLICT}
     assert f"{name} version 1" in str(error.value)
 
 
 def test_of_doubled_runs_the_earliest_stays(store: MLflowStore, client: Any, name: str) -> None:
-    run_id = store.open_run(name, "d/r1")
+    run_id = store.open_run(name, "d/r1", model="toy")
     experiment = client.get_experiment_by_name(name).experiment_id
     late = client.create_run(experiment, tags={"mlops.loop_run": "d/r1"}).info.run_id
-    assert store.open_run(name, "d/r1") == run_id
+    assert store.open_run(name, "d/r1", model="toy") == run_id
     assert client.get_run(late).info.lifecycle_stage == "deleted"
 
 
 def test_two_first_runs_at_once_share_the_experiment(uri: str, client: Any, name: str) -> None:
     found: list[str] = []
     threads = [
-        threading.Thread(target=lambda n=n: found.append(MLflowStore.connect(uri).open_run(name, f"d/{n}")))
+        threading.Thread(target=lambda n=n: found.append(MLflowStore.connect(uri).open_run(name, f"d/{n}", model="toy")))
         for n in range(4)
     ]
     for thread in threads:
@@ -147,36 +147,36 @@ def test_two_first_runs_at_once_share_the_experiment(uri: str, client: Any, name
 
 
 def test_a_deleted_experiment_is_a_clear_refusal(store: MLflowStore, client: Any, name: str) -> None:
-    store.open_run(name, "d/r1")
+    store.open_run(name, "d/r1", model="toy")
     client.delete_experiment(client.get_experiment_by_name(name).experiment_id)
     with pytest.raises(RecordError, match="is deleted"):
-        store.open_run(name, "d/r2")
+        store.open_run(name, "d/r2", model="toy")
 
 
 def test_a_failure_ends_the_run_with_its_reason_and_a_retry_clears_it(
     store: MLflowStore, client: Any, name: str
 ) -> None:
-    run_id = store.open_run(name, "d/r1")
+    run_id = store.open_run(name, "d/r1", model="toy")
     with pytest.raises(ValueError, match="no luck"), store.failing(run_id):
         raise ValueError("no luck")
     run = client.get_run(run_id)
     assert run.info.status == "FAILED"
     assert run.data.tags["mlops.failure"] == "ValueError: no luck"
-    assert store.open_run(name, "d/r1") == run_id
+    assert store.open_run(name, "d/r1", model="toy") == run_id
     run = client.get_run(run_id)
     assert run.info.status == "RUNNING"
     assert "mlops.failure" not in run.data.tags
 
 
 def test_text_comes_back_byte_for_byte(store: MLflowStore, name: str) -> None:
-    run_id, text = store.open_run(name, "d/r1"), "a\r\nb\nŁódź ✓\n"
+    run_id, text = store.open_run(name, "d/r1", model="toy"), "a\r\nb\nŁódź ✓\n"
     store.write_text(run_id, "deep/er/x.txt", text)
     assert store.read_text(run_id, "deep/er/x.txt") == text
 
 
 @pytest.mark.parametrize(("run", "path"), [("known", "nothing.json"), ("f" * 32, "x.json")])
 def test_what_is_not_there_is_a_refusal(store: MLflowStore, name: str, run: str, path: str) -> None:
-    known = store.open_run(name, "d/r1")
+    known = store.open_run(name, "d/r1", model="toy")
     with pytest.raises(RecordError, match=path.replace(".", r"\.")):
         store.read_text(known if run == "known" else run, path)
 
@@ -263,7 +263,7 @@ def test_an_edited_candidate_is_refused(store: MLflowStore, name: str) -> None:
 
 
 def test_a_run_without_a_candidate_says_so(store: MLflowStore, name: str) -> None:
-    run_id = store.open_run(name, "d/r1")
+    run_id = store.open_run(name, "d/r1", model="toy")
     store.write_text(run_id, "candidate.json", "{")
     assert store.find_candidate(run_id) is None
     with pytest.raises(RecordError, match="has no candidate"):
@@ -279,7 +279,7 @@ def test_a_run_without_a_candidate_says_so(store: MLflowStore, name: str) -> Non
 )
 def test_a_loaded_pipeline_predicts_what_the_trained_one_did(store: MLflowStore, name: str, estimator: str) -> None:
     spec, fitted = spec_of(estimator), fitted_of(estimator)
-    run_id = store.open_run(name, "d/r1")
+    run_id = store.open_run(name, "d/r1", model="toy")
     candidate = store.record_candidate(run_id, fitted, snapshot_of(), spec, loop_run="d/r1", provenance={})
     loaded = store.load_pipeline(candidate.model_uri, spec=spec)
     frame = fitted.holdout_frame
@@ -339,7 +339,7 @@ def test_cloudpickle_works_where_the_specification_asks_for_it(
     store: MLflowStore, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = spec_of(format="cloudpickle")
-    run_id = store.open_run(name, "d/r1")
+    run_id = store.open_run(name, "d/r1", model="toy")
     candidate = store.record_candidate(run_id, fitted_of(), snapshot_of(), spec, loop_run="d/r1", provenance={})
     frame = fitted_of().holdout_frame
     loaded = store.load_pipeline(candidate.model_uri, spec=spec)
@@ -379,7 +379,7 @@ def test_a_model_that_is_gone_is_a_refusal(store: MLflowStore) -> None:
 def test_a_pipeline_that_cannot_be_stored_is_a_training_error_and_leaves_no_candidate(
     store: MLflowStore, client: Any, name: str
 ) -> None:
-    run_id = store.open_run(name, "d/r1")
+    run_id = store.open_run(name, "d/r1", model="toy")
     local = type("Local", (), {"predict": lambda self, frame: np.zeros(len(frame))})
     with pytest.raises(TrainingError, match="cannot be stored as skops"):
         store.record_candidate(
@@ -438,7 +438,7 @@ def test_a_deleted_champion_leaves_no_champion(store: MLflowStore, client: Any, 
 
 def test_a_champion_that_the_loop_did_not_make_is_a_clear_refusal(store: MLflowStore, client: Any, name: str) -> None:
     client.create_registered_model(name)
-    run_id = store.open_run(name, "d/r1")
+    run_id = store.open_run(name, "d/r1", model="toy")
     client.create_model_version(name, source=f"{client.get_run(run_id).info.artifact_uri}/model", run_id=run_id)
     client.set_registered_model_alias(name, "champion", "1")
     with pytest.raises(RecordError, match="training record cannot be read") as error:
@@ -501,7 +501,7 @@ def test_drift_has_one_run_for_each_window(store: MLflowStore, client: Any, name
 
 def test_addresses_are_those_of_the_pages_and_hide_credentials(uri: str, client: Any, name: str) -> None:
     seen = MLflowStore.connect(uri, ui_url="https://ada:secret@ml.example.com/")
-    run_id = seen.open_run(name, "d/r1")
+    run_id = seen.open_run(name, "d/r1", model="toy")
     experiment = client.get_experiment_by_name(name).experiment_id
     assert seen.run_url(run_id) == f"https://ml.example.com/#/experiments/{experiment}/runs/{run_id}"
     assert seen.artifact_url(run_id, "gate/decision.html").endswith(f"/runs/{run_id}/artifacts/gate/decision.html")
@@ -515,7 +515,7 @@ def test_mlflow_away_names_address_and_tries_and_no_secret() -> None:
     port = free_port()
     store = MLflowStore.connect(f"http://ada:secret@127.0.0.1:{port}")
     with pytest.raises(StoreUnavailableError) as error:
-        store.open_run("x", "d/r1")
+        store.open_run("x", "d/r1", model="toy")
     assert codes(error) == {ReasonCode.STORE_UNAVAILABLE}
     assert f"http://127.0.0.1:{port}" in str(error.value)
     assert "secret" not in str(error.value)
@@ -528,7 +528,7 @@ def test_an_artifact_store_that_cannot_be_written_leaves_no_candidate(tmp_path: 
     (folder / "artifacts").write_text("a file where the folder should be: unwritable for root as well")
     with mlflow_server(folder) as address:
         store = MLflowStore.connect(address)
-        run_id = store.open_run("x", "d/r1")
+        run_id = store.open_run("x", "d/r1", model="toy")
         with pytest.raises(StoreUnavailableError, match="artifact store cannot be written") as error:
             store.record_candidate(run_id, fitted_of(), snapshot_of(), spec_of(), loop_run="d/r1", provenance={})
         assert codes(error) == {ReasonCode.STORE_UNWRITABLE}
