@@ -181,7 +181,7 @@ def _dag(spec: ModelSpec, loop: str, schedule: Any, purpose: str) -> DAG:
             ),
             "overrides": Param(
                 {},
-                type="object",
+                type=["object", "null"],
                 title="Overrides",
                 description='Fields of the specification for this run only: {"training.parameters.max_iter": 50}',
             ),

@@ -20,6 +20,10 @@ FAILURE = "mlops.failure"
 _ENDED_BADLY = frozenset({"FAILED", "KILLED"})
 
 
+_SHOWN_AS = {"mlflow.experimentKind": "custom_model_development"}
+"""MLflow's pages show a new experiment as one of language models, with empty traces, unless it says what it is."""
+
+
 class MLflowRuns:
     """Runs and their text artifacts."""
 
@@ -167,7 +171,7 @@ class MLflowRuns:
         found = self._client.get_experiment_by_name(name)
         if found is None:
             try:
-                return str(self._client.create_experiment(name))
+                return str(self._client.create_experiment(name, tags=_SHOWN_AS))
             except MlflowException as error:  # two first runs at once: the other one was faster
                 if not is_taken(error):
                     raise

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,16 +14,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import RecordError, StaleDecisionError, StoreUnavailableError, TrainingError
 from airflow_mlops.core.model import Candidate, Verdict
 from airflow_mlops.core.monitor import ColumnDrift, DriftReport
 from airflow_mlops.core.profile import build_profile
-from airflow_mlops.core.promotion import promote
+from airflow_mlops.core.promotion import promote, provenance_tags
 from airflow_mlops.spec.model import ModelSpec
-from airflow_mlops.spec.problems import ReasonCode, Refusal
+from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal
+from airflow_mlops.stores.mlflow_client import said
 from airflow_mlops.stores.mlflow_store import MLflowStore
+from tests.flaky import CUT, DOWNLOAD, LISTING, flaky_proxy
 from tests.servers import free_port, mlflow_server
 from tests.stores.loop_parts import AS_OF, decision_of, fitted_of, snapshot_of, spec_of
 
@@ -96,7 +100,19 @@ def test_a_loop_run_has_one_run_however_often_it_is_opened(store: MLflowStore, c
     assert run.info.status == "RUNNING"
     assert run.info.run_name == "r1"
     tags = {key: value for key, value in run.data.tags.items() if key.startswith("mlops.")}
-    assert tags == {"mlops.loop_run": "d/r1", "mlops.inputs": "i", "mlops.try_number": "2"}
+    assert tags == {"mlops.loop_run": "d/r1", "mlops.model": "toy", "mlops.inputs": "i", "mlops.try_number": "2"}
+
+
+def test_two_models_of_one_loop_run_in_one_experiment_have_a_run_each(
+    store: MLflowStore, client: Any, name: str
+) -> None:
+    first = store.open_run(name, "d/r1", model="late", inputs="i")
+    second = store.open_run(name, "d/r1", model="early", inputs="j")
+    assert second != first
+    assert store.open_run(name, "d/r1", model="late", inputs="i") == first
+    assert store.open_run(name, "d/r1", model="early", inputs="j") == second
+    stages = [client.get_run(run_id).info.lifecycle_stage for run_id in (first, second)]
+    assert stages == ["active", "active"]
 
 
 def test_inputs_may_be_known_later_and_then_hold(store: MLflowStore, client: Any, name: str) -> None:
@@ -127,7 +143,7 @@ def test_other_inputs_are_refused_once_a_version_is_registered(store: MLflowStor
 def test_of_doubled_runs_the_earliest_stays(store: MLflowStore, client: Any, name: str) -> None:
     run_id = store.open_run(name, "d/r1", model="toy")
     experiment = client.get_experiment_by_name(name).experiment_id
-    late = client.create_run(experiment, tags={"mlops.loop_run": "d/r1"}).info.run_id
+    late = client.create_run(experiment, tags={"mlops.loop_run": "d/r1", "mlops.model": "toy"}).info.run_id
     assert store.open_run(name, "d/r1", model="toy") == run_id
     assert client.get_run(late).info.lifecycle_stage == "deleted"
 
@@ -135,7 +151,9 @@ def test_of_doubled_runs_the_earliest_stays(store: MLflowStore, client: Any, nam
 def test_two_first_runs_at_once_share_the_experiment(uri: str, client: Any, name: str) -> None:
     found: list[str] = []
     threads = [
-        threading.Thread(target=lambda n=n: found.append(MLflowStore.connect(uri).open_run(name, f"d/{n}", model="toy")))
+        threading.Thread(
+            target=lambda n=n: found.append(MLflowStore.connect(uri).open_run(name, f"d/{n}", model="toy"))
+        )
         for n in range(4)
     ]
     for thread in threads:
@@ -157,15 +175,51 @@ def test_a_failure_ends_the_run_with_its_reason_and_a_retry_clears_it(
     store: MLflowStore, client: Any, name: str
 ) -> None:
     run_id = store.open_run(name, "d/r1", model="toy")
-    with pytest.raises(ValueError, match="no luck"), store.failing(run_id):
-        raise ValueError("no luck")
+    refusal = TrainingError(
+        Problem(code=ReasonCode.TRAINING_FAILED, field="training", found="no luck", allowed="luck", fix="go on")
+    )
+    with pytest.raises(TrainingError, match="no luck"), store.failing(run_id):
+        raise refusal
     run = client.get_run(run_id)
     assert run.info.status == "FAILED"
-    assert run.data.tags["mlops.failure"] == "ValueError: no luck"
+    assert run.data.tags["mlops.failure"] == f"TrainingError: {refusal}"
     assert store.open_run(name, "d/r1", model="toy") == run_id
     run = client.get_run(run_id)
     assert run.info.status == "RUNNING"
     assert "mlops.failure" not in run.data.tags
+
+
+@pytest.mark.parametrize("kind", [ValueError, AirflowTaskTimeout, KeyboardInterrupt, SystemExit])
+def test_whatever_ends_the_work_ends_the_run_and_its_words_are_not_kept(
+    store: MLflowStore, client: Any, name: str, kind: type[BaseException]
+) -> None:
+    run_id = store.open_run(name, "d/r1", model="toy")
+    with pytest.raises(kind), store.failing(run_id):
+        raise kind("could not convert string to float: 'Ada Lovelace'")
+    run = client.get_run(run_id)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["mlops.failure"] == kind.__name__
+
+
+def test_a_failure_stays_the_failure_when_mlflow_is_away_as_well() -> None:
+    store = MLflowStore.connect(f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(ZeroDivisionError) as error, store.failing("f" * 32):
+        raise ZeroDivisionError
+    (note,) = error.value.__notes__
+    assert "could not be marked as FAILED" in note
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cannot get https://s3.example.com/b/k?X-Amz-Signature=SECRET&a='b') now",
+        "HTTPSConnectionPool(host='s3', port=443): Max retries exceeded with url: /b/k?sig=SECRET (Caused by x)",
+        "no answer from https://ada:SECRET@ml.example.com/",
+    ],
+)
+def test_no_key_of_an_address_is_said(text: str) -> None:
+    assert "SECRET" not in said(OSError(text))
+    assert said(OSError(text)).startswith(text[:10])
 
 
 def test_text_comes_back_byte_for_byte(store: MLflowStore, name: str) -> None:
@@ -174,11 +228,13 @@ def test_text_comes_back_byte_for_byte(store: MLflowStore, name: str) -> None:
     assert store.read_text(run_id, "deep/er/x.txt") == text
 
 
-@pytest.mark.parametrize(("run", "path"), [("known", "nothing.json"), ("f" * 32, "x.json")])
-def test_what_is_not_there_is_a_refusal(store: MLflowStore, name: str, run: str, path: str) -> None:
+@pytest.mark.parametrize(
+    ("run", "missing"), [("known", r"no readable artifact x\.json"), ("f" * 32, "no run ffff")], ids=["file", "run"]
+)
+def test_what_is_not_there_is_a_refusal(store: MLflowStore, name: str, run: str, missing: str) -> None:
     known = store.open_run(name, "d/r1", model="toy")
-    with pytest.raises(RecordError, match=path.replace(".", r"\.")):
-        store.read_text(known if run == "known" else run, path)
+    with pytest.raises(RecordError, match=missing):
+        store.read_text(known if run == "known" else run, "x.json")
 
 
 # candidates ------------------------------------------------------------------------------------------
@@ -410,7 +466,6 @@ def test_a_decision_comes_back_and_an_edited_one_does_not(store: MLflowStore, na
 def test_promotion_on_the_real_registry(store: MLflowStore, client: Any, name: str) -> None:
     assert store.champion(name) is None
     assert store.alias(name, "champion") is None
-    assert store.champion_with_pipeline(spec_of()) == (None, None)
     candidates = [record(store, name, f"r{n}", days=n) for n in range(3)]
     for number, verdict in enumerate([Verdict.ACCEPT, Verdict.ACCEPT, Verdict.REJECT]):
         decision = decision_of(candidates[number], number or None, verdict)
@@ -453,13 +508,77 @@ def test_no_champion_says_what_to_do(store: MLflowStore) -> None:
     assert codes(error) == {ReasonCode.NO_CHAMPION}
 
 
+def versions(client: Any, name: str) -> list[int]:
+    return sorted(int(found.version) for found in client.search_model_versions(f"name = '{name}'"))
+
+
+def again(client: Any, name: str, candidate: Candidate, tags: Mapping[str, str]) -> None:
+    """Register a version past the store: a request that is sent again, or a person."""
+    client.create_model_version(
+        name,
+        source=candidate.model_uri,
+        run_id=candidate.run_id,
+        model_id=candidate.model_uri.removeprefix("models:/"),
+        tags=dict(tags),
+    )
+
+
 def test_of_a_doubled_registration_the_first_version_stays(store: MLflowStore, client: Any, name: str) -> None:
     candidate = record(store, name)
-    assert store.register(name, candidate, {"a": "b"}) == 1
-    model_id = candidate.model_uri.removeprefix("models:/")
-    client.create_model_version(name, source=candidate.model_uri, run_id=candidate.run_id, model_id=model_id)
-    assert store.register(name, candidate, {}) == 1
-    assert [int(v.version) for v in client.search_model_versions(f"name = '{name}'")] == [1]
+    tags = {**provenance_tags(decision_of(candidate, None), candidate), "mlops.status": "candidate"}
+    assert store.register(name, candidate, tags) == 1
+    again(client, name, candidate, tags)
+    assert store.version_of(name, candidate.run_id) == 1
+    assert versions(client, name) == [1, 2]  # to read deletes nothing
+    assert store.register(name, candidate, tags) == 1
+    assert versions(client, name) == [1]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"mlops.decision_digest": "other"},
+        {"mlops.decision_digest": None},
+        {"mlops.loop_run": "other"},
+        {"mlops.status": "rolled_back"},
+        "alias",
+    ],
+    ids=["digest", "no_digest", "loop_run", "served", "alias"],
+)
+def test_a_version_of_somebody_else_is_never_deleted(store: MLflowStore, client: Any, name: str, changed: Any) -> None:
+    candidate = record(store, name)
+    tags = {**provenance_tags(decision_of(candidate, None), candidate), "mlops.status": "candidate"}
+    assert store.register(name, candidate, tags) == 1
+    other = {**tags, **({} if changed == "alias" else changed)}
+    again(client, name, candidate, {key: value for key, value in other.items() if value is not None})
+    if changed == "alias":
+        client.set_registered_model_alias(name, "champion", "1")
+        client.set_registered_model_alias(name, "shadow", "2")
+    with pytest.raises(RecordError, match="versions 1, 2 of") as error:
+        store.register(name, candidate, tags)
+    assert codes(error) == {ReasonCode.RECORD_CONFLICT}
+    assert versions(client, name) == [1, 2]
+
+
+def test_of_several_versions_the_one_that_an_alias_points_at_is_the_runs(
+    store: MLflowStore, client: Any, name: str
+) -> None:
+    candidate = record(store, name)
+    store.register(name, candidate, {})
+    for _ in range(2):
+        again(client, name, candidate, {})
+    assert store.version_of(name, candidate.run_id) == 1
+    client.set_registered_model_alias(name, "previous", "2")
+    assert store.version_of(name, candidate.run_id) == 2
+    client.set_registered_model_alias(name, "champion", "3")
+    assert store.version_of(name, candidate.run_id) == 3
+
+
+def test_registering_says_nothing_on_stderr(store: MLflowStore, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    candidate = record(store, name)
+    capsys.readouterr()
+    store.register(name, candidate, {})
+    assert capsys.readouterr().err == ""
 
 
 def test_the_profile_comes_back(store: MLflowStore, name: str) -> None:
@@ -533,6 +652,54 @@ def test_an_artifact_store_that_cannot_be_written_leaves_no_candidate(tmp_path: 
             store.record_candidate(run_id, fitted_of(), snapshot_of(), spec_of(), loop_run="d/r1", provenance={})
         assert codes(error) == {ReasonCode.STORE_UNWRITABLE}
         assert store.find_candidate(run_id) is None
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [{DOWNLOAD: 503}, {DOWNLOAD: CUT}, {DOWNLOAD: 503, LISTING: 503}, {LISTING: 503}, {LISTING: 403}],
+    ids=["download", "cut_off", "both", "listing", "forbidden"],
+)
+def test_an_artifact_that_cannot_be_had_now_is_not_called_missing(
+    uri: str, client: Any, name: str, refused: dict[str, int]
+) -> None:
+    candidate = record(MLflowStore.connect(uri), name)
+    promote(decision_of(candidate, None), candidate, MLflowStore.connect(uri), registered_model=name)
+
+    def refuses(method: str, path: str) -> int | None:
+        return next((how for start, how in refused.items() if method == "GET" and path.startswith(start)), None)
+
+    with flaky_proxy(uri, refuses) as proxy:
+        store = MLflowStore.connect(proxy)
+        for read in (
+            lambda: store.read_text(candidate.run_id, "candidate.json"),
+            lambda: store.candidate(candidate.run_id),
+            lambda: store.champion(name),
+            lambda: store.load_pipeline(candidate.model_uri, spec=spec_of()),
+        ):
+            with pytest.raises(StoreUnavailableError) as error:
+                read()
+            assert codes(error) == {ReasonCode.STORE_UNAVAILABLE}
+            assert proxy in str(error.value)
+    assert MLflowStore.connect(uri).champion(name) is not None
+
+
+def test_files_that_are_gone_are_missing_and_not_tried_again(tmp_path: Path) -> None:
+    with mlflow_server(tmp_path) as address:
+        store = MLflowStore.connect(address)
+        candidate = record(store, "gone")
+        shutil.rmtree(tmp_path / "artifacts")
+        with pytest.raises(RecordError, match=r"has no readable artifact candidate\.json"):
+            store.candidate(candidate.run_id)
+        with pytest.raises(RecordError, match="cannot be read from MLflow") as error:
+            store.load_pipeline(candidate.model_uri, spec=spec_of())
+        assert codes(error) == {ReasonCode.RECORD_CONFLICT}
+
+
+def test_a_folder_is_no_text(store: MLflowStore, name: str) -> None:
+    run_id = store.open_run(name, "d/r1", model="toy")
+    store.write_text(run_id, "gate/x.txt", "x")
+    with pytest.raises(RecordError, match="no readable artifact gate"):
+        store.read_text(run_id, "gate")
 
 
 def test_every_refusal_is_one_sentence_with_field_found_allowed_and_fix() -> None:
