@@ -48,6 +48,8 @@ LIBRARIES = (
 """What tasks use, down to the submodules that the libraries themselves would load on first use."""
 FLOORS = ("airflow_mlops.core", "airflow_mlops.stores")
 """Every module of these floors is loaded too."""
+ADAPTERS = ("airflow_mlops.dags", "airflow_mlops.hooks.mlflow", "airflow_mlops.provenance")
+"""What each task loads to find its own operator."""
 
 
 def preload() -> list[str]:
@@ -76,7 +78,7 @@ def modules() -> list[str]:
     for floor in FLOORS:
         folder = importlib.import_module(floor)
         own += [f"{floor}.{found.name}" for found in pkgutil.iter_modules(folder.__path__)]
-    return [*LIBRARIES, *own]
+    return [*LIBRARIES, *own, *ADAPTERS]
 
 
 def forks_tasks(arguments: list[str], executors: str) -> bool:

@@ -25,6 +25,7 @@ def test_a_library_that_fails_to_import_is_a_warning_and_the_others_are_loaded(
     monkeypatch.setattr(warm, "LIBRARIES", ("json", "no_such_library_at_all", "decimal"))
     with caplog.at_level(logging.WARNING, logger="airflow_mlops.warm"):
         monkeypatch.setattr(warm, "FLOORS", ())
+        monkeypatch.setattr(warm, "ADAPTERS", ())
         assert warm.preload() == ["no_such_library_at_all"]
     assert "could not preload no_such_library_at_all" in caplog.text
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from airflow_mlops.core.baseline import trivial
 from airflow_mlops.core.bootstrap import Gain, gain, time_blocks
 from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.fail_closed import failed_closed, missing
 from airflow_mlops.core.labels import clean_labels
 from airflow_mlops.core.leakage import single_feature_power
 from airflow_mlops.core.metrics import Judged
@@ -102,8 +102,8 @@ def decide(spec: ModelSpec, candidate: Candidate, evaluation: Evaluation, *, now
     """
     if (evaluation.model, evaluation.run_id) != (candidate.model, candidate.run_id):
         raise RecordError(_mismatch(candidate, evaluation))
-    checked = tuple(_failed_closed(rule) for rule in evaluation.rules)
-    every = (*checked, *_missing(spec, candidate, evaluation, checked))
+    checked = tuple(failed_closed(rule) for rule in evaluation.rules)
+    every = (*checked, *missing(spec, candidate, evaluation, checked))
     verdicts = {rule.verdict for rule in every}
     order = (Verdict.REJECT, Verdict.INCONCLUSIVE, Verdict.ACCEPT)
     verdict = next(v for v in order if v in verdicts)
@@ -246,52 +246,6 @@ def _evaluation(
         baseline_metrics=dict(constant_metrics),
         rules=tuple(found),
     )
-
-
-def _failed_closed(rule: RuleResult) -> RuleResult:
-    """The rule, or a rejection when it accepts on something that is missing or not finite."""
-    on_interval = rule.rule in {"baseline", "champion"}
-    numbers = (rule.value, rule.lower, rule.upper) if on_interval else (rule.value,)
-    also = tuple(number for number in (rule.lower, rule.upper) if number is not None)
-    if rule.verdict is not Verdict.ACCEPT or (
-        all(number is not None and math.isfinite(number) for number in numbers) and all(map(math.isfinite, also))
-    ):
-        return rule
-    return replace(
-        rule,
-        verdict=Verdict.REJECT,
-        code=ReasonCode.METRIC_NOT_FINITE,
-        reason=f"rule {rule.rule} of {rule.metric} has a number that is missing or not finite",
-    )
-
-
-def _missing(
-    spec: ModelSpec, candidate: Candidate, evaluation: Evaluation, found: tuple[RuleResult, ...]
-) -> Iterator[RuleResult]:
-    name = metric.primary(spec, candidate.task)
-    wanted = [("holdout", "rows"), ("finite", name), ("leakage", "single_feature_power"), ("baseline", name)]
-    wanted += [("absolute", rule.metric) for rule in spec.gate.absolute]
-    if evaluation.champion_version is None:
-        wanted.append(("first_model", name))
-    else:
-        wanted.append(("as_of", "as_of"))
-        if not any(
-            rule.code is ReasonCode.CHAMPION_TRAINED_ON_HOLDOUT and rule.verdict is not Verdict.ACCEPT for rule in found
-        ):
-            wanted.append(("champion", name))
-    have = {(rule.rule, rule.metric) for rule in found}
-    for rule, about in wanted:
-        if (rule, about) not in have:
-            yield RuleResult(
-                rule=rule,
-                metric=about,
-                verdict=Verdict.REJECT,
-                value=None,
-                bound="evaluated",
-                rows=evaluation.rows,
-                code=ReasonCode.METRIC_NOT_FINITE,
-                reason=f"rule {rule} of {about.replace('_', ' ')} was not evaluated, and what is missing does not pass",
-            )
 
 
 def _mismatch(candidate: Candidate, evaluation: Evaluation) -> Problem:

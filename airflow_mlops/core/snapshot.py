@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from airflow_mlops.core.columns import missing_columns, plain_type
-from airflow_mlops.core.data import Column, DataStore, Snapshot, Storage, Window
+from airflow_mlops.core.data import Column, DataStore, Snapshot, Storage
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.fingerprint import ContentHash, fingerprint
+from airflow_mlops.core.snapshot_words import differs, issues, nothing
 from airflow_mlops.core.windows import label_window, utc
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
@@ -69,7 +70,7 @@ def take_snapshot(
     try:
         schema = _write(rows, store.read(window, spec.data.time, columns), storage, staging)
         if schema is None:
-            raise _nothing(spec, store, window, rows)
+            raise nothing(spec, store, window, rows.unlabelled)
         snapshot = Snapshot(
             model=spec.name,
             fingerprint=rows.content.hexdigest(),
@@ -85,7 +86,7 @@ def take_snapshot(
             key=spec.data.key,
             label=spec.data.label,
             extracted_at=utc(now, "now"),
-            known_issues=tuple(_issues(spec, store, rows)),
+            known_issues=tuple(issues(spec, store, rows.unlabelled)),
         )
         return _commit(snapshot, storage, staging)
     finally:
@@ -132,7 +133,7 @@ def read_snapshot(snapshot: Snapshot, storage: Storage, columns: Sequence[str] |
     found = {f.name: str(plain_type(f.type)) for f in table.schema} if table else {}
     if table is None or table.num_rows != snapshot.rows or found != {name: types[name] for name in wanted}:
         rows = table.num_rows if table else 0
-        raise _differs(snapshot, f"{rows} rows of columns {found}", f"{snapshot.rows} rows, and the manifest's types")
+        raise differs(snapshot, f"{rows} rows of columns {found}", f"{snapshot.rows} rows, and the manifest's types")
     frame: pd.DataFrame = table.to_pandas(split_blocks=True)
     return frame
 
@@ -149,7 +150,7 @@ def verify_snapshot(snapshot: Snapshot, storage: Storage) -> None:
     first = next(batches, None)
     found = "no rows" if first is None else fingerprint(chain((first,), batches), first.schema)
     if found != snapshot.fingerprint:
-        raise _differs(snapshot, f"rows with fingerprint {found}", f"rows with fingerprint {snapshot.fingerprint}")
+        raise differs(snapshot, f"rows with fingerprint {found}", f"rows with fingerprint {snapshot.fingerprint}")
 
 
 @dataclass
@@ -226,7 +227,7 @@ def _commit(snapshot: Snapshot, storage: Storage, staging: str) -> Snapshot:
         existing = open_snapshot(named.uri, storage)
         if replace(existing, extracted_at=named.extracted_at) == named:
             return existing
-    raise _differs(snapshot, f"another manifest at {named.uri}", "the manifest of these rows")
+    raise differs(snapshot, f"another manifest at {named.uri}", "the manifest of these rows")
 
 
 def _sweep(spec: ModelSpec, storage: Storage, now: datetime) -> None:
@@ -236,51 +237,6 @@ def _sweep(spec: ModelSpec, storage: Storage, now: datetime) -> None:
     for name in storage.names(folder):
         if name.startswith(_STAGING) and name < oldest:
             storage.delete(f"{folder}/{name}")
-
-
-def _issues(spec: ModelSpec, store: DataStore, rows: _Rows) -> Iterator[Problem]:
-    if rows.unlabelled:
-        yield _left_out(ReasonCode.LABELS_MISSING, "data.label", rows.unlabelled, f"label '{spec.data.label}'")
-    undated = store.undated(spec.data.time)
-    if undated:
-        yield _left_out(ReasonCode.TIME_INVALID, "data.time", undated, f"event time '{spec.data.time}', in any window")
-
-
-def _left_out(code: ReasonCode, where: str, count: int, what: str) -> Problem:
-    return Problem(
-        code=code,
-        field=where,
-        found=f"{count} rows without a {what}",
-        allowed="rows that have one",
-        fix="they are left out; look at the source if they are more than usual",
-    )
-
-
-def _nothing(spec: ModelSpec, store: DataStore, window: Window, rows: _Rows) -> DataError:
-    subject = f"{store.description}, window {window}"
-    if rows.unlabelled:
-        return DataError(
-            Problem(
-                code=ReasonCode.LABELS_MISSING,
-                field="data.label",
-                found=f"no label '{spec.data.label}' in any of {rows.unlabelled} rows",
-                allowed="rows with a label",
-                fix="check that outcomes arrive, and that data.label_delay covers how late they do",
-            ),
-            subject=subject,
-        )
-    ends = store.bounds(spec.data.time)
-    there = f"times from {ends[0].isoformat()} to {ends[1].isoformat()}" if ends else "no times at all"
-    return DataError(
-        Problem(
-            code=ReasonCode.WINDOW_EMPTY,
-            field="data.window",
-            found=f"no row in the window; the source holds {there}",
-            allowed="at least one row",
-            fix="check the as-of time, data.window and data.label_delay, or load the missing rows",
-        ),
-        subject=subject,
-    )
 
 
 def _path(uri: str, storage: Storage) -> str:
@@ -296,16 +252,3 @@ def _path(uri: str, storage: Storage) -> str:
             )
         )
     return uri.removeprefix(prefix)
-
-
-def _differs(snapshot: Snapshot, found: str, allowed: str) -> RecordError:
-    return RecordError(
-        Problem(
-            code=ReasonCode.RECORD_CONFLICT,
-            field="snapshot",
-            found=found,
-            allowed=allowed,
-            fix="the file was changed after it was written: restore it, or delete the folder and run again",
-            where=snapshot.uri,
-        )
-    )

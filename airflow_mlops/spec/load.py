@@ -88,7 +88,7 @@ def apply_overrides(spec: ModelSpec, overrides: Mapping[str, Any]) -> ModelSpec:
     --------
     >>> spec = parse_spec({"name": "m", "owner": "o", "training": {"estimator": "sklearn.svm.SVC"},
     ...                    "data": {"source": {"path": "x/"}, "time": "t", "key": "k", "label": "y"}})
-    >>> apply_overrides(spec, {"training.parameters.max_iter": 50, "gate.primary": "roc_auc"}).training.parameters
+    >>> apply_overrides(spec, {"training.parameters.max_iter": 50, "scoring.window": "7d"}).training.parameters
     {'max_iter': 50}
     """
     from airflow_mlops.spec.overrides import overridden
