@@ -78,7 +78,7 @@ class MLflowRuns:
             standing = self._only(experiment_id, key)
         else:
             self._resume(standing, wanted)
-        if standing is None:  # pragma: no cover - somebody deleted it between two requests
+        if standing is None:  # somebody deleted it between two requests
             raise _conflict(f"the run of {model} in {loop_run} vanished", "a run that nobody deletes", "try again")
         return str(standing.info.run_id)
 

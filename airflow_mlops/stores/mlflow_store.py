@@ -171,7 +171,7 @@ class MLflowStore(MLflowVersions):
         if run is None:
             self._client.create_run(experiment_id, tags=key, run_name=f"drift {report.window.end:%Y-%m-%d %H:%M}")
             run = self._only(experiment_id, key)
-        if run is None:  # pragma: no cover - somebody deleted it between two requests
+        if run is None:  # somebody deleted it between two requests
             raise _conflict("the drift run vanished", "a run that nobody deletes", "try again")
         run_id, started = str(run.info.run_id), run.info.start_time
         values = {"rows": float(report.rows)} | {

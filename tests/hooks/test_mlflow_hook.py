@@ -44,7 +44,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
         ({"host": "ml.example.com", "port": 5000, "schema": "https"}, "https://ml.example.com:5000"),
         ({"host": "https://ml.example.com/prefix/"}, "https://ml.example.com/prefix"),
         ({"host": "http://127.0.0.1:5000"}, "http://127.0.0.1:5000"),
-        ({"host": "sqlite:////tmp/mlflow.db"}, "sqlite:////tmp/mlflow.db"),
+        ({"host": "sqlite:////srv/mlflow.db"}, "sqlite:////srv/mlflow.db"),
     ],
 )
 def test_host_scheme_and_port_make_the_tracking_uri(connect: Connect, fields: dict[str, Any], uri: str) -> None:
