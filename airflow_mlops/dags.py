@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, BaseOperator, CronTriggerTimetable, Param
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
 from airflow.sdk.definitions.asset import Model
-from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_mlops.operators.gate import EvaluateGateOperator
 from airflow_mlops.operators.promotion import PromoteOperator
@@ -223,20 +222,9 @@ def _name_taken(name: str, path: Path) -> SpecError:
     )
 
 
-class InvalidSpecOperator(BaseOperator):
-    """Fails with the problems of a specification that could not be loaded."""
-
-    def __init__(self, *, message: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.message = message
-
-    def execute(self, context: Any) -> None:
-        """Fail, and do not retry."""
-        del context
-        raise AirflowFailException(self.message)
-
-
 def _invalid(path: Path, error: SpecError) -> DAG:
+    from airflow_mlops.operators.invalid_spec import InvalidSpecOperator
+
     problems = "\n".join(f"- {problem}" for problem in error.problems)
     with DAG(
         dag_id=f"{re.sub(r'[^A-Za-z0-9_.-]', '_', path.stem)}.invalid_spec",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,12 +103,12 @@ def _with_weather(flights: pd.DataFrame, folder: Path) -> pd.DataFrame:
     weather = pd.read_csv(folder / "weather.csv")
     weather["observed"] = pd.to_datetime(weather["time_hour"], utc=True).astype("datetime64[us, UTC]")
     weather[list(_WEATHER)] = weather[list(_WEATHER)].astype("float64")
-    hour_before = flights["scheduled_departure"].dt.floor("h") - pd.Timedelta(hours=1)
+    hour_before = flights["scheduled_departure"].dt.floor("h") - timedelta(hours=1)
     flights["observed"] = hour_before.astype("datetime64[us, UTC]")
     return pd.merge_asof(
         flights.sort_values("observed"),
         weather[["origin", "observed", *_WEATHER]].sort_values("observed"),
         on="observed",
         by="origin",
-        tolerance=pd.Timedelta(hours=6),
+        tolerance=timedelta(hours=6),
     )
