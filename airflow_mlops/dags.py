@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
 from airflow.sdk.definitions.asset import Model
@@ -20,6 +20,9 @@ from airflow_mlops.operators.training import TrainOperator
 from airflow_mlops.operators.validation import DataValidationOperator
 from airflow_mlops.sensors.drift import DriftSensor
 from airflow_mlops.spec import ModelSpec, Problem, ReasonCode, SpecError, load_spec
+
+if TYPE_CHECKING:
+    from airflow_mlops.operators.approval import ApproveOperator
 
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 """Start of schedules that name none: early enough for any backfill."""
@@ -93,7 +96,10 @@ def model_asset(spec: ModelSpec) -> Model:
 
 
 def _train(spec: ModelSpec) -> DAG:
-    with _dag(spec, "train", _train_schedule(spec), "Snapshot, validate, train, judge, promote.") as dag:
+    purpose = "Snapshot, validate, train, judge, promote."
+    if spec.retired:
+        purpose = f"Retired, and not trained any more: {spec.retired}"
+    with _dag(spec, "train", _train_schedule(spec), purpose) as dag:
         snapshot = SnapshotOperator(
             task_id="snapshot", spec=spec, doc_md="Freezes the training window: only rows and labels known at as-of."
         )
@@ -118,17 +124,36 @@ def _train(spec: ModelSpec) -> DAG:
             max_active_tis_per_dag=1,
             doc_md="Judges candidate and champion on the same rows, which neither was trained on.",
         )
+        approve = _approve(spec, candidate=train.output, decision=gate.output)
         promote = PromoteOperator(
             task_id="promote",
             spec=spec,
+            snapshot=snapshot.output,
             candidate=train.output,
             decision=gate.output,
+            approval=None if approve is None else approve.output,
             outlets=[model_asset(spec)],
             max_active_tis_per_dag=1,
             doc_md="Moves the alias `champion` if the gate accepted. Skipped: the champion stays; see the report.",
         )
         snapshot >> validate >> train >> gate >> promote
+        if approve is not None:
+            gate >> approve >> promote
     return dag
+
+
+def _approve(spec: ModelSpec, **stages: Any) -> ApproveOperator | None:
+    """Make the task that asks a person, for the risk tiers that ask for one."""
+    if spec.risk_tier not in spec.promotion.approval.tiers:
+        return None
+    from airflow_mlops.operators.approval import ApproveOperator  # its base costs what other models need not pay
+
+    return ApproveOperator(
+        task_id="approve",
+        spec=spec,
+        doc_md="Asks a person under Required Actions; waits without a worker. No answer in time: not promoted.",
+        **stages,
+    )
 
 
 def _score(spec: ModelSpec) -> DAG:
@@ -196,7 +221,7 @@ def _dag(spec: ModelSpec, loop: str, schedule: Any, purpose: str) -> DAG:
         },
         doc_md=f"# {spec.name}: {loop}\n\n{purpose}\n\n{spec.description}\n\nOwner: **{spec.owner}**, "
         f"risk tier: {spec.risk_tier}. Estimator: `{spec.training.estimator}`.",
-        tags=["mlops", spec.name, f"risk:{spec.risk_tier}"],
+        tags=["mlops", spec.name, f"risk:{spec.risk_tier}", *(["retired"] if spec.retired else [])],
     )
 
 
@@ -205,6 +230,8 @@ def _cron(cron: str | None, spec: ModelSpec) -> CronTriggerTimetable | None:
 
 
 def _train_schedule(spec: ModelSpec) -> Any:
+    if spec.retired:
+        return None
     timetable, event = _cron(spec.schedule.cron, spec), retrain_asset(spec)
     return AssetOrTimeSchedule(timetable=timetable, assets=event) if timetable else [event]
 

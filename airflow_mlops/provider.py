@@ -6,7 +6,7 @@ from typing import Any
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Describe the provider: connection type, links, commands, configuration."""
+    """Describe the provider: connection type, links, notifier, commands, configuration."""
     from airflow_mlops.config import CONFIG
     from airflow_mlops.hooks.form import CONNECTION_TYPES
 
@@ -19,7 +19,9 @@ def get_provider_info() -> dict[str, Any]:
             "airflow_mlops.links.MLflowRunLink",
             "airflow_mlops.links.ReportLink",
             "airflow_mlops.links.ModelVersionLink",
+            "airflow_mlops.links.ModelCardLink",
         ],
+        "notifications": ["airflow_mlops.notifications.webhook.LoopNotifier"],
         "cli": ["airflow_mlops.cli.get_cli_commands", "airflow_mlops.warm.watch_celery_worker"],
         "config": CONFIG,
     }

@@ -24,6 +24,8 @@ os.environ.update(
         "GX_ANALYTICS_ENABLED": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",
+        # Threads that wait for each other must not spin where two cores serve tests and servers.
+        "OMP_WAIT_POLICY": "PASSIVE",
     }
 )
 

@@ -1,11 +1,13 @@
 """From a specification to the three DAGs: ids, schedules, what every task carries, and a broken file that says so."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from airflow.sdk import DAG, AssetOrTimeSchedule
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_mlops.dags import continuous_training, load_models, model_asset, retrain_asset
 from airflow_mlops.spec import ModelSpec, SpecError
@@ -50,6 +52,59 @@ def test_the_stages_follow_each_other(spec: ModelSpec) -> None:
     assert monitor.get_task("retrain").upstream_task_ids == {"drift"}
 
 
+def high_risk(spec: ModelSpec) -> ModelSpec:
+    return spec.model_copy(
+        update={
+            "risk_tier": "high",
+            "promotion": {"approval": {"tiers": ["high"], "approvers": ["ada"], "timeout": "2d"}},
+        }
+    )
+
+
+def test_a_risk_tier_that_needs_approval_has_a_task_that_asks_between_gate_and_promote(spec: ModelSpec) -> None:
+    train = continuous_training(high_risk(spec))[0]
+    order = [task.task_id for task in train.topological_sort()]
+    assert order == ["snapshot", "validate", "train", "gate", "approve", "promote"]
+    approve, promote = train.get_task("approve"), train.get_task("promote")
+    assert approve.upstream_task_ids == {"train", "gate"}
+    assert promote.upstream_task_ids == {"snapshot", "train", "gate", "approve"}
+    assert approve.owner == "growth"
+    assert approve.doc_md
+    assert {link.name for link in approve.operator_extra_links} == {"MLflow run", "Report", "Model version"}
+    # the time that it waits is not the time that it may work
+    assert approve.execution_timeout == timedelta(hours=1)
+
+
+def test_a_risk_tier_below_those_that_need_approval_does_not_ask(spec: ModelSpec) -> None:
+    train = continuous_training(high_risk(spec).model_copy(update={"risk_tier": "medium"}))[0]
+    assert "approve" not in train.task_ids
+
+
+def test_models_without_approval_do_not_pay_for_the_provider_that_asks() -> None:
+    script = (
+        "import sys\n"
+        "from airflow_mlops.dags import load_models\n"
+        f"load_models({str(Path(__file__).parents[1] / 'dags' / 'models')!r})\n"
+        "assert 'airflow.providers.standard.operators.hitl' not in sys.modules\n"
+        "assert not [m for m in sys.modules if m.startswith('airflow_mlops.notifications')]\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_a_retired_model_is_not_scheduled_and_says_why(spec: ModelSpec) -> None:
+    train, score, monitor = continuous_training(spec.model_copy(update={"retired": "replaced by churn_v2"}))
+    assert train.schedule is None
+    assert "retired" in train.tags
+    assert train.description == "Retired, and not trained any more: replaced by churn_v2"
+    assert "replaced by churn_v2" in (train.doc_md or "")
+    assert score.schedule is not None
+    assert monitor.schedule is not None
+    for task_id in ("snapshot", "train", "gate", "promote"):
+        with pytest.raises(AirflowSkipException, match="the model is retired, .*: replaced by churn_v2"):
+            train.get_task(task_id).execute({"params": {}})
+
+
 def test_training_runs_on_its_schedule_and_on_the_retrain_event(spec: ModelSpec) -> None:
     train, _, monitor = continuous_training(spec)
     assert isinstance(train.schedule, AssetOrTimeSchedule)
@@ -81,7 +136,7 @@ LINKS = {
     "validate": {"MLflow run", "Report"},
     "train": {"MLflow run"},
     "gate": {"MLflow run", "Report"},
-    "promote": {"MLflow run", "Report", "Model version"},
+    "promote": {"MLflow run", "Report", "Model version", "Model card"},
     "score": {"MLflow run", "Model version"},
     "drift": {"MLflow run", "Model version"},
     "retrain": {"MLflow run"},

@@ -15,10 +15,13 @@ ABOVE = {
     "stores": ["operators", "sensors", "triggers", "links", "dags", "local", "cli"],
     "hooks": ["operators", "sensors", "triggers", "dags", "local"],
     "operators": ["sensors", "triggers", "dags", "local", "cli"],
+    "notifications": ["operators", "sensors", "triggers", "dags", "local", "cli"],
     "sensors": ["triggers", "dags", "local", "cli"],
     "triggers": ["operators", "sensors", "dags", "local", "cli"],
 }
 NO_AIRFLOW = {"spec", "core", "stores"}
+for floor in (*NO_AIRFLOW, "hooks"):
+    ABOVE[floor].append("notifications")
 
 SCRIPT = """
 import importlib, sys

@@ -14,6 +14,7 @@ def resolve(path: str) -> object:
 def test_every_class_and_function_that_the_provider_names_exists() -> None:
     info = get_provider_info()
     names = [c["hook-class-name"] for c in info["connection-types"]] + info["extra-links"] + info["cli"]
+    names += info["notifications"]
     assert len(names) >= 5
     for name in names:
         assert callable(resolve(name)), name

@@ -15,9 +15,9 @@ def get_cli_commands() -> list[CLICommand]:
 
     arg: Callable[..., Arg] = Arg  # Airflow leaves its constructor without types
 
-    def action(name: str, summary: str, *args: Arg) -> ActionCommand:
+    def action(module: str, name: str, summary: str, *args: Arg) -> ActionCommand:
         return ActionCommand(
-            name=name, help=summary, func=lazy_load_command(f"airflow_mlops.cli.spec.{name}"), args=args
+            name=name, help=summary, func=lazy_load_command(f"airflow_mlops.cli.{module}.{name}"), args=args
         )
 
     paths = arg(("paths",), nargs="+", metavar="PATH", help="Specification files, or folders of them")
@@ -25,14 +25,50 @@ def get_cli_commands() -> list[CLICommand]:
     name = arg(("name",), metavar="NAME", help="The model's name")
     owner = arg(("--owner",), default="my-team", help="Who answers for the model (default: %(default)s)")
     output = arg(("-o", "--output"), default=None, metavar="FILE", help="File to write (default: NAME.yaml)")
+    conn_id = arg(("--conn-id",), default="mlflow_default", help="Airflow connection of MLflow (default: %(default)s)")
+    model = arg(("model",), metavar="MODEL", help="Name of the registered model")
+    models = arg(("models",), nargs="*", metavar="MODEL", help="Registered models (default: all of the loop's)")
+    version = arg(("version",), type=int, metavar="VERSION", help="Number of the version")
+    reason = arg(("--reason",), required=True, help="Why; it stands in the audit trail")
+    as_json = arg(("--json",), action="store_true", help="Print JSON")
+    to = arg(("--to",), type=int, default=None, metavar="VERSION", help="Version to go back to (default: `previous`)")
+    force = arg(("--force",), action="store_true", help="Override the gate; without it nothing is promoted")
+    older = arg(("--allow-older",), action="store_true", help="Also a version that is older than the champion")
+    undo = arg(("--undo",), action="store_true", help="Let a retired model train again")
+    lines = arg(("--json-lines",), action="store_true", help="Export every event, one JSON object a line")
+    verify = arg(("--verify",), action="store_true", help="Check the hash chain, and the aliases against it")
+    file = arg(("--file",), default=None, metavar="FILE", help="Verify an exported file instead of MLflow's trail")
     return [
         GroupCommand(
             name="mlops",
             help="Keep machine-learning models good after launch",
             subcommands=[
-                action("validate", "Say everything that is wrong with specifications", paths),
-                action("schema", "Print the JSON schema of a specification", markdown),
-                action("new", "Write a short specification to begin with", name, owner, output),
+                action("spec", "validate", "Say everything that is wrong with specifications", paths),
+                action("spec", "schema", "Print the JSON schema of a specification", markdown),
+                action("spec", "new", "Write a short specification to begin with", name, owner, output),
+                action("registry", "status", "Say what serves, since when, and by whom", models, as_json, conn_id),
+                action(
+                    "registry",
+                    "history",
+                    "Print, export or verify the audit trail",
+                    *(model, lines, verify, file, conn_id),
+                ),
+                action(
+                    "change", "rollback", "Let an earlier version serve again", *(model, to, reason, as_json, conn_id)
+                ),
+                action(
+                    "change",
+                    "promote",
+                    "Let a version serve against the gate, on the record",
+                    *(model, version, force, reason, older, as_json, conn_id),
+                ),
+                action("change", "retire", "Stop a model's training", *(model, reason, undo, as_json, conn_id)),
+                action(
+                    "reproduce",
+                    "reproduce",
+                    "Train a version again from its records, and compare",
+                    *(model, version, as_json, conn_id),
+                ),
             ],
         )
     ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.predict import Described, Predicted
+from airflow_mlops.core.ranked import Median
+from airflow_mlops.core.weighted import Array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -12,7 +14,9 @@ if TYPE_CHECKING:
 _MEDIAN_METRICS = frozenset({"mae", "median_absolute_error", "mape"})
 
 
-def trivial(model: Described, train_labels: pd.Series[Any], rows: int, metric: str) -> Predicted:
+def trivial(
+    model: Described, train_labels: pd.Series[Any], rows: int, metric: str, weights: Array | None = None
+) -> Predicted:
     """Predict the same for every row, from the labels of the training part only.
 
     Classification: the class shares. Regression: the mean, or the median where the metric is one of absolute
@@ -28,15 +32,20 @@ def trivial(model: Described, train_labels: pd.Series[Any], rows: int, metric: s
         Number of rows to predict.
     metric
         The metric that decides.
+    weights
+        Of the training rows, shape as `train_labels`; None: all alike.
     """
     import numpy as np
+    import pandas as pd
 
+    each = np.ones(len(train_labels)) if weights is None else np.asarray(weights, dtype=float)
     if model.task == "regression":
-        constant = train_labels.median() if metric in _MEDIAN_METRICS else train_labels.mean()
+        labels = train_labels.to_numpy(dtype=float)
+        median = metric in _MEDIAN_METRICS
+        constant = Median(labels)(each[None, :])[0] if median else np.average(labels, weights=each)
         return Predicted(task=model.task, classes=(), values=np.full(rows, float(constant)), probabilities=None)
-    shares = (
-        train_labels.value_counts(normalize=True).reindex(list(model.classes), fill_value=0.0).to_numpy(dtype=float)
-    )
+    counts = pd.Series(each).groupby(train_labels.to_numpy()).sum()
+    shares = counts.reindex(list(model.classes), fill_value=0.0).to_numpy(dtype=float) / each.sum()
     return Predicted(
         task=model.task,
         classes=model.classes,

@@ -5,13 +5,24 @@ Both models are judged on the same resample each time, so that what is hard abou
 by one pretends to more evidence than there is. Whole blocks of time are resampled instead: the non-overlapping
 block bootstrap (Carlstein, 1986; Davison and Hinkley, 1997, section 8.2.3). Overlapping blocks (Künsch, 1989)
 and blocks of random length (Politis and Romano, 1994) were rejected: a calendar day is the natural unit here,
-and cutting across midnight would tie together halves of two days.
+and cutting across midnight would tie together halves of two days. Rows of one customer or one plane are
+resampled together in the same way: the cluster bootstrap (Field and Welsh, 2007).
+
+What is drawn depends on the metric and on how many units there are:
+
+- few units: how often each is drawn, exactly (`resample_weights`);
+- additive metrics of many units: sums over strata of equal or nearly equal units, with the same mean and
+  covariance (`core.strata`);
+- average precision and medians of many rows in few blocks: from counts in bins (`core.binned`);
+- rankings and medians of many rows in many units: their first-order expansion, which is additive. For the AUC these
+  are DeLong's placement values, so that the interval is DeLong's with the sample's own skewness.
 
 References
 ----------
 E. Carlstein (1986), The use of subseries values for estimating the variance of a general statistic, Ann. Stat. 14.
 A. C. Davison, D. V. Hinkley (1997), Bootstrap methods and their application.
-B. Efron, R. J. Tibshirani (1993), An introduction to the bootstrap, chapters 8 and 13.
+B. Efron, R. J. Tibshirani (1993), An introduction to the bootstrap, chapters 8, 13 and 22.
+C. A. Field, A. H. Welsh (2007), Bootstrapping clustered data, J. R. Stat. Soc. B 69.
 T. C. Hesterberg (2015), What teachers should know about the bootstrap, Am. Stat. 69, section 5.3.
 H. R. Künsch (1989), The jackknife and the bootstrap for general stationary observations, Ann. Stat. 17.
 D. N. Politis, J. P. Romano (1994), The stationary bootstrap, J. Am. Stat. Assoc. 89.
@@ -25,8 +36,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.metrics import Judged, Metric
-from airflow_mlops.core.weighted import Array
+from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.judged import Judged
+from airflow_mlops.core.metrics import Metric
+from airflow_mlops.core.ranked import MANY_ROWS, MAX_PAIRED_BLOCKS
+from airflow_mlops.core.strata import MAX_STRATA, Strata, stratify
+from airflow_mlops.core.weighted import Additive, Array, Weighted
+from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +52,8 @@ MIN_BLOCKS = 10
 """Fewer blocks say too little about how blocks differ: no interval is made of them."""
 CHUNK = 1_000_000
 """Weights held at a time (8 bytes each, in about four arrays): memory grows with neither rows nor resamples."""
+EXACT_UNITS = 5_000
+"""Up to so many units are drawn one by one, whatever the metric."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +68,8 @@ class Gain:
     rows: int
     units: int
     """Blocks, or rows when they were resampled one by one."""
+    error: float = math.nan
+    """Standard error: standard deviation over resamples; NaN without bounds, infinite with infinite ones."""
 
     @property
     def conclusive(self) -> bool:
@@ -73,9 +94,9 @@ def gain(
     metric
         What is compared.
     candidate, other
-        Both models on the same rows, in the same order; n rows.
+        Both models on the same rows, in the same order; n rows. A row's weight multiplies how often it is drawn.
     block
-        Block number of each row from `time_blocks`, shape (n,); None resamples row by row.
+        Block number of each row from `blocks_of`, shape (n,); None resamples row by row.
     confidence
         Level of each one-sided bound: with 0.95 the gain lies below `lower` in about 5 % of such samples.
     resamples
@@ -96,19 +117,48 @@ def gain(
     """
     import numpy as np
 
+    rows = len(candidate.truth)
     sign = 1.0 if metric.greater_is_better else -1.0
-    value = sign * (metric(candidate) - metric(other))
-    units = len(candidate.truth) if block is None else int(block.max()) + 1 if len(block) else 0
-    if units < MIN_BLOCKS or not math.isfinite(value):
-        return Gain(value=value, lower=math.nan, upper=math.nan, rows=len(candidate.truth), units=units)
     first, second = metric.weighted(candidate), metric.weighted(other)
+    everything = np.ones((1, rows))
+    value = sign * float(first(everything)[0] - second(everything)[0])
+    units = rows if block is None else int(block.max()) + 1 if len(block) else 0
+    if units < MIN_BLOCKS or not math.isfinite(value):
+        return Gain(value=value, lower=math.nan, upper=math.nan, rows=rows, units=units)
     if block is not None:
         first, second = first.collapse(block, units), second.collapse(block, units)
     rng = np.random.default_rng(seed)
-    width = len(candidate.truth)  # a collapsed ranking spreads its weights over the rows again
-    draws = [sign * (first(w) - second(w)) for w in resample_weights(rng, units, resamples, width)]
-    lower, upper = bounds(np.concatenate(draws), units, confidence)
-    return Gain(value=value, lower=lower, upper=upper, rows=len(candidate.truth), units=units)
+    drawn = sign * np.concatenate(list(differences(rng, first, second, units, rows=rows, resamples=resamples)))
+    lower, upper = bounds(drawn, units, confidence)
+    error = float(drawn.std(ddof=1)) if np.isfinite(drawn).all() else _finite_error(drawn, lower, upper)
+    return Gain(value=value, lower=lower, upper=upper, rows=rows, units=units, error=error)
+
+
+def differences(
+    rng: Any, first: Weighted, second: Weighted, units: int, *, rows: int, resamples: int
+) -> Iterator[Array]:
+    """First less second on resamples of the units; arrays of some resamples each, `resamples` in all."""
+    import numpy as np
+
+    if isinstance(first, Additive) and isinstance(second, Additive):
+        strata = _paired(first, second, units)
+        if strata is not None:
+            size = first.statistics.shape[1]
+            for sums in strata.draw(rng, resamples):
+                yield first.of_sums(sums[:, :size]) - second.of_sums(sums[:, size:])
+            return
+    elif rows >= MANY_ROWS and units > MAX_PAIRED_BLOCKS:
+        slopes = first.gradient(), second.gradient()
+        if slopes[0] is not None and slopes[1] is not None:
+            slope = slopes[0] - slopes[1]
+            ones = np.ones((1, units))
+            value = first(ones)[0] - second(ones)[0]
+            for sums in stratify(slope[:, None], slope).draw(rng, resamples):
+                yield value + sums[:, 0]
+            return
+    width = max(getattr(metric, "width", units) for metric in (first, second))
+    for weights in resample_weights(rng, units, resamples, width):
+        yield first(weights) - second(weights)
 
 
 def resample_weights(rng: Any, units: int, resamples: int, width: int | None = None) -> Iterator[Array]:
@@ -158,3 +208,80 @@ def time_blocks(times: pd.Series[Any], length: timedelta | None) -> Array | None
         return None
     steps = (times - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(length)
     return np.unique(steps.to_numpy(), return_inverse=True)[1]
+
+
+def entity_blocks(values: pd.Series[Any]) -> Array:
+    """Number the entities that rows belong to, from 0 without gaps; a row without one is a block of its own.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> entity_blocks(pd.Series(["N1", None, "N2", "N1", None])).tolist()
+    [0, 2, 1, 0, 3]
+    """
+    import numpy as np
+    import pandas as pd
+
+    numbers, found = pd.factorize(values)
+    unknown = numbers < 0
+    numbers[unknown] = len(found) + np.arange(int(unknown.sum()))
+    return numbers
+
+
+def blocks_of(spec: ModelSpec, rows: pd.DataFrame) -> Array | None:
+    """Number the blocks to resample by: entities, blocks of time, or None for row by row.
+
+    Raises
+    ------
+    DataError
+        If the rows have no column `gate.champion.entity`.
+    """
+    rule = spec.gate.champion
+    if rule.entity is None:
+        return time_blocks(rows[spec.data.time], rule.block)
+    if rule.entity not in rows.columns:
+        raise DataError(
+            Problem(
+                code=ReasonCode.COLUMN_MISSING,
+                field="gate.champion.entity",
+                found=f"no column {rule.entity!r} among the judged rows",
+                allowed=f"one of: {', '.join(map(str, rows.columns))}",
+                fix="correct the name, or resample by gate.champion.block",
+            ),
+            subject=spec.name,
+        )
+    return entity_blocks(rows[rule.entity])
+
+
+def _paired(first: Additive, second: Additive, units: int) -> Strata | None:
+    """Strata of both models' statistics; None where the units are drawn one by one."""
+    import numpy as np
+    from scipy import sparse
+
+    if first.pattern is not None and second.pattern is not None:
+        width = second.statistics.shape[0]
+        seen, pair, count = np.unique(
+            first.pattern * width + second.pattern, return_inverse=True, return_counts=True
+        )  # few patterns, so few pairs of them
+        table = sparse.hstack([first.statistics[seen // width], second.statistics[seen % width]], format="csr")
+        influence = table @ np.r_[first.slope(), -second.slope()]
+        own, theirs = first.weight, second.weight
+        if own is None and theirs is None:
+            few = len(seen) <= MAX_STRATA or units > EXACT_UNITS
+            return stratify(table, influence, count) if few else None
+        if units > EXACT_UNITS and own is not None and theirs is not None and np.array_equal(own, theirs):
+            weights: Array = sparse.csr_array((own, pair, np.arange(units + 1)), shape=(units, len(seen)))
+            return stratify(weights, weights @ influence, table=table)
+    if units <= EXACT_UNITS:
+        return None
+    parts = [first.rows(), second.rows()]
+    influence = parts[0] @ first.slope() - parts[1] @ second.slope()
+    loose = any(sparse.issparse(part) for part in parts)
+    return stratify(sparse.hstack(parts, format="csr") if loose else np.hstack(parts), influence)
+
+
+def _finite_error(drawn: Array, lower: float, upper: float) -> float:
+    import numpy as np
+
+    bounded = math.isfinite(lower) and math.isfinite(upper)
+    return float(drawn[np.isfinite(drawn)].std(ddof=1)) if bounded else math.inf

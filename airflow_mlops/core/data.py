@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from airflow_mlops.core.record import Record
 from airflow_mlops.spec.problems import Problem
@@ -41,8 +41,12 @@ class Column:
 class Snapshot(Record):
     """The immutable rows of one training window: where they are, and what they are.
 
+    Format 2 added `unlabelled` and `unlabelled_nulls`.
+
     The rows are `data.parquet` below `uri`; this record is `manifest.json` beside it, and is written last.
     """
+
+    FORMAT: ClassVar[int] = 2
 
     model: str
     fingerprint: str
@@ -65,6 +69,11 @@ class Snapshot(Record):
     extracted_at: datetime
     known_issues: tuple[Problem, ...] = ()
     """Quality issues that were met and how they were treated, such as rows without a label left out."""
+    unlabelled: int = 0
+    """Mature rows that had no label, and were left out."""
+    unlabelled_nulls: Mapping[str, int] | None = None
+    """Missing values among those, by column: a column that is missing with the label is known only with it. None: not
+    counted (format 1)."""
 
     @property
     def data_uri(self) -> str:

@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from airflow_mlops.core import metrics as metric
+from airflow_mlops.core import robustness
 from airflow_mlops.core.model import Candidate, Evaluation, RuleResult, Verdict
+from airflow_mlops.core.serving import bounds as serving_bounds
+from airflow_mlops.spec.gate_rules import FairnessRule
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
+
+ALWAYS_ENFORCED = frozenset({"finite", "as_of"})
 
 
 def failed_closed(rule: RuleResult) -> RuleResult:
@@ -29,31 +34,94 @@ def failed_closed(rule: RuleResult) -> RuleResult:
     )
 
 
+def counted(spec: ModelSpec, rule: RuleResult) -> RuleResult:
+    """The rule, marked as recorded only where the specification says so.
+
+    Two rules count whatever `gate.mode` says, because nothing may be waived that they refuse: a metric that is not
+    finite, and an as-of that goes backwards.
+    """
+    part = getattr(spec.gate, rule.rule, None)
+    on = spec.gate.mode == "enforce" and getattr(part, "mode", "enforce") == "enforce"
+    return replace(rule, enforced=on or rule.rule in ALWAYS_ENFORCED)
+
+
 def missing(
     spec: ModelSpec, candidate: Candidate, evaluation: Evaluation, found: tuple[RuleResult, ...]
 ) -> Iterator[RuleResult]:
     """Yield a rejection for each rule that the specification asks for and that was not evaluated."""
-    name = metric.primary(spec, candidate.task)
-    wanted = [("holdout", "rows"), ("finite", name), ("leakage", "single_feature_power"), ("baseline", name)]
-    wanted += [("absolute", rule.metric) for rule in spec.gate.absolute]
-    if evaluation.champion_version is None:
-        wanted.append(("first_model", name))
-    else:
-        wanted.append(("as_of", "as_of"))
-        if not any(
-            rule.code is ReasonCode.CHAMPION_TRAINED_ON_HOLDOUT and rule.verdict is not Verdict.ACCEPT for rule in found
-        ):
-            wanted.append(("champion", name))
     have = {(rule.rule, rule.metric) for rule in found}
-    for rule, about in wanted:
-        if (rule, about) not in have:
+    names = {rule.rule for rule in found}
+    for rule, about in _wanted(spec, candidate, evaluation, found):
+        if (rule, about) not in have and (about is not None or rule not in names):
+            what = rule if about is None else f"{rule} of {about.replace('_', ' ')}"
             yield RuleResult(
                 rule=rule,
-                metric=about,
+                metric=about or rule,
                 verdict=Verdict.REJECT,
                 value=None,
                 bound="evaluated",
                 rows=evaluation.rows,
-                code=ReasonCode.METRIC_NOT_FINITE,
-                reason=f"rule {rule} of {about.replace('_', ' ')} was not evaluated, and what is missing does not pass",
+                code=ReasonCode.NOT_EVALUATED,
+                reason=f"rule {what} was not evaluated, and what is missing does not pass",
             )
+
+
+def _wanted(
+    spec: ModelSpec, candidate: Candidate, evaluation: Evaluation, found: tuple[RuleResult, ...]
+) -> Iterator[tuple[str, str | None]]:
+    """Yield rule and metric of every result that must be there; None: any metric of the rule."""
+    gate, name = spec.gate, metric.primary(spec, candidate.task)
+    yield from (("finite", name), ("finite", "distinct_predictions"))
+    if evaluation.champion_version is not None:
+        yield "as_of", "as_of"
+    if gate.mode == "off":
+        return
+    yield from (("holdout", "rows"), ("baseline", name))
+    yield from (("absolute", rule.metric) for rule in gate.absolute)
+    if evaluation.champion_version is None:
+        yield "first_model", name
+    elif not any(
+        rule.code is ReasonCode.CHAMPION_TRAINED_ON_HOLDOUT and rule.verdict is not Verdict.ACCEPT for rule in found
+    ):
+        yield "champion", name
+    on = {name for name, asked in _asked(spec).items() if asked and getattr(gate, name).mode != "off"}
+    yield from ((rule, metric) for rule, metric in _by_name(spec) if rule in on)
+    yield from ((rule, None) for rule in sorted(on))
+
+
+def _by_name(spec: ModelSpec) -> Iterator[tuple[str, str]]:
+    """Yield the results of rules with a mode of their own that are known by name."""
+    gate = spec.gate
+    yield from (("leakage", name) for name in ("single_feature_power", "function_of_label", "overlap", "time"))
+    if gate.leakage.known_with_label:
+        yield "leakage", "known_with_label"
+    yield from (("serving", name) for name, _, _ in serving_bounds(gate.serving))
+    if gate.robustness.max_drop is not None:
+        yield "robustness", robustness.DROP
+    if gate.robustness.max_reliance is not None:
+        yield "robustness", robustness.RELIANCE
+
+
+def _asked(spec: ModelSpec) -> dict[str, bool]:
+    """Rules with a mode of their own, and whether they have to give a result at all."""
+    gate = spec.gate
+    return {
+        "slices": bool(gate.slices.columns) and (gate.slices.max_drop is not None or gate.slices.max_gap is not None),
+        "fairness": bool(gate.fairness.columns) and _bounded(gate.fairness),
+        "calibration": gate.calibration.max_error is not None,
+        "convergence": True,
+        "robustness": gate.robustness.max_drop is not None or gate.robustness.max_reliance is not None,
+        "leakage": True,
+        "serving": True,
+    }
+
+
+def _bounded(rule: FairnessRule) -> bool:
+    return any(
+        bound is not None
+        for bound in (
+            rule.max_demographic_parity_difference,
+            rule.max_equalized_odds_difference,
+            rule.max_metric_difference,
+        )
+    )

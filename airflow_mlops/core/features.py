@@ -38,6 +38,9 @@ def role_of(arrow_type: str) -> str | None:
 def resolve(spec: ModelSpec, snapshot: Snapshot) -> tuple[Feature, ...]:
     """Features that the specification lists or, when it lists none, every column without another role, by type.
 
+    Weights and the entity that the gate resamples by have another role. Columns that the gate slices or compares
+    groups by are features unless `features.exclude` names them.
+
     Numeric features come first: the histogram estimators' mask of categorical columns relies on the order.
 
     Raises
@@ -50,6 +53,7 @@ def resolve(spec: ModelSpec, snapshot: Snapshot) -> tuple[Feature, ...]:
         require_columns(listed, [column.name for column in snapshot.columns])
         return _in_order(spec.features.numeric, spec.features.categorical)
     taken = {spec.data.time, spec.data.label, *spec.data.key, *spec.features.exclude}
+    taken |= {name for name in (spec.data.weight, spec.gate.champion.entity) if name is not None}
     free = [column for column in snapshot.columns if column.name not in taken]
     found = _in_order(_with_role(free, "numeric"), _with_role(free, "categorical"))
     if not found:

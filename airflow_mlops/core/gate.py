@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops.core import (
+    calibration,
+    constant,
+    convergence,
+    fairness,
+    leakage,
+    robustness,
+    rules,
+    serving,
+    slices,
+)
 from airflow_mlops.core import metrics as metric
-from airflow_mlops.core import rules
 from airflow_mlops.core.baseline import trivial
-from airflow_mlops.core.bootstrap import Gain, gain, time_blocks
-from airflow_mlops.core.data import Window
+from airflow_mlops.core.bench import Bench, Found
+from airflow_mlops.core.bootstrap import Gain, gain
+from airflow_mlops.core.changes import changes
+from airflow_mlops.core.comparison import Contest, Rows, Sides, compare, judged_rows
+from airflow_mlops.core.curves import curves
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.fail_closed import failed_closed, missing
-from airflow_mlops.core.labels import clean_labels
-from airflow_mlops.core.leakage import single_feature_power
-from airflow_mlops.core.metrics import Judged
+from airflow_mlops.core.evidence import Evidence, ServingReport
+from airflow_mlops.core.fail_closed import counted, failed_closed, missing
+from airflow_mlops.core.judged import Judged
 from airflow_mlops.core.model import Candidate, Champion, Evaluation, GateDecision, RuleResult, Verdict
-from airflow_mlops.core.predict import Label, Predicted, predict
-from airflow_mlops.core.training import rows_within
+from airflow_mlops.core.row_weights import row_weights
 from airflow_mlops.spec.model import ModelSpec
-from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal
+from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from airflow_mlops.core.data import Snapshot
+
+RULES: Mapping[str, Callable[[Bench], Found]] = {
+    "slices": slices.judge,
+    "fairness": fairness.judge,
+    "calibration": calibration.judge,
+    "convergence": convergence.judge,
+    "robustness": robustness.judge,
+    "leakage": leakage.judge,
+    "serving": serving.judge,
+}
+"""Rules with a part and a `mode` of their own in the specification, by the name of that part."""
 
 
 def evaluate(  # noqa: PLR0917 - two models and the rows, in the order of the comparison
@@ -35,6 +59,10 @@ def evaluate(  # noqa: PLR0917 - two models and the rows, in the order of the co
     champion: Champion | None,
     champion_pipeline: Any,
     frame: pd.DataFrame,
+    *,
+    snapshot: Snapshot,
+    served: ServingReport | Callable[[], ServingReport] | None = None,
+    packages: tuple[Mapping[str, str], Mapping[str, str]] | None = None,
 ) -> Evaluation:
     """Score candidate, champion and baseline on identical rows, and hold every rule against the numbers.
 
@@ -49,6 +77,13 @@ def evaluate(  # noqa: PLR0917 - two models and the rows, in the order of the co
     frame
         All rows of the candidate's snapshot. The training part gives the baseline its constant, and leakage its
         category means; the holdout, less what the champion was trained on, is judged on.
+    snapshot
+        The manifest of those rows.
+    served
+        What a fresh interpreter saw of the stored candidate; a function is asked for it last, because it takes about
+        as long as everything else. None is a rejection where the rule is on.
+    packages
+        Versions by package of candidate and champion, to say what changed.
 
     Raises
     ------
@@ -58,42 +93,38 @@ def evaluate(  # noqa: PLR0917 - two models and the rows, in the order of the co
     Returns
     -------
     Evaluation
-        Every rule with value, bound, verdict and reason.
+        Every rule with value, bound, verdict and reason, and the evidence.
     """
-    classification = candidate.task != "regression"
-    train, train_labels = clean_labels(spec, rows_within(frame, spec.data.time, candidate.train), classification)
-    bench = _judged_rows(spec, candidate, champion, frame)
-    name = bench.name
-    ours = predict(pipeline, bench.rows, candidate) if len(bench.rows) else None
-    found: list[RuleResult] = [*bench.rules]
-    if ours is None or not len(train):
-        return _evaluation(bench, found)
-    judged = metric.judge(bench.labels, ours)
-    metrics = metric.measure(judged)
-    constant = metric.judge(bench.labels, trivial(candidate, train_labels, len(bench.rows), name))
-    constant_metrics = metric.measure(constant)
-    parts = (train, train_labels), (bench.rows, bench.labels)
-    powers = single_feature_power(candidate.task, candidate.features, *parts)
-    over_constant = _gain(bench, judged, constant)
-    found += [
-        rules.finite(name, metrics.get(name), len(bench.rows)),
-        *(rules.absolute(rule, metrics, len(bench.rows)) for rule in spec.gate.absolute),
-        rules.leakage(powers, spec.gate, len(bench.rows)),
-        rules.baseline(name, over_constant, _pair(name, judged, constant), spec.gate),
-    ]
-    if champion is None:
-        found.append(rules.first_model(found[-1], spec.gate))
-        return _evaluation(bench, found, metrics, None, constant_metrics)
-    result, champion_metrics = _against(bench, ours, champion, champion_pipeline)
-    found += [rules.as_of_forward(candidate.as_of, champion), *result]
-    return _evaluation(bench, found, metrics, champion_metrics, constant_metrics)
+    contest = Contest(
+        spec=spec,
+        candidate=candidate,
+        pipeline=pipeline,
+        champion=champion,
+        champion_pipeline=champion_pipeline,
+        frame=frame,
+        snapshot=snapshot,
+    )
+    rows = judged_rows(contest)
+    order = [] if champion is None else [rules.as_of_forward(candidate.as_of, champion)]
+    if not len(rows.frame):
+        return _evaluation(contest, rows, None, [*rows.rules, *order], {}, {})
+    sides = compare(contest, rows)
+    if not len(sides.bench.train):
+        return _evaluation(contest, rows, None, [*rows.rules, *order], {}, {})
+    found, constant_metrics = numbers(contest, sides)
+    wider, evidence = _wider(sides.bench, served)
+    evidence["curves"] = curves(sides.bench)
+    if champion is not None:
+        evidence["changes"] = changes(candidate, champion, packages)
+    return _evaluation(contest, rows, sides, [*rows.rules, *found, *order, *wider], evidence, constant_metrics)
 
 
 def decide(spec: ModelSpec, candidate: Candidate, evaluation: Evaluation, *, now: datetime) -> GateDecision:
     """Turn an evaluation into a decision: any reject rejects, else any inconclusive is inconclusive, else accept.
 
-    A rule that the specification asks for and the evaluation does not hold, or one that accepts on a number that
-    is missing or not finite, is a rejection: nothing passes by being absent.
+    Only rules that are enforced count; `would` says what the verdict had been if all did. A rule that the
+    specification asks for and the evaluation does not hold, or one that accepts on a number that is missing or not
+    finite, is a rejection: nothing passes by being absent.
 
     Raises
     ------
@@ -103,10 +134,8 @@ def decide(spec: ModelSpec, candidate: Candidate, evaluation: Evaluation, *, now
     if (evaluation.model, evaluation.run_id) != (candidate.model, candidate.run_id):
         raise RecordError(_mismatch(candidate, evaluation))
     checked = tuple(failed_closed(rule) for rule in evaluation.rules)
-    every = (*checked, *missing(spec, candidate, evaluation, checked))
-    verdicts = {rule.verdict for rule in every}
-    order = (Verdict.REJECT, Verdict.INCONCLUSIVE, Verdict.ACCEPT)
-    verdict = next(v for v in order if v in verdicts)
+    every = tuple(counted(spec, rule) for rule in (*checked, *missing(spec, candidate, evaluation, checked)))
+    verdict, would = _worst(rule for rule in every if rule.enforced), _worst(every)
     return GateDecision(
         model=candidate.model,
         run_id=candidate.run_id,
@@ -116,104 +145,65 @@ def decide(spec: ModelSpec, candidate: Candidate, evaluation: Evaluation, *, now
         verdict=verdict,
         champion_version=evaluation.champion_version,
         evaluation=replace(evaluation, rules=every),
-        reasons=tuple(rule.reason for v in order for rule in sorted(every, key=_weight) if rule.verdict is v),
+        reasons=tuple(_reasons(spec, every, would)),
         decided_at=now,
+        mode=spec.gate.mode,
+        would=would,
     )
 
 
-_TOLD_FIRST = ("champion", "first_model", "as_of", "baseline", "leakage", "absolute", "holdout", "finite")
+_ORDER = (Verdict.REJECT, Verdict.INCONCLUSIVE, Verdict.ACCEPT)
+_TOLD_FIRST = ("champion", "first_model", "as_of", "baseline", "leakage", "serving", "slices", "fairness", "absolute")
 
 
-def _weight(rule: RuleResult) -> int:
-    """Order in which a person wants to hear of rules: the comparison with the champion before the row count."""
-    return _TOLD_FIRST.index(rule.rule) if rule.rule in _TOLD_FIRST else len(_TOLD_FIRST)
+def _worst(found: Iterator[RuleResult] | tuple[RuleResult, ...]) -> Verdict:
+    """The verdict of several rules; none at all is a rejection."""
+    verdicts = {rule.verdict for rule in found}
+    return next((verdict for verdict in _ORDER if verdict in verdicts), Verdict.REJECT)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Bench:
-    """Who is judged, by what, and on which rows."""
-
-    spec: ModelSpec
-    candidate: Candidate
-    champion: Champion | None
-    name: str
-    """The primary metric."""
-    rows: pd.DataFrame
-    labels: pd.Series[Any]
-    block: Any
-    window: Window
-    comparable: bool
-    """Whether the champion has seen none of them."""
-    rules: tuple[RuleResult, ...]
+def _reasons(spec: ModelSpec, every: tuple[RuleResult, ...], would: Verdict) -> Iterator[str]:
+    """Why, in sentences: failed rules first, those that do not count last."""
+    if spec.gate.mode != "enforce":
+        yield f"gate.mode is {spec.gate.mode}: its rules do not count; had they counted, the verdict were {would.value}"
+    told = sorted(every, key=lambda rule: _TOLD_FIRST.index(rule.rule) if rule.rule in _TOLD_FIRST else 99)
+    for verdict in _ORDER:
+        yield from (rule.reason for rule in told if rule.verdict is verdict and rule.enforced)
+    for verdict in _ORDER[:2]:
+        yield from (f"recorded only: {rule.reason}" for rule in told if rule.verdict is verdict and not rule.enforced)
 
 
-def _judged_rows(spec: ModelSpec, candidate: Candidate, champion: Champion | None, frame: pd.DataFrame) -> _Bench:
-    time, classification = spec.data.time, candidate.task != "regression"
-    window = candidate.holdout
-    rows, labels = clean_labels(spec, rows_within(frame, time, window), classification)
-    found = [rules.holdout_size(len(rows), spec.gate)]
-    comparable = champion is not None
-    if champion is not None and champion.candidate.train.end > window.start:
-        new = (rows[time] >= champion.candidate.train.end).to_numpy()
-        found.append(rules.champion_unseen(int(new.sum()), spec.gate, champion))
-        comparable = found[-1].verdict is Verdict.ACCEPT
-        if comparable:
-            rows, labels = rows[new], labels[new]
-            window = Window(start=champion.candidate.train.end, end=window.end)
-    blocks = time_blocks(rows[time], spec.gate.champion.block)
-    return _Bench(
-        spec=spec,
-        candidate=candidate,
-        champion=champion,
-        name=metric.primary(spec, candidate.task),
-        rows=rows,
-        labels=labels,
-        block=blocks,
-        window=window,
-        comparable=comparable,
-        rules=tuple(found),
-    )
+def numbers(contest: Contest, sides: Sides) -> tuple[list[RuleResult], dict[str, float]]:
+    """The rules that compare numbers: finite, absolute, baseline, champion, first model; and the baseline's metrics."""
+    bench, gate = sides.bench, contest.spec.gate
+    name, count = bench.metric.name, len(bench.rows)
+    mine = sides.candidate_metrics
+    why = bench.metric.why_undefined(sides.own)
+    found = [rules.finite(name, mine.get(name), count, why), *constant.judge(bench).rules]
+    if gate.mode == "off":
+        return found, {}
+    (train_weights,) = row_weights(contest.spec, bench.train)
+    ignorant = trivial(contest.candidate, bench.train_labels, count, name, train_weights)
+    plain = metric.judge(bench.labels, ignorant, None, bench.judged.weights)
+    theirs = metric.measure(plain, contest.spec)
+    pair = mine.get(name, math.nan), theirs.get(name, math.nan)
+    found += [rules.absolute(rule, mine, count) for rule in gate.absolute]
+    found.append(rules.baseline(name, _gain(bench, sides.own, plain), pair, gate))
+    if contest.champion is None:
+        found.append(rules.first_model(found[-1], gate))
+    elif sides.broken is not None:
+        found.append(sides.broken)
+    elif bench.other is not None:
+        values = bench.metric(bench.judged), bench.metric(bench.other)
+        over = _gain(bench, bench.judged, bench.other)
+        found.append(rules.champion(name, over, values, gate, contest.champion.version))
+    return found, theirs
 
 
-def _against(
-    bench: _Bench, ours: Predicted, champion: Champion, pipeline: Any
-) -> tuple[list[RuleResult], dict[str, float] | None]:
-    """Rule and metrics of the comparison with the champion; no rule when their rows overlap, as `holdout` says."""
-    if not bench.comparable:
-        return [], None
-    candidate, name = bench.candidate, bench.name
-    theirs = _champion_predictions(champion, pipeline, bench)
-    if (champion.candidate.task == "regression") != (candidate.task == "regression"):
-        theirs = f"it is a model for {champion.candidate.task}, the candidate one for {candidate.task}"
-    if isinstance(theirs, str):
-        return [rules.champion_unreadable(name, champion.version, len(bench.rows), theirs)], None
-    classes = _union(candidate.classes, champion.candidate.classes)
-    judged, other = (metric.judge(bench.labels, predicted, classes) for predicted in (ours, theirs))
-    result = rules.champion(
-        name, _gain(bench, judged, other), _pair(name, judged, other), bench.spec.gate, champion.version
-    )
-    return [result], metric.measure(metric.judge(bench.labels, theirs))
-
-
-def _champion_predictions(champion: Champion, pipeline: Any, bench: _Bench) -> Predicted | str:
-    if pipeline is None:
-        return "its stored model could not be read"
-    try:
-        return predict(pipeline, bench.rows, champion.candidate)
-    except Refusal as refusal:
-        return "; ".join(f"{problem.field}: {problem.found}" for problem in refusal.problems)
-    except Exception as error:  # noqa: BLE001 - whatever an old model raises is a rejection with its reason
-        return f"{type(error).__name__} while it predicted"
-
-
-def _union(first: tuple[Label, ...], second: tuple[Label, ...]) -> tuple[Label, ...]:
-    return first + tuple(label for label in second if label not in first)
-
-
-def _gain(bench: _Bench, judged: Judged, other: Judged) -> Gain:
+def _gain(bench: Bench, judged: Judged, other: Judged) -> Gain:
     rule = bench.spec.gate.champion
     return gain(
-        metric.METRICS[bench.name],
+        bench.metric,
         judged,
         other,
         bench.block,
@@ -223,28 +213,44 @@ def _gain(bench: _Bench, judged: Judged, other: Judged) -> Gain:
     )
 
 
-def _pair(name: str, judged: Judged, other: Judged) -> tuple[float, float]:
-    return metric.METRICS[name](judged), metric.METRICS[name](other)
+def _wider(
+    bench: Bench, served: ServingReport | Callable[[], ServingReport] | None
+) -> tuple[list[RuleResult], dict[str, Any]]:
+    """The rules that have a `mode` of their own, unless it is off, and what they saw."""
+    found: list[RuleResult] = []
+    evidence: dict[str, Any] = {}
+    gate = bench.spec.gate
+    for name, judge in RULES.items():
+        if gate.mode != "off" and getattr(gate, name).mode != "off":
+            if name == "serving":  # the last one
+                bench = replace(bench, serving=served() if callable(served) else served)
+            saw = judge(bench)
+            found += saw.rules
+            evidence |= saw.evidence
+    return found, evidence
 
 
-def _evaluation(
-    bench: _Bench,
+def _evaluation(  # noqa: PLR0917 - one private maker of one record
+    contest: Contest,
+    rows: Rows,
+    sides: Sides | None,
     found: list[RuleResult],
-    metrics: Mapping[str, float] = MappingProxyType({}),
-    champion_metrics: Mapping[str, float] | None = None,
-    constant_metrics: Mapping[str, float] = MappingProxyType({}),
+    evidence: Mapping[str, Any],
+    constant_metrics: Mapping[str, float],
 ) -> Evaluation:
+    champion = contest.champion
     return Evaluation(
-        model=bench.spec.name,
-        run_id=bench.candidate.run_id,
-        rows=len(bench.rows),
-        window=bench.window,
-        primary=bench.name,
-        champion_version=None if bench.champion is None else bench.champion.version,
-        candidate_metrics=dict(metrics),
-        champion_metrics=champion_metrics,
+        model=contest.spec.name,
+        run_id=contest.candidate.run_id,
+        rows=len(rows.frame),
+        window=rows.window,
+        primary=metric.primary(contest.spec, contest.candidate.task),
+        champion_version=None if champion is None else champion.version,
+        candidate_metrics={} if sides is None else dict(sides.candidate_metrics),
+        champion_metrics=None if sides is None or sides.champion_metrics is None else dict(sides.champion_metrics),
         baseline_metrics=dict(constant_metrics),
         rules=tuple(found),
+        evidence=Evidence(**evidence),
     )
 
 

@@ -1,121 +1,177 @@
-"""The gate's decision as a page for a person."""
+"""The gate's decision as a page for a person: the answer first, what to do next, then everything behind it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from airflow_mlops.core.model import Candidate, Evaluation, GateDecision, RuleResult, Verdict
-from airflow_mlops.core.page import TONES, banner, facts, mark, page, section, table
+from airflow_mlops.core import gate_evidence, gate_plots
+from airflow_mlops.core.gate_words import (
+    PASS,
+    TONE,
+    clipped,
+    deciding,
+    direction,
+    greater_is_better,
+    name_of,
+    next_steps,
+    number,
+    power,
+    sentence,
+    sorted_rules,
+    span_of,
+    tone,
+    waived,
+)
+from airflow_mlops.core.model import Candidate, Evaluation, GateDecision, RuleResult
+from airflow_mlops.core.page import banner, facts, loud, mark, page, section, table, words
 
-_TONE = {Verdict.ACCEPT: "good", Verdict.REJECT: "bad", Verdict.INCONCLUSIVE: "unsure"}
-_SENTENCE = {
-    Verdict.ACCEPT: "Accepted: this candidate may serve.",
-    Verdict.REJECT: "Rejected: the champion, if there is one, stays.",
-    Verdict.INCONCLUSIVE: "Inconclusive: the data cannot tell the two apart, so the champion stays.",
-}
+MOST_REASONS = 6
+"""Reasons in the banner; the table of rules has them all."""
+MOST_RULES = 40
 
 
 def render(decision: GateDecision, candidate: Candidate) -> str:
-    """Return one self-contained HTML page: answer, rules, intervals, metrics, origin."""
+    """Return one self-contained HTML page, below 200 kB, that needs no network and no script.
+
+    Sections without evidence are left out. What is too long for a page (rules, slices, groups, features) is cut to the
+    worst, and the page says so: the decision's JSON beside it has everything.
+    """
     evaluation = decision.evaluation
+    warning = waived(decision)
     return page(
-        f"Gate decision: {decision.model}, as of {decision.as_of:%Y-%m-%d %H:%M} UTC",
-        banner(_TONE[decision.verdict], _SENTENCE[decision.verdict], decision.reasons),
+        f"Gate decision: {clipped(decision.model)}, as of {decision.as_of:%Y-%m-%d %H:%M} UTC",
+        "" if warning is None else loud(*warning),
+        banner(tone(decision), sentence(decision), _reasons(deciding(decision))),
+        section("What to do next", _list(next_steps(decision))),
         section("Rules", _rules(evaluation.rules)),
         section("Gains with their confidence intervals", _intervals(evaluation.rules)),
         section("Metrics on the same rows", _metrics(evaluation)),
+        *gate_evidence.sections(evaluation),
         section("Origin", facts(_origin(decision, candidate))),
     )
 
 
-def _rules(rules: Iterable[RuleResult]) -> str:
+def _reasons(reasons: Sequence[str]) -> list[str]:
+    shown = [clipped(reason) for reason in reasons[:MOST_REASONS]]
+    left = len(reasons) - len(shown)
+    return [*shown, f"and {left} more, in the table of rules"] if left > 0 else shown
+
+
+def _list(sentences: Iterable[str]) -> str:
+    return f"<ol>{''.join(f'<li>{escape(clipped(item))}</li>' for item in sentences)}</ol>"
+
+
+def _rules(rules: Sequence[RuleResult]) -> str:
+    ordered = sorted_rules(rules)
     rows = [
         [
-            escape(rule.rule.replace("_", " ")),
-            escape(rule.metric),
+            mark(TONE[rule.verdict], PASS[rule.verdict]),
+            f"<b>{_name(rule.rule)}</b>{_about(rule)}",
+            _reason(rule),
             _number(rule.value),
-            escape(rule.bound),
-            mark(_TONE[rule.verdict], {"accept": "pass", "reject": "fail"}.get(rule.verdict, "open")),
+            escape(clipped(rule.bound)),
             f"{rule.rows:,}",
-            escape(rule.reason),
         ]
-        for rule in rules
+        for rule in ordered[:MOST_RULES]
     ]
-    return table(["rule", "metric", "value", "bound", "", "rows", "in words"], rows, numbers=frozenset({2, 5}))
+    more = len(ordered) - len(rows)
+    return table(["", "rule", "in words", "value", "bound", "rows"], rows, numbers=frozenset({3, 5}), stack=True) + (
+        words(f"{more} more rules are in the decision's JSON.") if more else ""
+    )
+
+
+def _about(rule: RuleResult) -> str:
+    return "" if rule.metric == rule.rule else f" <span class='soft'>{_name(rule.metric)}</span>"
+
+
+def _name(word: str) -> str:
+    return escape(clipped(name_of(word)))
+
+
+def _reason(rule: RuleResult) -> str:
+    parts = [escape(clipped(rule.reason))]
+    if not rule.enforced:
+        parts.append(mark("unsure", "recorded only: it did not count"))
+    if power(rule):
+        parts.append(f'<span class="soft">{escape(power(rule))}</span>')
+    if rule.code is not None:
+        parts.append(f'<code class="soft">{escape(rule.code)}</code>')
+    return "<br>".join(parts)
+
+
+def _intervals(rules: Sequence[RuleResult]) -> str:
+    plots = gate_plots.intervals(rules)
+    if not plots:
+        return words("No rule was decided on an interval.")
+    return plots + words(
+        "The thick line is the confidence interval, the upright mark the bound. A circle passes, a ring is open, "
+        "a diamond fails."
+    )
 
 
 def _metrics(evaluation: Evaluation) -> str:
     champion = evaluation.champion_metrics or {}
-    names = [evaluation.primary, *sorted(set(evaluation.candidate_metrics) - {evaluation.primary})]
+    every = set(evaluation.candidate_metrics) | set(champion) | set(evaluation.baseline_metrics)
+    names = [evaluation.primary, *sorted(every - {evaluation.primary})]
     rows = [
         [
-            escape(name) + (" <span class='soft'>(primary)</span>" if name == evaluation.primary else ""),
-            _number(evaluation.candidate_metrics.get(name)),
-            _number(champion.get(name)),
-            _number(evaluation.baseline_metrics.get(name)),
+            escape(clipped(name)) + (" <span class='soft'>(primary)</span>" if name == evaluation.primary else ""),
+            *_cells(name, evaluation, champion),
+            f"<span class='soft'>{direction(name)}</span>",
         ]
-        for name in names
+        for name in names[:60]
     ]
     serves = f"champion (v{evaluation.champion_version})" if evaluation.champion_version else "champion (none yet)"
-    return table(["metric", "candidate", serves, "trivial baseline"], rows, numbers=frozenset({1, 2, 3}))
+    note = words(
+        f"On {evaluation.rows:,} rows that neither model was trained on. \u2713 marks the better of two models."
+    )
+    headings = ["metric", "candidate", serves, "trivial baseline", ""]
+    return note + table(headings, rows, numbers=frozenset({1, 2, 3}))
+
+
+def _cells(name: str, evaluation: Evaluation, champion: Mapping[str, float]) -> list[str]:
+    ours, theirs = evaluation.candidate_metrics.get(name), champion.get(name)
+    best = _better(name, ours, theirs)
+    return [
+        _number(ours, best=best == "candidate"),
+        _number(theirs, best=best == "champion"),
+        _number(evaluation.baseline_metrics.get(name)),
+    ]
+
+
+def _better(name: str, ours: float | None, theirs: float | None) -> str:
+    """Who is better by the metric's direction; empty when that is not known, or neither is."""
+    up = greater_is_better(name)
+    if up is None or ours is None or theirs is None or not (math.isfinite(ours) and math.isfinite(theirs)):
+        return ""
+    return "" if ours == theirs else "candidate" if (ours > theirs) is up else "champion"
+
+
+def _number(value: float | None, *, best: bool = False) -> str:
+    shown = escape(number(value))
+    if value is None:
+        return f"<span class='soft'>{shown}</span>"
+    if not math.isfinite(value):
+        return mark("bad", number(value))
+    return f"<b>\u2713\u00a0{shown}</b>" if best else shown
 
 
 def _origin(decision: GateDecision, candidate: Candidate) -> dict[str, str]:
-    return {
-        "rows judged on": f"{decision.evaluation.rows:,} in {decision.evaluation.window}",
-        "trained on": f"{candidate.train_rows:,} rows in {candidate.train}",
-        "snapshot": candidate.snapshot_fingerprint,
+    found = {
+        "judged on": f"{decision.evaluation.rows:,} rows, {span_of(decision.evaluation.window)}",
+        "trained on": f"{candidate.train_rows:,} rows, {span_of(candidate.train)}",
+        "task": candidate.task,
         "candidate": candidate.model_uri,
         "MLflow run": candidate.run_id,
         "Airflow run": candidate.loop_run,
+        "snapshot": candidate.snapshot_uri,
+        "its fingerprint": candidate.snapshot_fingerprint,
+        "specification": candidate.spec_fingerprint,
+        "seed": str(candidate.seed),
+        "gate.mode": decision.mode,
         "decided at": f"{decision.decided_at:%Y-%m-%d %H:%M:%S} UTC",
+        "decision's digest": decision.digest,
     }
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "<span class='soft'>none</span>"
-    if not math.isfinite(value):
-        return escape(str(value))
-    return f"{value:,.0f}" if value.is_integer() and abs(value) > 1 else f"{value:.4f}"
-
-
-def _intervals(rules: Iterable[RuleResult]) -> str:
-    """Draw each interval as a bar on a common axis with a line at zero: right of it is better."""
-    drawn = [rule for rule in rules if _finite(rule.value, rule.lower, rule.upper)]
-    if not drawn:
-        return "<p class='soft'>No rule was decided on an interval.</p>"
-    reach = max(max(abs(rule.lower or 0.0), abs(rule.upper or 0.0)) for rule in drawn) or 1.0
-    width, step, left = 760, 34, 190
-
-    def x(value: float) -> float:
-        return left + (value / reach + 1) / 2 * (width - left - 20)
-
-    bars = "".join(_bar(rule, x, 12 + step * i) for i, rule in enumerate(drawn))
-    height = 12 + step * len(drawn) + 26
-    axis = (
-        f'<line x1="{x(0):.1f}" x2="{x(0):.1f}" y1="4" y2="{height - 24}" stroke="currentColor" '
-        'stroke-dasharray="3 3"/>'
-        f'<text x="{x(0):.1f}" y="{height - 8}" text-anchor="middle">0: no difference</text>'
-        f'<text x="{left}" y="{height - 8}">worse</text>'
-        f'<text x="{width - 20}" y="{height - 8}" text-anchor="end">better</text>'
-    )
-    style = 'font-family="system-ui,sans-serif" font-size="13" fill="currentColor"'
-    return f'<svg viewBox="0 0 {width} {height}" role="img" {style}>{bars}{axis}</svg>'
-
-
-def _bar(rule: RuleResult, place: Callable[[float], float], top: int) -> str:
-    low, high, mid = place(rule.lower or 0.0), place(rule.upper or 0.0), place(rule.value or 0.0)
-    colour = TONES[_TONE[rule.verdict]]
-    label = escape(f"over the {rule.rule} ({rule.metric})")
-    return (
-        f'<text x="0" y="{top + 13}">{label}</text>'
-        f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{top + 9}" y2="{top + 9}" stroke="{colour}" stroke-width="6" '
-        f'stroke-linecap="round" opacity=".55"/><circle cx="{mid:.1f}" cy="{top + 9}" r="5" fill="{colour}"/>'
-    )
-
-
-def _finite(*values: float | None) -> bool:
-    return all(value is not None and math.isfinite(value) for value in values)
+    return {name: clipped(value) for name, value in found.items()}

@@ -1,138 +1,270 @@
-"""How much one feature alone knows of the label: a feature that knows nearly all of it was made from it.
+"""Does anything know the label that will not be known when the model serves? The gate's leakage rule.
 
-This finds what was recorded after the event (a delay at departure, a closing code) and copies of the label. It
-does not find a leak spread over several features, and says nothing about rows that are in both parts.
+It looks at single features, at pairs of them, at rows that are in both parts, at values that are missing exactly
+where the label is, and at times. A leak spread over three or more features is not found, and neither is one that only
+helps a little: a flight's air time, say, where rows without a label were removed before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal
 
-from airflow_mlops.core.features import as_features
-from airflow_mlops.core.model import Feature, Task
+from airflow_mlops.core.bench import Bench, Found
+from airflow_mlops.core.evidence import Leak
+from airflow_mlops.core.leakage_decided import CERTAIN, MOST_DECIDED
+from airflow_mlops.core.leakage_features import Seen, leaking, look, single_feature_power
+from airflow_mlops.core.leakage_pairs import strong_pairs
+from airflow_mlops.core.leakage_rows import (
+    KNOWN_SHARE,
+    LUCK,
+    UNKNOWN_SHARE,
+    Missing,
+    late_times,
+    missing_with_label,
+    shared_content,
+    shared_keys,
+)
+from airflow_mlops.core.model import RuleResult, Verdict
+from airflow_mlops.spec.gate_rules import LeakageRule
+from airflow_mlops.spec.problems import ReasonCode, Refusal
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
+__all__ = ["judge", "leaking", "single_feature_power"]
 
-BINS = 32
-"""Parts that a numeric feature is cut into, to see power that does not rise or fall with its value."""
-PRIOR_ROWS = 10
-"""A category's mean label is shrunk to the overall mean as if so many average rows had been seen beside it."""
-MIN_CLASS_ROWS = 20
-"""Rarer classes are left out, where others are not: among few rows some feature always looks powerful."""
+MOST_TOLD = 20
+"""Features that are listed though they do not leak: those with the most power."""
+Kind = Literal["power", "function", "known_with_label", "overlap", "time"]
+_ADVICE = "take it out of features, or list it under gate.leakage.reviewed if it is known before the event"
 
 
-def single_feature_power(
-    task: Task,
-    features: Sequence[Feature],
-    train: tuple[pd.DataFrame, pd.Series[Any]],
-    holdout: tuple[pd.DataFrame, pd.Series[Any]],
-) -> dict[str, float]:
-    """Power of each feature by itself on the holdout.
+def judge(bench: Bench) -> Found:
+    """Look for leaks; features that are `reviewed` are listed, and do not count.
 
-    ROC AUC for classification (the largest over classes, each against the rest, whichever way the feature
-    points), absolute Spearman correlation for regression. Categories are replaced by their mean label in the
-    training part, so that a key, whose every value is new, has no power. Numbers are taken as they are and also
-    in bins treated as categories; missing values are a value of their own, as that they are missing may be the leak.
-
-    Parameters
-    ----------
-    train, holdout
-        Rows with the feature columns, and their cleaned labels.
-
-    Returns
-    -------
-    dict
-        Power by feature, between 0 and 1 (NaN where the labels do not vary); 1 for a copy of the label.
+    One result each for `single_feature_power`, `function_of_label`, `overlap`, `known_with_label` (unless it is
+    turned off) and `time`. What cannot be computed is a rejection.
     """
-    x, x_new = as_features(train[0], features), as_features(holdout[0], features)
-    targets = _targets(task, train[1], holdout[1])
-    powers = {}
-    for feature in features:
-        if _copies(x_new[feature.name], holdout[1]):
-            powers[feature.name] = 1.0
-            continue
-        views = _views(feature, x[feature.name], x_new[feature.name])
-        powers[feature.name] = max(_power(task, *view, known, new) for view in views for known, new in targets)
-    return powers
+    rule = bench.spec.gate.leakage
+    checks: dict[str, tuple[Callable[[Bench], Found], str]] = {
+        "single_feature_power": (_features, f"<= {rule.max_power:g}"),
+        "overlap": (_overlap, f"<= {rule.max_overlap:g}"),
+        "time": (_time, "0 times after as-of"),
+    }
+    if rule.known_with_label:
+        checks["known_with_label"] = (_known_with_label, "0 features")
+    found = [_safely(name, *check, bench) for name, check in checks.items()]
+    leaks = tuple(leak for each in found for leak in each.evidence.get("leaks", ()))
+    return Found(rules=tuple(result for each in found for result in each.rules), evidence={"leaks": leaks})
 
 
-def leaking(powers: Mapping[str, float], max_power: float) -> tuple[str, ...]:
-    """Features above the bound, the most powerful first; a copy of the label leaks whatever the bound.
-
-    >>> leaking({"a": 0.7, "b": 0.99, "c": 1.0}, 0.98)
-    ('c', 'b')
-    """
-    found = [name for name, power in powers.items() if power > max_power or power >= 1.0]
-    return tuple(sorted(found, key=lambda name: -powers[name]))
-
-
-def _targets(task: Task, known: pd.Series[Any], new: pd.Series[Any]) -> list[tuple[Any, Any]]:
-    if task == "regression":
-        return [(known, new)]
-    counts = new.value_counts()
-    frequent = [label for label, count in counts.items() if MIN_CLASS_ROWS <= count <= len(new) - MIN_CLASS_ROWS]
-    classes = frequent or list(counts.index)
-    # one class of two says all: the other is its complement
-    return [(known == label, new == label) for label in (classes[:1] if task == "binary" else classes)]
+def _safely(metric: str, check: Callable[[Bench], Found], bound: str, bench: Bench) -> Found:
+    try:
+        return check(bench)
+    except Refusal as refusal:
+        why = "; ".join(f"{problem.field}: {problem.found}" for problem in refusal.problems)
+    except Exception as error:  # noqa: BLE001 - whatever rows do to it, a check that was not made does not pass
+        why = f"{type(error).__name__} while it was looked for"
+    reason = f"leakage ({metric.replace('_', ' ')}) could not be judged: {why}"
+    return Found(rules=(_result(bench, metric, None, bound, ReasonCode.NOT_EVALUATED, reason),))
 
 
-def _views(feature: Feature, known: pd.Series[Any], new: pd.Series[Any]) -> list[tuple[Any, Any]]:
-    """Ways to look at a feature: (categories in train, categories in holdout) or (None, numbers in holdout)."""
-    import numpy as np
-
-    if feature.role == "categorical":
-        return [(known.fillna(""), new.fillna(""))]
-    cuts = np.unique(np.nanquantile(known, np.linspace(0, 1, BINS + 1)[1:-1])) if known.notna().any() else np.array([])
-    return [(None, new), (_binned(known, cuts), _binned(new, cuts))]
-
-
-def _binned(values: pd.Series[Any], cuts: np.ndarray[Any, Any]) -> pd.Series[Any]:
-    import numpy as np
-    import pandas as pd
-
-    codes = np.where(values.notna(), np.searchsorted(cuts, values.to_numpy(), side="right"), -1)
-    return pd.Series(codes, index=values.index)
+def _result(  # noqa: PLR0917 - as the columns of the gate's table
+    bench: Bench, metric: str, value: float | None, bound: str, code: ReasonCode | None, reason: str
+) -> RuleResult:
+    return RuleResult(
+        rule="leakage",
+        metric=metric,
+        verdict=Verdict.ACCEPT if code is None else Verdict.REJECT,
+        value=value,
+        bound=bound,
+        rows=len(bench.rows),
+        code=code,
+        reason=reason,
+    )
 
 
-def _power(task: Task, known: Any, new: Any, known_target: pd.Series[Any], new_target: pd.Series[Any]) -> float:
-    import numpy as np
+def _leak(  # noqa: PLR0917 - a line of the page's table
+    kind: Kind, what: str, value: float, bound: float, leaking: bool, words: str, reviewed: Sequence[str] = ()
+) -> Leak:
+    if what in reviewed:
+        words, leaking = f"{words} (reviewed: does not count)", False
+    return Leak(kind=kind, what=what, value=value, bound=bound, leaking=leaking, words=words)
 
-    if known is None:
-        score = np.where(new.isna(), -np.inf, new)
+
+def _features(bench: Bench) -> Found:
+    """Power of single features, functions of the label, and pairs."""
+    rule, features = bench.spec.gate.leakage, bench.candidate.features
+    train, holdout = (bench.train, bench.train_labels), (bench.rows, bench.labels)
+    task = bench.candidate.task
+    seen = look(task, features, train, holdout)
+    half = len(bench.train) // 2
+    # A field that is filled when the case is closed may be empty in the newest rows, and full in the older ones.
+    parts = [(bench.train.iloc[part], bench.train_labels.iloc[part]) for part in (slice(half), slice(half, None))]
+    before = look(task, features, parts[0], parts[1])
+    powers = [_power(name, one, rule) for name, one in seen.items()]
+    powers.sort(key=lambda leak: (-leak.leaking, -leak.value if math.isfinite(leak.value) else 1))
+    functions = [
+        *(_partly(name, one, rule) for name, one in seen.items() if one.decides),
+        *(
+            _earlier(name, one, rule)
+            for name, one in before.items()
+            if _over(one, rule) and one.surely > rule.max_power
+        ),
+        *_together(bench, seen, rule),
+    ]
+    told = [leak for place, leak in enumerate(powers) if leak.leaking or place < MOST_TOLD]
+    results = (_power_result(bench, seen, powers), _function_result(bench, functions))
+    return Found(rules=results, evidence={"leaks": (*told, *functions)})
+
+
+def _over(seen: Seen, rule: LeakageRule) -> bool:
+    """Above the bound, and not by luck among few rows of a class."""
+    return (seen.power > rule.max_power or seen.power >= 1.0) and seen.luck <= LUCK
+
+
+def _power(name: str, seen: Seen, rule: LeakageRule) -> Leak:
+    over = _over(seen, rule)
+    words = f"{name} alone has the power {seen.power:.3f}"
+    if seen.power > rule.max_power and not over:
+        words += ", which luck may give among so few rows of a class"
+    return _leak("power", name, seen.power, rule.max_power, over, words, rule.reviewed)
+
+
+def _partly(name: str, seen: Seen, rule: LeakageRule) -> Leak:
+    words = (
+        f"{name} alone decides {seen.decided:.0%} of one class's rows with {CERTAIN:.0%} certainty, where one of its "
+        f"power ({seen.power:.3f}) would decide about {seen.explained:.0%}"
+    )
+    return _leak("function", name, seen.decided, MOST_DECIDED, True, words, rule.reviewed)
+
+
+def _earlier(name: str, seen: Seen, rule: LeakageRule) -> Leak:
+    words = f"{name} alone has the power {seen.power:.3f} in the training part"
+    return _leak("function", name, seen.power, rule.max_power, True, words, rule.reviewed)
+
+
+def _together(bench: Bench, seen: Mapping[str, Seen], rule: LeakageRule) -> Iterator[Leak]:
+    pairs = strong_pairs(
+        bench.candidate.task,
+        bench.candidate.features,
+        (bench.train, bench.train_labels),
+        (bench.rows, bench.labels),
+        alone=seen,
+        max_power=rule.max_power,
+    )
+    for pair in pairs[:MOST_TOLD]:
+        over = pair.luck <= LUCK and not {pair.first, pair.second} <= set(rule.reviewed)
+        words = f"{pair.first} and {pair.second} together have the power {pair.power:.3f}, neither of them alone"
+        yield _leak("function", f"{pair.first}, {pair.second}", pair.power, rule.max_power, over, words)
+
+
+def _power_result(bench: Bench, seen: Mapping[str, Seen], leaks: Sequence[Leak]) -> RuleResult:
+    bound = bench.spec.gate.leakage.max_power
+    over = [leak for leak in leaks if leak.leaking]
+    known = bool(seen) and all(math.isfinite(one.power) for one in seen.values())
+    named = ", ".join(f"{leak.what} ({leak.value:.3f})" for leak in over)
+    value = max((leak.value for leak in leaks), default=None) if known or over else None
+    if over:
+        code, reason = (
+            ReasonCode.LABEL_LEAKAGE,
+            f"by itself {named} nearly gives the label away, above gate.leakage.max_power = {bound:g}: {_ADVICE}",
+        )
+    elif not known:
+        code, reason = ReasonCode.METRIC_NOT_FINITE, "the power of single features could not be computed"
     else:
-        overall = float(known_target.mean())
-        groups = known_target.astype(float).groupby(known.to_numpy()).agg(["sum", "count"])
-        means = (groups["sum"] + PRIOR_ROWS * overall) / (groups["count"] + PRIOR_ROWS)
-        score = new.map(means).fillna(overall).to_numpy(dtype=float)
-    return _auc(new_target.to_numpy(), score) if task != "regression" else _spearman(new_target.to_numpy(), score)
+        top = max(seen, key=lambda name: seen[name].power)
+        reason = f"no single feature gives the label away; the strongest is {top} with {seen[top].power:.3f}"
+        return _result(bench, "single_feature_power", value, f"<= {bound:g}", None, reason)
+    return _result(bench, "single_feature_power", value, f"<= {bound:g}", code, reason)
 
 
-def _auc(positive: np.ndarray[Any, Any], score: np.ndarray[Any, Any]) -> float:
-    from scipy.stats import rankdata
-
-    hits, rows = int(positive.sum()), len(positive)
-    if hits in {0, rows}:
-        return float("nan")
-    auc = (rankdata(score)[positive].sum() - hits * (hits + 1) / 2) / (hits * (rows - hits))
-    return float(max(auc, 1 - auc))
-
-
-def _spearman(label: np.ndarray[Any, Any], score: np.ndarray[Any, Any]) -> float:
-    import numpy as np
-    from scipy.stats import rankdata
-
-    ranks = rankdata(label), rankdata(score)
-    if any(np.ptp(part) == 0 for part in ranks):
-        return 0.0 if np.ptp(ranks[0]) else float("nan")
-    return float(abs(np.corrcoef(*ranks)[0, 1]))
+def _function_result(bench: Bench, leaks: Sequence[Leak]) -> RuleResult:
+    over = [leak for leak in leaks if leak.leaking]
+    names = len({leak.what for leak in over})
+    code = ReasonCode.LABEL_LEAKAGE if over else None
+    reason = "no feature, and no pair of features, is nearly a function of the label"
+    if over:
+        reason = f"nearly a function of the label: {'; '.join(leak.words for leak in over[:5])}: {_ADVICE}"
+    return _result(bench, "function_of_label", float(names), "0 features", code, reason)
 
 
-def _copies(feature: pd.Series[Any], labels: pd.Series[Any]) -> bool:
+def _overlap(bench: Bench) -> Found:
+    bound = bench.spec.gate.leakage.max_overlap
+    keys = shared_keys(bench.snapshot.key, bench.train, bench.rows)
+    same = shared_content(bench.candidate.features, (bench.train, bench.train_labels), (bench.rows, bench.labels))
+    by_key = f"{keys:.2%} of the holdout rows have the key of a training row"
+    by_content = f"{same.share:.2%} have features and label of a training row"
+    if not same.judged(bound):
+        by_content += ", which says nothing, as the training rows also equal each other"
+    elif same.chance > bound:
+        by_content += f", where chance gives up to {same.chance:.2%}"
+    leaks = (
+        _leak("overlap", "key", keys, bound, keys > bound, by_key),
+        _leak("overlap", "content", same.share, bound + 3 * same.chance, same.too_many(bound), by_content),
+    )
+    over = any(leak.leaking for leak in leaks)
+    value = max(keys, same.share if leaks[1].leaking else max(0.0, same.share - 3 * same.chance))
+    reason = f"{by_key}, and {by_content}"
+    if over:
+        reason += (
+            f"; gate.leakage.max_overlap = {bound:g}: the metrics are of rows that the model knows. Look for rows that "
+            "were loaded twice, or for a key that does not identify a row"
+        )
+    code = ReasonCode.ROWS_OVERLAP if over else None
+    return Found(rules=(_result(bench, "overlap", value, f"<= {bound:g}", code, reason),), evidence={"leaks": leaks})
+
+
+def _known_with_label(bench: Bench) -> Found:
+    """Features that are missing exactly where the label is."""
+    nulls, unlabelled = bench.snapshot.unlabelled_nulls, bench.snapshot.unlabelled
+    if nulls is None or not unlabelled:
+        why = "every row has a label" if nulls is not None else "the snapshot, of an older format, did not count them"
+        reason = f"no rows without a label to compare with: {why}"
+        return Found(rules=(_result(bench, "known_with_label", 0.0, "0 features", None, reason),))
+    found = missing_with_label(bench.candidate.features, (bench.train, bench.rows), unlabelled, nulls)
+    rule = bench.spec.gate.leakage
+    leaks = [_comes_with(name, one, rule) for name, one in found.items() if one.with_label]
+    over = [leak for leak in leaks if leak.leaking]
+    reason = f"no feature is missing where the label is ({unlabelled:,} rows without one)"
+    if over:
+        reason = f"known only together with the label: {'; '.join(leak.words for leak in over[:10])}: {_ADVICE}"
+    code = ReasonCode.LABEL_LEAKAGE if over else None
+    result = _result(bench, "known_with_label", float(len(over)), "0 features", code, reason)
+    return Found(rules=(result,), evidence={"leaks": tuple(leaks)})
+
+
+def _comes_with(name: str, missing: Missing, rule: LeakageRule) -> Leak:
+    words = (
+        f"{name} is missing in {missing.unlabelled:.1%} of the rows without a label (leak: from {UNKNOWN_SHARE:.0%}) "
+        f"and in {missing.labelled:.2%} of those with one (leak: up to {KNOWN_SHARE:.0%})"
+    )
+    return _leak("known_with_label", name, missing.unlabelled, UNKNOWN_SHARE, True, words, rule.reviewed)
+
+
+def _time(bench: Bench) -> Found:
+    """Event times, and times among the features, that lie after as-of; other columns are only told of."""
     import pandas as pd
 
-    if pd.api.types.is_numeric_dtype(feature.dtype) and pd.api.types.is_numeric_dtype(labels.dtype):
-        return bool((feature.to_numpy() == labels.to_numpy(dtype=float)).all())
-    return bool((feature.astype(str).to_numpy() == labels.astype(str).to_numpy()).all())
+    spec, as_of = bench.spec, bench.snapshot.as_of
+    frame = pd.concat([bench.train, bench.rows])
+    features = {feature.name for feature in bench.candidate.features}
+    leaks, late = [], 0
+    for column in frame.columns:
+        found = late_times(frame, column, spec.data.time, as_of, spec.data.label_delay)
+        if found is None or not (found.after_as_of or found.after_label):
+            continue
+        counts = (column == spec.data.time or column in features) and found.after_as_of > 0
+        words = (
+            f"{column}: {found.after_as_of:,} of {found.values:,} times after as-of, {found.after_label:,} after the "
+            "row's label was known"
+        )
+        share = max(found.after_as_of, found.after_label) / max(1, found.values)
+        leaks.append(_leak("time", column, share, 0.0, counts, words, spec.gate.leakage.reviewed))
+        late += found.after_as_of if leaks[-1].leaking else 0
+    over = [leak for leak in leaks if leak.leaking]
+    reason = "no event time, and no time among the features, is after as-of"
+    if over:
+        reason = f"times after as-of: {'; '.join(leak.words for leak in over)}: {_ADVICE}"
+    code = ReasonCode.TIME_IN_FUTURE if over else None
+    result = _result(bench, "time", float(late), "0 times after as-of", code, reason)
+    return Found(rules=(result,), evidence={"leaks": tuple(leaks)})

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from airflow_mlops.core.data import Window
+from airflow_mlops.core.evidence import Evidence
 from airflow_mlops.core.record import Record
 from airflow_mlops.spec.problems import ReasonCode
 
@@ -25,7 +26,12 @@ class Feature:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate(Record):
-    """A trained model that is not judged yet, and everything that made it."""
+    """A trained model that is not judged yet, and everything that made it.
+
+    Format 2 added `convergence`; of a candidate written before, it is empty.
+    """
+
+    FORMAT: ClassVar[int] = 2
 
     model: str
     loop_run: str
@@ -38,7 +44,8 @@ class Candidate(Record):
     as_of: datetime
     train: Window
     holdout: Window
-    """Event times of the two parts; `train.end == holdout.start`."""
+    """Event times of the two parts. `holdout.start - train.end` is the label delay: labels of the training part were
+    known when the holdout began."""
     train_rows: int
     holdout_rows: int
     snapshot_uri: str
@@ -51,6 +58,8 @@ class Candidate(Record):
     """The estimator's parameters after any search."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """On the holdout rows."""
+    convergence: Mapping[str, Any] = field(default_factory=dict)
+    """`warnings` (list of text), `iterations` and `limit` (numbers, where the estimator tells them)."""
     seed: int
 
 
@@ -79,7 +88,8 @@ class RuleResult:
     """One rule of the gate: what was seen, what was allowed, and on how many rows."""
 
     rule: str
-    """`absolute`, `as_of`, `baseline`, `champion`, `finite`, `first_model`, `holdout` or `leakage`."""
+    """`absolute`, `as_of`, `baseline`, `calibration`, `champion`, `convergence`, `fairness`, `finite`, `first_model`,
+    `holdout`, `leakage`, `robustness`, `serving` or `slices`."""
     metric: str
     verdict: Verdict
     value: float | None
@@ -93,11 +103,22 @@ class RuleResult:
     code: ReasonCode | None
     reason: str
     """One sentence for a person."""
+    enforced: bool = True
+    """Whether it counts; with `mode: dry_run` it is only recorded."""
+    detectable: float | None = None
+    """Smallest true gain that would be shown with 80 % power on these rows."""
+    rows_needed: int | None = None
+    """Rows that would show the observed gain with 80 % power, when these do not; None when none would."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(Record):
-    """Candidate, champion and baseline on identical holdout rows."""
+    """Candidate, champion and baseline on identical holdout rows.
+
+    Format 2 added `evidence`, and to each rule `enforced`, `detectable` and `rows_needed`.
+    """
+
+    FORMAT: ClassVar[int] = 2
 
     model: str
     run_id: str
@@ -110,11 +131,17 @@ class Evaluation(Record):
     champion_metrics: Mapping[str, float] | None
     baseline_metrics: Mapping[str, float]
     rules: tuple[RuleResult, ...]
+    evidence: Evidence = field(default_factory=Evidence)
 
 
 @dataclass(frozen=True, kw_only=True)
 class GateDecision(Record):
-    """Accept, reject or inconclusive, for exactly one model against exactly one champion."""
+    """Accept, reject or inconclusive, for exactly one model against exactly one champion.
+
+    Format 2 added `mode` and `would`; older decisions were all enforced.
+    """
+
+    FORMAT: ClassVar[int] = 2
 
     model: str
     run_id: str
@@ -128,6 +155,26 @@ class GateDecision(Record):
     reasons: tuple[str, ...]
     """Why, in sentences: the failed rules first."""
     decided_at: datetime
+    mode: Literal["enforce", "dry_run", "off"] = "enforce"
+    """`gate.mode`: with dry_run the rules are recorded and do not count, but for those that can never be waived."""
+    would: Verdict | None = None
+    """What the verdict would have been, had every rule that was evaluated counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approval(Record):
+    """A person's answer to an accepting decision, or the lack of one."""
+
+    model: str
+    run_id: str
+    decision: str
+    """Digest of the decision that was put to them."""
+    approved: bool
+    by: str
+    """User name; empty when nobody answered in time."""
+    at: datetime
+    note: str = ""
+    timed_out: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +191,86 @@ class PromotionRecord(Record):
     as_of: datetime
     verdict: Verdict
     reasons: tuple[str, ...]
+    """Of the decision; when a person declined it, that first."""
+    declined: bool = False
+    """Accepted by the gate, and not approved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollback(Record):
+    """What a rollback did: the only way in which the champion's as-of time goes back."""
+
+    model: str
+    version: int
+    """The champion after it."""
+    run_id: str
+    displaced: int | None
+    """The champion before it."""
+    previous_version: int | None
+    """What the next rollback would return to."""
+    as_of: datetime
+    """Of the version that serves again."""
+    by: str
+    reason: str
+    forced: bool = False
+    """To a version that had never served."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditEvent(Record):
+    """One line of the audit trail: who did what, when, why, from which version to which, by which decision.
+
+    `number` counts from 1 without gaps, and `before` is the digest of the event before (empty for the first): the
+    events are a hash chain.
+    """
+
+    number: int
+    before: str
+    model: str
+    """Registered model."""
+    kind: Literal[
+        "promoting",
+        "promoted",
+        "registered",
+        "declined",
+        "rolling_back",
+        "rolled_back",
+        "moved_by_hand",
+        "retired",
+        "unretired",
+    ]
+    """`promoting` and `rolling_back` are written before the alias moves, `promoted` and `rolled_back` after it."""
+    at: datetime
+    by: str
+    """`airflow:<dag_id>/<run_id>`, `user:<name>`."""
+    reason: str
+    version: int | None = None
+    """What it is about; None for the model as a whole."""
+    displaced: int | None = None
+    """The champion before."""
+    decision: str | None = None
+    """Digest of the gate's decision; None for an override, which says so in its reason."""
+    approval: str | None = None
+    """Digest of the approval, where one was asked for."""
+    forced: bool = False
+    """A person's override of the gate."""
+    status: str | None = None
+    """What the version is after `registered`: `challenger`, `rejected` or `inconclusive`."""
+    nonce: str
+    """Random: no two events are equal. Of a request that names itself, its digest: done again, it is found."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data; the kind of event is `event` there, since `kind` names the kind of record."""
+        body = super().to_json()
+        event = body.pop("kind")
+        return {"kind": type(self).__name__, "format": body.pop("format"), "event": event, **body}
+
+    @classmethod
+    def upgrade(cls, body: dict[str, Any], written: int) -> dict[str, Any]:  # noqa: ARG003 - for the formats to come
+        """Read `event` as the kind of event."""
+        if "event" in body and "kind" not in body:
+            body["kind"] = body.pop("event")
+        return body
 
 
 class Registry(Protocol):
@@ -156,6 +283,15 @@ class Registry(Protocol):
         ------
         RecordError
             If the alias points at a version whose record is missing or unreadable.
+        """
+
+    def version(self, model: str, number: int) -> Champion:
+        """A version as if it served: with the record of its training.
+
+        Raises
+        ------
+        RecordError
+            VERSION_MISSING, if it does not exist (any more); CHAMPION_UNREADABLE, if its record cannot be read.
         """
 
     def version_of(self, model: str, run_id: str) -> int | None:
@@ -175,3 +311,32 @@ class Registry(Protocol):
 
     def tag_version(self, model: str, version: int, tags: Mapping[str, str]) -> None:
         """Set tags of a version."""
+
+    def delete_alias(self, model: str, alias: str) -> None:
+        """Remove an alias; nothing happens if there is none."""
+
+    def model_tags(self, model: str) -> Mapping[str, str]:
+        """Tags of the registered model; none when there is no such model."""
+
+    def tag_model(self, model: str, tags: Mapping[str, str]) -> None:
+        """Set tags of the registered model."""
+
+
+class Trail(Protocol):
+    """The audit trail of one registered model: append-only, numbered without gaps, and the arbiter of who is first."""
+
+    def events(self, model: str) -> tuple[AuditEvent, ...]:
+        """Every event, oldest first.
+
+        Raises
+        ------
+        RecordError
+            AUDIT_BROKEN, if an event is missing, or one is not what its successor's hash says.
+        """
+
+    def append(self, model: str, event: AuditEvent) -> bool:
+        """Write an event at its number, once: False when another event stands there already.
+
+        Of several that write the same number at the same time, exactly one gets True, on every machine; the one
+        that wrote it gets True again when its answer was lost and it asks again.
+        """

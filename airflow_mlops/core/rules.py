@@ -9,17 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from airflow_mlops.core.bootstrap import MIN_BLOCKS, Gain
-from airflow_mlops.core.leakage import leaking
 from airflow_mlops.core.model import Champion, RuleResult, Verdict
+from airflow_mlops.core.power import detectable, rows_needed
 from airflow_mlops.spec.gate import AbsoluteRule, GateSpec
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.spec.types import format_duration
 
 
-def finite(metric: str, value: float | None, rows: int) -> RuleResult:
-    """The primary metric of the candidate is a finite number."""
+def finite(metric: str, value: float | None, rows: int, why: str | None = None) -> RuleResult:
+    """The primary metric of the candidate is a finite number; `why` says in words why it is not."""
     fine = value is not None and math.isfinite(value)
     return RuleResult(
         rule="finite",
@@ -29,7 +30,7 @@ def finite(metric: str, value: float | None, rows: int) -> RuleResult:
         bound="a finite number",
         rows=rows,
         code=None if fine else ReasonCode.METRIC_NOT_FINITE,
-        reason=f"{_words(metric)} is {_number(value)} on {rows:,} rows",
+        reason=f"{_words(metric)} is {_number(value)} on {rows:,} rows" + ("" if fine or why is None else f": {why}"),
     )
 
 
@@ -87,37 +88,6 @@ def absolute(rule: AbsoluteRule, metrics: Mapping[str, float], rows: int) -> Rul
     )
 
 
-def leakage(powers: Mapping[str, float], gate: GateSpec, rows: int) -> RuleResult:
-    """No feature knows the label by itself."""
-    bound = gate.leakage.max_power
-    known = bool(powers) and all(math.isfinite(power) for power in powers.values())
-    leaks = leaking(powers, bound)
-    named = ", ".join(f"{name} ({powers[name]:.3f})" for name in leaks)
-    top = max(powers, key=lambda name: powers[name]) if known else ""
-    if leaks:
-        code, reason = (
-            ReasonCode.LABEL_LEAKAGE,
-            (
-                f"by itself {named} nearly gives the label away, above gate.leakage.max_power = {bound:g}: "
-                "take it out of features, or raise the bound if it is known before the event"
-            ),
-        )
-    elif not known:
-        code, reason = ReasonCode.METRIC_NOT_FINITE, "the power of single features could not be computed"
-    else:
-        code, reason = None, f"no single feature gives the label away; the strongest is {top} with {powers[top]:.3f}"
-    return RuleResult(
-        rule="leakage",
-        metric="single_feature_power",
-        verdict=Verdict.ACCEPT if code is None else Verdict.REJECT,
-        value=max(powers.values(), default=None) if known or leaks else None,
-        bound=f"<= {bound:g}",
-        rows=rows,
-        code=code,
-        reason=reason,
-    )
-
-
 def baseline(metric: str, gain: Gain, values: tuple[float, float], gate: GateSpec) -> RuleResult:
     """The candidate beats the model that ignores its input by more than chance; `values` are (candidate, baseline)."""
     least = gate.baseline.min_gain
@@ -135,6 +105,7 @@ def baseline(metric: str, gain: Gain, values: tuple[float, float], gate: GateSpe
         rows=gain.rows,
         code=_code(verdict, gain, ReasonCode.BASELINE_NOT_BEATEN, ReasonCode.BASELINE_NOT_BEATEN),
         reason=_sentence(metric, (*values, "the constant prediction's"), gain, least, gate),
+        **_shown_by(gain, least, gate),
     )
 
 
@@ -154,6 +125,7 @@ def champion(metric: str, gain: Gain, values: tuple[float, float], gate: GateSpe
         rows=gain.rows,
         code=_code(verdict, gain, ReasonCode.CHAMPION_NOT_BEATEN, ReasonCode.CHAMPION_INCONCLUSIVE),
         reason=_sentence(metric, (*values, f"champion v{version}'s"), gain, least, gate),
+        **_shown_by(gain, least, gate),
     )
 
 
@@ -238,6 +210,18 @@ def compare(gain: Gain, least: float) -> Verdict:
     return Verdict.REJECT if gain.upper <= least else Verdict.INCONCLUSIVE
 
 
+def _shown_by(gain: Gain, least: float, gate: GateSpec) -> dict[str, Any]:
+    """What such rows could have shown: the smallest gain, and the rows that would show the one observed."""
+    if not gain.conclusive or not math.isfinite(gain.error):
+        return {}
+    smallest = detectable(gain, least, gate.champion.confidence)
+    needed = rows_needed(gain, least, gate.champion.confidence)
+    return {
+        "detectable": smallest if math.isfinite(smallest) else None,
+        "rows_needed": needed if needed is not None and needed > gain.rows else None,
+    }
+
+
 def _code(verdict: Verdict, gain: Gain, worse: ReasonCode, unsure: ReasonCode) -> ReasonCode | None:
     if verdict is Verdict.ACCEPT:
         return None
@@ -253,13 +237,21 @@ def _sentence(metric: str, values: tuple[float, float, str], gain: Gain, least: 
     start = f"{_words(metric)} {_number(ours)} against {other} {_number(theirs)}: gain {_number(gain.value)}"
     block = gate.champion.block
     units = "resampled row by row" if block is None else f"in {gain.units} blocks of {format_duration(block)}"
+    if gate.champion.entity is not None:
+        units = f"in {gain.units:,} blocks by {gate.champion.entity}"
     if not gain.conclusive:
         return (
             f"{start} on {gain.rows:,} rows {units}; an interval needs at least {MIN_BLOCKS}: "
-            "lengthen gate.holdout or shorten gate.champion.block"
+            "lengthen gate.holdout, or shorten gate.champion.block"
         )
     lower = f"{level:.0%} lower bound {_number(gain.lower)} {'>' if gain.lower > least else 'is not >'} {least:g}"
-    return f"{start}, {lower} (upper {_number(gain.upper)}) on {gain.rows:,} rows {units}"
+    said = f"{start}, {lower} (upper {_number(gain.upper)}) on {gain.rows:,} rows {units}"
+    if compare(gain, least) is not Verdict.INCONCLUSIVE:
+        return said
+    could = _shown_by(gain, least, gate)
+    smallest, needed = could.get("detectable"), could.get("rows_needed")
+    power = "" if smallest is None else f"; a true gain of {_number(smallest)} would be shown in 4 of 5 such holdouts"
+    return said + power + ("" if needed is None else f", the observed one with about {needed:,} rows")
 
 
 def _words(metric: str) -> str:

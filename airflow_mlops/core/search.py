@@ -11,6 +11,7 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.estimators import check_parameters
 from airflow_mlops.core.model import Task
 from airflow_mlops.core.predict import Predicted, plain_classes
+from airflow_mlops.core.weighted import Array
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -28,13 +29,16 @@ def search_parameters(
     inputs: pd.DataFrame,
     labels: pd.Series[Any],
     times: pd.Series[Any],
+    weights: Array | None = None,
 ) -> Pipeline:
-    """Fit the pipeline with the parameters that do best on later rows, on all training rows.
+    """Return the pipeline, not fitted, with the parameters that do best on later rows.
 
     Parameters
     ----------
     inputs, labels, times
         The training rows, sorted by time; `times` are their event times.
+    weights
+        Of the rows, shape (n,): they count in fitting and in the metric; None: all alike. The estimator takes them.
 
     Raises
     ------
@@ -43,23 +47,30 @@ def search_parameters(
     DataError
         If there are too few distinct times for the folds.
     """
+    from sklearn.base import clone
     from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
     search = spec.training.search
+    given = {} if weights is None else {"estimator__sample_weight": weights}
     if search is None:
-        return pipeline.fit(inputs, labels.to_numpy())
+        return pipeline
     allowed = tuple(pipeline[-1].get_params())
     check_parameters(spec.training.estimator, search.parameters, allowed, field="training.search.parameters")
     grid = {f"estimator__{name}": list(values) for name, values in search.parameters.items()}
-    scorer = Scorer(search.metric or metric.primary(spec, task), task)
+    chosen = metric.metrics_of(spec)[search.metric or metric.primary(spec, task)]
+    numbered = inputs.reset_index(drop=True)  # the scorer finds the weights of a fold's rows by their numbers
+    scorer = Scorer(chosen, task, weights)
     folds = time_folds(times, search.folds, spec.data.label_delay)
-    common: Mapping[str, Any] = {"scoring": scorer, "cv": folds, "error_score": "raise"}
+    common: Mapping[str, Any] = {"scoring": scorer, "cv": folds, "error_score": "raise", "refit": False}
     if search.method == "grid":
         searched = GridSearchCV(pipeline, grid, **common)
     else:
         iterations = min(search.iterations, _size(grid))
         searched = RandomizedSearchCV(pipeline, grid, n_iter=iterations, random_state=spec.training.seed, **common)
-    best: Pipeline = searched.fit(inputs, labels.to_numpy()).best_estimator_
+    searched.fit(numbered, labels.to_numpy(), **given)
+    # Copied once more: a parameter may be an estimator of its own.
+    chosen_values = {name: clone(value, safe=False) for name, value in searched.best_params_.items()}
+    best: Pipeline = clone(pipeline).set_params(**chosen_values)
     return best
 
 
@@ -119,25 +130,27 @@ def time_folds(
 class Scorer:
     """A metric of the gate in the form that scikit-learn's searches call: greater is better."""
 
-    def __init__(self, name: str, task: Task) -> None:
-        self.name = name
+    def __init__(self, chosen: metric.Metric, task: Task, weights: Array | None = None) -> None:
+        self.chosen = chosen
         self.task: Task = task
+        self.weights = weights
+        """Of all training rows, by row number, which is the index of the inputs."""
 
     def __call__(self, pipeline: Any, inputs: pd.DataFrame, labels: np.ndarray[Any, Any]) -> float:
         """Return the metric on these rows, turned so that greater is better."""
         import numpy as np
         import pandas as pd
 
-        chosen = metric.METRICS[self.name]
-        probabilities = np.asarray(pipeline.predict_proba(inputs)) if chosen.needs_probabilities else None
+        probabilities = np.asarray(pipeline.predict_proba(inputs)) if self.chosen.needs_probabilities else None
         predicted = Predicted(
             task=self.task,
             classes=() if self.task == "regression" else plain_classes(pipeline.classes_),
             values=np.asarray(pipeline.predict(inputs)),
             probabilities=probabilities,
         )
-        value = chosen(metric.judge(pd.Series(labels), predicted))
-        return value if chosen.greater_is_better else -value
+        weights = None if self.weights is None else self.weights[inputs.index.to_numpy()]
+        value = self.chosen(metric.judge(pd.Series(labels), predicted, weights=weights))
+        return value if self.chosen.greater_is_better else -value
 
 
 def _size(grid: Mapping[str, list[Any]]) -> int:

@@ -56,7 +56,8 @@ def take_snapshot(
     Raises
     ------
     DataError
-        If the source is unreadable, lacks the time, key or label column, holds no row in the window, or no label.
+        If the source is unreadable, lacks the time, key, label, weight or entity column, holds no row in the window,
+        or no label.
     StoreUnavailableError
         If the storage or the database does not answer, or may not be written.
     """
@@ -66,7 +67,7 @@ def take_snapshot(
     _sweep(spec, storage, utc(now, "now"))
     staging = f"snapshots/{spec.name}/{_STAGING}{now.astimezone(UTC):{_STAMP}}-{uuid4().hex}.parquet"
     query = store.query(window, spec.data.time, columns)
-    rows = _Rows(spec.data.label)
+    rows = _Rows(spec.data.label, dict.fromkeys(columns, 0))
     try:
         schema = _write(rows, store.read(window, spec.data.time, columns), storage, staging)
         if schema is None:
@@ -87,6 +88,8 @@ def take_snapshot(
             label=spec.data.label,
             extracted_at=utc(now, "now"),
             known_issues=tuple(issues(spec, store, rows.unlabelled)),
+            unlabelled=rows.unlabelled,
+            unlabelled_nulls=rows.nulls,
         )
         return _commit(snapshot, storage, staging)
     finally:
@@ -158,6 +161,8 @@ class _Rows:
     """The rows on their way from source to storage: what is counted, dropped and hashed."""
 
     label: str
+    nulls: dict[str, int]
+    """Missing values among the rows without a label, by column."""
     unlabelled: int = 0
     content: ContentHash = field(init=False)
 
@@ -171,10 +176,23 @@ class _Rows:
             if pa.types.is_floating(batch.schema.field(self.label).type):
                 known = pc.and_(known, pc.invert(pc.fill_null(pc.is_nan(batch.column(self.label)), False)))
             rows = batch.filter(known)
-            self.unlabelled += batch.num_rows - rows.num_rows
+            if rows.num_rows < batch.num_rows:
+                self._left_out(batch.filter(pc.invert(known)))
             if rows.num_rows:
                 schema = pa.schema([pa.field(f.name, plain_type(f.type)) for f in rows.schema])
                 yield rows.cast(schema) if rows.schema != schema else rows
+
+    def _left_out(self, rows: pa.RecordBatch) -> None:
+        """Count what is missing where the label is: the gate looks for features that come with it."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        self.unlabelled += rows.num_rows
+        for name in self.nulls:
+            values = rows.column(name)
+            if pa.types.is_dictionary(values.type):  # its values may hold a null, too
+                values = values.dictionary_decode()
+            self.nulls[name] += pc.sum(pc.is_null(values, nan_is_null=True)).as_py()
 
     def hashed(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Hash what passes by."""
@@ -194,13 +212,15 @@ def _write(rows: _Rows, batches: Iterator[pa.RecordBatch], storage: Storage, pat
 
 
 def _columns(spec: ModelSpec, store: DataStore, known: list[str], also: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns to keep: time, key and label, then the features, and what expectations name, in the source.
+    """Return the columns to keep: time, key, label, then the features, and what gate and expectations name, if there.
 
     A feature that it lacks is no failure here: validation tells missing from renamed by the manifest's
-    `source_columns`, and reports it together with everything else.
+    `source_columns`, and reports it together with everything else. The gate rejects for a slice that is not there.
     """
-    data, features = spec.data, spec.features
+    data, features, gate = spec.data, spec.features, spec.gate
     roles = {data.label: "data.label", **dict.fromkeys(data.key, "data.key"), data.time: "data.time"}
+    needed = {data.weight: "data.weight", gate.champion.entity: "gate.champion.entity"}
+    roles = {**{name: field for name, field in needed.items() if name is not None}, **roles}
     problems = missing_columns(roles, known)
     if problems:
         raise DataError(problems, subject=store.description)
@@ -208,7 +228,9 @@ def _columns(spec: ModelSpec, store: DataStore, known: list[str], also: Sequence
     # A transformer may make its features of any column, so it gets them all unless they are listed.
     wanted = listed or tuple(name for name in known if name not in features.exclude)
     checked = (name for expectation in spec.validation for name in expectation.named)
-    ordered = (data.time, *data.key, data.label, *(name for name in (*wanted, *checked, *also) if name in known))
+    judged = (name for name in (*needed, *gate.slices.columns, *gate.fairness.columns) if name is not None)
+    rest = (*wanted, *judged, *checked, *also)
+    ordered = (data.time, *data.key, data.label, *(name for name in rest if name in known))
     return tuple(dict.fromkeys(ordered))
 
 

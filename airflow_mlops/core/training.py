@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core import metrics as metric
+from airflow_mlops.core.convergence import observed
 from airflow_mlops.core.data import Snapshot, Window
 from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.estimators import (
@@ -21,6 +22,7 @@ from airflow_mlops.core.features import as_features, build_pipeline, require_fra
 from airflow_mlops.core.labels import clean_labels, label_problems
 from airflow_mlops.core.model import Feature, Task
 from airflow_mlops.core.predict import Label, plain_classes, predict
+from airflow_mlops.core.row_weights import fit_arguments, require_weights_taken, row_weights
 from airflow_mlops.core.search import search_parameters
 from airflow_mlops.core.trust import require_trusted, trusted_types
 from airflow_mlops.core.windows import split
@@ -46,7 +48,7 @@ class Fitted:
     parameters: Mapping[str, Any]
     """The estimator's parameters after any search, as plain JSON data."""
     metrics: Mapping[str, float]
-    """Every metric of the task on the holdout rows; not finite where it is not defined."""
+    """Every metric of the task on the holdout rows, weighted by `data.weight`; not finite where it is not defined."""
     train: Window
     holdout: Window
     train_frame: pd.DataFrame
@@ -57,10 +59,14 @@ class Fitted:
     trusted_types: tuple[str, ...]
     warnings: tuple[str, ...]
     """What the estimator warned of (no convergence, ...), each once."""
+    convergence: Mapping[str, Any]
+    """What it tells of its own training: `core.convergence.observed`."""
 
 
 def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame) -> Fitted:
     """Train on the older part of a snapshot and measure on its newest.
+
+    Rows whose label was not yet known when the holdout began are in neither part: `core.windows.split`.
 
     Parameters
     ----------
@@ -69,7 +75,7 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame) -> Fitted:
     snapshot
         What the rows are: as-of time, columns, roles.
     frame
-        The snapshot's rows, with the columns of event time, label and features.
+        The snapshot's rows, with the columns of event time, label, weight and features.
 
     Returns
     -------
@@ -79,7 +85,7 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame) -> Fitted:
     Raises
     ------
     DataError
-        If columns, labels or values do not allow training: every problem found.
+        If columns, labels, weights or values do not allow training: every problem found.
     TrainingError
         If the estimator cannot be built, fitted or stored.
     """
@@ -92,12 +98,14 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame) -> Fitted:
     task = task_of(labels, classification)
     metric.require_fitting(spec, task)
     require_probabilities(estimator, spec.training.estimator, task, metrics_with_probabilities(spec, task))
+    require_weights_taken(spec, estimator)
+    weights, holdout_weights = row_weights(spec, train, holdout)
     inputs, holdout_inputs = as_features(train, features), as_features(holdout, features)
     _refuse(spec, value_problems(inputs, holdout_inputs))
 
     pipeline = build_pipeline(spec, features, estimator, _transformer(spec, inputs))
     set_seed(pipeline, spec.training.seed)
-    rows = {"inputs": inputs, "labels": labels, "times": train[spec.data.time]}
+    rows = {"inputs": inputs, "labels": labels, "times": train[spec.data.time], "weights": weights}
     pipeline, warned = _fit(spec, task, pipeline, rows)
     require_trusted(pipeline, spec)
     classes = plain_classes(pipeline.classes_) if classification else ()
@@ -117,9 +125,10 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame) -> Fitted:
         holdout_labels=holdout_labels,
         trusted_types=trusted_types(spec),
         warnings=warned,
+        convergence=observed(pipeline, warned),
     )
-    judged = metric.judge(holdout_labels, predict(pipeline, holdout, fitted))
-    return _with_metrics(fitted, metric.measure(judged))
+    judged = metric.judge(holdout_labels, predict(pipeline, holdout, fitted), weights=holdout_weights)
+    return replace(fitted, metrics=metric.measure(judged, spec))
 
 
 def split_frame(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -147,7 +156,8 @@ def task_of(labels: pd.Series[Any], classification: bool) -> Task:
 def metrics_with_probabilities(spec: ModelSpec, task: Task) -> tuple[str, ...]:
     """Metrics that the gate's rules use and that are computed from probabilities."""
     names = [metric.primary(spec, task), *(rule.metric for rule in spec.gate.absolute)]
-    return tuple(name for name in names if name in metric.METRICS and metric.METRICS[name].needs_probabilities)
+    known = metric.metrics_of(spec)
+    return tuple(name for name in names if name in known and known[name].needs_probabilities)
 
 
 def value_problems(train: pd.DataFrame, holdout: pd.DataFrame) -> list[Problem]:
@@ -183,12 +193,6 @@ def plain(value: Any) -> Any:
     if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         return value.item()
     return value if value is None or isinstance(value, str | int | float | bool) else repr(value)
-
-
-def _with_metrics(fitted: Fitted, metrics: Mapping[str, float]) -> Fitted:
-    from dataclasses import replace
-
-    return replace(fitted, metrics=metrics)
 
 
 def _refuse(spec: ModelSpec, problems: list[Problem]) -> None:
@@ -232,10 +236,10 @@ def _fit(spec: ModelSpec, task: Task, pipeline: Pipeline, rows: Mapping[str, Any
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            if spec.training.search is None:
-                pipeline.fit(rows["inputs"], rows["labels"].to_numpy())
-            else:
+            if spec.training.search is not None:
                 pipeline = search_parameters(spec, task, pipeline, **rows)
+                caught.clear()  # what losers and folds warned of says nothing about the model that is kept
+            pipeline.fit(rows["inputs"], rows["labels"].to_numpy(), **fit_arguments(rows["weights"]))
         except (DataError, TrainingError):
             raise
         except Exception as error:  # whatever an estimator raises, the task ends in one clear sentence

@@ -57,14 +57,17 @@ def expectations_for(spec: ModelSpec) -> tuple[Expectation, ...]:
 
 def wanted_columns(spec: ModelSpec) -> tuple[Wanted, ...]:
     """Return the columns that the specification gives a role, each once."""
-    data, features = spec.data, spec.features
+    data, features, gate = spec.data, spec.features, spec.gate
+    # The gate says itself what it misses; here its columns are merely known, so that nobody is warned of them.
+    judged = (*gate.slices.columns, *gate.fairness.columns, *((gate.champion.entity,) if gate.champion.entity else ()))
     wanted = [
         Wanted(name=data.time, role="time"),
         *(Wanted(name=name, role="key") for name in data.key),
         Wanted(name=data.label, role="label"),
+        *((Wanted(name=data.weight, role="named"),) if data.weight else ()),
         *(Wanted(name=name, role="numeric") for name in features.numeric),
         *(Wanted(name=name, role="categorical") for name in features.categorical),
-        *(Wanted(name=name, role="excluded") for name in features.exclude),
+        *(Wanted(name=name, role="excluded") for name in (*features.exclude, *judged)),
     ]
     return tuple({(want.name, want.role): want for want in wanted}.values())
 

@@ -1,21 +1,20 @@
 """Metrics as functions of row weights: a resample of the bootstrap is nothing but whole-number weights.
 
-Each class here holds what is computed once (losses, sort orders) and is called with weights of many resamples
-at a time. `collapse` gives the same function of the weights of blocks of rows, so that resampling blocks costs
-as much as there are blocks, not rows.
+Each class holds what is computed once (losses, sort orders) and is called with weights of many resamples at a
+time. `collapse` gives the same function of the weights of blocks of rows, so that resampling blocks costs as
+much as there are blocks, not rows. `gradient` says what each unit adds: where units are many, the metric of a
+resample is its value on all rows plus the sum of what the drawn units add, up to terms of order 1/n
+(von Mises, 1947; Efron and Tibshirani, 1993, chapter 22). Metrics of rankings are in `core.ranked`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 Array = Any
 """numpy.ndarray; its import must not be paid for by whoever only names the type."""
-
-MAX_PAIRED_BLOCKS = 512
-"""Up to so many blocks the AUC is kept as a matrix of block pairs; beyond, weights are spread to rows."""
 
 
 class Weighted(Protocol):
@@ -24,8 +23,14 @@ class Weighted(Protocol):
     def __call__(self, weights: Array) -> Array:
         """Values for weights of shape (resamples, units): shape (resamples,); NaN where it is not defined."""
 
+    def scale(self, weights: Array) -> Weighted:
+        """The same metric of units that weigh `weights`, shape (units,), each time they are drawn."""
+
     def collapse(self, block: Array, blocks: int) -> Weighted:
         """The same metric as a function of block weights; `block` is each unit's block number, shape (units,)."""
+
+    def gradient(self) -> Array | None:
+        """Derivative by each unit's weight where all are 1, shape (units,); None where it says too little."""
 
 
 @dataclass(frozen=True)
@@ -33,27 +38,81 @@ class Additive:
     """A function of weighted sums of per-row statistics: losses, and counts of hits and misses."""
 
     statistics: Array
-    """Shape (units, s), dense or scipy.sparse; column 0 is the number of rows."""
+    """Shape (patterns, s), dense or scipy.sparse; column 0 is the number of rows."""
     finish: Callable[[Array], Array]
     """From sums, shape (resamples, s), to values, shape (resamples,)."""
+    pattern: Array | None = None
+    """Row of `statistics` that each unit has, shape (units,): counts have few patterns. None: one for each unit."""
+    weight: Array | None = None
+    """Of each unit, shape (units,), beside patterns only."""
 
     def __call__(self, weights: Array) -> Array:
         """Values for weights of shape (resamples, units)."""
         import numpy as np
 
+        if self.weight is not None:
+            weights = weights * self.weight
+        if self.pattern is not None:
+            patterns = self.statistics.shape[0]
+            weights = np.stack([np.bincount(self.pattern, row, minlength=patterns) for row in weights])
+        return self.of_sums(np.asarray((self.statistics.T @ weights.T).T))
+
+    def of_sums(self, sums: Array) -> Array:
+        """Values for sums of the statistics, shape (resamples, s)."""
+        import numpy as np
+
         with np.errstate(divide="ignore", invalid="ignore"):
-            return self.finish(np.asarray((self.statistics.T @ weights.T).T))
+            return self.finish(sums)
+
+    def scale(self, weights: Array) -> Additive:
+        """Weigh the statistics."""
+        if self.pattern is None:
+            return replace(self, statistics=self.statistics * weights[:, None])
+        return replace(self, weight=weights if self.weight is None else self.weight * weights)
+
+    def rows(self) -> Array:
+        """Statistics of each unit, shape (units, s); scipy.sparse where there are patterns."""
+        import numpy as np
+        from scipy import sparse
+
+        if self.pattern is None:
+            return self.statistics
+        units = len(self.pattern)
+        weight = np.ones(units) if self.weight is None else self.weight
+        shape = (units, self.statistics.shape[0])
+        return sparse.csr_array((weight, self.pattern, np.arange(units + 1)), shape=shape) @ self.statistics
 
     def collapse(self, block: Array, blocks: int) -> Additive:
         """Add the statistics up within blocks."""
         import numpy as np
         from scipy import sparse
 
-        rows = len(block)
-        member = sparse.csr_array((np.ones(rows), (block, np.arange(rows))), shape=(blocks, rows))
-        sums: Array = member @ self.statistics
-        dense = getattr(sums, "toarray", lambda: np.asarray(sums))
-        return Additive(dense(), self.finish)
+        if self.pattern is None:
+            sums = [np.bincount(block, column, minlength=blocks) for column in self.statistics.T]
+            return Additive(np.column_stack(sums), self.finish)
+        weight = np.ones(len(block)) if self.weight is None else self.weight
+        counted = sparse.csr_array((weight, (block, self.pattern)), shape=(blocks, self.statistics.shape[0]))
+        return Additive((counted @ self.statistics).toarray(), self.finish)
+
+    def slope(self) -> Array:
+        """Derivative by each sum, shape (s,), from central differences; 0 where it is not defined."""
+        import numpy as np
+
+        ones = np.ones(self.statistics.shape[0])
+        if self.pattern is not None:
+            ones = np.bincount(self.pattern, self.weight, minlength=len(ones)).astype(float)
+        sums = np.asarray(self.statistics.T @ ones)
+        step = np.maximum(np.abs(sums), np.abs(sums).max()) * 1e-6
+        moved = np.diag(step)
+        change = self.of_sums(sums + moved) - self.of_sums(sums - moved)
+        slope: Array = np.nan_to_num(change / (2 * step), nan=0.0, posinf=0.0, neginf=0.0)
+        return slope
+
+    def gradient(self) -> Array:
+        """By the chain rule over the sums."""
+        import numpy as np
+
+        return np.asarray(self.rows() @ self.slope())
 
 
 @dataclass(frozen=True)
@@ -67,128 +126,26 @@ class Spread:
         """Give every row its block's weight."""
         return self.inner(weights[:, self.block])
 
+    @property
+    def width(self) -> int:
+        """Numbers held for each resample."""
+        return len(self.block)
+
+    def scale(self, weights: Array) -> Spread:
+        """Weigh the rows of a block alike."""
+        return Spread(self.inner.scale(weights[self.block]), self.block)
+
     def collapse(self, block: Array, blocks: int) -> Weighted:
         """Blocks of blocks."""
         del blocks
         return Spread(self.inner, block[self.block])
 
-
-class Ranked:
-    """What all metrics of a ranking share: rows sorted by descending score once, ties taken together."""
-
-    def __init__(self, positive: Array, score: Array) -> None:
+    def gradient(self) -> Array | None:
+        """A block adds what its rows add."""
         import numpy as np
 
-        self.order = np.argsort(-score, kind="stable")
-        self.positive = np.asarray(positive, dtype=float)[self.order]
-        self.sorted = score[self.order]
-        self.starts = np.flatnonzero(np.r_[True, self.sorted[1:] != self.sorted[:-1]])
-
-    def counts(self, weights: Array) -> tuple[Array, Array]:
-        """Weight of positives and of negatives for each distinct score, highest first: (resamples, scores)."""
-        import numpy as np
-
-        ordered = weights[:, self.order]
-        hits = np.add.reduceat(ordered * self.positive, self.starts, axis=1)
-        return hits, np.add.reduceat(ordered, self.starts, axis=1) - hits
-
-    def collapse(self, block: Array, blocks: int) -> Weighted:
-        """Spread block weights to rows: a ranking does not add up over blocks."""
-        del blocks
-        return Spread(self, block)  # type: ignore[arg-type]
-
-
-class RocAuc(Ranked):
-    """Share of (positive, negative) pairs in the right order, ties counting half (Mann and Whitney, 1947)."""
-
-    def __call__(self, weights: Array) -> Array:
-        """Values for row weights."""
-        import numpy as np
-
-        hits, misses = self.counts(weights)
-        below = misses.sum(axis=1, keepdims=True) - np.cumsum(misses, axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return (hits * (below + misses / 2)).sum(axis=1) / (hits.sum(axis=1) * misses.sum(axis=1))
-
-    def collapse(self, block: Array, blocks: int) -> Weighted:
-        """Count the ordered pairs between every two blocks once: the AUC is then a ratio of quadratic forms."""
-        import numpy as np
-
-        if blocks > MAX_PAIRED_BLOCKS:
-            return super().collapse(block, blocks)
-        ordered = block[self.order]
-        hit = self.positive == 1
-        scores, homes = self.sorted[hit], ordered[hit]
-        wins = np.zeros((blocks, blocks))
-        for other in range(blocks):
-            against = self.sorted[~hit & (ordered == other)][::-1]  # ascending
-            below = np.searchsorted(against, scores, side="left")
-            at_most = np.searchsorted(against, scores, side="right")
-            wins[:, other] = np.bincount(homes, weights=(below + at_most) / 2, minlength=blocks)
-        positives = np.bincount(homes, minlength=blocks)
-        return PairedAuc(wins, positives, np.bincount(ordered[~hit], minlength=blocks))
-
-
-@dataclass(frozen=True)
-class PairedAuc:
-    """ROC AUC of block weights w: (w' W w) / (w'p w'n), W counting ordered pairs between blocks."""
-
-    wins: Array
-    positives: Array
-    negatives: Array
-
-    def __call__(self, weights: Array) -> Array:
-        """Values for block weights."""
-        import numpy as np
-
-        with np.errstate(divide="ignore", invalid="ignore"):
-            pairs = (weights @ self.positives) * (weights @ self.negatives)
-            return ((weights @ self.wins) * weights).sum(axis=1) / pairs
-
-    def collapse(self, block: Array, blocks: int) -> Weighted:
-        """Blocks of blocks."""
-        del blocks
-        return Spread(self, block)
-
-
-class AveragePrecision(Ranked):
-    """Precision at each distinct score, weighted by the recall gained there (as scikit-learn defines it)."""
-
-    def __call__(self, weights: Array) -> Array:
-        """Values for row weights."""
-        import numpy as np
-
-        hits, misses = self.counts(weights)
-        taken = np.cumsum(hits + misses, axis=1)
-        precision = np.divide(np.cumsum(hits, axis=1), taken, out=np.zeros_like(taken), where=taken > 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return (hits * precision).sum(axis=1) / hits.sum(axis=1)
-
-
-class Median:
-    """Median of per-row values; of two middle ones their mean."""
-
-    def __init__(self, values: Array) -> None:
-        import numpy as np
-
-        self.order = np.argsort(values, kind="stable")
-        self.values = values[self.order]
-
-    def __call__(self, weights: Array) -> Array:
-        """Values for row weights, which are whole numbers."""
-        import numpy as np
-
-        summed = np.cumsum(weights[:, self.order], axis=1)
-        half = summed[:, -1:] / 2
-        last = len(self.values) - 1
-        low = np.minimum((summed < half).sum(axis=1), last)
-        high = np.minimum((summed <= half).sum(axis=1), last)
-        return np.where(half[:, 0] > 0, (self.values[low] + self.values[high]) / 2, np.nan)
-
-    def collapse(self, block: Array, blocks: int) -> Weighted:
-        """Spread block weights to rows."""
-        del blocks
-        return Spread(self, block)
+        found = self.inner.gradient()
+        return None if found is None else np.bincount(self.block, found)
 
 
 @dataclass(frozen=True)
@@ -203,13 +160,36 @@ class Mean:
 
         return np.mean([part(weights) for part in self.parts], axis=0)
 
+    @property
+    def width(self) -> int:
+        """Numbers held for each resample."""
+        return max(getattr(part, "width", 0) for part in self.parts)
+
+    def scale(self, weights: Array) -> Mean:
+        """Scale every part."""
+        return Mean(tuple(part.scale(weights) for part in self.parts))
+
     def collapse(self, block: Array, blocks: int) -> Mean:
         """Collapse every part."""
         return Mean(tuple(part.collapse(block, blocks) for part in self.parts))
 
+    def gradient(self) -> Array | None:
+        """Mean of the parts'; None when any part has none."""
+        total: Array = 0.0
+        for part in self.parts:
+            found = part.gradient()
+            if found is None:
+                return None
+            total = total + found / len(self.parts)
+        return total
 
+
+@dataclass(frozen=True)
 class Undefined:
-    """A metric of predictions that are not finite numbers: NaN, whatever the weights."""
+    """A metric that cannot be computed of these predictions: NaN, whatever the weights."""
+
+    reason: str
+    """In words that follow `because`."""
 
     def __call__(self, weights: Array) -> Array:
         """NaN for each resample."""
@@ -217,7 +197,15 @@ class Undefined:
 
         return np.full(len(weights), np.nan)
 
+    def scale(self, weights: Array) -> Undefined:
+        """Still undefined."""
+        del weights
+        return self
+
     def collapse(self, block: Array, blocks: int) -> Undefined:
         """Still undefined."""
         del block, blocks
         return self
+
+    def gradient(self) -> None:
+        """There is none."""

@@ -38,13 +38,31 @@ def label_window(spec: ModelSpec, as_of: datetime) -> Window:
 
 
 def split(spec: ModelSpec, as_of: datetime) -> tuple[Window, Window]:
-    """Return the training window's two parts, older to train on and newer to judge on; they touch and never overlap.
+    """Return the training window's two parts: older to train on, newer to judge on, and a label delay between them.
 
-    The holdout is the last ``gate.holdout`` of :func:`label_window`.
+    The holdout is the last ``gate.holdout`` of :func:`label_window`. The training part ends ``data.label_delay``
+    before the holdout begins. Whoever trains at the instant that the holdout begins, to serve its rows, knows no
+    younger label; a model judged with younger ones is judged on knowledge that it will never have when it serves.
+
+    Notes
+    -----
+    Purging and embargo: M. Lopez de Prado, Advances in Financial Machine Learning (Wiley 2018), section 7.4. Purging
+    leaves out training rows whose label was not yet known when the tested rows began. His embargo is for training
+    rows after the tested ones; here there are none.
+
+    Examples
+    --------
+    >>> spec = ModelSpec.model_validate({
+    ...     "name": "m", "owner": "o", "training": {"estimator": "sklearn.dummy.DummyClassifier"},
+    ...     "data": {"source": {"path": "x/"}, "time": "t", "key": "k", "label": "y",
+    ...              "label_delay": "1d", "window": "60d"}, "gate": {"holdout": "14d"}})
+    >>> train, holdout = split(spec, datetime(2013, 3, 2, tzinfo=UTC))
+    >>> holdout.start - train.end == spec.data.label_delay, (holdout.end - holdout.start).days
+    (True, 14)
     """
     whole = label_window(spec, as_of)
     cut = whole.end - spec.gate.holdout
-    return Window(start=whole.start, end=cut), Window(start=cut, end=whole.end)
+    return Window(start=whole.start, end=cut - spec.data.label_delay), Window(start=cut, end=whole.end)
 
 
 def utc(moment: datetime, name: str) -> datetime:

@@ -1,4 +1,4 @@
-"""Buttons on the task page: the MLflow run, the report, the model version.
+"""Buttons on the task page: the MLflow run, the report, the model version and its card.
 
 A link is computed on the worker when the task ends, whatever its end: a failed validation links to its report too.
 The operator says where it leads by setting an attribute while it runs.
@@ -42,3 +42,10 @@ class ModelVersionLink(_AttributeLink):
 
     name = "Model version"
     attribute = "version_url"
+
+
+class ModelCardLink(_AttributeLink):
+    """The registered version's model card."""
+
+    name = "Model card"
+    attribute = "card_url"

@@ -6,9 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_mlops.operators.approval import ApproveOperator as ApproveOperator
     from airflow_mlops.operators.gate import EvaluateGateOperator as EvaluateGateOperator
     from airflow_mlops.operators.promotion import PromoteOperator as PromoteOperator
     from airflow_mlops.operators.retrain import RetrainOperator as RetrainOperator
+    from airflow_mlops.operators.rollback import RollbackOperator as RollbackOperator
     from airflow_mlops.operators.scoring import ScoreOperator as ScoreOperator
     from airflow_mlops.operators.snapshot import SnapshotOperator as SnapshotOperator
     from airflow_mlops.operators.training import TrainOperator as TrainOperator
@@ -19,7 +21,9 @@ _HOMES = {
     "DataValidationOperator": "validation",
     "TrainOperator": "training",
     "EvaluateGateOperator": "gate",
+    "ApproveOperator": "approval",
     "PromoteOperator": "promotion",
+    "RollbackOperator": "rollback",
     "ScoreOperator": "scoring",
     "RetrainOperator": "retrain",
 }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
@@ -46,15 +46,20 @@ class LoopOperator(BaseOperator):
     """
 
     ui_color = "#eef4fb"
+    trains: ClassVar[bool] = False
+    """Whether it is a stage of training: then it is skipped when the specification says that the model is retired."""
 
     def __init__(self, *, spec: ModelSpec | str | Path | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.spec = spec
-        self.run_url = self.report_url = self.version_url = ""
+        self.run_url = self.report_url = self.version_url = self.card_url = ""
+        self.version: int | None = None
 
     def execute(self, context: Any) -> dict[str, Any] | None:
         """Run the stage; return its report as plain JSON."""
         with consequences():
+            if self.trains:
+                skip_retired(self.model_spec(context).retired)
             return self.run_stage(context)
 
     def run_stage(self, context: Any) -> dict[str, Any] | None:
@@ -75,6 +80,35 @@ class LoopOperator(BaseOperator):
         """Return `<dag_id>/<run_id>`: the idempotency key of everything that this loop run writes."""
         return f"{context['ti'].dag_id}/{context['ti'].run_id}"
 
+    def actor(self, context: Mapping[str, Any]) -> str:
+        """Return who acts, as the audit trail names it: `airflow:<dag_id>/<run_id>`."""
+        return f"airflow:{self.loop_run(context)}"
+
+    def tell(
+        self,
+        spec: ModelSpec,
+        event: str,
+        context: Mapping[str, Any],
+        reasons: Iterable[str],
+        *,
+        as_of: datetime | None = None,
+    ) -> None:
+        """Tell those of `spec.notifications` who asked for this event; that nobody could be told is only logged."""
+        from airflow_mlops.notifications import loop_event, tell
+
+        if not spec.notifications:
+            return
+        links = {
+            "Answer here": form_url(context["ti"]) if event == "waiting_for_approval" else "",
+            "Report": self.report_url,
+            "Model version": self.version_url,
+            "Model card": self.card_url,
+            "MLflow run": self.run_url,
+        }
+        run = self.loop_run(context)
+        told = loop_event(spec, event, reasons=reasons, links=links, as_of=as_of, version=self.version, run=run)
+        tell(spec, told, context)
+
     def storage(self) -> Storage:
         """Open the storage of `[mlops] storage`."""
         return open_default_storage()
@@ -88,6 +122,31 @@ class LoopOperator(BaseOperator):
         self.run_url = records.run_url(candidate.run_id)
         if report:
             self.report_url = records.artifact_url(candidate.run_id, report)
+
+
+def skip_retired(reason: str | None) -> None:
+    """Skip the task, and so those after it, when there is a reason why the model is retired.
+
+    Raises
+    ------
+    AirflowSkipException
+        With the reason.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    if reason:
+        raise AirflowSkipException(f"the model is retired, and is not trained any more: {reason}")
+
+
+def form_url(ti: Any) -> str:
+    """Return the page on which a waiting task is answered; empty where this worker does not know Airflow's address."""
+    from urllib.parse import quote
+
+    from airflow.sdk.configuration import conf
+
+    base = str(conf.get("api", "base_url", fallback="") or "").rstrip("/")
+    where = f"dags/{quote(ti.dag_id)}/runs/{quote(ti.run_id)}/tasks/{quote(ti.task_id)}/required_actions"
+    return f"{base}/{where}" if base else ""
 
 
 def effective_spec(spec: ModelSpec | str | Path | None, context: Mapping[str, Any]) -> ModelSpec:

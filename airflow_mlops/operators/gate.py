@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.links import MLflowRunLink, ReportLink
 from airflow_mlops.operators._base import LoopOperator
+from airflow_mlops.operators._judging import DECISION_PAGE
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.model import Candidate, Champion, GateDecision
+    from airflow_mlops.core.model import Candidate, GateDecision
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.mlflow_store import MLflowStore
 
@@ -31,6 +31,7 @@ class EvaluateGateOperator(LoopOperator):
         What TrainOperator returned.
     """
 
+    trains = True
     template_fields = ("snapshot", "candidate")
     operator_extra_links = (
         MLflowRunLink(),
@@ -45,12 +46,10 @@ class EvaluateGateOperator(LoopOperator):
         self.candidate = candidate
 
     def run_stage(self, context: Any) -> dict[str, Any]:
-        """Evaluate, decide, record."""
+        """Evaluate, decide, record, tell."""
         from airflow_mlops.core.data import Snapshot
-        from airflow_mlops.core.gate import decide, evaluate
-        from airflow_mlops.core.gate_page import render
         from airflow_mlops.core.model import Candidate
-        from airflow_mlops.core.snapshot import read_snapshot
+        from airflow_mlops.operators._judging import judge
 
         spec, candidate = self.model_spec(context), Candidate.from_json(self.candidate)
         with self.records(spec) as records:
@@ -58,15 +57,7 @@ class EvaluateGateOperator(LoopOperator):
             if decision is not None:
                 self.log.info("this run's model serves, or has served, by the decision of %s", decision.decided_at)
                 return decision.to_json()
-            frame = read_snapshot(Snapshot.from_json(self.snapshot), self.storage())
-            pipeline = records.load_pipeline(candidate.model_uri, spec=spec)
-            champion = records.champion(spec.registered_model)
-            champion_pipeline = self._champion_pipeline(records, champion, spec)
-            evaluation = evaluate(spec, candidate, pipeline, champion, champion_pipeline, frame)
-            decision = decide(spec, candidate, evaluation, now=datetime.now(UTC))
-            records.record_decision(candidate.run_id, decision, page_html=render(decision, candidate))
-            self.remember_links(records, candidate, "gate/decision.html")
-        self.log.info("%s: %s", decision.verdict.upper(), "\n  ".join(decision.reasons))
+            decision = judge(self, context, records, spec, Snapshot.from_json(self.snapshot), candidate)
         return decision.to_json()
 
     def _standing(self, records: MLflowStore, candidate: Candidate, spec: ModelSpec) -> GateDecision | None:
@@ -79,24 +70,5 @@ class EvaluateGateOperator(LoopOperator):
         version = records.version_of(spec.registered_model, candidate.run_id)
         if version is None or not has_served(records, spec.registered_model, version):
             return None
-        self.remember_links(records, candidate, "gate/decision.html")
+        self.remember_links(records, candidate, DECISION_PAGE)
         return records.decision(candidate.run_id)
-
-    def _champion_pipeline(self, records: MLflowStore, champion: Champion | None, spec: ModelSpec) -> Any:
-        """Load the champion; None when it is broken, gone or not trusted: the gate rejects then, and says so.
-
-        A store that is away is something else: the task is tried again.
-        """
-        from airflow_mlops.core.errors import RecordError
-        from airflow_mlops.spec.problems import ReasonCode
-
-        if champion is None:
-            return None
-        try:
-            return records.load_pipeline(champion.model_uri, spec=spec)
-        except RecordError as refusal:
-            unusable = {ReasonCode.TYPE_UNTRUSTED, ReasonCode.RECORD_CONFLICT}
-            if not all(problem.code in unusable for problem in refusal.problems):
-                raise
-            self.log.warning("the champion, version %s, cannot be read: %s", champion.version, refusal)
-            return None

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.links import MLflowRunLink, ModelVersionLink, ReportLink
+from airflow_mlops.links import MLflowRunLink, ModelCardLink, ModelVersionLink, ReportLink
 from airflow_mlops.operators._base import LoopOperator
+
+if TYPE_CHECKING:
+    from airflow_mlops.core.model import Approval, Candidate, GateDecision, PromotionRecord
+    from airflow_mlops.spec import ModelSpec
+    from airflow_mlops.stores.mlflow_store import MLflowStore
+
+REPLACED = "gate/replaced.json"
+REPLACED_SEAL = "mlops.replaced_digest"
 
 
 class PromoteOperator(LoopOperator):
     """Register the candidate, and make it champion if the gate accepted it against the champion that still serves.
 
     Returns the :class:`~airflow_mlops.core.model.PromotionRecord` as JSON and emits the `Model` asset event. For a
-    candidate that was not accepted, the version is registered with its decision, the task log says what was wrong
-    and where to look, and the task ends as skipped: no event, and no failure.
+    candidate that was not accepted, or not approved, the version is registered with its decision, the task log says
+    why and where to look, and the task ends as skipped: no event, and no failure. Every registered version gets its
+    model card, `model_card.md` and `model_card.html` in its MLflow run. A card that cannot be written fails this task
+    after the promotion, which stands; trying again writes the card.
 
     Parameters
     ----------
@@ -23,47 +34,145 @@ class PromoteOperator(LoopOperator):
         What TrainOperator returned.
     decision
         What EvaluateGateOperator returned. The decision that counts is the one in MLflow; this one must be the same.
+    snapshot
+        What SnapshotOperator returned. With it, a decision that is stale because another champion serves now is made
+        again once, against that one, unless a person approved the stale one.
+    approval
+        What ApproveOperator returned. The approval that counts is the one in MLflow. When this is given, or the
+        model's risk tier is one of `promotion.approval.tiers`, nothing is promoted without it.
     """
 
-    template_fields = ("candidate", "decision")
+    template_fields = ("candidate", "decision", "snapshot", "approval")
     operator_extra_links = (
         MLflowRunLink(),
         ReportLink(),
         ModelVersionLink(),
+        ModelCardLink(),
     )
+    trains = True
 
-    def __init__(self, *, candidate: Any, decision: Any, **kwargs: Any) -> None:
-        # MLflow cannot compare and swap an alias: tasks of several runs must not promote at the same time.
+    def __init__(
+        self, *, candidate: Any, decision: Any, snapshot: Any = None, approval: Any = None, **kwargs: Any
+    ) -> None:
+        # Of two promotions at once one is refused as stale: they would only be in each other's way.
         kwargs.setdefault("max_active_tis_per_dag", 1)
         super().__init__(**kwargs)
         self.candidate = candidate
         self.decision = decision
+        self.snapshot = snapshot
+        self.approval = approval
 
     def run_stage(self, context: Any) -> dict[str, Any]:
         """Promote; raise a skip when the answer was no."""
         from airflow.sdk.exceptions import AirflowSkipException
 
-        from airflow_mlops.core.model import Candidate, GateDecision
-        from airflow_mlops.core.promotion import promote
-        from airflow_mlops.provenance import provenance
+        from airflow_mlops.core.model import Candidate
 
         spec, candidate = self.model_spec(context), Candidate.from_json(self.candidate)
         with self.records(spec) as records:
-            decision = records.decision(candidate.run_id, expected=GateDecision.from_json(self.decision))
+            decision = self._decision(records, candidate)
             self.remember_links(records, candidate, "gate/decision.html")
-            record = promote(
-                decision, candidate, records, registered_model=spec.registered_model, tags=provenance(context)
-            )
+            decision, record = self._promote(context, records, spec, candidate, decision)
             records.record_promotion(candidate.run_id, record)
-            self.version_url = records.version_url(spec.registered_model, record.version)
+            self.version, self.version_url = record.version, records.version_url(spec.registered_model, record.version)
+            if record.promoted:
+                self.log.info("version %s serves now, before it %s", record.version, record.previous_version)
+                self.tell(spec, "promoted", context, record.reasons, as_of=record.as_of)
+            self._write_card(records, spec, candidate, decision, record)
         if not record.promoted:
             context["ti"].xcom_push(key="return_value", value=record.to_json())
-            message = "\n  ".join((f"{record.verdict}: version {record.version} does not serve", *record.reasons))
+            what = "declined" if record.declined else str(record.verdict)
+            message = "\n  ".join((f"{what}: version {record.version} does not serve", *record.reasons))
             self.log.warning("%s\n  the whole decision: %s", message, self.report_url)
-            raise AirflowSkipException(record.reasons[0] if record.reasons else str(record.verdict))
+            raise AirflowSkipException(record.reasons[0] if record.reasons else what)
         self._announce(context, record.to_json())
-        self.log.info("version %s serves now, before it %s", record.version, record.previous_version)
         return record.to_json()
+
+    def _decision(self, records: MLflowStore, candidate: Candidate) -> GateDecision:
+        """Return the decision that stands: the one handed along, or what an earlier try of this task replaced it by."""
+        from airflow_mlops.core.model import GateDecision
+
+        handed = GateDecision.from_json(self.decision)
+        replaced = records.read_sealed(candidate.run_id, REPLACED, REPLACED_SEAL)
+        return records.decision(candidate.run_id, expected=None if replaced == handed.digest else handed)
+
+    def _promote(
+        self, context: Any, records: MLflowStore, spec: ModelSpec, candidate: Candidate, decision: GateDecision
+    ) -> tuple[GateDecision, PromotionRecord]:
+        """Promote by the decision; when it is stale and may be made again, by the new one."""
+        from airflow_mlops.core.errors import StaleDecisionError
+
+        try:
+            return decision, self._promote_by(decision, context, records, spec, candidate)
+        except StaleDecisionError as stale:
+            if not self._may_judge_again(stale, records, spec, candidate):
+                raise
+            self.log.warning("%s\n  the candidate is judged again, against the champion of now", stale)
+        again = self._judge_again(context, records, spec, candidate)
+        return again, self._promote_by(again, context, records, spec, candidate)
+
+    def _promote_by(
+        self, decision: GateDecision, context: Any, records: MLflowStore, spec: ModelSpec, candidate: Candidate
+    ) -> PromotionRecord:
+        from airflow_mlops.core.promotion import promote
+        from airflow_mlops.provenance import provenance
+
+        return promote(
+            decision,
+            candidate,
+            records,
+            records,
+            registered_model=spec.registered_model,
+            by=self.actor(context),
+            now=datetime.now(UTC),
+            tags=provenance(context),
+            approval=self._standing_approval(records, candidate, decision),
+            approval_needed=self._asks(spec),
+        )
+
+    def _asks(self, spec: ModelSpec) -> bool:
+        return self.approval is not None or spec.risk_tier in spec.promotion.approval.tiers
+
+    def _standing_approval(self, records: MLflowStore, candidate: Candidate, decision: GateDecision) -> Approval | None:
+        """Return the answer to this decision that stands in MLflow; an answer to an earlier one is none."""
+        found = records.approval(candidate.run_id)
+        return found if found is not None and found.decision == decision.digest else None
+
+    def _may_judge_again(self, stale: Any, records: MLflowStore, spec: ModelSpec, candidate: Candidate) -> bool:
+        from airflow_mlops.core.promotion import has_served
+        from airflow_mlops.spec.problems import ReasonCode
+
+        if self.snapshot is None or self._asks(spec):
+            return False
+        if not all(problem.code is ReasonCode.DECISION_STALE for problem in stale.problems):
+            return False
+        version = records.version_of(spec.registered_model, candidate.run_id)
+        return version is None or not has_served(records, spec.registered_model, version)
+
+    def _judge_again(self, context: Any, records: MLflowStore, spec: ModelSpec, candidate: Candidate) -> GateDecision:
+        """Judge against the champion of now; first write down which decision may be replaced, for a later try."""
+        from airflow_mlops.core.data import Snapshot
+        from airflow_mlops.core.model import GateDecision
+        from airflow_mlops.operators._judging import judge
+
+        handed = GateDecision.from_json(self.decision).digest
+        records.write_sealed(candidate.run_id, REPLACED, handed, REPLACED_SEAL, {})
+        return judge(self, context, records, spec, Snapshot.from_json(self.snapshot), candidate)
+
+    def _write_card(
+        self,
+        records: MLflowStore,
+        spec: ModelSpec,
+        candidate: Candidate,
+        decision: GateDecision,
+        record: PromotionRecord,
+    ) -> None:
+        """Write the version's model card into its run, and its summary into the registry."""
+        from airflow_mlops.operators._card import write_card
+
+        links = {"MLflow run": self.run_url, "Report": self.report_url, "Model version": self.version_url}
+        approval = self._standing_approval(records, candidate, decision)
+        self.card_url = write_card(records, spec, candidate, decision, record, approval=approval, links=links)
 
     def _announce(self, context: Any, record: dict[str, Any]) -> None:
         extra = {name: record[name] for name in ("model", "version", "run_id", "as_of", "previous_version")}

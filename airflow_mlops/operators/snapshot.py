@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.operators._base import LoopOperator
+from airflow_mlops.operators._base import LoopOperator, skip_retired
 
 if TYPE_CHECKING:
     from airflow_mlops.spec import ModelSpec
@@ -28,6 +28,8 @@ class SnapshotOperator(LoopOperator):
     'snapshot'
     """
 
+    trains = True
+
     def run_stage(self, context: Any) -> dict[str, Any]:
         """Take the snapshot."""
         from airflow_mlops.config import settings
@@ -48,10 +50,13 @@ class SnapshotOperator(LoopOperator):
     def _champions_columns(self, spec: ModelSpec) -> tuple[str, ...]:
         """Return the champion's features: the gate needs them, also when the specification no longer lists them.
 
-        Without listed features every column is kept anyway, and MLflow is not asked.
+        Without listed features every column is kept anyway. A model that was retired by the command is skipped.
         """
-        if not (spec.features.numeric or spec.features.categorical):
-            return ()
+        from airflow_mlops.core.lifecycle import retired
+
         with self.records(spec) as records:
+            skip_retired(retired(records, spec.registered_model))
+            if not (spec.features.numeric or spec.features.categorical):
+                return ()
             champion = records.champion(spec.registered_model)
         return tuple(feature.name for feature in champion.candidate.features) if champion else ()

@@ -21,6 +21,7 @@ class TrainOperator(LoopOperator):
         What SnapshotOperator returned: ``snapshot_task.output``.
     """
 
+    trains = True
     template_fields = ("snapshot",)
     operator_extra_links = (MLflowRunLink(),)
 

@@ -69,7 +69,8 @@ def _twice(field: str, names: tuple[str, ...]) -> Iterator[Problem]:
 
 
 def _windows(data: DataSpec, gate: GateSpec) -> Iterator[Problem]:
-    held = gate.holdout + data.label_delay
+    # Twice: labels of the training part must be known when the holdout begins, and those of the holdout at as-of.
+    held = gate.holdout + 2 * data.label_delay
     if held >= data.window:
         yield _contradiction(
             "data.window",
@@ -92,20 +93,70 @@ def _blocks(gate: GateSpec) -> Iterator[Problem]:
 
 
 def _kinds(gate: GateSpec, training: TrainingSpec) -> Iterator[Problem]:
+    """Every metric named exists, and all are of one kind."""
+    kinds = {name: known.kind for name, known in METRICS.items()}
+    kinds |= {own.path: own.kind for own in gate.metrics}
+    yield from _twice("gate.metrics", tuple(own.path for own in gate.metrics))
     named = [(f"gate.absolute.{index}.metric", rule.metric) for index, rule in enumerate(gate.absolute)]
     if gate.primary is not None:
         named.insert(0, ("gate.primary", gate.primary))
     if training.search is not None and training.search.metric is not None:
         named.append(("training.search.metric", training.search.metric))
-    for field, metric in named[1:]:
-        first = METRICS[named[0][1]].kind
-        if METRICS[metric].kind != first:
+    yield from (_unknown_metric(field, metric) for field, metric in named if metric not in kinds)
+    known = [(field, metric) for field, metric in named if metric in kinds]
+    for field, metric in known[1:]:
+        first = kinds[known[0][1]]
+        if kinds[metric] != first:
             yield _contradiction(
                 field,
-                f"{metric!r}, a {METRICS[metric].kind} metric, beside {named[0][1]!r}",
-                f"{first} metrics only: one of {', '.join(name for name in METRICS if METRICS[name].kind == first)}",
+                f"{metric!r}, a {kinds[metric]} metric, beside {known[0][1]!r}",
+                f"{first} metrics only: one of {', '.join(name for name, kind in kinds.items() if kind == first)}",
                 "use metrics of one kind",
             )
+
+
+def _unknown_metric(field: str, metric: str) -> Problem:
+    return Problem(
+        code=ReasonCode.METRIC_UNKNOWN,
+        field=field,
+        found=f"{metric!r}, which gate.metrics does not declare",
+        allowed="a registered metric, or one of gate.metrics",
+        fix=f"declare it: gate.metrics: [{{path: {metric}, kind: ..., greater_is_better: ...}}]",
+    )
+
+
+def _judged_columns(data: DataSpec, gate: GateSpec, features: FeatureSpec) -> Iterator[Problem]:
+    """Columns that the gate cuts the rows by are attributes, not the label."""
+    for field in ("slices", "fairness"):
+        columns: tuple[str, ...] = getattr(gate, field).columns
+        yield from _twice(f"gate.{field}.columns", columns)
+        if data.label in columns:
+            yield _contradiction(
+                f"gate.{field}.columns", f"{data.label!r}, the label", "columns known before the label", "remove it"
+            )
+    for name in gate.slices.required:
+        if name not in gate.slices.columns:
+            yield _contradiction(
+                "gate.slices.required",
+                f"{name!r}, not in gate.slices.columns",
+                "columns that are sliced",
+                "add it there",
+            )
+    taken = (data.label, data.time, *data.key, *features.numeric, *features.categorical)
+    if data.weight is not None and data.weight in taken:
+        yield _contradiction(
+            "data.weight", f"{data.weight!r}, which has another role", "a column of its own", "name one"
+        )
+
+
+def _tiers(gate: GateSpec, risk_tier: str) -> Iterator[Problem]:
+    if risk_tier == "high" and gate.mode == "off":
+        yield _contradiction(
+            "gate.mode",
+            "off, for a model of risk_tier high",
+            "enforce or dry_run",
+            "leave it out, or lower risk_tier if little depends on the model",
+        )
 
 
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]], ...] = (
@@ -114,6 +165,8 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]], ...] = 
     (("data", "gate"), _windows),
     (("gate",), _blocks),
     (("gate", "training"), _kinds),
+    (("data", "gate", "features"), _judged_columns),
+    (("gate", "risk_tier"), _tiers),
 )
 
 

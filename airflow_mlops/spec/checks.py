@@ -42,7 +42,9 @@ def import_path(value: str) -> str:
 
 
 def metric(value: str) -> str:
-    """A registered metric."""
+    """A registered metric, or the import path of one that `gate.metrics` declares."""
+    if "." in value:
+        return import_path(value)
     if value not in METRICS:
         refuse(None, f"one of {', '.join(METRICS)}", "{did_you_mean}", ReasonCode.METRIC_UNKNOWN)
     return value

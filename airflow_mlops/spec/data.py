@@ -98,6 +98,11 @@ class DataSpec(Part):
     label_delay: timedelta = duration(
         default="0d", positive=False, doc="How long after the event its outcome is known."
     )
+    weight: str | None = text(
+        default=None,
+        words="column",
+        doc="Column of row weights, >= 0: they count in training and in every metric. Not a feature.",
+    )
     window: timedelta = duration(default="90d", doc="How far back from as-of a training window reaches.")
 
 

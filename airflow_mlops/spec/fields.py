@@ -108,10 +108,11 @@ def number(
     gt: float | None = None,
     le: float | None = None,
     lt: float | None = None,
+    nullable: bool = False,
 ) -> Any:
     """A finite number within bounds."""
     schema = core_schema.float_schema(strict=True, ge=ge, gt=gt, le=le, lt=lt, allow_inf_nan=False)
-    return Field(schema, "number" + _bounds(ge=ge, gt=gt, le=le, lt=lt), default, doc)
+    return Field(schema, "number" + _bounds(ge=ge, gt=gt, le=le, lt=lt), default, doc, nullable=nullable)
 
 
 _SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}

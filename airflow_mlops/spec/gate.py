@@ -8,6 +8,18 @@ from typing import Literal
 
 from airflow_mlops.spec.checks import metric
 from airflow_mlops.spec.fields import choice, duration, number, part, parts, text, whole
+from airflow_mlops.spec.gate_rules import (
+    CalibrationRule,
+    ConvergenceRule,
+    CustomMetric,
+    FairnessRule,
+    LeakageRule,
+    Mode,
+    RobustnessRule,
+    ServingRule,
+    SliceRule,
+    mode,
+)
 from airflow_mlops.spec.part import Part
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -27,6 +39,22 @@ class ChampionRule(Part):
     block: timedelta | None = duration(
         default="1d", nullable=True, doc="Rows of one block of time are resampled together; null: row by row."
     )
+    entity: str | None = text(
+        default=None,
+        words="column",
+        doc="Rows with one value of this column (a customer, a plane) are resampled together, not by time.",
+    )
+
+    def problems_within(self) -> Iterator[Problem]:
+        """One way to resample."""
+        if self.entity is not None and self.block is not None and "block" in self.changed_fields():
+            yield Problem(
+                code=ReasonCode.SPEC_INVALID_VALUE,
+                field="entity",
+                found=f"entity {self.entity!r} beside a block of time",
+                allowed="rows resampled by entity or by block of time, not both",
+                fix="remove one of them",
+            )
 
 
 class AbsoluteRule(Part):
@@ -62,20 +90,10 @@ class BaselineRule(Part):
     min_gain: float = number(default=0.0, doc="Lower bound of the gain must be above this.")
 
 
-class LeakageRule(Part):
-    """A single feature that nearly knows the label is a leak until shown otherwise."""
-
-    max_power: float = number(
-        default=0.98,
-        gt=0.5,
-        le=1,
-        doc="AUC (classification) or absolute rank correlation (regression) of one feature.",
-    )
-
-
 class GateSpec(Part):
     """Rules that a candidate must pass; what is missing or not finite is a rejection."""
 
+    mode: Mode = mode("Every rule that is not about the champion's order in time")
     primary: str | None = text(
         default=None,
         words="[metric](#metrics)",
@@ -87,7 +105,14 @@ class GateSpec(Part):
     champion: ChampionRule = part(ChampionRule, default={}, doc="The comparison with the champion.")
     absolute: tuple[AbsoluteRule, ...] = parts(AbsoluteRule, doc="Bounds of metrics.")
     baseline: BaselineRule = part(BaselineRule, default={}, doc="The comparison with a trivial model.")
-    leakage: LeakageRule = part(LeakageRule, default={}, doc="How much a single feature may know.")
+    metrics: tuple[CustomMetric, ...] = parts(CustomMetric, doc="Metrics of the team's own.")
+    slices: SliceRule = part(SliceRule, default={}, doc="Parts of the rows, judged one by one.")
+    fairness: FairnessRule = part(FairnessRule, default={}, doc="Differences between protected groups.")
+    calibration: CalibrationRule = part(CalibrationRule, default={}, doc="Whether probabilities mean what they say.")
+    convergence: ConvergenceRule = part(ConvergenceRule, default={}, doc="Whether training ended by itself.")
+    robustness: RobustnessRule = part(RobustnessRule, default={}, doc="What broken input does to the predictions.")
+    leakage: LeakageRule = part(LeakageRule, default={}, doc="What features and rows may know of the label.")
+    serving: ServingRule = part(ServingRule, default={}, doc="The stored model, as it will be served.")
     first_model: Literal["beat_baseline", "reject"] = choice(
         "beat_baseline",
         "reject",

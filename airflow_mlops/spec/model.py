@@ -10,10 +10,23 @@ from pydantic_core import CoreSchema, core_schema
 
 from airflow_mlops.spec.checks import connection, cron, model_name, timezone
 from airflow_mlops.spec.data import DataSpec, FeatureSpec
-from airflow_mlops.spec.fields import choice, duration, flag, instant, number, part, parts, shorthand, text, whole
+from airflow_mlops.spec.fields import (
+    choice,
+    duration,
+    flag,
+    instant,
+    number,
+    part,
+    parts,
+    shorthand,
+    text,
+    texts,
+    whole,
+)
 from airflow_mlops.spec.gate import GateSpec
 from airflow_mlops.spec.part import Part
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.spec.promotion import NotificationSpec, PromotionSpec
 from airflow_mlops.spec.training import TrainingSpec
 from airflow_mlops.spec.validation import Expectation
 
@@ -66,12 +79,6 @@ def _in_zone(moment: datetime, zone: str) -> datetime:
     from zoneinfo import ZoneInfo
 
     return moment.replace(tzinfo=ZoneInfo(zone))
-
-
-class PromotionSpec(Part):
-    """Where an accepted candidate goes."""
-
-    registered_model: str | None = text(default=None, doc="Name in MLflow's registry; the model's name when left out.")
 
 
 class ScoringSpec(Part):
@@ -162,6 +169,12 @@ class ModelSpec(Part):
     risk_tier: Literal["low", "medium", "high"] = choice(
         "low", "medium", "high", default="medium", doc="How much depends on the model; a tag of its DAGs."
     )
+    limitations: tuple[str, ...] = texts(
+        default=(), words="list of texts", doc="What the model must not be used for, and where it is weak; in its card."
+    )
+    retired: str | None = text(
+        default=None, doc="Why the model is retired: it is not trained any more, and its train DAG has no schedule."
+    )
     schedule: ScheduleSpec = part(ScheduleSpec, default={}, doc="When `<model>.train` runs by itself.")
     data: DataSpec = part(DataSpec, doc="The rows.")
     features: FeatureSpec = part(FeatureSpec, default={}, doc="Which columns the model may see.")
@@ -169,6 +182,7 @@ class ModelSpec(Part):
     training: TrainingSpec = part(TrainingSpec, doc="How a candidate is trained.")
     gate: GateSpec = part(GateSpec, default={}, doc="What a candidate must show before it may serve.")
     promotion: PromotionSpec = part(PromotionSpec, default={}, doc="Where an accepted candidate goes.")
+    notifications: tuple[NotificationSpec, ...] = parts(NotificationSpec, doc="Who is told of what.")
     scoring: ScoringSpec = part(ScoringSpec, default={}, doc="Batch scoring with the champion.")
     monitoring: MonitoringSpec = part(MonitoringSpec, default={}, doc="How the serving model's inputs are watched.")
     retraining: RetrainingSpec = part(RetrainingSpec, default={}, doc="When drift may cause a retraining.")

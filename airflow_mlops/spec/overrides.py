@@ -21,7 +21,11 @@ from airflow_mlops.spec.words import shown
 LOCKED: dict[str, str] = {
     "name": "it says which model this is",
     "tracking": "it says where the model is recorded",
-    "promotion.registered_model": "it says which model is promoted",
+    "promotion": "it says which model is promoted, and who must agree",
+    "risk_tier": "it says who must agree before a candidate serves",
+    "retired": "a retired model is not trained, whoever asks",
+    "notifications": "it says who is told, and through which code and credentials",
+    "data.weight": "it says how much each row counts, also where a candidate is judged",
     "data.source": "it says what is read, and with which credentials",
     "data.time": "with another time, rows from after as-of could be trained on",
     "data.key": "it says what a row is",

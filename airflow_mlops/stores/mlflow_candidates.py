@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.data import Snapshot
+from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.model import Candidate
 from airflow_mlops.core.record import Record
 from airflow_mlops.spec.model import ModelSpec
-from airflow_mlops.stores.mlflow_format import environment, write_model
-from airflow_mlops.stores.mlflow_runs import INPUTS, MLflowRuns, _conflict
+from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.stores.mlflow_client import is_missing
+from airflow_mlops.stores.mlflow_format import write_model
+from airflow_mlops.stores.mlflow_origins import MLflowOrigins, origin_files
+from airflow_mlops.stores.mlflow_runs import INPUTS, _conflict
 
 if TYPE_CHECKING:
     from airflow_mlops.core.training import Fitted
@@ -27,7 +31,7 @@ _DIGEST_LENGTH = 36
 """MLflow keeps so many characters of a dataset's digest; the whole fingerprint is in the manifest and in a tag."""
 
 
-class MLflowCandidates(MLflowRuns):
+class MLflowCandidates(MLflowOrigins):
     """Candidates: recorded once for a run, read back, and never half there.
 
     The order of writing is: parameters, dataset, model, files, `candidate.json`, and last the tag with its digest.
@@ -104,6 +108,34 @@ class MLflowCandidates(MLflowRuns):
             )
         return found
 
+    def candidate_of(self, model: str, version: int) -> Candidate:
+        """Return the candidate that a registered version was made from.
+
+        Raises
+        ------
+        RecordError
+            VERSION_MISSING, if there is no such version, or the loop did not make it.
+        """
+        from mlflow.exceptions import MlflowException
+
+        run_id = None
+        try:
+            run_id = self._client.get_model_version(model, str(version)).run_id
+        except MlflowException as error:
+            if not is_missing(error):
+                raise
+        if not run_id:
+            raise RecordError(
+                Problem(
+                    code=ReasonCode.VERSION_MISSING,
+                    field=f"{model} version {version}",
+                    found="no such version that a run of the loop registered",
+                    allowed="a version in MLflow's registry that the loop made",
+                    fix="look the number up on the model's page in MLflow",
+                )
+            )
+        return self.candidate(str(run_id))
+
     def _describe(self, run: Any, snapshot: Snapshot, spec: ModelSpec, provenance: Mapping[str, str]) -> None:
         """Parameters, tags and dataset. Writing them again with the same inputs changes nothing."""
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
@@ -143,15 +175,14 @@ class MLflowCandidates(MLflowRuns):
         for left in self._models_of(run):  # of tries that were killed, and of requests that were sent twice
             if left.model_id != model_id:
                 self._client.delete_logged_model(left.model_id)
+        files, seals = origin_files(fitted, snapshot, spec)
+        if profile is not None:
+            files[PROFILE] = profile.to_text().encode()
         with tempfile.TemporaryDirectory() as folder:
-            files = {
-                "spec.json": json.dumps(spec.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n",
-                "snapshot.json": snapshot.to_text(),
-                "environment.txt": environment(),
-                **({PROFILE: profile.to_text()} if profile is not None else {}),
-            }
-            for name, text in files.items():
-                (Path(folder) / name).write_text(text, encoding="utf-8", newline="")
+            for name, content in files.items():
+                file = Path(folder) / name
+                file.parent.mkdir(exist_ok=True)
+                file.write_bytes(content)
             self._client.log_artifacts(run_id, folder)
         candidate = Candidate(
             model=spec.name,
@@ -171,10 +202,11 @@ class MLflowCandidates(MLflowRuns):
             classes=fitted.classes,
             parameters=fitted.parameters,
             metrics=fitted.metrics,
+            convergence=fitted.convergence,
             seed=spec.training.seed,
         )
-        inputs = {INPUTS: f"{snapshot.fingerprint}/{spec.fingerprint}"}
-        self.write_sealed(run_id, CANDIDATE, candidate.to_text(), CANDIDATE_SEAL, inputs)
+        tags = {INPUTS: f"{snapshot.fingerprint}/{spec.fingerprint}", **seals}
+        self.write_sealed(run_id, CANDIDATE, candidate.to_text(), CANDIDATE_SEAL, tags)
         return candidate
 
     def _log_model(self, run: Any, fitted: Fitted, spec: ModelSpec) -> str:

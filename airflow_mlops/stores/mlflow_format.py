@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
-import zipfile
-from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from airflow_mlops.core.errors import RecordError, TrainingError
 from airflow_mlops.core.trust import REVIEWED, trusted_types
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.stores.serving_child import BrokenModelError, UntrustedTypesError, load_file
 
 if TYPE_CHECKING:
     from airflow_mlops.core.training import Fitted
@@ -63,8 +64,42 @@ def write_model(path: Path, fitted: Fitted, spec: ModelSpec, *, run_id: str, log
         ) from error
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModelFile:
+    """The one file of a stored model that is loaded, and by which rules."""
+
+    file: Path
+    format: str
+    trusted: tuple[str, ...]
+    """Every type that may be loaded from it."""
+    claimed: tuple[str, ...]
+    """Types that its folder says to be needed."""
+
+
 def load_model(folder: Path, spec: ModelSpec, *, subject: str) -> Any:
     """Audit a downloaded model folder, then load its pipeline.
+
+    Raises
+    ------
+    RecordError
+        TYPE_UNTRUSTED, one problem for each type, or for the format; RECORD_CONFLICT, if it is broken.
+    """
+    model = model_file(folder, spec, subject=subject)
+    try:
+        return load_file(model.file, model.format, model.trusted, model.claimed)
+    except UntrustedTypesError as error:
+        raise _untrusted(
+            [f"the stored model asks for {name}" for name in error.types],
+            "types that airflow_mlops.core.trust has reviewed or training.trusted_types names",
+            "find out who stored it; if it is yours, read the type and add it to training.trusted_types",
+            subject,
+        ) from error
+    except BrokenModelError as error:
+        raise _broken(subject, str(error)) from error
+
+
+def model_file(folder: Path, spec: ModelSpec, *, subject: str) -> ModelFile:
+    """Find the file of a downloaded model folder, and say by which rules it may be loaded.
 
     The folder names its own trusted types, and the format that it wants to be loaded by; neither is believed. Only
     types that were reviewed, or that the specification trusts, are loaded, and pickle only if the specification
@@ -73,7 +108,7 @@ def load_model(folder: Path, spec: ModelSpec, *, subject: str) -> Any:
     Raises
     ------
     RecordError
-        TYPE_UNTRUSTED, one problem for each type, or for the format.
+        TYPE_UNTRUSTED, for the format; RECORD_CONFLICT, if the folder is not a model as the loop stores it.
     """
     flavor = _flavor(folder, subject)
     format_ = str(flavor.get("serialization_format", "pickle"))
@@ -88,31 +123,14 @@ def load_model(folder: Path, spec: ModelSpec, *, subject: str) -> Any:
     if flavor.get("pickled_model") != file.name or not file.is_file():
         raise _broken(subject, f"no file {file.name} where MLmodel must name it")
     if format_ == "cloudpickle":
-        return _load_pickle(file, subject)
-    return _load_skops(file, spec, flavor.get("skops_trusted_types") or (), subject)
-
-
-def _load_skops(file: Path, spec: ModelSpec, claimed: Iterable[str], subject: str) -> Any:
-    import skops.io
-
+        _require_pickle_allowed(subject)
     # A champion may be of another estimator than the specification names today: every reviewed type is good.
     trusted = {name for names in REVIEWED.values() for name in names} | set(trusted_types(spec))
-    try:
-        needed = set(skops.io.get_untrusted_types(file=file))
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:  # cut off, or not written by skops
-        raise _broken(subject, f"a {file.name} that skops cannot read ({type(error).__name__})") from error
-    unknown = sorted((needed | set(claimed)) - trusted)
-    if unknown:
-        raise _untrusted(
-            [f"the stored model asks for {name}" for name in unknown],
-            "types that airflow_mlops.core.trust has reviewed or training.trusted_types names",
-            "find out who stored it; if it is yours, read the type and add it to training.trusted_types",
-            subject,
-        )
-    return skops.io.load(file, trusted=sorted(needed))
+    claimed = tuple(map(str, flavor.get("skops_trusted_types") or ()))
+    return ModelFile(file=file, format=format_, trusted=tuple(sorted(trusted)), claimed=claimed)
 
 
-def _load_pickle(file: Path, subject: str) -> Any:
+def _require_pickle_allowed(subject: str) -> None:
     from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
 
     if not MLFLOW_ALLOW_PICKLE_DESERIALIZATION.get():  # type: ignore[no-untyped-call]
@@ -122,10 +140,6 @@ def _load_pickle(file: Path, subject: str) -> Any:
             "train the model again with format: skops, or allow pickle on this worker",
             subject,
         )
-    import pickle  # what cloudpickle wrote, pickle reads
-
-    with file.open("rb") as stream:
-        return pickle.load(stream)  # noqa: S301 - the specification asks for it, see training.format
 
 
 def _flavor(folder: Path, subject: str) -> dict[str, Any]:
@@ -157,11 +171,25 @@ def requirements(spec: ModelSpec) -> list[str]:
 
 
 def environment() -> str:
-    """Every installed package, pinned, one a line."""
+    """Every installed package, pinned, one a line; Python, the system and our own code as comments before them.
+
+    :func:`airflow_mlops.core.reproduce.read_environment` reads it.
+    """
     import platform
 
     pins = "".join(f"{name}=={version}\n" for name, version in sorted(_installed().items()))
-    return f"# Python {platform.python_version()} on {platform.system()} {platform.machine()}\n{pins}"
+    system = f"# Python {platform.python_version()} on {platform.system()} {platform.machine()}\n"
+    return f"{system}# airflow_mlops code {code_digest()}\n{pins}"
+
+
+@cache
+def code_digest() -> str:
+    """SHA-256 of the code here that makes a model: a version number does not tell two working trees apart."""
+    found = hashlib.sha256()
+    package = Path(__file__).parents[1]
+    for file in sorted(file for floor in ("core", "spec") for file in (package / floor).glob("*.py")):
+        found.update(f"{file.parent.name}/{file.name}\0".encode() + file.read_bytes() + b"\0")
+    return found.hexdigest()
 
 
 @cache

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import tempfile
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from airflow_mlops.core.errors import RecordError, StaleDecisionError
-from airflow_mlops.core.model import Champion, GateDecision, PromotionRecord
+from airflow_mlops.core.model import Approval, Champion, GateDecision, PromotionRecord
 from airflow_mlops.core.monitor import DriftReport, Profile
 from airflow_mlops.core.record import Record
 from airflow_mlops.spec.model import ModelSpec
@@ -17,16 +18,18 @@ from airflow_mlops.stores.mlflow_candidates import PROFILE
 from airflow_mlops.stores.mlflow_client import Address, GuardedClient, connect, is_missing, said, without_credentials
 from airflow_mlops.stores.mlflow_format import load_model
 from airflow_mlops.stores.mlflow_runs import _conflict
-from airflow_mlops.stores.mlflow_versions import MLflowVersions
+from airflow_mlops.stores.mlflow_trail import MLflowTrail
 
 DECISION = "gate/decision.json"
 DECISION_PAGE = "gate/decision.html"
 DECISION_SEAL = "mlops.decision_digest"
+APPROVAL = "approval/approval.json"
+APPROVAL_SEAL = "mlops.approval_digest"
 DRIFT = "drift.json"
 DRIFT_SEAL = "mlops.drift_digest"
 
 
-class MLflowStore(MLflowVersions):
+class MLflowStore(MLflowTrail):
     """Everything that the loop keeps in MLflow, and reads from it.
 
     Parameters
@@ -66,8 +69,19 @@ class MLflowStore(MLflowVersions):
             If it is there, but cannot be had now.
         """
         with tempfile.TemporaryDirectory() as folder:
-            path = self._download(self._location(model_uri), folder, lambda why: _gone(model_uri, why))
-            return load_model(path, spec, subject=model_uri)
+            return load_model(self.download_model(model_uri, folder), spec, subject=model_uri)
+
+    def download_model(self, model_uri: str, folder: str) -> Path:
+        """Download a model's files into a folder; return where they are. Nothing of it is believed or loaded.
+
+        Raises
+        ------
+        RecordError
+            RECORD_CONFLICT, if it is gone.
+        StoreUnavailableError
+            If it is there, but cannot be had now.
+        """
+        return self._download(self._location(model_uri), folder, lambda why: _gone(model_uri, why))
 
     def _location(self, model_uri: str) -> str:
         from mlflow.exceptions import MlflowException
@@ -150,6 +164,22 @@ class MLflowStore(MLflowVersions):
                 )
             )
         return found
+
+    def record_approval(self, run_id: str, approval: Approval) -> None:
+        """Keep a person's answer as artifact `approval/approval.json` of its run. A later answer replaces it."""
+        said = "timed_out" if approval.timed_out else "approved" if approval.approved else "declined"
+        self.write_sealed(run_id, APPROVAL, approval.to_text(), APPROVAL_SEAL, {"mlops.approval": said})
+
+    def approval(self, run_id: str) -> Approval | None:
+        """Return the answer that stands in MLflow; None when nobody was asked, or nobody answered yet.
+
+        Raises
+        ------
+        RecordError
+            If it was edited after the fact.
+        """
+        text = self.read_sealed(run_id, APPROVAL, APPROVAL_SEAL)
+        return None if text is None else Approval.from_json(text)
 
     def record_promotion(self, run_id: str, record: PromotionRecord) -> None:
         """Keep what promotion did as artifact `promotion.json` of the run."""

@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.ledger import STATUS
 from airflow_mlops.core.model import Candidate, Champion
-from airflow_mlops.core.promotion import DIGEST, SERVED, STATUS
+from airflow_mlops.core.promotion_steps import DIGEST
+from airflow_mlops.core.trail_state import SERVED
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow_candidates import MLflowCandidates
 from airflow_mlops.stores.mlflow_client import is_missing, is_taken, quoted
 from airflow_mlops.stores.mlflow_runs import LOOP_RUN, _conflict
+
+_TAG, _DESCRIPTION = 5000, 5000
+"""Longest values that every MLflow server takes, in characters."""
 
 
 class MLflowVersions(MLflowCandidates):
@@ -33,17 +38,30 @@ class MLflowVersions(MLflowCandidates):
         if version is None:
             return None
         found = self._version(model, version)
-        if found is None or not found.run_id:
-            raise _unreadable(model, version, "which is deleted" if found is None else "which names no MLflow run")
-        try:
-            candidate = self.candidate(found.run_id)
-        except RecordError as error:
-            raise _unreadable(model, version, f"whose training record cannot be read: {error}") from error
-        if candidate.model_uri != found.source:
-            raise _unreadable(model, version, f"made from {found.source}, while its run trained {candidate.model_uri}")
-        return Champion(
-            model=model, version=version, run_id=found.run_id, model_uri=candidate.model_uri, candidate=candidate
-        )
+        if found is None:
+            raise _unreadable(model, version, "which is deleted", "champion")
+        return self._trained(model, version, found, "champion")
+
+    def version(self, model: str, number: int) -> Champion:
+        """Return a version with the record of its training, as if it served.
+
+        Raises
+        ------
+        RecordError
+            VERSION_MISSING, if it does not exist (any more); CHAMPION_UNREADABLE, if it was not made by the loop.
+        """
+        found = self._version(model, number)
+        if found is None:
+            raise RecordError(
+                Problem(
+                    code=ReasonCode.VERSION_MISSING,
+                    field=f"{model} version {number}",
+                    found="no such version (any more)",
+                    allowed="a version in the registry",
+                    fix="name another version; airflow mlops history shows them",
+                )
+            )
+        return self._trained(model, number, found)
 
     def version_of(self, model: str, run_id: str) -> int | None:
         """Return the version that this run registered: of several the one that holds an alias, else the lowest."""
@@ -88,6 +106,11 @@ class MLflowVersions(MLflowCandidates):
         """Point an alias at a version."""
         self._client.set_registered_model_alias(model, alias, str(version))
 
+    def delete_alias(self, model: str, alias: str) -> None:
+        """Remove an alias; nothing happens if there is none."""
+        if self.alias(model, alias) is not None:
+            self._client.delete_registered_model_alias(model, alias)
+
     def version_tags(self, model: str, version: int) -> Mapping[str, str] | None:
         """Return the tags of a version; None if it does not exist (any more)."""
         found = self._version(model, version)
@@ -97,6 +120,34 @@ class MLflowVersions(MLflowCandidates):
         """Set tags of a version, one request each: MLflow has no other way."""
         for name, value in tags.items():
             self._client.set_model_version_tag(model, str(version), name, value)
+
+    def describe_version(self, model: str, version: int, text: str) -> None:
+        """Set the description of a version, in Markdown: MLflow shows it on the version's page."""
+        self._client.update_model_version(model, str(version), text[:_DESCRIPTION])
+
+    def model_tags(self, model: str) -> Mapping[str, str]:
+        """Return the tags of a registered model; none when there is no such model."""
+        registered = self._registered(model)
+        return {} if registered is None else dict(registered.tags)
+
+    def tag_model(self, model: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a registered model, one request each."""
+        for name, value in tags.items():
+            self._client.set_registered_model_tag(model, name, value[:_TAG])
+
+    def _trained(self, model: str, version: int, found: Any, alias: str = "") -> Champion:
+        if not found.run_id:
+            raise _unreadable(model, version, "which names no MLflow run", alias)
+        try:
+            candidate = self.candidate(found.run_id)
+        except RecordError as error:
+            raise _unreadable(model, version, f"whose training record cannot be read: {error}", alias) from error
+        if candidate.model_uri != found.source:
+            why = f"made from {found.source}, while its run trained {candidate.model_uri}"
+            raise _unreadable(model, version, why, alias)
+        return Champion(
+            model=model, version=version, run_id=found.run_id, model_uri=candidate.model_uri, candidate=candidate
+        )
 
     def _versions_of(self, model: str, run_id: str) -> list[Any]:
         """The run's versions: first those with an alias, the champion before all, then by number."""
@@ -162,13 +213,15 @@ def _is_double(double: Any, kept: Any, candidate: Candidate) -> bool:
     return same and unused and decided is not None and double.tags.get(DIGEST) == decided
 
 
-def _unreadable(model: str, version: int, why: str) -> RecordError:
+def _unreadable(model: str, version: int, why: str, alias: str) -> RecordError:
     return RecordError(
         Problem(
             code=ReasonCode.CHAMPION_UNREADABLE,
-            field=f"{model}@champion",
-            found=f"the alias champion points at version {version}, {why}",
-            allowed="a version that the loop trained and promoted",
-            fix=f"point the alias at a version that exists, or delete the alias: then {model} has no champion",
+            field=f"{model}@{alias}" if alias else f"{model} version {version}",
+            found=f"the alias {alias} points at version {version}, {why}" if alias else f"version {version}, {why}",
+            allowed="a version that the loop trained and promoted" if alias else "a version that the loop trained",
+            fix=f"point the alias at a version that exists, or delete the alias: then {model} has no champion"
+            if alias
+            else "name another version",
         )
     )

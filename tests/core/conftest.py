@@ -7,9 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from airflow_mlops.core import metrics
+from airflow_mlops.core.bench import Bench
+from airflow_mlops.core.bootstrap import time_blocks
 from airflow_mlops.core.data import Column, Snapshot
+from airflow_mlops.core.labels import clean_labels
 from airflow_mlops.core.model import Candidate, Champion
-from airflow_mlops.core.training import Fitted
+from airflow_mlops.core.predict import predict
+from airflow_mlops.core.training import Fitted, fit, rows_within
 from airflow_mlops.core.windows import label_window
 from airflow_mlops.spec import ModelSpec
 
@@ -61,12 +66,34 @@ class Loop:
             "train_rows": len(fitted.train_frame), "holdout_rows": len(fitted.holdout_frame), "snapshot_uri": "u",
             "snapshot_fingerprint": "f", "spec_fingerprint": "s", "features": fitted.features,
             "classes": fitted.classes, "parameters": fitted.parameters, "metrics": fitted.metrics, "seed": 42,
+            "convergence": {"warnings": [], "iterations": 10, "limit": 100},
         }  # fmt: skip
         return Candidate(**{**values, **changes})
 
     def champion(self, fitted: Fitted, version: int = 3, **changes: Any) -> Champion:
         candidate = self.candidate(fitted, "old", **changes)
         return Champion(model="m", version=version, run_id="old", model_uri=candidate.model_uri, candidate=candidate)
+
+    def bench(
+        self, estimator: str = LOGISTIC, frame: pd.DataFrame | None = None, kind: str = "binary",
+        weights: np.ndarray | None = None, **parts: Any,
+    ) -> Bench:  # fmt: skip
+        """A fitted candidate on its holdout rows, without a champion; `dataclasses.replace` gives it one."""
+        frame = self.frame(kind=kind) if frame is None else frame
+        spec = self.spec(estimator, **parts)
+        snapshot = self.snapshot(spec, frame)
+        fitted = fit(spec, snapshot, frame)
+        candidate, classification = self.candidate(fitted), fitted.task != "regression"
+        train, train_labels = clean_labels(spec, rows_within(frame, "t", fitted.train), classification)
+        rows, labels = clean_labels(spec, rows_within(frame, "t", fitted.holdout), classification)
+        predicted = predict(fitted.pipeline, rows, candidate)
+        return Bench(
+            spec=spec, candidate=candidate, pipeline=fitted.pipeline, champion=None, snapshot=snapshot,
+            metric=metrics.METRICS[metrics.primary(spec, fitted.task)], window=fitted.holdout, rows=rows, labels=labels,
+            block=time_blocks(rows["t"], spec.gate.champion.block),
+            judged=metrics.judge(labels, predicted, weights=weights), other=None, train=train,
+            train_labels=train_labels, serving=None,
+        )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -35,3 +35,15 @@ def test_a_class_without_training_rows_has_no_share() -> None:
     model: Any = SimpleNamespace(task="multiclass", classes=("a", "b", "c"), features=())
     found = trivial(model, pd.Series(["a", "c", "c"]), 2, "log_loss")
     np.testing.assert_allclose(found.probabilities, [[1 / 3, 0, 2 / 3]] * 2)
+
+
+def test_weights_count_in_shares_mean_and_median() -> None:
+    model: Any = SimpleNamespace(task="binary", classes=("a", "b"), features=())
+    found = trivial(model, pd.Series(["a", "b", "b"]), 2, "log_loss", np.array([8.0, 1.0, 1.0]))
+    np.testing.assert_allclose(found.probabilities, [[0.8, 0.2]] * 2)
+    assert found.values.tolist() == ["a", "a"]
+    number: Any = SimpleNamespace(task="regression", classes=(), features=())
+    labels, weights = pd.Series([1.0, 2.0, 9.0]), np.array([1.0, 1.0, 3.0])
+    for metric, strategy in (("rmse", "mean"), ("mae", "median")):
+        expected = DummyRegressor(strategy=strategy).fit([[0]] * 3, labels, weights).predict([[0]])
+        np.testing.assert_allclose(trivial(number, labels, 1, metric, weights).values, expected)

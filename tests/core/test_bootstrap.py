@@ -10,9 +10,23 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 from sklearn.utils import resample
+from statsmodels.stats.contingency_tables import mcnemar
 
-from airflow_mlops.core.bootstrap import MIN_BLOCKS, bounds, gain, resample_weights, time_blocks
+from airflow_mlops.core import bootstrap
+from airflow_mlops.core.bootstrap import (
+    EXACT_UNITS,
+    MIN_BLOCKS,
+    blocks_of,
+    bounds,
+    differences,
+    entity_blocks,
+    gain,
+    resample_weights,
+    time_blocks,
+)
+from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.metrics import METRICS, Judged
+from airflow_mlops.core.ranked import MANY_ROWS
 
 
 def ranks_auc(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -161,3 +175,221 @@ def test_blocks_are_cut_from_the_epoch_and_numbered_without_gaps(length: timedel
     ranks = {step: number for number, step in enumerate(sorted(set(by_hand)))}
     assert found.tolist() == [ranks[step] for step in by_hand]
     assert time_blocks(times, None) is None
+
+
+def test_entities_are_numbered_without_gaps_and_rows_without_one_stand_alone() -> None:
+    for values in (
+        pd.Series(["b", None, "a", "b", np.nan, "a"]),
+        pd.Series([2.0, np.nan, 1.0, 2.0, np.nan, 1.0]),
+        pd.Series(pd.to_datetime(["2024-01-02", None, "2024-01-01", "2024-01-02", None, "2024-01-01"])),
+        pd.Series(["b", None, "a", "b", None, "a"], dtype="category"),
+        pd.Series([2, None, 1, 2, None, 1], dtype="Int64"),
+    ):
+        assert entity_blocks(values).tolist() == [0, 2, 1, 0, 3, 1]
+
+
+def test_the_specification_says_what_is_resampled_together(loop: Any) -> None:
+    rows = loop.frame(300)
+    by_time = blocks_of(loop.spec(), rows)
+    np.testing.assert_array_equal(by_time, time_blocks(rows["t"], timedelta(days=1)))
+    by_entity = blocks_of(loop.spec(gate={"champion": {"entity": "c"}}), rows)
+    np.testing.assert_array_equal(by_entity, entity_blocks(rows["c"]))
+    assert blocks_of(loop.spec(gate={"champion": {"block": None}}), rows) is None
+    with pytest.raises(DataError, match=r"gate\.champion\.entity: found no column 'tail'"):
+        blocks_of(loop.spec(gate={"champion": {"entity": "tail"}}), rows)
+
+
+def compare_draws(found: np.ndarray, brute: np.ndarray) -> None:
+    """The bounds agree within Monte Carlo error, and so does the spread."""
+    smaller = min(len(found), len(brute))
+    for level in (0.05, 0.95):
+        density = stats.norm.pdf(stats.norm.ppf(level))
+        error = brute.std() * np.sqrt(level * (1 - level) * (1 / len(found) + 1 / len(brute))) / density
+        assert np.quantile(found, level) == pytest.approx(np.quantile(brute, level), abs=4.5 * error)
+    assert found.std() == pytest.approx(brute.std(), rel=4.5 / np.sqrt(2 * smaller))
+
+
+def drawn(name: str, models: tuple[Judged, Judged], block: Any, resamples: int) -> tuple[np.ndarray, Any, int]:
+    first, second = (METRICS[name].weighted(model) for model in models)
+    rows = len(models[0].truth)
+    units = rows if block is None else int(block.max()) + 1
+    if block is not None:
+        first, second = first.collapse(block, units), second.collapse(block, units)
+    found = differences(np.random.default_rng(1), first, second, units, rows=rows, resamples=resamples)
+    return np.concatenate(list(found)), (first, second), units
+
+
+def many(name: str, rows: int, case: str) -> tuple[Judged, Judged]:
+    rng = np.random.default_rng(8)
+    weights = rng.exponential(size=rows) if "weighted" in case else None
+    if METRICS[name].kind == "regression":
+        truth = rng.normal(0, 3, rows)
+        noise = rng.standard_t(2.2, (2, rows)) if "heavy" in case else rng.normal(size=(2, rows))
+        return tuple(Judged("regression", truth, truth + part, None, weights) for part in noise)  # type: ignore[return-value]
+    classes = 3 if "multiclass" in case else 2
+    truth = rng.choice(classes, rows, p=[0.7, 0.3] if classes == 2 else [0.6, 0.37, 0.03])
+    models = []
+    for lift in (1.2, 1.0):
+        raw = rng.exponential(size=(rows, classes)) + lift * np.eye(classes)[truth]
+        p = raw / raw.sum(axis=1, keepdims=True)
+        task: Any = "binary" if classes == 2 else "multiclass"
+        models.append(Judged(task, truth, p.argmax(axis=1), p, weights))
+    return models[0], models[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        ("log_loss", "rows"),
+        ("log_loss", "entities, weighted"),
+        ("f1", "rows, multiclass"),
+        ("f1", "rows, multiclass, weighted"),
+        ("balanced_accuracy", "entities, multiclass"),
+        ("rmse", "rows, heavy"),
+        ("mae", "rows, heavy, weighted"),
+        ("r2", "rows"),
+    ],
+)
+def test_drawing_sums_of_many_units_is_drawing_the_units(name: str, case: str) -> None:
+    rows = EXACT_UNITS + 1000
+    block = None
+    if "entities" in case:  # of 1 to some hundred rows each
+        rng = np.random.default_rng(2)
+        block = rng.permutation(np.repeat(np.arange(rows), np.minimum(rng.zipf(2.1, rows), 300)))
+    models = many(name, rows if block is None else len(block), case)
+    found, (first, second), units = drawn(name, models, block, 20_000)
+    assert units == rows
+    exact = [first(w) - second(w) for w in resample_weights(np.random.default_rng(2), units, 2500)]
+    compare_draws(found, np.concatenate(exact))
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        ("roc_auc", "rows"),
+        ("roc_auc", "entities, weighted"),
+        ("roc_auc", "rows, multiclass"),
+        ("average_precision", "rows"),
+        ("median_absolute_error", "rows, heavy"),
+    ],
+)
+def test_first_order_draws_of_many_rows_have_the_bounds_of_drawing_them(name: str, case: str) -> None:
+    rows = MANY_ROWS
+    block = np.r_[np.arange(6000), np.random.default_rng(2).integers(0, 6000, rows - 6000)]
+    if "entities" not in case:
+        block = None
+    models = many(name, rows, case)
+    found, (first, second), units = drawn(name, models, block, 20_000)
+    few = 400
+    exact = [first(w) - second(w) for w in resample_weights(np.random.default_rng(2), units, few, rows)]
+    compare_draws(found, np.concatenate(exact))
+
+
+def test_a_rare_class_is_drawn_row_by_row_however_many_rows_there_are(monkeypatch: Any) -> None:
+    rng = np.random.default_rng(0)
+    rows = MANY_ROWS
+    labels = (np.arange(rows) < 2).astype(int)
+    models = judged(labels, rng.uniform(0.1, 0.9, rows)), judged(labels, rng.uniform(0.1, 0.9, rows))
+    found = gain(METRICS["roc_auc"], *models, None, resamples=200)
+    assert np.isinf(found.lower)  # some resamples have no positive row at all
+    assert np.isinf(found.error)
+    monkeypatch.setattr(bootstrap, "resample_weights", lambda *_: pytest.fail("drawn row by row"))
+    even = rng.integers(0, 2, rows)
+    models = judged(even, rng.uniform(0.1, 0.9, rows)), judged(even, rng.uniform(0.1, 0.9, rows))
+    assert np.isfinite(gain(METRICS["roc_auc"], *models, None, resamples=200).lower)
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("by_block", [False, True])
+def test_weights_of_one_change_nothing_and_whole_weights_are_repeated_rows(name: str, by_block: bool) -> None:
+    rows = 300
+    models = many(name, rows, "rows")
+    block = np.arange(rows) % 30
+    rng = np.random.default_rng(0)
+    for weights in (np.ones(rows), rng.integers(1, 4, rows).astype(float)):
+        weighted = [Judged(m.task, m.truth, m.predicted, m.probabilities, weights) for m in models]
+        again = [model.take(np.repeat(np.arange(rows), weights.astype(int))) for model in models]
+        # a block of all copies of a row is drawn as the weighted row is
+        copies = np.repeat(block if by_block else np.arange(rows), weights.astype(int))
+        found = gain(METRICS[name], weighted[0], weighted[1], block if by_block else None, resamples=300)
+        expected = gain(METRICS[name], again[0], again[1], copies, resamples=300)
+        assert found.value == pytest.approx(expected.value, abs=1e-9)
+        if name in {"accuracy", "f1", "precision", "recall", "balanced_accuracy"} and not by_block:
+            continue  # patterns without weights are drawn by pattern: the same distribution from other numbers
+        np.testing.assert_allclose([found.lower, found.upper], [expected.lower, expected.upper], atol=1e-8)
+        assert found.error == pytest.approx(expected.error)
+
+
+def delong_error(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
+    """DeLong, DeLong and Clarke-Pearson (1988), by midranks as Sun and Xu (2014) compute it."""
+    placed = []
+    for scores in (first, second):
+        hit, miss = scores[labels == 1], scores[labels == 0]
+        both = stats.rankdata(np.r_[hit, miss])
+        v10 = (both[: len(hit)] - stats.rankdata(hit)) / len(miss)
+        v01 = 1 - (both[len(hit) :] - stats.rankdata(miss)) / len(hit)
+        placed.append((v10, v01))
+    s10, s01 = (np.cov(placed[0][i], placed[1][i]) for i in (0, 1))
+    contrast = np.array([1, -1])
+    s = s10 / (labels == 1).sum() + s01 / (labels == 0).sum()
+    return float(np.sqrt(contrast @ s @ contrast))
+
+
+@pytest.mark.parametrize("rows", [600, MANY_ROWS + 10_000])
+def test_the_aucs_standard_error_is_delongs(rows: int) -> None:
+    labels, first, second = pair(np.random.default_rng(4), rows)
+    found = gain(METRICS["roc_auc"], judged(labels, first), judged(labels, second), None, resamples=6000)
+    exact = delong_error(labels, first, second)
+    assert found.error == pytest.approx(exact, rel=0.04)  # 4 Monte Carlo errors
+    z = stats.norm.ppf(0.95)
+    assert found.lower == pytest.approx(found.value - z * exact, abs=0.12 * exact)
+    assert found.upper == pytest.approx(found.value + z * exact, abs=0.12 * exact)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_verdict_on_accuracy_is_mcnemars(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = 3000
+    labels = rng.integers(0, 2, rows)
+    first, second = (np.where(rng.random(rows) < share, labels, 1 - labels) for share in (0.81 + 0.01 * seed, 0.8))
+    right = first == labels, second == labels
+    table = [[(right[0] & right[1]).sum(), (right[0] & ~right[1]).sum()]]
+    table.append([(~right[0] & right[1]).sum(), (~right[0] & ~right[1]).sum()])
+    chi = mcnemar(table, exact=False, correction=False).statistic
+    models = [Judged("binary", labels, predicted, None) for predicted in (first, second)]
+    found = gain(METRICS["accuracy"], models[0], models[1], None, resamples=10_000)
+    # Wald's variance of a paired difference: McNemar's under the null, less the square of the difference
+    wald = chi / (1 - chi / rows)
+    assert (found.value / found.error) ** 2 == pytest.approx(wald, rel=0.06, abs=0.02)
+    one_sided = stats.norm.sf(np.sign(found.value) * np.sqrt(chi))
+    if abs(one_sided - 0.05) > 0.01:
+        assert (found.lower > 0) == (one_sided < 0.05)
+
+
+@pytest.mark.parametrize("units", [14, 60, EXACT_UNITS + 500])
+def test_bounds_of_a_mean_are_those_of_the_paired_t_test(units: int) -> None:
+    rng = np.random.default_rng(units)
+    truth = np.zeros(units)
+    losses = np.abs(rng.normal(5, 1, (2, units)))
+    models = [Judged("regression", truth, part, None) for part in losses]
+    found = gain(METRICS["mae"], models[0], models[1], None, resamples=20_000)
+    test = stats.ttest_rel(losses[1], losses[0], alternative="greater")
+    error = (losses[1] - losses[0]).std(ddof=1) / np.sqrt(units)
+    assert found.value == pytest.approx(test.statistic * error)
+    assert found.error * np.sqrt(units / (units - 1)) == pytest.approx(error, rel=0.025)
+    lower = test.confidence_interval(0.95).low
+    assert found.lower == pytest.approx(lower, abs=(0.25 if units < 20 else 0.1) * error)
+
+
+@pytest.mark.parametrize("name", ["log_loss", "roc_auc", "f1"])
+def test_memory_of_many_units_does_not_grow_with_resamples(name: str) -> None:
+    labels, first, second = pair(np.random.default_rng(0), 100_000)
+    models = judged(labels, first), judged(labels, second)
+    peaks = []
+    for resamples in (500, 8000):
+        tracemalloc.start()
+        gain(METRICS[name], *models, None, resamples=resamples)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 20e6
+    assert peaks[1] < 60e6

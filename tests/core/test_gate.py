@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from airflow_mlops.core.bootstrap import Gain
 from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.evidence import ServingReport
 from airflow_mlops.core.gate import decide, evaluate
 from airflow_mlops.core.model import Evaluation, GateDecision, RuleResult, Verdict
 from airflow_mlops.core.rules import compare
@@ -23,7 +24,18 @@ from airflow_mlops.spec.problems import ReasonCode
 LOGISTIC = "sklearn.linear_model.LogisticRegression"
 RIDGE = "sklearn.linear_model.Ridge"
 ORDER = [Verdict.REJECT, Verdict.INCONCLUSIVE, Verdict.ACCEPT]
-RULES = {"holdout", "finite", "leakage", "baseline"}
+RULES = {"holdout", "finite", "leakage", "baseline", "convergence", "serving"}
+SERVED = ServingReport(
+    model_uri="models:/m-run",
+    environment="current",
+    rows=200,
+    max_difference=0.0,
+    load_seconds=0.1,
+    row_ms=(1.0, 2.0),
+    batch_ms=(2.0, 3.0),
+    size_bytes=1000,
+    python="3.11.7",
+)
 
 
 class Case:
@@ -35,6 +47,7 @@ class Case:
         self.frame = loop.frame(2000, kind=kind)
         self.fitted = self.fit(self.frame)
         self.candidate = loop.candidate(self.fitted)
+        self.served: Any = SERVED
 
     def fit(self, frame: pd.DataFrame) -> Fitted:
         return fit(self.spec, self.loop.snapshot(self.spec, frame), frame)
@@ -44,7 +57,22 @@ class Case:
 
     def evaluate(self, champion: Any = None, champion_pipeline: Any = None, pipeline: Any = None) -> Evaluation:
         pipeline = pipeline or self.fitted.pipeline
-        return evaluate(self.spec, self.candidate, pipeline, champion, champion_pipeline, self.frame)
+        return self.judge(self.candidate, pipeline, champion, champion_pipeline)
+
+    def judge(
+        self,
+        candidate: Any,
+        pipeline: Any,
+        champion: Any,
+        champion_pipeline: Any,
+        frame: pd.DataFrame | None = None,
+        spec: Any = None,
+    ) -> Evaluation:
+        frame, spec = self.frame if frame is None else frame, spec or self.spec
+        snapshot = self.loop.snapshot(spec, self.frame)
+        return evaluate(
+            spec, candidate, pipeline, champion, champion_pipeline, frame, snapshot=snapshot, served=self.served
+        )
 
     def decide(self, *models: Any, **named: Any) -> GateDecision:
         return decide(self.spec, self.candidate, self.evaluate(*models, **named), now=self.loop.as_of)
@@ -83,7 +111,7 @@ def test_a_worse_candidate_is_rejected_with_the_numbers_in_a_sentence(case: Case
     bad = case.worse()
     candidate = case.loop.candidate(bad)
     champion = case.loop.champion(case.fitted)
-    evaluation = evaluate(case.spec, candidate, bad.pipeline, champion, case.fitted.pipeline, case.frame)
+    evaluation = case.judge(candidate, bad.pipeline, champion, case.fitted.pipeline)
     found = decide(case.spec, candidate, evaluation, now=case.loop.as_of)
     assert found.verdict is Verdict.REJECT
     assert rule(found, "champion").code is ReasonCode.CHAMPION_NOT_BEATEN
@@ -100,7 +128,7 @@ def test_an_equal_candidate_is_not_better_but_not_worse_either(loop: Any) -> Non
 
 
 def test_a_difference_within_chance_is_inconclusive(case: Case) -> None:
-    noisy = case.fit(case.frame[case.frame.index % 2 == 0])
+    noisy = case.fit(case.frame[case.frame.index % 3 != 0])
     found = case.decide(case.loop.champion(noisy), noisy.pipeline)
     assert found.verdict is Verdict.INCONCLUSIVE
     assert rule(found, "champion").code is ReasonCode.CHAMPION_INCONCLUSIVE
@@ -236,11 +264,11 @@ def test_the_as_of_time_never_moves_backwards(case: Case) -> None:
 
 def test_too_few_rows_are_a_rejection(case: Case) -> None:
     few = case.frame[(case.frame["t"] < case.candidate.holdout.start) | (case.frame.index % 20 == 0)]
-    evaluation = evaluate(case.spec, case.candidate, case.fitted.pipeline, None, None, few)
+    evaluation = case.judge(case.candidate, case.fitted.pipeline, None, None, few)
     found = decide(case.spec, case.candidate, evaluation, now=case.loop.as_of)
     assert found.verdict is Verdict.REJECT
     assert rule(found, "holdout").code is ReasonCode.HOLDOUT_TOO_SMALL
-    none = evaluate(case.spec, case.candidate, case.fitted.pipeline, None, None, case.frame.head(0))
+    none = case.judge(case.candidate, case.fitted.pipeline, None, None, case.frame.head(0))
     assert decide(case.spec, case.candidate, none, now=case.loop.as_of).verdict is Verdict.REJECT
 
 
@@ -332,7 +360,7 @@ def test_a_worse_candidate_never_gets_a_better_verdict(
     for share in sorted(shares):
         worsened = Worsened(case.fitted.pipeline, truth, share)
         served = case.loop.champion(champion)
-        found = evaluate(spec, case.candidate, worsened, served, champion.pipeline, case.frame)
+        found = case.judge(case.candidate, worsened, served, champion.pipeline, spec=spec)
         verdicts.append(decide(spec, case.candidate, found, now=case.loop.as_of).verdict)
     assert ORDER.index(verdicts[1]) <= ORDER.index(verdicts[0])
 

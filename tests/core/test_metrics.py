@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from sklearn.preprocessing import label_binarize
 
-from airflow_mlops.core.metrics import METRICS, Judged, judge, measure, primary
+from airflow_mlops.core.metrics import METRICS, Judged, judge, measure, metrics_of, primary
 from airflow_mlops.core.predict import Predicted
 from airflow_mlops.spec import metrics as declared
 
@@ -197,3 +197,88 @@ def test_two_models_with_different_classes_are_judged_by_the_same_ones() -> None
 def test_the_default_primary_metric_follows_the_task(loop: Any, task: Any, name: str) -> None:
     assert primary(loop.spec(), task) == name
     assert primary(loop.spec(gate={"primary": "brier"}), task) == "brier"
+
+
+def sklearn_value(name: str, judged: Judged, weights: Any) -> float:
+    """Scikit-learn's own value with sample weights."""
+    y, said, p = judged.truth, judged.predicted, judged.probabilities
+    w = {"sample_weight": weights}
+    if judged.task == "regression":
+        return float(REGRESSION[name](y, said, **w))
+    average = {} if judged.task == "binary" else {"average": "macro"}
+    assert p is not None
+    scores = p[:, 1] if judged.task == "binary" else p
+    functions: dict[str, Any] = {
+        "log_loss": lambda: sk.log_loss(y, p, **w),
+        "brier": lambda: sk.brier_score_loss(y, scores, **w),
+        "roc_auc": lambda: sk.roc_auc_score(y, scores, multi_class="ovr", **w),
+        "average_precision": lambda: sk.average_precision_score(
+            y if judged.task == "binary" else label_binarize(y, classes=[0, 1, 2]), scores, **w
+        ),
+        "accuracy": lambda: sk.accuracy_score(y, said, **w),
+        "balanced_accuracy": lambda: sk.balanced_accuracy_score(y, said, **w),
+        "f1": lambda: sk.f1_score(y, said, **average, **w),
+        "precision": lambda: sk.precision_score(y, said, **average, **w),
+        "recall": lambda: sk.recall_score(y, said, **average, **w),
+    }
+    return float(functions[name]())
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+@pytest.mark.parametrize("name", METRICS)
+def test_weighted_values_are_scikit_learns(name: str, task: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    plain = example(name, rng, 211, task)
+    weights = rng.exponential(size=211) * (rng.random(211) < 0.8)  # some rows weigh nothing
+    judged = Judged(plain.task, plain.truth, plain.predicted, plain.probabilities, weights)
+    assert METRICS[name](judged) == pytest.approx(sklearn_value(name, judged, weights), rel=1e-9)
+    if name != "median_absolute_error":  # of rounded errors it may stay where it was
+        assert METRICS[name](judged) != pytest.approx(METRICS[name](plain), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf, "none"])
+def test_weights_that_mean_nothing_make_the_metric_nan(name: str, bad: Any) -> None:
+    plain = example(name, np.random.default_rng(0), 30, "binary")
+    weights = np.zeros(30) if bad == "none" else np.r_[bad, np.ones(29)]
+    judged = Judged(plain.task, plain.truth, plain.predicted, plain.probabilities, weights)
+    assert np.isnan(METRICS[name](judged))
+    assert "a weight is not a finite number" in str(METRICS[name].why_undefined(judged))
+    assert METRICS[name].why_undefined(plain) is None
+
+
+def test_judging_carries_the_weights_and_taking_rows_takes_them_too() -> None:
+    labels, probabilities = classified(np.random.default_rng(0), 20, 2)
+    predicted = Predicted(
+        task="binary", classes=(0, 1), values=probabilities.argmax(axis=1), probabilities=probabilities
+    )
+    judged = judge(pd.Series(labels), predicted, weights=pd.Series(np.arange(20)))
+    assert judged.weights.dtype == float
+    part = judged.take(np.array([3, 5, 5]))
+    np.testing.assert_array_equal(part.weights, [3, 5, 5])
+    np.testing.assert_array_equal(part.probabilities, probabilities[[3, 5, 5]])
+    assert len(judged.take(np.arange(20) < 7).truth) == 7
+    zeros = Predicted(task="regression", classes=(), values=np.zeros(2), probabilities=None)
+    number = judge(pd.Series([1.0, 2.0]), zeros, weights=np.array([1, 3]))
+    assert METRICS["mae"](number) == 7 / 4
+
+
+@pytest.mark.parametrize("labels", [["a", "c", "d", "c"], [1, 7, 8, 7], [True, False, True, True]])
+def test_original_labels_come_back_unknown_ones_too(labels: list[Any]) -> None:
+    classes: tuple[Any, ...] = (labels[0], "b") if isinstance(labels[0], str) else (labels[0], labels[0] * 3)
+    values = np.array([labels[0], classes[1], labels[2], labels[2]])
+    found = judge(pd.Series(labels), Predicted(task="binary", classes=classes, values=values, probabilities=None))
+    truth, said = found.labels
+    assert truth.tolist() == labels
+    assert said.tolist() == values.tolist()
+    assert METRICS["accuracy"](found) == pytest.approx(np.mean(np.array(labels) == values))
+
+
+def test_without_names_the_numbers_are_the_labels() -> None:
+    judged = Judged("binary", np.array([0, 1]), np.array([1, 1]), None)
+    assert [part.tolist() for part in judged.labels] == [[0, 1], [1, 1]]
+
+
+def test_a_specification_without_metrics_of_its_own_has_the_registered_ones(loop: Any) -> None:
+    assert metrics_of(loop.spec()) == METRICS

@@ -1,144 +1,26 @@
-"""Promotion against a registry in memory: every order, every crash point, every refusal."""
+"""Promotion against a registry and a trail in memory: every order, every crash point, every refusal."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import RecordError, StaleDecisionError
-from airflow_mlops.core.model import Candidate, Champion, Evaluation, GateDecision, PromotionRecord, Registry, Verdict
-from airflow_mlops.core.promotion import STATUS, has_served, promote, provenance_tags
-from airflow_mlops.spec.problems import Problem, ReasonCode
-
-MODEL = "late"
-DAY = timedelta(days=1)
-START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class Killed(BaseException):
-    """The process is gone; nothing of ours may catch it."""
+from airflow_mlops.core.lifecycle import finish_unfinished, verify
+from airflow_mlops.core.model import Approval, Candidate, Verdict
+from airflow_mlops.core.promotion import STATUS, challenge, has_served, promote, provenance_tags
+from airflow_mlops.core.trail_state import fold
+from airflow_mlops.spec.problems import ReasonCode
+from tests.core.memory import AT_ONCE, MODEL, NOW, START, Killed, MemoryRegistry, candidate_of, decision_of, go
 
 
-class MemoryRegistry:
-    """Implements Registry in memory; dies before its n-th effect, when asked to."""
-
-    def __init__(self) -> None:
-        self.candidates: dict[int, Candidate] = {}
-        self.tags: dict[int, dict[str, str]] = {}
-        self.aliases: dict[str, int] = {}
-        self.lives = -1
-
-    def _effect(self) -> None:
-        if self.lives == 0:
-            raise Killed
-        self.lives -= 1
-
-    def champion(self, model: str) -> Champion | None:
-        version = self.aliases.get("champion")
-        if version is None:
-            return None
-        if version not in self.candidates:
-            problem = Problem(code=ReasonCode.CHAMPION_UNREADABLE, field="x", found="x", allowed="x", fix="x")
-            raise RecordError(problem)
-        made = self.candidates[version]
-        return Champion(model=model, version=version, run_id=made.run_id, model_uri=made.model_uri, candidate=made)
-
-    def version_of(self, model: str, run_id: str) -> int | None:
-        return next((number for number, made in self.candidates.items() if made.run_id == run_id), None)
-
-    def register(self, model: str, candidate: Candidate, tags: Mapping[str, str]) -> int:
-        standing = self.version_of(model, candidate.run_id)
-        if standing is not None:
-            return standing
-        self._effect()
-        number = max(self.tags, default=0) + 1
-        self.candidates[number], self.tags[number] = candidate, dict(tags)
-        return number
-
-    def set_alias(self, model: str, alias: str, version: int) -> None:
-        self._effect()
-        assert version in self.candidates
-        self.aliases[alias] = version
-
-    def alias(self, model: str, alias: str) -> int | None:
-        return self.aliases.get(alias)
-
-    def version_tags(self, model: str, version: int) -> Mapping[str, str] | None:
-        return dict(self.tags[version]) if version in self.candidates else None
-
-    def tag_version(self, model: str, version: int, tags: Mapping[str, str]) -> None:
-        for name, value in tags.items():  # one request each, as in MLflow
-            self._effect()
-            self.tags[version][name] = value
-
-    def seen(self) -> tuple[object, ...]:
-        return dict(self.aliases), {n: dict(tags) for n, tags in self.tags.items()}, dict(self.candidates)
-
-
-def candidate_of(number: int, day: int | None = None) -> Candidate:
-    as_of = START + DAY * (number if day is None else day)
-    return Candidate(
-        model=MODEL,
-        loop_run=f"late.train/{number}",
-        run_id=f"run{number}",
-        model_uri=f"models:/m-{number}",
-        task="binary",
-        as_of=as_of,
-        train=Window(start=as_of - 3 * DAY, end=as_of - DAY),
-        holdout=Window(start=as_of - DAY, end=as_of),
-        train_rows=10,
-        holdout_rows=5,
-        snapshot_uri="file:///s",
-        snapshot_fingerprint="f" * 64,
-        spec_fingerprint="e" * 64,
-        features=(),
-        metrics={"log_loss": 0.5},
-        seed=1,
-    )
-
-
-def decision_of(candidate: Candidate, champion: int | None, verdict: Verdict = Verdict.ACCEPT) -> GateDecision:
-    evaluation = Evaluation(
-        model=MODEL,
-        run_id=candidate.run_id,
-        rows=5,
-        window=candidate.holdout,
-        primary="log_loss",
-        champion_version=champion,
-        candidate_metrics={},
-        champion_metrics=None,
-        baseline_metrics={},
-        rules=(),
-    )
-    return GateDecision(
-        model=MODEL,
-        run_id=candidate.run_id,
-        loop_run=candidate.loop_run,
-        model_uri=candidate.model_uri,
-        as_of=candidate.as_of,
-        verdict=verdict,
-        champion_version=champion,
-        evaluation=evaluation,
-        reasons=("because",),
-        decided_at=candidate.as_of,
-    )
-
-
-def go(registry: Registry, number: int, champion: int | None, verdict: Verdict = Verdict.ACCEPT) -> PromotionRecord:
-    candidate = candidate_of(number)
-    return promote(
-        decision_of(candidate, champion, verdict), candidate, registry, registered_model=MODEL, tags={"w": "t"}
-    )
-
-
-def code_of(error: pytest.ExceptionInfo[StaleDecisionError]) -> set[ReasonCode]:
+def code_of(error: pytest.ExceptionInfo[Any]) -> set[ReasonCode]:
     return {problem.code for problem in error.value.problems}
 
 
@@ -183,7 +65,7 @@ def test_a_decision_about_something_else_is_refused_before_anything_is_written(f
     other = START if field == "as_of" else "other"
     decision = replace(decision_of(candidate, None), **{field: other})
     with pytest.raises(StaleDecisionError) as error:
-        promote(decision, candidate, registry, registered_model=MODEL)
+        promote(decision, candidate, registry, registry, registered_model=MODEL, by="t", now=NOW)
     assert code_of(error) == {ReasonCode.DECISION_MISMATCH}
     assert f"decision.{field}" in str(error.value)
     assert registry.seen() == MemoryRegistry().seen()
@@ -218,7 +100,9 @@ def test_as_of_never_goes_back() -> None:
     assert code_of(error) == {ReasonCode.AS_OF_BACKWARDS}
     assert registry.seen() == before
     same_day = candidate_of(6, day=5)
-    assert promote(decision_of(same_day, 1), same_day, registry, registered_model=MODEL).promoted
+    assert promote(
+        decision_of(same_day, 1), same_day, registry, registry, registered_model=MODEL, by="t", now=NOW
+    ).promoted
 
 
 def test_an_alias_on_a_deleted_version_is_refused() -> None:
@@ -272,7 +156,7 @@ def test_an_older_version_that_somebody_deleted_needs_no_status() -> None:
     assert registry.tags[1][STATUS] == "previous"
 
 
-def test_a_promotion_that_ran_at_the_same_time_is_found_out() -> None:
+def test_an_alias_that_changes_back_is_found_out() -> None:
     class Racing(MemoryRegistry):
         def set_alias(self, model: str, alias: str, version: int) -> None:
             super().set_alias(model, alias, version)
@@ -281,8 +165,10 @@ def test_a_promotion_that_ran_at_the_same_time_is_found_out() -> None:
 
     registry = Racing()
     go(registry, 1, None)
-    with pytest.raises(StaleDecisionError, match="version 1 holds the alias now"):
+    with pytest.raises(RecordError, match="changes back whenever it is set") as error:
         go(registry, 2, 1)
+    assert code_of(error) == {ReasonCode.PROMOTION_UNFINISHED}
+    assert registry.aliases["champion"] == 1
 
 
 @pytest.mark.parametrize(("displaced", "winner"), [(None, 9), (1, 9), (1, None)])
@@ -303,10 +189,13 @@ def test_a_promotion_that_came_between_check_and_alias_keeps_its_place(
     registry = Racing()
     if displaced:
         go(registry, 1, None)
-    with pytest.raises(StaleDecisionError, match="became champion meanwhile") as error:
+    with pytest.raises(StaleDecisionError, match="moved outside the loop") as error:
         go(registry, 2, displaced)
     assert code_of(error) == {ReasonCode.DECISION_STALE}
-    assert registry.aliases == aliases
+    assert registry.aliases.get("champion") == winner
+    assert registry.written[-1].kind == "moved_by_hand"
+    assert registry.written[-1].version == winner
+    assert verify(registry, registry, MODEL) == ()
 
 
 def test_having_served_is_seen_by_status_and_by_alias() -> None:
@@ -318,6 +207,129 @@ def test_having_served_is_seen_by_status_and_by_alias() -> None:
     registry.tags[3][STATUS] = registry.tags[2][STATUS] = "candidate"  # killed before the statuses
     assert has_served(registry, MODEL, 2)
     assert has_served(registry, MODEL, 3)
+
+
+# approval ------------------------------------------------------------------------------------------------------------
+
+
+def approval_of(number: int, champion: int | None, **changes: Any) -> Approval:
+    decision = decision_of(candidate_of(number), champion)
+    values: dict[str, Any] = {
+        "model": MODEL, "run_id": decision.run_id, "decision": decision.digest, "approved": True, "by": "ada",
+        "at": NOW,
+    }  # fmt: skip
+    return Approval(**{**values, **changes})
+
+
+def test_an_approved_decision_promotes_and_names_its_approval() -> None:
+    registry, approval = MemoryRegistry(), approval_of(1, None)
+    assert go(registry, 1, None, approval=approval, approval_needed=True).promoted
+    assert registry.written[0].approval == approval.digest
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [None, {"decision": "0" * 64}, {"run_id": "other"}, {"by": ""}, {"timed_out": True}],
+    ids=["none", "other-decision", "other-run", "nobody", "timed-out"],
+)
+def test_without_a_persons_approval_of_this_decision_nothing_is_written(changes: dict[str, Any] | None) -> None:
+    registry = MemoryRegistry()
+    approval = None if changes is None else approval_of(1, None, **changes)
+    with pytest.raises(StaleDecisionError) as error:
+        go(registry, 1, None, approval=approval, approval_needed=True)
+    assert code_of(error) == {ReasonCode.APPROVAL_MISSING}
+    assert registry.seen() == MemoryRegistry().seen()
+
+
+def test_only_an_accepting_decision_needs_an_approval() -> None:
+    registry = MemoryRegistry()
+    assert not go(registry, 1, None, Verdict.REJECT, approval_needed=True).declined
+
+
+@pytest.mark.parametrize("needed", [True, False])
+@pytest.mark.parametrize("timed_out", [True, False])
+def test_a_no_is_recorded_with_who_and_why_and_may_be_answered_anew(needed: bool, timed_out: bool) -> None:
+    registry = champion_one()
+    said = {"by": "", "timed_out": True} if timed_out else {"note": "not before the fair"}
+    no = approval_of(2, 1, approved=False, **said)
+    for _ in range(2):
+        record = go(registry, 2, 1, approval=no, approval_needed=needed)
+        assert (record.promoted, record.declined, record.champion_version) == (False, True, 1)
+    words = "declined: nobody answered in time" if timed_out else "declined by ada: not before the fair"
+    assert record.reasons == (words, "because")
+    assert registry.tags[2][STATUS] == "declined"
+    assert [(event.kind, event.reason) for event in registry.written[2:]] == [("declined", words)]
+    assert go(registry, 2, 1, approval=approval_of(2, 1), approval_needed=True).promoted
+
+
+def champion_one() -> MemoryRegistry:
+    registry = MemoryRegistry()
+    go(registry, 1, None)
+    return registry
+
+
+def ask(registry: MemoryRegistry, number: int, champion: int | None, verdict: Verdict = Verdict.ACCEPT) -> int:
+    candidate = candidate_of(number)
+    decision = decision_of(candidate, champion, verdict)
+    return challenge(decision, candidate, registry, registry, registered_model=MODEL, by="t", now=NOW, **AT_ONCE)
+
+
+def test_the_challenger_waits_and_then_serves() -> None:
+    registry = champion_one()
+    assert (ask(registry, 2, 1), ask(registry, 2, 1)) == (2, 2)
+    assert registry.aliases == {"champion": 1, "challenger": 2}
+    assert registry.tags[2][STATUS] == "challenger"
+    assert ask(registry, 3, 1) == 3
+    assert registry.aliases == {"champion": 1, "challenger": 3}
+    assert (registry.tags[2][STATUS], registry.tags[3][STATUS]) == ("candidate", "challenger")
+    assert go(registry, 2, 1).promoted
+    assert registry.aliases == {"champion": 2, "previous": 1, "challenger": 3}
+    assert ask(registry, 2, 1) == 2
+    go(registry, 3, 1, approval=approval_of(3, 1, approved=False))
+    assert registry.aliases == {"champion": 2, "previous": 1}
+    assert verify(registry, registry, MODEL) == ()
+
+
+def test_what_cannot_wait_for_approval() -> None:
+    registry = champion_one()
+    for number, champion, verdict, code in (
+        (2, 1, Verdict.REJECT, ReasonCode.DECISION_MISMATCH),
+        (2, None, Verdict.ACCEPT, ReasonCode.DECISION_STALE),
+        (0, 1, Verdict.ACCEPT, ReasonCode.AS_OF_BACKWARDS),
+    ):
+        before = registry.seen()
+        with pytest.raises(StaleDecisionError) as error:
+            ask(registry, number, champion, verdict)
+        assert code_of(error) == {code}
+        assert registry.seen() == before
+
+
+def test_a_model_that_had_a_champion_before_its_trail_began() -> None:
+    registry = MemoryRegistry()
+    go(registry, 1, None)
+    go(registry, 2, 1)
+    registry.written.clear()
+    again = go(registry, 2, 1)
+    assert (again.promoted, again.version, again.previous_version) == (True, 2, 1)
+    assert go(registry, 3, 2).promoted
+    assert [(e.kind, e.version) for e in registry.written] == [
+        ("moved_by_hand", 1), ("moved_by_hand", 2), ("promoting", 3), ("promoted", 3)
+    ]  # fmt: skip
+    assert verify(registry, registry, MODEL) == ()
+
+
+@pytest.mark.parametrize("holder", [1, None])
+def test_an_alias_moved_by_hand_before_the_decision_is_written_down(holder: int | None) -> None:
+    registry = champion_one()
+    go(registry, 2, 1)
+    if holder is None:
+        del registry.aliases["champion"]
+    else:
+        registry.aliases["champion"] = holder
+    assert go(registry, 3, holder).promoted
+    hand = registry.written[4]
+    assert (hand.kind, hand.displaced, hand.version) == ("moved_by_hand", 2, holder)
+    assert verify(registry, registry, MODEL) == ()
 
 
 verdicts = st.sampled_from(list(Verdict))
@@ -357,20 +369,23 @@ def test_whatever_is_promoted_in_whatever_order_the_invariants_hold(
     attempts: list[tuple[int, int, Verdict, int]],
 ) -> None:
     registry = MemoryRegistry()
+    accepted = set()
     for number, judged_against, verdict, lives in attempts:
-        before = registry.champion(MODEL)
+        if verdict is Verdict.ACCEPT:
+            accepted.add((judged_against or None, f"run{number}"))
         registry.lives = lives
         with suppress(Killed, StaleDecisionError):
             go(registry, number, judged_against or None, verdict)
         registry.lives = -1
-        after = registry.champion(MODEL)
-        if after != before:
-            assert after is not None
-            assert verdict is Verdict.ACCEPT
-            assert after.run_id == f"run{number}"
-            assert (before.version if before else None) == (judged_against or None)
-            assert before is None or after.candidate.as_of >= before.candidate.as_of
-            assert registry.tags[after.version]["mlops.verdict"] == "accept"
-            assert registry.alias(MODEL, "previous") == (before.version if before else None)
+        for old, new in registry.moves:
+            made = registry.candidates[new]
+            assert (old, made.run_id) in accepted
+            assert old is None or made.as_of >= registry.candidates[old].as_of
         runs = [made.run_id for made in registry.candidates.values()]
         assert len(runs) == len(set(runs))
+    registry.moves.clear()
+    finish_unfinished(registry, registry, registered_model=MODEL, by="t", now=NOW, **AT_ONCE)
+    champion = fold(registry.written).champion
+    assert registry.alias(MODEL, "champion") == champion
+    if champion is not None:
+        assert registry.tags[champion]["mlops.status"] == "champion"

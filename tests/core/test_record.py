@@ -25,14 +25,21 @@ from airflow_mlops.spec.problems import ReasonCode
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WINDOW = Window(start=START, end=START + timedelta(days=1))
 KNOWN = {
+    "Approval",
+    "AuditEvent",
     "Candidate",
     "DriftReport",
     "Evaluation",
     "GateDecision",
+    "Golden",
+    "ModelCard",
     "Predictions",
     "Profile",
     "PromotionRecord",
+    "Reproduction",
     "RetrainDecision",
+    "Rollback",
+    "ServingReport",
     "Snapshot",
     "ValidationReport",
 }
@@ -83,8 +90,8 @@ def some(hint: Any) -> st.SearchStrategy[Any]:
     if of is Mapping:
         return st.dictionaries(some(parts[0]), some(parts[1]), max_size=4)
     if of is tuple:
-        assert parts[1:] == (...,), hint
-        return st.lists(some(parts[0]), max_size=3).map(tuple)
+        several = parts[1:] == (...,)
+        return st.lists(some(parts[0]), max_size=3).map(tuple) if several else st.tuples(*map(some, parts))
     if of in {Union, UnionType}:
         return st.one_of(*map(some, parts))
     return st.from_type(hint)

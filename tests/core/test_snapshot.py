@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 
 from airflow_mlops.core.data import Snapshot
 from airflow_mlops.core.errors import DataError, RecordError, StoreUnavailableError
+from airflow_mlops.core.features import resolve
 from airflow_mlops.core.snapshot import open_snapshot, read_snapshot, take_snapshot, verify_snapshot
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
@@ -42,7 +44,7 @@ def flights(**change: Any) -> pa.Table:
     return pa.table({**columns, **change})
 
 
-def spec(features: dict[str, Any] | None = None, **data: Any) -> ModelSpec:
+def spec(features: dict[str, Any] | None = None, gate: dict[str, Any] | None = None, **data: Any) -> ModelSpec:
     return ModelSpec.model_validate(
         {
             "name": "flight_delay",
@@ -58,6 +60,7 @@ def spec(features: dict[str, Any] | None = None, **data: Any) -> ModelSpec:
             },
             "features": {"exclude": ["tail"]} if features is None else features,
             "training": {"estimator": "sklearn.dummy.DummyClassifier"},
+            "gate": gate or {},
         }
     )
 
@@ -177,6 +180,75 @@ def test_rows_without_label_or_time_are_left_out_and_counted(place: Place) -> No
     assert [issue.code for issue in snapshot.known_issues] == [ReasonCode.LABELS_MISSING, ReasonCode.TIME_INVALID]
     assert f"{sum(late[i] is None for i in inside)} rows" in snapshot.known_issues[0].found
     assert "5 rows" in snapshot.known_issues[1].found
+
+
+def test_what_is_missing_beside_a_missing_label_is_counted(place: Place) -> None:
+    def some(values: list[Any], step: int, gap: Any = None) -> list[Any]:
+        return [gap if i % step == 0 else value for i, value in enumerate(values)]
+
+    place.write(
+        flights(
+            late=pa.array(some([i % 2 for i in range(HOURS)], 10)),
+            dist=pa.array(some([i * 0.5 for i in range(HOURS)], 15, float("nan"))),
+            carrier=pa.array(some(["AB"[i % 2] for i in range(HOURS)], 20)).dictionary_encode(),
+        )
+    )
+    snapshot = place.take()
+    inside = [i for i in range(24 * 20, 24 * 59 + 1) if i % 10 == 0]
+    assert snapshot.unlabelled == len(inside)
+    assert snapshot.unlabelled_nulls == {
+        "dep": 0,
+        "id": 0,
+        "late": len(inside),
+        "dist": sum(i % 15 == 0 for i in inside),
+        "carrier": sum(i % 20 == 0 for i in inside),
+    }
+    assert open_snapshot(snapshot.uri, place.storage) == snapshot
+
+
+def test_a_snapshot_of_the_first_format_is_read_and_not_taken_for_todays(place: Place) -> None:
+    snapshot = place.take()
+    path = Path(snapshot.uri.removeprefix("file://")) / "manifest.json"
+    old = {k: v for k, v in json.loads(path.read_text()).items() if not k.startswith("unlabelled")}
+    path.write_text(json.dumps({**old, "format": 1}))
+    read = open_snapshot(snapshot.uri, place.storage)
+    assert (read.unlabelled, read.unlabelled_nulls) == (0, None)
+    assert len(read_snapshot(read, place.storage)) == snapshot.rows
+    again = place.take()
+    assert again.uri != snapshot.uri
+    assert again.unlabelled_nulls is not None
+    assert place.take() == again
+
+
+GATE: dict[str, Any] = {
+    "slices": {"columns": ["carrier", "nowhere"]},
+    "fairness": {"columns": ["tail"]},
+    "champion": {"entity": "id", "block": None},
+}
+
+
+def test_what_the_gate_judges_by_is_kept_and_no_feature(place: Place) -> None:
+    place.write(flights(w=pa.array([1.0] * HOURS), plane=flights()["tail"]))
+    champion = {"entity": "plane"}
+    model = spec({"numeric": ["dist"]}, gate={**GATE, "champion": champion}, weight="w")
+    snapshot = place.take(model)
+    assert [c.name for c in snapshot.columns] == ["dep", "id", "late", "dist", "w", "plane", "carrier", "tail"]
+    assert [f.name for f in resolve(model, snapshot)] == ["dist"]
+    by_type = spec(gate={**GATE, "champion": champion}, weight="w")
+    found = place.take(by_type)
+    assert {"w", "plane", "tail"} <= {c.name for c in found.columns}
+    assert [f.name for f in resolve(by_type, found)] == ["dist", "carrier"]
+
+
+def test_a_missing_weight_or_entity_is_named(place: Place) -> None:
+    model = spec(gate={"champion": {"entity": "tial"}}, weight="wieght")
+    with pytest.raises(DataError) as caught:
+        place.take(model)
+    assert [(p.field, p.code) for p in caught.value.problems] == [
+        ("data.weight", ReasonCode.COLUMN_MISSING),
+        ("gate.champion.entity", ReasonCode.COLUMN_RENAMED),
+    ]
+    assert "did you mean 'tail'" in str(caught.value)
 
 
 def test_a_label_that_is_not_a_number_is_missing(place: Place) -> None:

@@ -15,6 +15,8 @@ from airflow_mlops.core.estimators import build_estimator, set_seed
 from airflow_mlops.core.predict import predict
 from airflow_mlops.core.search import time_folds
 from airflow_mlops.core.training import fit, plain, split_frame
+from airflow_mlops.core.windows import split
+from airflow_mlops.spec import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 
 HISTOGRAM = "sklearn.ensemble.HistGradientBoostingClassifier"
@@ -62,9 +64,19 @@ def test_train_and_holdout_are_disjoint_ordered_and_sorted(loop: Any) -> None:
     fitted = fitted_of(loop, spec, frame)
     assert train["t"].is_monotonic_increasing
     assert holdout["t"].is_monotonic_increasing
-    assert train["t"].max() < fitted.train.end == fitted.holdout.start <= holdout["t"].min()
+    assert train["t"].max() < fitted.train.end < fitted.holdout.start <= holdout["t"].min()
+    assert fitted.holdout.start - fitted.train.end == spec.data.label_delay
     assert list(fitted.train_frame.index) == list(train.index)
     assert not set(train["id"]) & set(holdout["id"])
+
+
+def test_labels_that_were_not_known_when_the_holdout_began_teach_nothing(loop: Any) -> None:
+    spec, frame = loop.spec(LOGISTIC), loop.frame(800)
+    windows = split(spec, loop.as_of)
+    between = (frame["t"] >= windows[0].end) & (frame["t"] < windows[1].start)
+    assert between.any()
+    turned = frame.assign(y=frame["y"] ^ between)
+    assert fitted_of(loop, spec, turned).metrics == fitted_of(loop, spec, frame).metrics
 
 
 def test_rows_from_the_future_are_never_trained_or_judged_on(loop: Any) -> None:
@@ -277,6 +289,95 @@ def test_folds_never_look_ahead_nor_split_an_instant(hours: list[int], folds: in
 def test_one_instant_cannot_be_folded() -> None:
     with pytest.raises(DataError, match="fewer folds"):
         time_folds(pd.Series(pd.to_datetime(["2024-01-01T00:00Z"] * 30)), 3)
+
+
+def weighted(loop: Any, estimator: str = LOGISTIC, **parts: Any) -> Any:
+    return ModelSpec.model_validate(
+        {
+            **(spec := loop.spec(estimator, **parts).model_dump(mode="json")),
+            "data": {**spec["data"], "weight": "w", "source": {"path": "x/"}},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("estimator", "kind"),
+    [
+        (LOGISTIC, "binary"),
+        (HISTOGRAM, "binary"),
+        (LOGISTIC, "multiclass"),
+        ("sklearn.linear_model.Ridge", "regression"),
+    ],
+)
+def test_a_whole_weight_is_as_many_equal_rows(loop: Any, estimator: str, kind: str) -> None:
+    # medians and scales are of the rows as they are, so a feature is given that has none to take: zero mean, both ways
+    frame = loop.frame(800, kind=kind)[["id", "t", "y", "c"]]
+    frame["w"] = np.random.default_rng(1).integers(1, 4, 800)
+    parts: dict[str, Any] = {"features": {"categorical": ["c"]}, "training": {"parameters": PARAMETERS[estimator]}}
+    often = frame.loc[frame.index.repeat(frame["w"])].assign(w=1.0)
+    first, second = (fitted_of(loop, weighted(loop, estimator, **parts), each) for each in (frame, often))
+    assert first.metrics == pytest.approx(second.metrics, rel=2e-4)
+    plain_spec = loop.spec(estimator, **parts)
+    unweighted = fitted_of(loop, plain_spec, frame.drop(columns="w"))
+    assert unweighted.metrics != pytest.approx(first.metrics, rel=1e-6)
+
+
+PARAMETERS: dict[str, dict[str, Any]] = {
+    LOGISTIC: {"tol": 1e-10, "max_iter": 1000},
+    HISTOGRAM: {"min_samples_leaf": 1, "early_stopping": False},
+    "sklearn.linear_model.Ridge": {},
+}
+
+
+def test_rows_of_weight_zero_teach_nothing_and_are_not_judged_on(loop: Any) -> None:
+    frame = loop.frame(2000)
+    off = frame.index % 3 == 0
+    silent = frame.assign(w=np.where(off, 0.0, 1.0), y=frame["y"] ^ off, a=0.0, b=0.0)
+    parts = {"features": {"categorical": ["c"]}}
+    found = fitted_of(loop, weighted(loop, **parts), silent)
+    expected = fitted_of(loop, weighted(loop, **parts), silent[~off])
+    assert found.metrics == pytest.approx(expected.metrics, rel=1e-4)
+
+
+def test_the_weight_is_no_feature_and_a_search_uses_it(loop: Any) -> None:
+    search = {"parameters": {"C": [1e-6, 1.0]}, "folds": 2}
+    fitted = fitted_of(loop, weighted(loop, training={"search": search}), loop.frame(800).assign(w=2.0))
+    assert [feature.name for feature in fitted.features] == ["a", "b", "c"]
+    assert fitted.parameters["C"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        (lambda f: f["w"].where(f.index != 5), r"1 missing or no number among \d+ weights of training rows"),
+        (lambda f: f["w"].where(f.index % 100 > 0, -1.0), "negative among"),
+        (lambda f: f["w"].where(f.index % 100 > 0, np.inf), "infinite among .* weights of holdout rows"),
+        (lambda f: f["w"] * 0, "all .* weights of training rows are 0"),
+        (lambda f: f["w"].astype(str) + "kg", "missing or no number"),
+    ],
+)
+def test_weights_that_are_none_are_counted(loop: Any, weights: Any, words: str) -> None:
+    frame = loop.frame(800).assign(w=1.0)
+    with pytest.raises(DataError, match=words) as caught:
+        fitted_of(loop, weighted(loop), frame.assign(w=weights(frame)))
+    assert {problem.field for problem in caught.value.problems} == {"data.weight"}
+
+
+def test_a_missing_weight_column_is_named(loop: Any) -> None:
+    with pytest.raises(DataError, match=r"data\.weight: found no column 'w'"):
+        fitted_of(loop, weighted(loop), loop.frame(800))
+
+
+def test_weights_for_an_estimator_that_takes_none_are_refused_before_fitting(loop: Any) -> None:
+    frame = loop.frame(800).assign(w=1.0)
+    with pytest.raises(TrainingError, match=r"data\.weight.*takes no sample_weight"):
+        fitted_of(loop, weighted(loop, "sklearn.neighbors.KNeighborsClassifier"), frame)
+
+
+def test_what_the_estimator_tells_of_its_training_is_kept(loop: Any) -> None:
+    spec = loop.spec("sklearn.neural_network.MLPClassifier", training={"parameters": {"max_iter": 2}})
+    found = fitted_of(loop, spec, loop.frame(800)).convergence
+    assert (found["iterations"], found["limit"], len(found["warnings"])) == (2, 2, 1)
 
 
 def test_parameters_become_plain_data() -> None:

@@ -307,6 +307,12 @@ def test_extra_columns_warn_by_default_and_follow_the_specification() -> None:
     assert not check(rows, features=features).problems
 
 
+def test_what_the_gate_judges_by_is_known_and_not_asked_for() -> None:
+    gate = {"slices": {"columns": ["gone"]}, "fairness": {"columns": ["carrier"]}}
+    wanted = wanted_columns(spec(gate={**gate, "champion": {"entity": "plane"}}))
+    assert [w.name for w in wanted if w.role == "excluded"][-3:] == ["gone", "carrier", "plane"]
+
+
 def test_features_found_by_type_have_no_extra_columns_and_are_all_looked_at() -> None:
     rows = frame(wind=np.inf, empty=None)
     assert codes(check(rows, features={})) == [ReasonCode.COLUMN_ALL_NULL, ReasonCode.VALUE_NOT_FINITE]

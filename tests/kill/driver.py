@@ -21,9 +21,11 @@ from typing import Any
 
 import requests
 
-from airflow_mlops.core.model import Candidate, GateDecision, Verdict
+from airflow_mlops.core.lifecycle import verify
+from airflow_mlops.core.model import Approval, Candidate, GateDecision, Verdict
 from airflow_mlops.core.profile import build_profile
-from airflow_mlops.core.promotion import promote
+from airflow_mlops.core.promotion import challenge, promote
+from airflow_mlops.core.rollback import rollback
 from airflow_mlops.stores.mlflow_format import environment, write_model
 from airflow_mlops.stores.mlflow_store import MLflowStore
 from tests.stores.loop_parts import AS_OF, decision_of, fitted_of, snapshot_of, spec_of
@@ -62,9 +64,35 @@ class Case:
         store = MLflowStore.connect(self.uri)
         run_id = store.open_run(self.runs, f"{self.runs}.train/{loop}", model="toy")
         record = promote(
-            store.decision(run_id), store.candidate(run_id), store, registered_model=self.name, tags={"who": "test"}
+            store.decision(run_id), store.candidate(run_id), store, store, **self.who(), tags={"who": "test"}
         )
         store.record_promotion(run_id, record)
+
+    def who(self) -> dict[str, Any]:
+        return {"registered_model": self.name, "by": "airflow:test", "now": AS_OF}
+
+    def challenge(self) -> None:
+        """What the approval task does with MLflow before it waits."""
+        store = MLflowStore.connect(self.uri)
+        run_id = store.open_run(self.runs, f"{self.runs}.train/r1", model="toy")
+        challenge(store.decision(run_id), store.candidate(run_id), store, store, **self.who())
+
+    def decline(self) -> None:
+        """What the promote task does with MLflow after a person said no."""
+        store = MLflowStore.connect(self.uri)
+        run_id = store.open_run(self.runs, f"{self.runs}.train/r1", model="toy")
+        decision = store.decision(run_id)
+        no = Approval(model="toy", run_id=run_id, decision=decision.digest, approved=False, by="ada", at=AS_OF)
+        store.record_approval(run_id, no)
+        promote(
+            decision, store.candidate(run_id), store, store, **self.who(), approval=store.approval(run_id),
+            approval_needed=True,
+        )  # fmt: skip
+
+    def roll_back(self) -> None:
+        """What the rollback task does with MLflow."""
+        store = MLflowStore.connect(self.uri)
+        rollback(store, store, **self.who(), reason="it was worse", request="d/r/rollback")
 
     def prepare(self) -> None:
         """Two champions before, so that displacing one also moves on the one before it."""
@@ -112,6 +140,8 @@ class Case:
             "outputs": len({output.model_id for output in runs[0].outputs.model_outputs}),
             "champion_record": champion is not None and champion.version == aliases.get("champion"),
             "verdict": store.decision(runs[0].info.run_id).verdict,
+            "wrong": [str(problem) for problem in verify(store, store, self.name)],
+            "events": [[event.kind, event.version] for event in store.events(self.name)],
             "profile": store.profile(runs[0].info.run_id).rows > 0,
             "version_digest": [versions[n].tags["mlops.decision_digest"] for n in mine]
             == [store.decision(runs[0].info.run_id).digest],
@@ -215,13 +245,23 @@ def recording(uri: str, part: str) -> None:
 
 
 def promoting(uri: str, part: str) -> None:
-    """Kills while one candidate is promoted, under a registered name of its own in each case."""
+    """Kills while one candidate is promoted, challenged or declined, under a registered name of its own each time."""
     label, verdict, _ = part.split("-")
-    shared = Case(uri, "", part, label == "displacing", Verdict(verdict))
+    work = {"challenging": "challenge", "declining": "decline"}.get(label, "promote")
+    shared = Case(uri, "", part, label != "first", Verdict(verdict))
     prepared = in_child(shared.prepare_runs)[0]
     if prepared:
         raise SystemExit(prepared)
-    kill_everywhere(part, lambda n: replace(shared, name=f"{part}-{n}"), "promote", "promote")
+    kill_everywhere(part, lambda n: replace(shared, name=f"{part}-{n}"), work, work)
+
+
+def rolling_back(uri: str, part: str) -> None:
+    """Kills while the champion is rolled back to the one before it."""
+    shared = Case(uri, "", part, champion_before=True)
+    prepared = in_child(shared.prepare_runs)[0]
+    if prepared:
+        raise SystemExit(prepared)
+    kill_everywhere(part, lambda n: replace(shared, name=f"{part}-{n}"), "roll_back", "roll_back")
 
 
 def doubling(uri: str, part: str) -> None:
@@ -238,7 +278,7 @@ def doubling(uri: str, part: str) -> None:
 
 def main(uri: str, *parts: str) -> None:
     warm()
-    kinds = {"record": recording, "doubled": doubling}
+    kinds = {"record": recording, "rollback": rolling_back, "doubled": doubling}
     for part in parts:
         kinds.get(part.partition("-")[0], promoting)(uri, part)
 

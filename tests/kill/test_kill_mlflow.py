@@ -31,14 +31,29 @@ WHOLE = {
     "profile": True,
     "version_digest": True,
     "champion_record": True,
+    "wrong": [],
 }
-FIRST = {"versions": 1, "mine": [1], "aliases": {"champion": 1}, "statuses": {"1": "champion"}, "verdict": "accept"}
+
+
+def moves(*versions: int) -> list[list[Any]]:
+    return [[kind, version] for version in versions for kind in ("promoting", "promoted")]
+
+
+FIRST = {
+    "versions": 1,
+    "mine": [1],
+    "aliases": {"champion": 1},
+    "statuses": {"1": "champion"},
+    "verdict": "accept",
+    "events": moves(1),
+}
 DISPLACED = {
     "versions": 3,
     "mine": [3],
     "aliases": {"champion": 3, "previous": 2},
     "statuses": {"1": "archived", "2": "previous", "3": "champion"},
     "verdict": "accept",
+    "events": moves(1, 2, 3),
 }
 REJECTED = {
     "versions": 3,
@@ -46,10 +61,35 @@ REJECTED = {
     "aliases": {"champion": 2, "previous": 1},
     "statuses": {"1": "previous", "2": "champion", "3": "rejected"},
     "verdict": "reject",
+    "events": [*moves(1, 2), ["registered", 3]],
+}
+CHALLENGER = {
+    **REJECTED,
+    "aliases": {"champion": 2, "previous": 1, "challenger": 3},
+    "statuses": {"1": "previous", "2": "champion", "3": "challenger"},
+    "verdict": "accept",
+}
+DECLINED = {
+    **REJECTED,
+    "statuses": {"1": "previous", "2": "champion", "3": "declined"},
+    "verdict": "accept",
+    "events": [*moves(1, 2), ["declined", 3]],
+}
+ROLLED_BACK = {
+    "versions": 2,
+    "mine": [],
+    "aliases": {"champion": 1},
+    "statuses": {"1": "champion", "2": "rolled_back"},
+    "verdict": "accept",
+    "version_digest": False,
+    "events": [*moves(1, 2), ["rolling_back", 1], ["rolled_back", 1]],
 }
 
 
-PARTS = ("record-after", "first-accept-before", "displacing-accept-after", "displacing-reject-before", "doubled")
+PARTS = (
+    "record-after", "first-accept-before", "displacing-accept-after", "displacing-reject-before",
+    "challenging-accept-after", "declining-accept-before", "rollback-before", "doubled",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +121,9 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, 
         pytest.param("first-accept-before", FIRST, 4, id="while-promoting-the-first"),
         pytest.param("displacing-accept-after", DISPLACED, 7, id="while-displacing-a-champion"),
         pytest.param("displacing-reject-before", REJECTED, 3, id="while-registering-a-rejected-one"),
+        pytest.param("challenging-accept-after", CHALLENGER, 3, id="while-asking-for-approval"),
+        pytest.param("declining-accept-before", DECLINED, 4, id="while-recording-a-no"),
+        pytest.param("rollback-before", ROLLED_BACK, 5, id="while-rolling-back"),
     ],
 )
 def test_killed_at_every_request_and_tried_again(

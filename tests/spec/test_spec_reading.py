@@ -263,7 +263,7 @@ def test_locked_fields_stay(path: str) -> None:
         ({"training": {"estimator": "subprocess.Popen"}}, "training.estimator"),
         ({"training": {**RAW["training"], "format": "cloudpickle"}}, "training.format"),
         ({"data": {**RAW["data"], "source": {"path": "/etc"}}}, "data.source"),
-        ({"promotion": {"registered_model": "other"}}, "promotion.registered_model"),
+        ({"promotion": {"registered_model": "other"}}, "promotion"),
     ],
 )
 def test_locked_fields_stay_by_any_path(overrides: dict[str, Any], field: str) -> None:

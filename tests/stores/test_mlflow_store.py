@@ -258,7 +258,9 @@ def test_a_candidate_carries_everything_that_made_it(
     assert json.loads(dataset.dataset.profile) == {"num_rows": snapshot_of().rows}
     assert [f"models:/{o.model_id}" for o in run.outputs.model_outputs] == [candidate.model_uri]
     files = {entry.path for entry in client.list_artifacts(candidate.run_id)}
-    assert files == {"candidate.json", "environment.txt", "reference_profile.json", "snapshot.json", "spec.json"}
+    assert files == {
+        *("candidate.json", "environment.txt", "golden", "reference_profile.json", "snapshot.json", "spec.json")
+    }
     assert "scikit-learn==" in store.read_text(candidate.run_id, "environment.txt")
     assert ModelSpec.model_validate(json.loads(store.read_text(candidate.run_id, "spec.json"))) == spec_of()
 
@@ -469,8 +471,14 @@ def test_promotion_on_the_real_registry(store: MLflowStore, client: Any, name: s
     candidates = [record(store, name, f"r{n}", days=n) for n in range(3)]
     for number, verdict in enumerate([Verdict.ACCEPT, Verdict.ACCEPT, Verdict.REJECT]):
         decision = decision_of(candidates[number], number or None, verdict)
-        done = promote(decision, candidates[number], store, registered_model=name, tags={"mlops.dag_id": "d"})
-        assert promote(decision, candidates[number], store, registered_model=name, tags={"mlops.dag_id": "d"}) == done
+        options: dict[str, Any] = {
+            "registered_model": name,
+            "by": "airflow:d/r",
+            "now": AS_OF,
+            "tags": {"mlops.dag_id": "d"},
+        }
+        done = promote(decision, candidates[number], store, store, **options)
+        assert promote(decision, candidates[number], store, store, **options) == done
     champion = store.champion(name)
     assert champion is not None
     assert (champion.version, champion.candidate) == (2, candidates[1])
@@ -483,12 +491,12 @@ def test_promotion_on_the_real_registry(store: MLflowStore, client: Any, name: s
 
 def test_a_deleted_champion_leaves_no_champion(store: MLflowStore, client: Any, name: str) -> None:
     candidate = record(store, name)
-    promote(decision_of(candidate, None), candidate, store, registered_model=name)
+    promote(decision_of(candidate, None), candidate, store, store, registered_model=name, by="t", now=AS_OF)
     client.delete_model_version(name, "1")
     assert store.champion(name) is None
     later = record(store, name, "r2", days=1)
     with pytest.raises(StaleDecisionError, match="no champion serves now"):
-        promote(decision_of(later, 1), later, store, registered_model=name)
+        promote(decision_of(later, 1), later, store, store, registered_model=name, by="t", now=AS_OF)
 
 
 def test_a_champion_that_the_loop_did_not_make_is_a_clear_refusal(store: MLflowStore, client: Any, name: str) -> None:
@@ -663,7 +671,8 @@ def test_an_artifact_that_cannot_be_had_now_is_not_called_missing(
     uri: str, client: Any, name: str, refused: dict[str, int]
 ) -> None:
     candidate = record(MLflowStore.connect(uri), name)
-    promote(decision_of(candidate, None), candidate, MLflowStore.connect(uri), registered_model=name)
+    records = MLflowStore.connect(uri)
+    promote(decision_of(candidate, None), candidate, records, records, registered_model=name, by="t", now=AS_OF)
 
     def refuses(method: str, path: str) -> int | None:
         return next((how for start, how in refused.items() if method == "GET" and path.startswith(start)), None)

@@ -1,0 +1,56 @@
+"""What the commands about models share: the system of record, who asks, and refusals as one sentence."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_mlops.stores.mlflow_store import MLflowStore
+
+
+@contextmanager
+def opened(conn_id: str) -> Iterator[MLflowStore]:
+    """Open the system of record; a refusal ends the command with its sentences and status 1.
+
+    Raises
+    ------
+    SystemExit
+        With status 1, when something is refused or MLflow does not answer.
+    """
+    from airflow_mlops.spec.problems import Refusal
+
+    # As Airflow's own commands do: connections are looked up in the database too, not only in the environment.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    try:
+        from airflow_mlops.hooks.mlflow import MLflowHook
+
+        with MLflowHook(conn_id).records() as records:
+            yield records
+    except Refusal as refusal:
+        print(refusal, file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def asker() -> str:
+    """Return who runs the command, as the audit trail names a person."""
+    return f"user:{getpass.getuser()}"
+
+
+def now() -> datetime:
+    """Return the time of an event that happens now."""
+    return datetime.now(UTC)
+
+
+def columns(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Return a table for a terminal."""
+    widths = [max(len(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
+    lines = [heads, tuple("-" * width for width in widths), *rows]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in lines
+    )

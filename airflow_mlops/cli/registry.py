@@ -1,0 +1,140 @@
+"""`airflow mlops status` and `history`: what serves, what happened, and whether the trail is whole."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlops.cli.opening import columns, opened
+
+if TYPE_CHECKING:
+    from airflow_mlops.core.model import AuditEvent
+    from airflow_mlops.spec.problems import Problem
+    from airflow_mlops.stores.mlflow_store import MLflowStore
+
+
+def status(args: Namespace) -> None:
+    """Say of each model which version serves, since when, by whom, and what is not as it should be.
+
+    Raises
+    ------
+    SystemExit
+        With status 1 when a model is unknown, or something is wrong with one.
+    """
+    with opened(args.conn_id) as records:
+        names = args.models or records.registered_models()
+        found = [_state_of(records, name) for name in names]
+    if args.json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    elif not found:
+        print("no model has been registered yet: the first run of a <model>.train does")
+    else:
+        heads = ("model", "champion", "as of", "since", "by", "previous", "challenger", "last event")
+        print(columns(heads, [_row(one) for one in found]))
+        for one in found:
+            print("".join(f"\n{one['model']}: {problem}" for problem in one["problems"]), end="")
+            if one["retired"]:
+                print(f"\n{one['model']} is retired: {one['retired']}", end="")
+        print()
+    if any(one["problems"] for one in found):
+        raise SystemExit(1)
+
+
+def _state_of(records: MLflowStore, model: str) -> dict[str, Any]:
+    from airflow_mlops.core.lifecycle import verify
+    from airflow_mlops.core.trail_state import fold
+
+    events = records.events(model)
+    state = fold(events)
+    champion = records.champion(model)
+    moved = next((event for event in reversed(events) if event.version == (champion and champion.version)), None)
+    return {
+        "model": model,
+        "champion": None if champion is None else champion.version,
+        "as_of": None if champion is None else champion.candidate.as_of.isoformat(),
+        "since": None if moved is None else moved.at.isoformat(),
+        "by": None if moved is None else moved.by,
+        "previous": records.alias(model, "previous"),
+        "challenger": records.alias(model, "challenger"),
+        "last_event": None if not events else f"{events[-1].kind} {_version(events[-1].version)}".strip(),
+        "retired": state.retired,
+        "problems": [str(problem) for problem in verify(records, records, model)],
+    }
+
+
+def _row(one: dict[str, Any]) -> tuple[str, ...]:
+    versions = {name: _version(one[name]) or "none" for name in ("champion", "previous", "challenger")}
+    return (
+        one["model"],
+        versions["champion"],
+        _minute(one["as_of"]),
+        _minute(one["since"]),
+        one["by"] or "",
+        versions["previous"],
+        versions["challenger"],
+        one["last_event"] or "none",
+    )
+
+
+def history(args: Namespace) -> None:
+    """Print a model's audit trail, export it as JSON lines, or verify it.
+
+    Raises
+    ------
+    SystemExit
+        With status 1 when the trail is not whole, or does not fit what MLflow shows.
+    """
+    if args.file:
+        from airflow_mlops.core.trail import verify_lines
+
+        _answer(verify_lines(Path(args.file).read_text(encoding="utf-8")), args.file)
+        return
+    from airflow_mlops.core.lifecycle import verify
+    from airflow_mlops.core.trail import to_lines
+
+    with opened(args.conn_id) as records:
+        events: Sequence[AuditEvent] = records.events(args.model)
+        problems = verify(records, records, args.model) if args.verify else ()
+    if args.json_lines:
+        print(to_lines(events), end="")
+    elif not args.verify:
+        print(columns(("no", "at", "what", "version", "before", "by", "why"), [_line(event) for event in events]))
+    if args.verify:
+        _answer(problems, f"{len(events)} events of {args.model}")
+
+
+def _answer(problems: Iterable[Problem], subject: str) -> None:
+    found = list(problems)
+    for problem in found:
+        print(problem, file=sys.stderr)
+    if found:
+        raise SystemExit(1)
+    print(f"{subject}: whole", file=sys.stderr)
+
+
+def _line(event: AuditEvent) -> tuple[str, ...]:
+    what = f"{event.kind}, forced" if event.forced else event.kind
+    return (
+        str(event.number),
+        _minute(event.at.isoformat()),
+        what,
+        _version(event.version),
+        _version(event.displaced),
+        event.by,
+        event.reason if len(event.reason) <= _SHOWN else f"{event.reason[: _SHOWN - 3]}...",
+    )
+
+
+_SHOWN = 100
+
+
+def _version(number: int | None) -> str:
+    return "" if number is None else f"v{number}"
+
+
+def _minute(moment: str | None) -> str:
+    return "" if moment is None else moment[:16].replace("T", " ")

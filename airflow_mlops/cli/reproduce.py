@@ -1,0 +1,152 @@
+"""`airflow mlops reproduce MODEL VERSION`: train a version again from its record and compare. Registers nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlops.spec.problems import Refusal
+
+if TYPE_CHECKING:
+    from airflow_mlops.core.data import Snapshot, Storage
+    from airflow_mlops.core.model import Candidate
+    from airflow_mlops.core.reproduce import Circumstances, Comparison, Difference, Reproduction
+    from airflow_mlops.core.training import Fitted
+    from airflow_mlops.spec.model import ModelSpec
+    from airflow_mlops.stores.mlflow_store import MLflowStore
+
+EXIT = {"identical": 0, "different": 1, "impossible": 2}
+
+
+def reproduce(args: Namespace) -> None:
+    """Print the verdict; with ``--json`` the whole record.
+
+    Parameters
+    ----------
+    args
+        `model`, the registered model; `version`; `conn_id`, the connection to MLflow; `json`.
+
+    Raises
+    ------
+    SystemExit
+        With status 1 when the predictions differ, 2 when the version could not be trained again.
+    """
+    from airflow_mlops.config import settings
+    from airflow_mlops.core.reproduce import words
+    from airflow_mlops.hooks.mlflow import MLflowHook
+    from airflow_mlops.stores.storage import open_storage
+
+    # As Airflow's own commands do: connections are looked up in the database too, not only in the environment.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    try:
+        with MLflowHook(args.conn_id).records() as records:
+            found = reproduce_version(records, open_storage(settings().storage), args.model, int(args.version))
+    except Refusal as refusal:
+        print(refusal, file=sys.stderr)
+        raise SystemExit(EXIT["impossible"]) from None
+    print(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if args.json else words(found))
+    if EXIT[found.verdict]:
+        raise SystemExit(EXIT[found.verdict])
+
+
+def reproduce_version(records: MLflowStore, storage: Storage, model: str, version: int) -> Reproduction:
+    """Train a version again, in this process, and compare it with the stored model.
+
+    Raises
+    ------
+    RecordError
+        If the version, or what was recorded of it, is not there or was changed.
+    StoreUnavailableError
+        If a store is away.
+    """
+    from airflow_mlops.core.reproduce import conclude, differences, impossible, training_differences
+    from airflow_mlops.core.training import fit
+    from airflow_mlops.stores.mlflow_format import environment
+
+    candidate = records.candidate_of(model, version)
+    spec, snapshot = records.spec_of(candidate.run_id), records.snapshot_of(candidate.run_id)
+    changed = [*_record_differences(candidate, spec)]
+    changed += differences(records.circumstances_of(candidate.run_id), _now(environment()))
+    try:
+        frame = _rows(candidate, snapshot, storage)
+        fitted = fit(spec, snapshot, frame)
+    except ConnectionError:
+        raise
+    except Refusal as refusal:
+        return impossible(candidate, version, [str(problem) for problem in refusal.problems], changed)
+    changed += training_differences(candidate, fitted, seed=spec.training.seed)
+    return conclude(
+        candidate,
+        version,
+        comparisons=_comparisons(records, candidate, spec, fitted),
+        differences=changed,
+        metrics=fitted.metrics,
+    )
+
+
+def _comparisons(records: MLflowStore, candidate: Candidate, spec: ModelSpec, fitted: Fitted) -> list[Comparison]:
+    from airflow_mlops.core.errors import RecordError
+    from airflow_mlops.core.predict import predict
+    from airflow_mlops.core.reproduce import compare
+
+    stored = records.load_pipeline(candidate.model_uri, spec=spec)
+    rows = fitted.holdout_frame
+    made = [
+        compare(
+            "whole holdout, stored model and new one",
+            predict(stored, rows, candidate),
+            predict(fitted.pipeline, rows, fitted),
+        )
+    ]
+    try:
+        golden = records.golden(candidate.run_id)
+    except RecordError as refusal:
+        print(f"without its golden batch: {refusal}", file=sys.stderr)
+        return made
+    recorded = golden.record.output, golden.record.predictions
+    now = predict(fitted.pipeline, golden.rows, fitted)
+    return [compare("golden batch, recorded predictions and new model", recorded, now), *made]
+
+
+def _rows(candidate: Candidate, snapshot: Snapshot, storage: Storage) -> Any:
+    """Read the recorded rows, every one of them verified."""
+    from airflow_mlops.core.errors import RecordError
+    from airflow_mlops.core.snapshot import read_snapshot, verify_snapshot
+    from airflow_mlops.spec.problems import Problem, ReasonCode
+
+    if snapshot.fingerprint != candidate.snapshot_fingerprint:
+        raise RecordError(
+            Problem(
+                code=ReasonCode.NOT_REPRODUCIBLE,
+                field="snapshot.json",
+                found=f"the manifest of snapshot {snapshot.fingerprint[:12]}",
+                allowed=f"snapshot {candidate.snapshot_fingerprint[:12]}, which the candidate was trained on",
+                fix="restore the run's artifact",
+            )
+        )
+    verify_snapshot(snapshot, storage)
+    return read_snapshot(snapshot, storage)
+
+
+def _record_differences(candidate: Candidate, spec: ModelSpec) -> list[Difference]:
+    from airflow_mlops.core.reproduce import Difference
+
+    if spec.fingerprint == candidate.spec_fingerprint:
+        return []
+    # The recorded text is sealed, so it is this version of the package that reads it differently.
+    now = f"{spec.fingerprint[:12]} as read now"
+    return [Difference(what="specification", recorded=candidate.spec_fingerprint[:12], now=now)]
+
+
+def _now(text: str) -> Circumstances:
+    """Return Python, packages and code of this process, and the commit of the DAG folder."""
+    from airflow.sdk.configuration import conf
+
+    from airflow_mlops.core.reproduce import read_environment
+    from airflow_mlops.provenance import git_commit
+
+    return read_environment(text, commit=git_commit(Path(conf.get("core", "dags_folder"))))

@@ -1,0 +1,62 @@
+"""What a rule of the gate is given: two models, the rows that neither has seen, and what both said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlops.core.data import Snapshot, Window
+from airflow_mlops.core.evidence import ServingReport
+from airflow_mlops.core.judged import Judged
+from airflow_mlops.core.metrics import Metric
+from airflow_mlops.core.model import Candidate, Champion, RuleResult
+from airflow_mlops.core.weighted import Array
+from airflow_mlops.spec.model import ModelSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bench:
+    """The rows on which candidate and champion stand beside each other; n rows."""
+
+    spec: ModelSpec
+    candidate: Candidate
+    pipeline: Any
+    """The candidate's, as it was loaded from the store."""
+    champion: Champion | None
+    snapshot: Snapshot
+    metric: Metric
+    """The primary metric."""
+    window: Window
+    """Of the judged rows."""
+    rows: pd.DataFrame
+    """Judged rows with every column of the snapshot, sorted by event time; labelled ones only."""
+    labels: pd.Series[Any]
+    block: Array | None
+    """Number of each row's block for the bootstrap, shape (n,); None: row by row."""
+    judged: Judged
+    """The candidate on the judged rows, with their weights."""
+    other: Judged | None
+    """The champion on the same rows, in the same classes as `judged`; None when they are not compared."""
+    train: pd.DataFrame
+    """The candidate's training rows, labelled ones only."""
+    train_labels: pd.Series[Any]
+    serving: ServingReport | None
+    """What a fresh interpreter saw of the stored candidate; None when it was not tried."""
+
+    @property
+    def sign(self) -> float:
+        """+1 where more of the primary metric is better, else -1."""
+        return 1.0 if self.metric.greater_is_better else -1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a rule says, and the numbers behind it."""
+
+    rules: tuple[RuleResult, ...] = ()
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    """By field of :class:`~airflow_mlops.core.evidence.Evidence`."""

@@ -1,0 +1,146 @@
+"""Set up the rows on which candidate and champion are compared, and let both predict them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlops.core import metrics as metric
+from airflow_mlops.core import rules
+from airflow_mlops.core.bench import Bench
+from airflow_mlops.core.bootstrap import blocks_of
+from airflow_mlops.core.data import Snapshot, Window
+from airflow_mlops.core.judged import Judged
+from airflow_mlops.core.labels import clean_labels
+from airflow_mlops.core.model import Candidate, Champion, RuleResult, Verdict
+from airflow_mlops.core.predict import Label, Predicted, predict
+from airflow_mlops.core.row_weights import row_weights
+from airflow_mlops.core.training import rows_within
+from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import Refusal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Contest:
+    """Who is judged and by what: the arguments of an evaluation."""
+
+    spec: ModelSpec
+    candidate: Candidate
+    pipeline: Any
+    champion: Champion | None
+    champion_pipeline: Any
+    """None when the champion's model could not be read."""
+    frame: pd.DataFrame
+    """Every row of the candidate's snapshot."""
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rows:
+    """The rows that are judged on, before any model has seen them."""
+
+    frame: pd.DataFrame
+    labels: pd.Series[Any]
+    window: Window
+    comparable: bool
+    """Whether there is a champion, and it was trained on none of them."""
+    rules: tuple[RuleResult, ...]
+
+
+def judged_rows(contest: Contest) -> Rows:
+    """The labelled holdout rows, less what the champion was trained on where enough are left."""
+    spec, candidate, champion = contest.spec, contest.candidate, contest.champion
+    window = candidate.holdout
+    frame, labels = labelled(contest, window)
+    found = [rules.holdout_size(len(frame), spec.gate)]
+    if champion is None or champion.candidate.train.end <= window.start:
+        return Rows(frame=frame, labels=labels, window=window, comparable=champion is not None, rules=tuple(found))
+    new = (frame[spec.data.time] >= champion.candidate.train.end).to_numpy()
+    found.append(rules.champion_unseen(int(new.sum()), spec.gate, champion))
+    if found[-1].verdict is not Verdict.ACCEPT:
+        return Rows(frame=frame, labels=labels, window=window, comparable=False, rules=tuple(found))
+    window = Window(start=champion.candidate.train.end, end=window.end)
+    return Rows(frame=frame[new], labels=labels[new], window=window, comparable=True, rules=tuple(found))
+
+
+def labelled(contest: Contest, window: Window) -> tuple[pd.DataFrame, pd.Series[Any]]:
+    """Rows of a window that have a label, sorted by event time, and their labels."""
+    spec = contest.spec
+    return clean_labels(
+        spec, rows_within(contest.frame, spec.data.time, window), contest.candidate.task != "regression"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sides:
+    """Both models on the same rows."""
+
+    bench: Bench
+    own: Judged
+    """The candidate, judged by its own classes alone."""
+    candidate_metrics: Mapping[str, float]
+    champion_metrics: Mapping[str, float] | None
+    broken: RuleResult | None
+    """A rejection, when there is a champion to compare with that cannot be scored."""
+
+
+def compare(contest: Contest, rows: Rows) -> Sides:
+    """Let both models predict the rows."""
+    spec, candidate, champion = contest.spec, contest.candidate, contest.champion
+    (weights,) = row_weights(spec, rows.frame)
+    ours = predict(contest.pipeline, rows.frame, candidate)
+    theirs = champion_predictions(contest, rows.frame) if rows.comparable else None
+    broken = None
+    classes: tuple[Label, ...] = candidate.classes
+    name = metric.primary(spec, candidate.task)
+    if isinstance(theirs, str) and champion is not None:
+        broken = rules.champion_unreadable(name, champion.version, len(rows.frame), theirs)
+    other, champion_metrics = None, None
+    known = metric.metrics_of(spec)
+    if isinstance(theirs, Predicted) and champion is not None:
+        # The gain is judged by the classes of both; each model's own metrics by its own.
+        classes += tuple(label for label in champion.candidate.classes if label not in classes)
+        other = metric.judge(rows.labels, theirs, classes, weights)
+        champion_metrics = metric.measure(metric.judge(rows.labels, theirs, None, weights), spec)
+    train, train_labels = labelled(contest, candidate.train)
+    bench = Bench(
+        spec=spec,
+        candidate=candidate,
+        pipeline=contest.pipeline,
+        champion=champion,
+        snapshot=contest.snapshot,
+        metric=known[name],
+        window=rows.window,
+        rows=rows.frame,
+        labels=rows.labels,
+        block=blocks_of(spec, rows.frame),
+        judged=metric.judge(rows.labels, ours, classes, weights),
+        other=other,
+        train=train,
+        train_labels=train_labels,
+        serving=None,
+    )
+    own = metric.judge(rows.labels, ours, None, weights)
+    mine = metric.measure(own, spec)
+    return Sides(bench=bench, own=own, candidate_metrics=mine, champion_metrics=champion_metrics, broken=broken)
+
+
+def champion_predictions(contest: Contest, frame: pd.DataFrame) -> Predicted | str | None:
+    """What the champion says of the rows, or why it says nothing."""
+    champion = contest.champion
+    if champion is None:
+        return None
+    if (champion.candidate.task == "regression") != (contest.candidate.task == "regression"):
+        return f"it is a model for {champion.candidate.task}, the candidate one for {contest.candidate.task}"
+    if contest.champion_pipeline is None:
+        return "its stored model could not be read"
+    try:
+        return predict(contest.champion_pipeline, frame, champion.candidate)
+    except Refusal as refusal:
+        return "; ".join(f"{problem.field}: {problem.found}" for problem in refusal.problems)
+    except Exception as error:  # noqa: BLE001 - whatever an old model raises is a rejection with its reason
+        return f"{type(error).__name__} while it predicted"

@@ -1,0 +1,190 @@
+"""What is compared between groups: rates of classes, the primary metric, and the mean error of a regression."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from airflow_mlops.core.bench import Bench
+from airflow_mlops.core.judged import Judged
+from airflow_mlops.core.shared_resamples import on_units
+from airflow_mlops.core.slice_rows import Rows
+from airflow_mlops.core.weighted import Array
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Measure:
+    """Something that every group has a number for, or one for each class."""
+
+    name: str
+    groups: tuple[Rows, ...]
+    parts: tuple[str, ...]
+    """What each row of `values` is: `true positive rate`, with the class where there are several."""
+    values: Array
+    """Shape (parts, groups), NaN where not defined."""
+    draws: Callable[[Array, Array], Array]
+    """From units of the rows, shape (n,), and weights of them, (resamples, units): (resamples, parts, groups)."""
+    told: Mapping[str, Array] = field(default_factory=lambda: MappingProxyType({}))
+    """What is told of each group, by name, shape (groups,)."""
+
+    @property
+    def undefined(self) -> str:
+        """The first part and group without a number, in words."""
+        import numpy as np
+
+        part, group = np.argwhere(~np.isfinite(self.values))[0]
+        rows = self.groups[group]
+        return (
+            f"{rows.column} = {rows.value} ({len(rows.index):,} rows) has no {self.parts[part]}; "
+            "raise gate.fairness.min_rows, or set the bound to null"
+        )
+
+    @property
+    def extremes(self) -> str:
+        """The part that differs most, and its two groups, in words."""
+        import numpy as np
+
+        part = int(np.argmax(self.values.max(axis=1) - self.values.min(axis=1)))
+        mine = self.values[part]
+        high, low = (f"{mine[at]:.4g} in {self._group(at)}" for at in (int(mine.argmax()), int(mine.argmin())))
+        return f"{self.parts[part]} {high} against {low}"
+
+    def _group(self, number: int) -> str:
+        rows = self.groups[number]
+        return f"{rows.value} ({len(rows.index):,} rows)"
+
+
+def measures(bench: Bench, groups: Sequence[Rows]) -> list[Measure]:
+    """Measure groups: selection rates and odds for classes, and the primary metric always.
+
+    Values are of fairlearn's `MetricFrame`; a rate whose denominator is 0 is NaN, not 0 as there, for it is unknown.
+    """
+    judged = bench.judged
+    found = [] if judged.task == "regression" else _rates(judged, groups)
+    return [*found, _primary(bench, groups)]
+
+
+def _rates(judged: Judged, groups: Sequence[Rows]) -> list[Measure]:
+    import numpy as np
+
+    named = _named(judged)
+    numbers = [number for _, number in named]
+    found = np.stack([_by_group(judged, groups, number) for number in numbers])  # classes, rates, groups
+    conditional = found[:, 1:].reshape(-1, len(groups))
+    selection = [f"selection rate{words}" for words, _ in named]
+    odds = [f"{rate}{words}" for words, _ in named for rate in ("true positive rate", "false positive rate")]
+
+    def told(rates: Sequence[str], values: Array) -> dict[str, Array]:
+        return dict(zip((rate.replace(" ", "_") for rate in rates), values, strict=True)) if len(named) == 1 else {}
+
+    def selected(units: Array, weights: Array) -> Array:
+        return _drawn_rates(judged, groups, numbers, units, weights)[:, :, 0]
+
+    def both(units: Array, weights: Array) -> Array:
+        rates = _drawn_rates(judged, groups, numbers, units, weights)[:, :, 1:]
+        return rates.reshape(len(rates), 2 * len(numbers), len(groups))
+
+    return [
+        Measure(
+            name="demographic_parity_difference",
+            groups=tuple(groups),
+            parts=tuple(selection),
+            values=found[:, 0],
+            draws=selected,
+            told=told(selection, found[:, 0]),
+        ),
+        Measure(
+            name="equalized_odds_difference",
+            groups=tuple(groups),
+            parts=tuple(odds),
+            values=conditional,
+            draws=both,
+            told=told(odds, conditional),
+        ),
+    ]
+
+
+def _named(judged: Judged) -> list[tuple[str, int]]:
+    """Classes that are taken against the rest, in words: the positive one of two, else every one."""
+    if judged.task == "binary":
+        return [("", 1)]
+    known = None if judged.probabilities is None else judged.probabilities.shape[1]
+    classes = range(known or 1 + int(max(judged.truth.max(), judged.predicted.max())))
+    return [(f" of class {judged.names[number] if judged.names else number}", number) for number in classes]
+
+
+def _weights(judged: Judged) -> Array:
+    import numpy as np
+
+    return np.ones(len(judged.truth)) if judged.weights is None else judged.weights
+
+
+def _by_group(judged: Judged, groups: Sequence[Rows], number: int) -> Array:
+    """Selection, true and false positive rate of one class, shape (3, groups), by fairlearn.
+
+    fairlearn is given the four counts of each group as weighted rows, not the rows: it copies them several times for
+    each rate.
+    """
+    import numpy as np
+    from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
+
+    weights = _weights(judged)
+    counts = np.zeros((len(groups), 4))
+    for place, group in enumerate(groups):
+        cell = 2 * (judged.truth[group.index] == number) + (judged.predicted[group.index] == number)
+        counts[place] = np.bincount(cell, weights[group.index], minlength=4)
+    metrics = {"selection": selection_rate, "true": true_positive_rate, "false": false_positive_rate}
+    frame = MetricFrame(
+        metrics=metrics,
+        y_true=np.tile([0, 0, 1, 1], len(groups)),
+        y_pred=np.tile([0, 1, 0, 1], len(groups)),
+        sensitive_features=np.repeat(np.arange(len(groups)), 4),
+        sample_params={name: {"sample_weight": counts.ravel()} for name in metrics},
+    )
+    rates = frame.by_group[list(metrics)].to_numpy(dtype=float).T
+    among = np.stack([counts.sum(axis=1), counts[:, 2:].sum(axis=1), counts[:, :2].sum(axis=1)])
+    return np.where(among > 0, rates, np.nan)
+
+
+def _drawn_rates(judged: Judged, groups: Sequence[Rows], classes: Sequence[int], units: Array, weights: Array) -> Array:
+    """Selection, true and false positive rates on resamples: shape (resamples, classes, 3, groups)."""
+    import numpy as np
+
+    size = weights.shape[1]
+    row_weights = _weights(judged)
+    found = np.empty((len(weights), len(classes), 3, len(groups)))
+    for place, group in enumerate(groups):
+        mine, worth = units[group.index], row_weights[group.index]
+        for at, number in enumerate(classes):
+            truth, said = judged.truth[group.index] == number, judged.predicted[group.index] == number
+            kept = [np.ones(len(mine)), said, truth, truth & said, ~truth, ~truth & said]
+            sums = weights @ np.column_stack([np.bincount(mine, worth * each, minlength=size) for each in kept])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                found[:, at, :, place] = sums[:, 1::2] / sums[:, ::2]
+    return found
+
+
+def _primary(bench: Bench, groups: Sequence[Rows]) -> Measure:
+    import numpy as np
+
+    judged, metric = bench.judged, bench.metric
+    values = {metric.name: np.array([metric(judged.take(group.index)) for group in groups])}
+    if judged.task == "regression":
+        errors, weights = judged.predicted - judged.truth, _weights(judged)
+        sums = [(weights[group.index] @ errors[group.index], weights[group.index].sum()) for group in groups]
+        values["mean_error"] = np.array([error / weight if weight > 0 else np.nan for error, weight in sums])
+
+    def draws(units: Array, weights: Array) -> Array:
+        drawn = [on_units(metric, judged, group.index, units, weights)[1] for group in groups]
+        resamples = min(len(each) for each in drawn)
+        return np.stack([each[:resamples] for each in drawn], axis=-1)[:, None]
+
+    return Measure(
+        name=metric.name,
+        groups=tuple(groups),
+        parts=(metric.name.replace("_", " "),),
+        values=values[metric.name][None],
+        draws=draws,
+        told=values,
+    )

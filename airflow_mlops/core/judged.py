@@ -1,0 +1,61 @@
+"""What every metric reads: labels beside predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_mlops.core.model import Task
+from airflow_mlops.core.predict import Label
+from airflow_mlops.core.weighted import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Labels beside predictions for n rows, as arrays that every metric reads."""
+
+    task: Task
+    truth: Array
+    """Class numbers (negative: a class that the model does not know), or labels of a regression; shape (n,)."""
+    predicted: Array
+    """Class numbers or values; shape (n,)."""
+    probabilities: Array | None
+    """Shape (n, classes)."""
+    weights: Array | None = None
+    """Of the rows (`data.weight`), shape (n,); None: all alike."""
+    names: tuple[Label, ...] = ()
+    """Class labels, so that `names[number]` is the label of a class number: the unknown ones stand at the end, where
+    negative numbers find them. Empty: the numbers are the labels."""
+
+    @property
+    def known(self) -> Array:
+        """The probabilities, for metrics that are asked only when there are some."""
+        if self.probabilities is None:
+            raise ValueError("no probabilities: Metric.weighted asks for them first")
+        return self.probabilities
+
+    @property
+    def labels(self) -> tuple[Array, Array]:
+        """True and predicted labels as they are in the data, shape (n,) each; numbers of a regression."""
+        import numpy as np
+
+        if not self.names:
+            return self.truth, self.predicted
+        names = np.array(self.names)  # clean_labels gave them one type
+        return names[self.truth], names[self.predicted]
+
+    @property
+    def finite(self) -> bool:
+        """Whether there are rows, every label and prediction is a finite number, and so are the weights.
+
+        Weights are also >= 0, and not all 0.
+        """
+        import numpy as np
+
+        parts = [self.truth, self.predicted, self.probabilities, self.weights]
+        fine = len(self.truth) > 0 and all(bool(np.isfinite(part).all()) for part in parts if part is not None)
+        return fine and (self.weights is None or bool((self.weights >= 0).all() and self.weights.any()))
+
+    def take(self, rows: Array) -> Judged:
+        """Some of the rows: a mask or positions, shape (m,)."""
+        probabilities, weights = (None if part is None else part[rows] for part in (self.probabilities, self.weights))
+        return Judged(self.task, self.truth[rows], self.predicted[rows], probabilities, weights, self.names)

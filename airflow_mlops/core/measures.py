@@ -1,0 +1,192 @@
+"""The functions behind the registered metrics: from judged rows to a function of row weights.
+
+Values are scikit-learn's of the same name, with its `sample_weight`. Two differences: a class that only rows of no
+weight have does not count in a mean over classes, and a class that the model does not know is a miss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from airflow_mlops.core.ranked import AveragePrecision, Median, RocAuc
+from airflow_mlops.core.weighted import Additive, Array, Mean, Weighted
+
+if TYPE_CHECKING:
+    from airflow_mlops.core.judged import Judged
+
+Prepare = Callable[["Judged"], Weighted]
+
+
+def of_rows(judged: Judged, losses: Array, root: bool = False) -> Additive:
+    """Weighted mean of one number for each row, or its root."""
+
+    def finish(sums: Array) -> Array:
+        import numpy as np
+
+        means = sums[:, 1] / sums[:, 0]
+        return np.sqrt(means) if root else means
+
+    return Additive(_rows(judged, losses), finish)
+
+
+def _rows(judged: Judged, *columns: Array) -> Array:
+    import numpy as np
+
+    return np.column_stack([np.ones(len(judged.truth)), *columns])
+
+
+def _mean(losses: Callable[[Judged], Array], root: bool = False) -> Prepare:
+    return lambda judged: of_rows(judged, losses(judged), root)
+
+
+def _of_truth(judged: Judged) -> Array:
+    """Probability that was given to the true class."""
+    import numpy as np
+
+    p = judged.known
+    return np.where(judged.truth < 0, 0.0, p[np.arange(len(p)), judged.truth])
+
+
+def _log_losses(judged: Judged) -> Array:
+    import numpy as np
+
+    least = np.finfo(float).eps  # scikit-learn's own bounds
+    return -np.log(np.clip(_of_truth(judged), least, 1 - least))
+
+
+def _brier_scores(judged: Judged) -> Array:
+    p = judged.known
+    if judged.task == "binary":
+        return (p[:, 1] - (judged.truth == 1)) ** 2
+    return (p**2).sum(axis=1) - 2 * _of_truth(judged) + 1
+
+
+def _relative_errors(judged: Judged) -> Array:
+    import numpy as np
+
+    return _absolute(judged) / np.maximum(np.abs(judged.truth), np.finfo(float).eps)
+
+
+def _absolute(judged: Judged) -> Array:
+    return abs(judged.truth - judged.predicted)
+
+
+def _r2(judged: Judged) -> Weighted:
+    def finish(sums: Array) -> Array:
+        rows, first, second, squared = sums.T
+        return 1 - squared / (second - first**2 / rows)
+
+    centred = judged.truth - judged.truth.mean()  # keeps digits when the labels are far from zero
+    return Additive(_rows(judged, centred, centred**2, (judged.truth - judged.predicted) ** 2), finish)
+
+
+def _patterns(judged: Judged) -> tuple[int, Array]:
+    """Return the number of classes k, and each row's pair of classes as true * (k + 2) + predicted.
+
+    Class k is every class that the model does not know; predicted k + 1 is another unknown one than the true one.
+    """
+    import numpy as np
+
+    classes = 1 + int(max(judged.truth.max(), judged.predicted.max(), 1))
+    same = judged.truth == judged.predicted
+    true = np.where(judged.truth < 0, classes, judged.truth)
+    predicted = np.where(judged.predicted < 0, np.where(same, classes, classes + 1), judged.predicted)
+    return classes, true * (classes + 2) + predicted
+
+
+def _accuracy(judged: Judged) -> Weighted:
+    import numpy as np
+
+    classes, pattern = _patterns(judged)
+    every = np.arange((classes + 1) * (classes + 2))
+    hit = every // (classes + 2) == every % (classes + 2)
+    return Additive(_sparse(np.column_stack([np.ones(len(every)), hit])), lambda sums: sums[:, 1] / sums[:, 0], pattern)
+
+
+def _by_class(finish: Callable[[Array, Array, Array], Array]) -> Prepare:
+    """Additive metric of three counts for each class: hits, predicted, true."""
+
+    def prepare(judged: Judged) -> Weighted:
+        import numpy as np
+
+        binary = judged.task == "binary"
+
+        def from_sums(sums: Array) -> Array:
+            hits, predicted, true = np.split(sums[:, 1:], 3, axis=1)
+            if binary:
+                return finish(hits, predicted, true)[:, 1]
+            present = predicted + true > 0
+            return np.where(present, finish(hits, predicted, true), 0).sum(axis=1) / present.sum(axis=1)
+
+        return _counted(judged, from_sums)
+
+    return prepare
+
+
+def _counted(judged: Judged, finish: Callable[[Array], Array]) -> Additive:
+    import numpy as np
+    from scipy import sparse
+
+    classes, pattern = _patterns(judged)
+    true, predicted = np.divmod(np.arange((classes + 1) * (classes + 2)), classes + 2)
+    known, said = true < classes, predicted < classes
+    hit = known & (true == predicted)
+    place = np.arange(len(true))
+    columns = [0 * place, 1 + true[hit], 1 + classes + predicted[said], 1 + 2 * classes + true[known]]
+    where = np.concatenate([place, place[hit], place[said], place[known]])
+    shape = (len(true), 1 + 3 * classes)
+    table = sparse.csr_array((np.ones(len(where)), (where, np.concatenate(columns))), shape=shape)
+    return Additive(table, finish, pattern)
+
+
+def _sparse(table: Array) -> Array:
+    from scipy import sparse
+
+    return sparse.csr_array(table)
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    """Quotient with 0/0 = 0, scikit-learn's default: a model that never says yes has no precision to show."""
+    import numpy as np
+
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+
+
+def _balanced(judged: Judged) -> Weighted:
+    import numpy as np
+
+    def finish(sums: Array) -> Array:
+        hits, _predicted, true = np.split(sums[:, 1:], 3, axis=1)
+        return _ratio(hits, true).sum(axis=1) / (true > 0).sum(axis=1)
+
+    return _counted(judged, finish)
+
+
+def _one_versus_rest(ranked: Callable[[Array, Array], Weighted]) -> Prepare:
+    def prepare(judged: Judged) -> Weighted:
+        p = judged.known
+        if judged.task == "binary":
+            return ranked(judged.truth == 1, p[:, 1])
+        return Mean(tuple(ranked(judged.truth == number, p[:, number]) for number in range(p.shape[1])))
+
+    return prepare
+
+
+FUNCTIONS: Mapping[str, tuple[bool, Prepare]] = {
+    "log_loss": (True, _mean(_log_losses)),
+    "brier": (True, _mean(_brier_scores)),
+    "roc_auc": (True, _one_versus_rest(RocAuc)),
+    "average_precision": (True, _one_versus_rest(AveragePrecision)),
+    "accuracy": (False, _accuracy),
+    "balanced_accuracy": (False, _balanced),
+    "f1": (False, _by_class(lambda hits, predicted, true: _ratio(2 * hits, predicted + true))),
+    "precision": (False, _by_class(lambda hits, predicted, _true: _ratio(hits, predicted))),
+    "recall": (False, _by_class(lambda hits, _predicted, true: _ratio(hits, true))),
+    "rmse": (False, _mean(lambda judged: (judged.truth - judged.predicted) ** 2, root=True)),
+    "mae": (False, _mean(_absolute)),
+    "median_absolute_error": (False, lambda judged: Median(_absolute(judged))),
+    "mape": (False, _mean(_relative_errors)),
+    "r2": (False, _r2),
+}
+"""By name: whether probabilities are needed, and the function."""

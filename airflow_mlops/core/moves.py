@@ -1,0 +1,99 @@
+"""What a person's moves of the champion have in common: rollback and override."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.ledger import CHAMPION, Ledger
+from airflow_mlops.core.model import AuditEvent, Champion
+from airflow_mlops.core.promotion_checks import stale
+from airflow_mlops.core.trail import ending
+from airflow_mlops.core.trail_state import State, fold
+from airflow_mlops.spec.problems import Problem, ReasonCode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """A move that was made."""
+
+    begun: AuditEvent
+    target: Champion
+    previous: int | None
+    """What a rollback returns to after it."""
+
+
+def move(
+    desk: Ledger, kind: str, choose: Callable[[State], Champion], *, reason: str, forced: bool, request: str
+) -> Move:
+    """Make the version that `choose` returns champion, whatever the gate said.
+
+    Parameters
+    ----------
+    choose
+        Returns the target in a state, or refuses. It is asked again when somebody else was faster.
+    request
+        Names this wish, so that a task that is tried again finds what it did; empty: every call is a wish of its own.
+
+    Raises
+    ------
+    StaleDecisionError
+        DECISION_STALE, if somebody moved the alias meanwhile.
+    """
+    nonce = nonce_of(request) if request else secrets.token_hex(16)
+    for _ in desk.tries():
+        events, state = desk.settled(lambda event: event.nonce == nonce)
+        begun = next((event for event in events if (event.kind, event.nonce) == (kind, nonce)), None)
+        if begun is None:
+            holder = desk.registry.alias(desk.model, CHAMPION)
+            if holder != state.champion:
+                desk.note_hand(state, holder)
+                continue
+            target = choose(state).version
+            begun = desk.append(
+                state, kind=kind, reason=reason, version=target, displaced=holder, forced=forced, nonce=nonce
+            )
+            if begun is None:
+                continue
+            desk.finish(begun)
+        return _made(desk, begun)
+    raise desk.unfinished()
+
+
+def nonce_of(request: str) -> str:
+    """Return the nonce of the events of a named wish: whether they are in the trail says whether it was begun."""
+    return hashlib.sha256(request.encode()).hexdigest()[:32]
+
+
+def require_reason(reason: str, model: str) -> None:
+    """Refuse to move a champion without saying why.
+
+    Raises
+    ------
+    RecordError
+        REASON_MISSING.
+    """
+    if not reason.strip():
+        raise refusal(ReasonCode.REASON_MISSING, model, "no reason", "a reason that others will understand", "give one")
+
+
+def refusal(code: ReasonCode, field: str, found: str, allowed: str, fix: str) -> RecordError:
+    """Return a refusal with one problem."""
+    return RecordError(Problem(code=code, field=field, found=found, allowed=allowed, fix=fix))
+
+
+def _made(desk: Ledger, begun: AuditEvent) -> Move:
+    events = desk.trail.events(desk.model)
+    end = ending(events, begun)
+    if begun.version is None or end is None or end.kind == "moved_by_hand":
+        why = "its end is not written" if end is None else end.reason
+        raise stale(
+            f"version {begun.version} did not become champion: {why}",
+            "a champion that only the loop moves",
+            "look at who serves now, then ask again if it is still what you want",
+        )
+    previous = desk.existing(fold(events[: begun.number])).previous
+    return Move(begun=begun, target=desk.registry.version(desk.model, begun.version), previous=previous)

@@ -1,0 +1,253 @@
+"""One candidate with its decision, on its way into the registry: champion, challenger, or kept aside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from airflow_mlops.core.ledger import CHAMPION, PREVIOUS, STATUS, Ledger, tag
+from airflow_mlops.core.model import Approval, AuditEvent, Candidate, Champion, GateDecision, PromotionRecord, Registry
+from airflow_mlops.core.promotion_checks import first_reason, require_active, require_not_older, stale
+from airflow_mlops.core.trail import ending
+from airflow_mlops.core.trail_state import SERVED, State, fold, named
+
+DIGEST = "mlops.decision_digest"
+DISPLACES = "mlops.displaces"
+
+
+class Promotion:
+    """One candidate with its decision, at one model's ledger."""
+
+    def __init__(
+        self,
+        decision: GateDecision,
+        candidate: Candidate,
+        desk: Ledger,
+        tags: Mapping[str, str],
+        approval: Approval | None,
+    ) -> None:
+        self.decision, self.candidate, self.desk, self.approval = decision, candidate, desk, approval
+        self.digest = decision.digest
+        self.tags = {**tags, **provenance_tags(decision, candidate)}
+        self.standing = desk.registry.version_of(desk.model, candidate.run_id)
+
+    def make_champion(self) -> PromotionRecord:
+        """Promote; each round is one look at the trail and one event."""
+        desk, judged_against = self.desk, self.decision.champion_version
+        champion = None
+        for _ in desk.tries():
+            events, state = desk.settled(self._is_mine)
+            record = self._done(events, state)
+            if record is not None:
+                return record
+            self._require_unserved(state)
+            require_active(state, desk.model)
+            champion = self._fresh(champion)
+            holder = None if champion is None else champion.version
+            if state.champion != holder:
+                desk.note_hand(state, holder)
+                continue
+            version = self._register()
+            begun = desk.append(
+                state,
+                kind="promoting",
+                reason=first_reason(self.decision),
+                version=version,
+                displaced=judged_against,
+                decision=self.digest,
+                approval=None if self.approval is None else self.approval.digest,
+            )
+            if begun is not None:
+                return self._record(desk.trail.events(desk.model), begun, desk.finish(begun))
+        raise desk.unfinished()
+
+    def make_challenger(self) -> int:
+        """Register, write it down, and let alias and status follow."""
+        desk = self.desk
+        for _ in desk.tries():
+            events, state = desk.settled(self._is_mine)
+            if self.standing is not None and self._is_history(state):
+                return self.standing
+            require_active(state, desk.model)
+            self._fresh(None)
+            version = self._register()
+            if self._is_kept(events, "registered", "challenger", version) or desk.append(
+                state,
+                kind="registered",
+                reason="accept: waits for approval",
+                version=version,
+                decision=self.digest,
+                status="challenger",
+            ):
+                desk.follow_challenger(version)
+                return version
+        raise desk.unfinished()
+
+    def keep(self, kind: str, status: str, reason: str) -> PromotionRecord:
+        """Register what does not serve, with its reason."""
+        desk = self.desk
+        for _ in desk.tries():
+            events = desk.events()
+            state = fold(events)
+            if state.unfinished is not None and self._is_mine(state.unfinished):
+                desk.finish(state.unfinished)
+                continue
+            self._require_unserved(state)
+            version = self._register()
+            if self._is_kept(events, kind, status, version) or desk.append(
+                state,
+                kind=kind,
+                reason=reason,
+                version=version,
+                decision=self.digest,
+                approval=None if self.approval is None else self.approval.digest,
+                status=status,
+            ):
+                desk.follow_challenger(version)
+                return self._unpromoted(version, reason, declined=kind == "declined")
+        raise desk.unfinished()
+
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def _is_mine(self, event: AuditEvent) -> bool:
+        return event.version is not None and event.version == self.standing
+
+    def _is_kept(self, events: Sequence[AuditEvent], kind: str, status: str, version: int) -> bool:
+        """Whether the last word about the version is this one already."""
+        last = next((event for event in reversed(events) if event.version == version), None)
+        return last is not None and (last.kind, last.status, last.decision) == (kind, status, self.digest)
+
+    def _is_history(self, state: State) -> bool:
+        desk, standing = self.desk, self.standing
+        return standing is not None and (standing in state.served or has_served(desk.registry, desk.model, standing))
+
+    def _done(self, events: Sequence[AuditEvent], state: State) -> PromotionRecord | None:
+        """Return the record of an earlier try, if this version serves by this decision."""
+        begun = next((e for e in reversed(events) if e.kind == "promoting" and self._is_mine(e)), None)
+        if begun is None or begun.decision != self.digest:
+            return self._adopted(events, state)
+        end = ending(events, begun)
+        if end is None or end.kind != "promoted" or state.champion != self.standing:
+            return None
+        if self.desk.registry.alias(self.desk.model, CHAMPION) != self.standing:
+            return None
+        return self._record(events, begun, end)
+
+    def _adopted(self, events: Sequence[AuditEvent], state: State) -> PromotionRecord | None:
+        """Return the record of a champion that was promoted by this decision before its model had a trail."""
+        desk, standing = self.desk, self.standing
+        if standing is None or state.champion != standing or any(event.kind != "moved_by_hand" for event in events):
+            return None
+        if desk.registry.alias(desk.model, CHAMPION) != standing or len(events) > 2:  # noqa: PLR2004 - previous, champion
+            return None
+        if (desk.registry.version_tags(desk.model, standing) or {}).get(DIGEST) != self.digest:
+            return None
+        return self._promoted(standing, state)
+
+    def _record(self, events: Sequence[AuditEvent], begun: AuditEvent, end: AuditEvent) -> PromotionRecord:
+        if end.kind != "promoted" or begun.version is None:
+            raise stale(
+                f"version {begun.version} did not become champion: {end.reason}",
+                "a champion that only the loop moves",
+                "clear the gate task of this run: it judges against the champion of now",
+            )
+        return self._promoted(begun.version, fold(events[: begun.number]))
+
+    def _promoted(self, version: int, state: State) -> PromotionRecord:
+        previous = state.previous
+        return PromotionRecord(
+            model=self.desk.model,
+            version=version,
+            run_id=self.candidate.run_id,
+            promoted=True,
+            champion_version=version,
+            previous_version=previous,
+            as_of=self.candidate.as_of,
+            verdict=self.decision.verdict,
+            reasons=self.decision.reasons,
+        )
+
+    def _unpromoted(self, version: int, reason: str, *, declined: bool) -> PromotionRecord:
+        registry, model = self.desk.registry, self.desk.model
+        return PromotionRecord(
+            model=model,
+            version=version,
+            run_id=self.candidate.run_id,
+            promoted=False,
+            champion_version=registry.alias(model, CHAMPION),
+            previous_version=registry.alias(model, PREVIOUS),
+            as_of=self.candidate.as_of,
+            verdict=self.decision.verdict,
+            reasons=(reason, *self.decision.reasons) if declined else self.decision.reasons,
+            declined=declined,
+        )
+
+    def _register(self) -> int:
+        desk = self.desk
+        if self.standing is None:
+            self.standing = desk.registry.register(desk.model, self.candidate, {**self.tags, STATUS: "candidate"})
+        # The version of an earlier try may carry an earlier decision.
+        tag(desk.registry, desk.model, self.standing, self.tags)
+        return self.standing
+
+    def _require_unserved(self, state: State) -> None:
+        """A version that serves, or has served, keeps the decision that it was promoted by."""
+        standing, desk = self.standing, self.desk
+        if standing is None or not self._is_history(state):
+            return
+        if desk.registry.alias(desk.model, CHAMPION) == standing:
+            raise stale(
+                f"version {standing} of this run serves already, by another decision than this one "
+                f"({self.decision.verdict})",
+                "the decision that it was promoted by",
+                "trigger a new run, or roll the model back",
+            )
+        status = state.statuses.get(standing) or (desk.registry.version_tags(desk.model, standing) or {}).get(STATUS)
+        raise stale(
+            f"version {standing} of this run has served before and was replaced (status {status})",
+            "a version that has not served yet",
+            "trigger a new run, or roll the model back to it",
+        )
+
+    def _fresh(self, known: Champion | None) -> Champion | None:
+        """Return the champion: the one that was judged against, and not newer than the candidate."""
+        desk, judged_against = self.desk, self.decision.champion_version
+        holder = desk.registry.alias(desk.model, CHAMPION)
+        champion = known if known is not None and known.version == holder else desk.registry.champion(desk.model)
+        holder = None if champion is None else champion.version
+        if holder != judged_against:
+            raise stale(
+                f"the decision was made against {named(judged_against)}, but {named(holder)} serves now",
+                "a decision against the champion that still serves",
+                "clear the gate task of this run: it judges against the champion of now",
+            )
+        if champion is not None:
+            require_not_older(self.candidate, champion)
+        return champion
+
+
+def has_served(registry: Registry, model: str, version: int) -> bool:
+    """Whether a version serves or has served: its decision is history then, and is not made again."""
+    if version in (registry.alias(model, CHAMPION), registry.alias(model, PREVIOUS)):
+        return True  # also when a kill came between the alias and the status
+    return (registry.version_tags(model, version) or {}).get(STATUS) in SERVED
+
+
+def provenance_tags(decision: GateDecision, candidate: Candidate) -> dict[str, str]:
+    """Return everything that made a version, as the tags it carries in the registry."""
+    displaced = decision.champion_version
+    return {
+        "mlops.loop_run": candidate.loop_run,
+        "mlops.as_of": candidate.as_of.isoformat(),
+        "mlops.train": str(candidate.train),
+        "mlops.holdout": str(candidate.holdout),
+        "mlops.train_rows": str(candidate.train_rows),
+        "mlops.holdout_rows": str(candidate.holdout_rows),
+        "mlops.snapshot": candidate.snapshot_fingerprint,
+        "mlops.snapshot_uri": candidate.snapshot_uri,
+        "mlops.spec": candidate.spec_fingerprint,
+        "mlops.seed": str(candidate.seed),
+        "mlops.verdict": decision.verdict.value,
+        DIGEST: decision.digest,
+        DISPLACES: "" if displaced is None else str(displaced),
+        **{f"mlops.metric.{name}": repr(value) for name, value in candidate.metrics.items()},
+    }

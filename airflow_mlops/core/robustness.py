@@ -1,0 +1,187 @@
+"""What broken input does to a model: values that go missing, noise, and a column that no longer belongs to its row.
+
+Each is done to the judged rows, and the primary metric on them is compared with the one on the same rows as they are:
+
+- `missing`: in every feature a share of the values is made missing, at random, independently;
+- `noise`: normal noise on every numeric feature, in standard deviations of the feature on these rows. A feature of
+  whole numbers stays one (noise is rounded), and one of 0 and 1 stays so: a fraction would never arrive there;
+- `shuffled`: one feature is permuted over the rows. The drop is its permutation importance (Breiman, 2001; Fisher,
+  Rudin and Dominici, 2019): a model that relies on one column fails with that column's source.
+
+References
+----------
+L. Breiman (2001), Random forests, Machine Learning 45, section 10.
+A. Fisher, C. Rudin, F. Dominici (2019), All models are wrong, but many are useful, JMLR 20.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_mlops.core import metrics as metric
+from airflow_mlops.core.bench import Bench, Found
+from airflow_mlops.core.evidence import Perturbation
+from airflow_mlops.core.features import as_features
+from airflow_mlops.core.model import RuleResult, Verdict
+from airflow_mlops.core.predict import predict
+from airflow_mlops.core.weighted import Array
+from airflow_mlops.spec.problems import ReasonCode
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+MAX_ROWS = 10_000
+"""Judged rows that are broken, chosen by the seed. More would hardly move a drop: it compares the same rows."""
+MAX_SCORED = 400_000
+"""Rows that are scored in all, once for each feature; of very many features each is shuffled on fewer rows."""
+MIN_ROWS = 2_000
+DROP = "drop_under_broken_input"
+RELIANCE = "drop_without_one_column"
+"""What the two results are about."""
+
+
+def judge(bench: Bench) -> Found:
+    """Break the input in every way, and judge by the bounds that are set.
+
+    A model that cannot predict from the broken rows has a metric and a drop of NaN, which no bound lets pass.
+    """
+    import numpy as np
+
+    rule, seed = bench.spec.gate.robustness, bench.spec.training.seed
+    whole = _whole(bench, np.random.default_rng(seed))
+    rng = np.random.default_rng([seed, 1])
+    columns = list(whole.inputs.columns)
+    mixed = [
+        whole.broken("missing", f"{rule.missing * 100:g} % of all values", partial(_with_missing, rule.missing, rng)),
+        whole.broken(
+            "noise", f"{rule.noise:g} standard deviations on numeric features", partial(_with_noise, rule.noise, rng)
+        ),
+    ]
+    shuffled = [whole.broken("shuffled", str(name), partial(_with_shuffled, name, rng)) for name in columns]
+    # what failed first, then the largest drop
+    shuffled.sort(key=lambda found: (-math.inf if math.isnan(found.drop) else -found.drop, found.what))
+    rules = []
+    if rule.max_drop is not None:
+        rules.append(_rule(bench, DROP, "max_drop", rule.max_drop, mixed))
+    if rule.max_reliance is not None:
+        rules.append(_rule(bench, RELIANCE, "max_reliance", rule.max_reliance, shuffled))
+    return Found(rules=tuple(rules), evidence={"perturbations": (*mixed, *shuffled)})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Whole:
+    """The rows before they are broken; n rows."""
+
+    bench: Bench
+    inputs: pd.DataFrame
+    """As the pipeline is given them: numbers and booleans float64, categories text, missing ones NaN."""
+    labels: pd.Series[Any]
+    weights: Array | None
+    metric: float
+    """The primary metric on them."""
+
+    def broken(
+        self,
+        kind: Literal["missing", "noise", "shuffled"],
+        what: str,
+        change: Callable[[pd.DataFrame], pd.DataFrame],
+    ) -> Perturbation:
+        """The metric after a change of the rows; NaN when the model cannot predict from them."""
+        found = _metric(self.bench, change(self.inputs), self.labels, self.weights, f"{kind}: {what}")
+        # with a metric on neither, inf - inf is NaN as well
+        drop = self.bench.sign * (self.metric - found)
+        return Perturbation(kind=kind, what=what, metric=found, drop=drop, rows=len(self.inputs))
+
+
+def _whole(bench: Bench, rng: Any) -> _Whole:
+    import numpy as np
+
+    chosen = np.arange(len(bench.rows))
+    most = min(MAX_ROWS, max(MIN_ROWS, MAX_SCORED // len(bench.candidate.features)))
+    if len(chosen) > most:
+        chosen = np.sort(rng.choice(len(chosen), most, replace=False))
+    inputs = as_features(bench.rows.iloc[chosen], bench.candidate.features)
+    labels = bench.labels.iloc[chosen]
+    weights = None if bench.judged.weights is None else bench.judged.weights[chosen]
+    value = _metric(bench, inputs, labels, weights, "the rows as they are")
+    return _Whole(bench=bench, inputs=inputs, labels=labels, weights=weights, metric=value)
+
+
+def _metric(bench: Bench, inputs: pd.DataFrame, labels: pd.Series[Any], weights: Array | None, what: str) -> float:
+    """The primary metric of the candidate; NaN when it fails to predict, which the log tells in full."""
+    try:
+        predicted = predict(bench.pipeline, inputs, bench.candidate)
+        return bench.metric(metric.judge(labels, predicted, weights=weights))
+    except Exception:
+        # whatever an estimator raises on input that it was not made for: that it fails is what was to be found out
+        log.exception("%s could not predict from broken input (%s)", bench.spec.training.estimator, what)
+        return math.nan
+
+
+def _with_missing(share: float, rng: Any, inputs: pd.DataFrame) -> pd.DataFrame:
+    gone = rng.random(inputs.shape) < share
+    changed = {}
+    for place, name in enumerate(inputs.columns):
+        values = inputs[name].to_numpy(copy=True)  # in place: DataFrame.mask guesses new types
+        values[gone[:, place]] = math.nan
+        changed[name] = values
+    return inputs.assign(**changed)
+
+
+def _with_noise(size: float, rng: Any, inputs: pd.DataFrame) -> pd.DataFrame:
+    import numpy as np
+
+    changed = {}
+    for name in inputs.select_dtypes("number").columns:
+        values = inputs[name].to_numpy()
+        known = values[np.isfinite(values)]
+        if not len(known):
+            continue
+        noisy = values + rng.normal(scale=size * known.std(), size=len(values))
+        if (known == np.round(known)).all():
+            noisy = np.round(noisy)
+            if known.min() >= 0 and known.max() <= 1:
+                noisy = np.clip(noisy, 0, 1)
+        changed[name] = noisy
+    return inputs.assign(**changed)
+
+
+def _with_shuffled(name: str, rng: Any, inputs: pd.DataFrame) -> pd.DataFrame:
+    return inputs.assign(**{name: inputs[name].to_numpy()[rng.permutation(len(inputs))]})
+
+
+def _rule(bench: Bench, about: str, field: str, bound: float, found: list[Perturbation]) -> RuleResult:
+    """The worst of some perturbations against its bound; NaN is worse than any number."""
+    worst = max(found, key=lambda one: math.inf if math.isnan(one.drop) else one.drop)
+    fine = worst.drop <= bound
+    how = f"with {worst.what} missing" if worst.kind == "missing" else f"under noise of {worst.what}"
+    if worst.kind == "shuffled":
+        how = f"with column {worst.what!r} shuffled"
+    name = bench.metric.name.replace("_", " ")
+    if math.isfinite(worst.drop):
+        reason = (
+            f"{name} {worst.metric:.4g} {how}, a drop of {worst.drop:.4g} on {worst.rows:,} rows, where "
+            f"gate.robustness.{field} allows {bound:g}"
+        )
+    else:
+        reason = (
+            f"the model gives no finite {name} {how}, on {worst.rows:,} rows: the task's log tells why; choose an "
+            "estimator or features.transformer that can take such rows"
+        )
+    return RuleResult(
+        rule="robustness",
+        metric=about,
+        verdict=Verdict.ACCEPT if fine else Verdict.REJECT,
+        value=worst.drop,
+        bound=f"<= {bound:g}",
+        rows=worst.rows,
+        code=None if fine else ReasonCode.NOT_ROBUST,
+        reason=reason,
+    )

@@ -1,0 +1,236 @@
+"""Back to a version that served before, or on to one that the gate refused: what a person may decide, written down."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from airflow_mlops.core.evidence import ServingReport
+from airflow_mlops.core.ledger import CHAMPION, LEASE, PREVIOUS, STATUS, Ledger
+from airflow_mlops.core.model import Champion, PromotionRecord, Registry, Rollback, Trail, Verdict
+from airflow_mlops.core.moves import move, refusal, require_reason
+from airflow_mlops.core.promotion_checks import require_active, require_not_older
+from airflow_mlops.core.trail_state import SERVED, State, fold
+from airflow_mlops.spec.problems import ReasonCode
+
+
+def rollback(
+    registry: Registry,
+    trail: Trail,
+    *,
+    registered_model: str,
+    by: str,
+    reason: str,
+    now: datetime,
+    to: int | None = None,
+    serving: ServingReport | None = None,
+    force: bool = False,
+    request: str = "",
+    lease: timedelta = LEASE,
+    pause: Callable[[float], None] = time.sleep,
+) -> Rollback:
+    """Make a version champion again.
+
+    The displaced champion gets the status `rolled_back` and leaves the line of versions to return to, so a second
+    rollback goes further back, and never to what was just rolled back.
+
+    Parameters
+    ----------
+    registry, trail, registered_model, by, now, lease, pause
+        As for :func:`airflow_mlops.core.promotion.promote`.
+    reason
+        Why, for those who read the trail later.
+    to
+        A version that has served; None: the one under `previous`.
+    serving
+        What a fresh interpreter saw of exactly that version's model; None: not checked.
+    force
+        Also a version of the loop that never served.
+    request
+        Names this wish, `<dag_id>/<run_id>/<task_id>`: done again with the same name, it returns what was done then.
+
+    Returns
+    -------
+    Rollback
+        What serves now, and what the next rollback would return to.
+
+    Raises
+    ------
+    RecordError
+        NOTHING_TO_ROLL_BACK_TO, VERSION_MISSING, CHAMPION_UNREADABLE (no readable training record), SERVING_FAILED or
+        SERVING_DIFFERS, REASON_MISSING, AUDIT_BROKEN. The champion is untouched.
+    StaleDecisionError
+        DECISION_STALE, if somebody else moved the alias meanwhile.
+    """
+    require_reason(reason, registered_model)
+    desk = Ledger(registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause)
+
+    def choose(state: State) -> Champion:
+        found = _target(desk, state, to, force=force)
+        if serving is not None:
+            _require_served_well(found, serving)
+        return found
+
+    made = move(desk, "rolling_back", choose, reason=reason, forced=force, request=request)
+    return Rollback(
+        model=registered_model,
+        version=made.target.version,
+        run_id=made.target.run_id,
+        displaced=made.begun.displaced,
+        previous_version=made.previous,
+        as_of=made.target.candidate.as_of,
+        by=made.begun.by,
+        reason=made.begun.reason,
+        forced=made.begun.forced,
+    )
+
+
+def rollback_target(
+    registry: Registry, trail: Trail, *, registered_model: str, to: int | None = None, force: bool = False
+) -> Champion:
+    """Return the version that a rollback would make champion, to check it before; writes nothing.
+
+    Raises
+    ------
+    RecordError
+        As :func:`rollback`.
+    """
+    now = datetime.now().astimezone()
+    desk = Ledger(registry=registry, trail=trail, model=registered_model, by="", now=now)
+    events = trail.events(registered_model)
+    state = fold(events)
+    if not events:
+        line = (registry.alias(registered_model, PREVIOUS), registry.alias(registered_model, CHAMPION))
+        state = State(champion=line[1], line=tuple(version for version in line if version is not None))
+    return _target(desk, state, to, force=force)
+
+
+def override(
+    registry: Registry,
+    trail: Trail,
+    *,
+    registered_model: str,
+    version: int,
+    by: str,
+    reason: str,
+    now: datetime,
+    allow_older: bool = False,
+    request: str = "",
+    lease: timedelta = LEASE,
+    pause: Callable[[float], None] = time.sleep,
+) -> PromotionRecord:
+    """Promote a version of the loop against the gate's decision: a person's decision, with a name and a reason.
+
+    Parameters
+    ----------
+    version
+        What the loop registered, and has not served yet.
+    allow_older
+        Also when the champion knows later data.
+
+    Raises
+    ------
+    RecordError
+        REASON_MISSING, VERSION_MISSING, CHAMPION_UNREADABLE, AUDIT_BROKEN; RECORD_CONFLICT if it serves or has served.
+    StaleDecisionError
+        AS_OF_BACKWARDS, MODEL_RETIRED, or DECISION_STALE if somebody else moved the alias meanwhile.
+    """
+    require_reason(reason, registered_model)
+    desk = Ledger(registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause)
+
+    def choose(state: State) -> Champion:
+        require_active(state, registered_model)
+        target = registry.version(registered_model, version)
+        if _has_served(desk, state, version):
+            raise refusal(
+                ReasonCode.RECORD_CONFLICT,
+                f"{registered_model} version {version}",
+                f"a version that {'serves' if version == state.champion else 'has served'} already",
+                "a version that has not served yet",
+                "roll the model back to it instead" if version != state.champion else "there is nothing to do",
+            )
+        champion = registry.champion(registered_model) if state.champion is not None else None
+        if champion is not None and not allow_older:
+            require_not_older(target.candidate, champion)
+        return target
+
+    made = move(desk, "promoting", choose, reason=reason, forced=True, request=request)
+    tags = registry.version_tags(registered_model, version) or {}
+    verdict = tags.get("mlops.verdict", "")
+    return PromotionRecord(
+        model=registered_model,
+        version=version,
+        run_id=made.target.run_id,
+        promoted=True,
+        champion_version=version,
+        previous_version=made.previous,
+        as_of=made.target.candidate.as_of,
+        verdict=Verdict(verdict) if verdict in set(Verdict) else Verdict.REJECT,
+        reasons=(f"forced by {made.begun.by}: {made.begun.reason}",),
+    )
+
+
+def _target(desk: Ledger, state: State, to: int | None, *, force: bool) -> Champion:
+    model = desk.model
+    version = desk.existing(state).previous if to is None else to
+    if version is None:
+        raise refusal(
+            ReasonCode.NOTHING_TO_ROLL_BACK_TO,
+            f"{model}@{PREVIOUS}",
+            "no version that served before the champion",
+            "a version to return to",
+            "name a version",
+        )
+    if version == state.champion:
+        raise refusal(
+            ReasonCode.NOTHING_TO_ROLL_BACK_TO,
+            f"{model}@{CHAMPION}",
+            f"version {version}, which serves already",
+            "another version than the champion",
+            "name another version",
+        )
+    found = desk.registry.version(model, version)
+    if not force and not _has_served(desk, state, version):
+        raise refusal(
+            ReasonCode.NOTHING_TO_ROLL_BACK_TO,
+            f"{model} version {version}",
+            "a version that has never served",
+            "a version that has served",
+            "name another version, or force it with a reason",
+        )
+    return found
+
+
+def _has_served(desk: Ledger, state: State, version: int) -> bool:
+    status = (desk.registry.version_tags(desk.model, version) or {}).get(STATUS)
+    return version in state.served or version in state.line or status in SERVED
+
+
+def _require_served_well(target: Champion, serving: ServingReport) -> None:
+    field = f"{target.model} version {target.version}"
+    if serving.model_uri != target.model_uri:
+        raise refusal(
+            ReasonCode.DECISION_MISMATCH,
+            field,
+            f"a serving check of {serving.model_uri}",
+            f"one of {target.model_uri}",
+            "check the version that is rolled back to",
+        )
+    if serving.failure is not None:
+        raise refusal(
+            ReasonCode.SERVING_FAILED,
+            field,
+            serving.failure,
+            "a model that a fresh interpreter can serve",
+            "roll back to another version",
+        )
+    if not math.isfinite(serving.max_difference):
+        raise refusal(
+            ReasonCode.SERVING_DIFFERS,
+            field,
+            "predictions that are missing or not finite",
+            "the predictions that were recorded",
+            "roll back to another version",
+        )

@@ -1,0 +1,115 @@
+"""The audit trail as a hash chain: how its events follow from one another, are checked, and are exported."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.model import AuditEvent
+from airflow_mlops.core.trail_state import State, after, broken, named
+from airflow_mlops.spec.problems import Problem
+
+MOVES = {"promoting": "promoted", "rolling_back": "rolled_back"}
+"""What is written before the alias moves, and after."""
+_REASON, _BY = 1000, 250
+"""Longest texts, in characters: an event must fit into one value of the store."""
+
+
+def following(state: State, *, reason: str, by: str, nonce: str = "", **fields: Any) -> AuditEvent:
+    """Return the event that would be next. Texts are shortened, and lose what cannot be stored."""
+    return AuditEvent(
+        number=state.number + 1,
+        before=state.digest,
+        reason=_storable(reason, _REASON),
+        by=_storable(by, _BY),
+        nonce=nonce or secrets.token_hex(8),
+        **fields,
+    )
+
+
+def ending(events: Sequence[AuditEvent], begun: AuditEvent) -> AuditEvent | None:
+    """Return the event that ended a move: `promoted`, `rolled_back`, or `moved_by_hand` when it came to nothing."""
+    ends = (MOVES[begun.kind], "moved_by_hand")
+    return next((event for event in events[begun.number :] if event.kind in ends), None)
+
+
+def require_whole(events: Sequence[AuditEvent], model: str) -> None:
+    """Refuse a trail in which an event is missing, changed, or of another model.
+
+    Raises
+    ------
+    RecordError
+        AUDIT_BROKEN, for each broken place.
+    """
+    problems = list(_breaks(events, model))
+    if problems:
+        raise RecordError(problems, subject=f"audit trail of {model}")
+
+
+def to_lines(events: Iterable[AuditEvent]) -> str:
+    """Return the events as JSON lines, for a file that can be verified anywhere."""
+    return "".join(json.dumps(event.to_json(), ensure_ascii=False, separators=(",", ":")) + "\n" for event in events)
+
+
+def from_lines(text: str) -> tuple[AuditEvent, ...]:
+    """Read what :func:`to_lines` wrote.
+
+    Raises
+    ------
+    RecordError
+        If a line is not an event.
+    """
+    return tuple(AuditEvent.from_json(line) for line in text.split("\n") if line.strip())
+
+
+def verify_lines(text: str) -> tuple[Problem, ...]:
+    """Return what is wrong with an exported trail; nothing, when its chain is whole.
+
+    A chain cannot show that its last events were cut off: compare its number and last digest with what you kept.
+    """
+    try:
+        events = from_lines(text)
+    except RecordError as error:
+        return error.problems
+    return tuple(_breaks(events, events[0].model if events else ""))
+
+
+def _breaks(events: Sequence[AuditEvent], model: str) -> Iterator[Problem]:
+    before, state = "", State()
+    for number, event in enumerate(events, 1):
+        if event.number != number:
+            yield broken(f"event {event.number} where event {number} should be")
+            return
+        if event.before != before:
+            yield broken(f"event {number} does not follow from the event before it: its hash is another one")
+        if event.model != model:
+            yield broken(f"event {number} of {event.model} in the trail of {model}")
+        if (wrong := _out_of_turn(state, event)) is not None:
+            yield broken(f"event {number}, {event.kind}, {wrong}")
+        before, state = event.digest, after(state, event)
+
+
+def _out_of_turn(state: State, event: AuditEvent) -> str | None:
+    """What the protocol would never write."""
+    if event.kind in MOVES:
+        if state.unfinished is not None:
+            return f"while event {state.unfinished.number} is unfinished"
+        if event.displaced != state.champion:
+            return f"displaces {named(event.displaced)}, but {named(state.champion)} was champion"
+        if event.kind == "promoting" and event.decision is None and not event.forced:
+            return "has no decision"
+    if event.kind in MOVES.values():
+        begun = state.unfinished
+        if begun is None or MOVES[begun.kind] != event.kind or begun.version != event.version:
+            return "ends a move that was not begun"
+    return None
+
+
+def _storable(text: str, longest: int) -> str:
+    """One line of printable characters; PostgreSQL stores no NUL and UTF-8 no half of a pair."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    line = line.encode("utf-8", "replace").decode()
+    return line if len(line) <= longest else f"{line[: longest - 3]}..."

@@ -1,0 +1,212 @@
+"""Where the events of an audit trail lead.
+
+The trail decides, and the registry follows: aliases and status tags are what :func:`fold` makes of the events. An event
+counts from the moment it is written, so `promoting` already names the new champion; `promoted` says that the alias
+followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.model import AuditEvent
+from airflow_mlops.spec.problems import Problem, ReasonCode
+
+SERVED = frozenset({"champion", "previous", "archived", "rolled_back"})
+"""Statuses of versions that have been champion: they come back by rollback, not by promoting them again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """Where the events lead."""
+
+    number: int = 0
+    """Of the last event; 0 when there is none."""
+    digest: str = ""
+    """Of the last event."""
+    champion: int | None = None
+    line: tuple[int, ...] = ()
+    """Versions that a rollback returns to one after the other, oldest first; the champion, if there is one, is last."""
+    statuses: Mapping[int, str] = field(default_factory=dict)
+    challenger: int | None = None
+    retired: str | None = None
+    """Why, since the model was retired."""
+    unfinished: AuditEvent | None = None
+    """A move whose end is not written."""
+    before: State | None = None
+    """The state before the unfinished move."""
+
+    @property
+    def previous(self) -> int | None:
+        """What a rollback returns to."""
+        older = self.line if self.champion is None else self.line[:-1]
+        return older[-1] if older else None
+
+    @property
+    def served(self) -> frozenset[int]:
+        """Every version that has been champion."""
+        return frozenset(version for version, status in self.statuses.items() if status in SERVED)
+
+    def without(self, deleted: Iterable[int]) -> State:
+        """Return the state as it is when these versions exist no more in the registry."""
+        gone = set(deleted) - {self.champion}
+        return _line(self, self.champion, tuple(version for version in self.line if version not in gone))
+
+
+def fold(events: Iterable[AuditEvent]) -> State:
+    """Return the state that the events lead to.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> at = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> one = AuditEvent(number=1, before="", model="late", kind="promoting", at=at, by="user:ada", reason="better",
+    ...                  version=1, decision="d", nonce="n")
+    >>> state = fold([one])
+    >>> state.champion, state.unfinished == one, state.statuses
+    (1, True, {1: 'champion'})
+    """
+    state, last = State(), None
+    for event in events:
+        state, last = after(state, event), event
+    return state if last is None else replace(state, number=last.number, digest=last.digest)
+
+
+def after(state: State, event: AuditEvent) -> State:
+    """Return the state after one more event; its number and digest are :func:`fold`'s to set."""
+    return _MEANING[event.kind](state, event)
+
+
+def broken(found: str, fix: str = "find out who changed it; restore the tracking database from a backup") -> Problem:
+    """Return the problem of a trail that cannot be trusted."""
+    allowed = "the events as they were written, without gaps, each with the digest of the one before"
+    return Problem(code=ReasonCode.AUDIT_BROKEN, field="audit trail", found=found, allowed=allowed, fix=fix)
+
+
+def named(version: int | None) -> str:
+    """Return a version in words.
+
+    >>> named(3), named(None)
+    ('version 3', 'no champion')
+    """
+    return "no champion" if version is None else f"version {version}"
+
+
+# what each kind means ------------------------------------------------------------------------------------------------
+
+
+def _line(state: State, champion: int | None, line: tuple[int, ...], bad: int | None = None) -> State:
+    """Give every version of the line its status; those that left it are archived, and a `bad` one is rolled back."""
+    fresh = {
+        version: "archived" if status in ("champion", "previous") else status
+        for version, status in state.statuses.items()
+    }
+    moved = replace(state, champion=champion, line=line)
+    fresh |= dict.fromkeys(line, "archived")
+    if moved.previous is not None:
+        fresh[moved.previous] = "previous"
+    if champion is not None:
+        fresh[champion] = "champion"
+    if bad is not None:
+        fresh[bad] = "rolled_back"
+    return replace(moved, statuses=fresh, challenger=None if state.challenger == champion else state.challenger)
+
+
+def _promoting(state: State, event: AuditEvent) -> State:
+    version = _version(event)
+    line = (*(older for older in state.line if older != version), version)
+    return replace(_line(state, version, line), unfinished=event, before=state)
+
+
+def _rolling_back(state: State, event: AuditEvent) -> State:
+    version = _version(event)
+    moved = _line(state, version, _back_to(state, version), bad=event.displaced)
+    return replace(moved, unfinished=event, before=state)
+
+
+def _back_to(state: State, version: int) -> tuple[int, ...]:
+    """Cut the line at the version, so that a second rollback goes further back and not to what was rolled back."""
+    if version in state.line:
+        return state.line[: state.line.index(version) + 1]
+    return (*(state.line if state.champion is None else state.line[:-1]), version)
+
+
+def _ended(state: State, _: AuditEvent) -> State:
+    return replace(state, unfinished=None, before=None)
+
+
+def _moved_by_hand(state: State, event: AuditEvent) -> State:
+    """Somebody else moved the alias; a move that was unfinished came to nothing by it."""
+    came_to_nothing = state.unfinished is not None
+    if state.unfinished is not None and state.before is not None:
+        failed = _version(state.unfinished)
+        back = state.before
+        state = replace(
+            back, retired=state.retired, statuses={**back.statuses, failed: back.statuses.get(failed, "candidate")}
+        )
+    version = event.version
+    if version == state.champion:
+        return state
+    if version is None:
+        return _line(state, None, state.line if came_to_nothing else state.line[:-1])
+    if version in state.line:
+        return _line(state, version, _back_to(state, version))
+    return _line(state, version, (*state.line, version))
+
+
+def _registered(state: State, event: AuditEvent) -> State:
+    version, status = _version(event), event.status or "candidate"
+    statuses, challenger = dict(state.statuses), state.challenger
+    if status == "challenger":
+        if challenger is not None:
+            statuses[challenger] = "candidate"
+        challenger = version
+    elif challenger == version:
+        challenger = None
+    return _aside(state, replace(state, statuses={**statuses, version: status}, challenger=challenger))
+
+
+def _declined(state: State, event: AuditEvent) -> State:
+    return _registered(state, replace(event, status="declined"))
+
+
+def _aside(state: State, now: State) -> State:
+    """Keep what did not move the champion also when the unfinished move comes to nothing."""
+    if now.before is None:
+        return now
+    changed = {version: status for version, status in now.statuses.items() if state.statuses.get(version) != status}
+    before = replace(
+        now.before,
+        statuses={**now.before.statuses, **changed},
+        challenger=now.challenger if now.challenger != state.challenger else now.before.challenger,
+    )
+    return replace(now, before=before)
+
+
+def _retired(state: State, event: AuditEvent) -> State:
+    return replace(state, retired=event.reason or "retired")
+
+
+def _unretired(state: State, _: AuditEvent) -> State:
+    return replace(state, retired=None)
+
+
+def _version(event: AuditEvent) -> int:
+    if event.version is None:
+        raise RecordError(broken(f"event {event.number}, {event.kind}, names no version"))
+    return event.version
+
+
+_MEANING: Mapping[str, Callable[[State, AuditEvent], State]] = {
+    "promoting": _promoting,
+    "promoted": _ended,
+    "registered": _registered,
+    "declined": _declined,
+    "rolling_back": _rolling_back,
+    "rolled_back": _ended,
+    "moved_by_hand": _moved_by_hand,
+    "retired": _retired,
+    "unretired": _unretired,
+}

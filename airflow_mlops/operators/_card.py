@@ -1,0 +1,62 @@
+"""Write the model card of a registered version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_mlops.core.model import Approval, Candidate, GateDecision, PromotionRecord
+    from airflow_mlops.spec import ModelSpec
+    from airflow_mlops.stores.mlflow_store import MLflowStore
+
+MARKDOWN, PAGE = "model_card.md", "model_card.html"
+
+
+def write_card(
+    records: MLflowStore,
+    spec: ModelSpec,
+    candidate: Candidate,
+    decision: GateDecision,
+    promotion: PromotionRecord,
+    *,
+    approval: Approval | None,
+    links: Mapping[str, str],
+) -> str:
+    """Write `model_card.md` and `model_card.html` into the version's run, and a summary into the registry.
+
+    Everything else that the card tells is read from the run.
+
+    Parameters
+    ----------
+    approval
+        A person's answer to this decision, if there is one.
+    links
+        Addresses by name; empty ones are left out.
+
+    Returns
+    -------
+    str
+        Address of the page.
+    """
+    from airflow_mlops.core.model_card import card
+
+    run_id, model = candidate.run_id, spec.registered_model
+    origin = records.circumstances_of(run_id)
+    made = card(
+        spec=spec,
+        candidate=candidate,
+        snapshot=records.snapshot_of(run_id),
+        decision=decision,
+        promotion=promotion,
+        approval=approval,
+        history=records.events(model),
+        packages=origin.packages,
+        links={name: url for name, url in links.items() if url},
+        commit=origin.commit,
+    )
+    records.write_text(run_id, MARKDOWN, made.to_markdown())
+    records.write_text(run_id, PAGE, made.to_html())
+    records.describe_version(model, promotion.version, made.summary())
+    return records.artifact_url(run_id, PAGE)

@@ -1,0 +1,89 @@
+"""Judge a candidate: the gate task's work, and that of a promotion whose decision has become stale."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_mlops.core.data import Snapshot
+    from airflow_mlops.core.model import Candidate, Champion, GateDecision
+    from airflow_mlops.operators._base import LoopOperator
+    from airflow_mlops.spec import ModelSpec
+    from airflow_mlops.stores.mlflow_store import MLflowStore
+
+DECISION_PAGE = "gate/decision.html"
+_TOLD = {"accept": "accepted", "reject": "rejected", "inconclusive": "inconclusive"}
+
+
+def judge(  # noqa: PLR0917 - who judges, in which run, with which records, by what, on what, and whom
+    operator: LoopOperator,
+    context: Mapping[str, Any],
+    records: MLflowStore,
+    spec: ModelSpec,
+    snapshot: Snapshot,
+    candidate: Candidate,
+) -> GateDecision:
+    """Evaluate against the champion of now, decide, record, and tell those who want to know.
+
+    The stored candidate is tried in a fresh interpreter meanwhile, because both take about as long.
+    """
+    from airflow_mlops.core.gate import decide, evaluate
+    from airflow_mlops.core.gate_page import render
+    from airflow_mlops.core.snapshot import read_snapshot
+    from airflow_mlops.stores.serving import start_serving_check
+
+    wanted = "off" not in (spec.gate.mode, spec.gate.serving.mode)
+    with start_serving_check(records, candidate, spec) if wanted else nullcontext() as trial:
+        frame = read_snapshot(snapshot, operator.storage())
+        pipeline = records.load_pipeline(candidate.model_uri, spec=spec)
+        champion = records.champion(spec.registered_model)
+        evaluation = evaluate(
+            spec,
+            candidate,
+            pipeline,
+            champion,
+            _champion_pipeline(operator, records, champion, spec),
+            frame,
+            snapshot=snapshot,
+            served=None if trial is None else trial.report,
+            packages=_packages(records, candidate, champion),
+        )
+    decision = decide(spec, candidate, evaluation, now=datetime.now(UTC))
+    records.record_decision(candidate.run_id, decision, page_html=render(decision, candidate))
+    operator.remember_links(records, candidate, DECISION_PAGE)
+    operator.log.info("%s: %s", decision.verdict.upper(), "\n  ".join(decision.reasons))
+    operator.tell(spec, _TOLD[decision.verdict.value], context, decision.reasons, as_of=candidate.as_of)
+    return decision
+
+
+def _champion_pipeline(operator: LoopOperator, records: MLflowStore, champion: Champion | None, spec: ModelSpec) -> Any:
+    """Load the champion; None when it is broken, gone or not trusted: the gate rejects then, and says so.
+
+    A store that is away is something else: the task is tried again.
+    """
+    from airflow_mlops.core.errors import RecordError
+    from airflow_mlops.spec.problems import ReasonCode
+
+    if champion is None:
+        return None
+    try:
+        return records.load_pipeline(champion.model_uri, spec=spec)
+    except RecordError as refusal:
+        unusable = {ReasonCode.TYPE_UNTRUSTED, ReasonCode.RECORD_CONFLICT}
+        if not all(problem.code in unusable for problem in refusal.problems):
+            raise
+        operator.log.warning("the champion, version %s, cannot be read: %s", champion.version, refusal)
+        return None
+
+
+def _packages(
+    records: MLflowStore, candidate: Candidate, champion: Champion | None
+) -> tuple[Mapping[str, str], Mapping[str, str]] | None:
+    """Package versions of both trainings, to say what changed; None when there is nothing to compare."""
+    if champion is None:
+        return None
+    return records.environment_of(candidate.run_id), records.environment_of(champion.run_id)

@@ -1,0 +1,80 @@
+"""Where an accepted candidate goes, who must agree, and who is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from airflow_mlops.spec.checks import connection, import_path
+from airflow_mlops.spec.fields import duration, part, plain_mapping, text, texts
+from airflow_mlops.spec.part import Part
+from airflow_mlops.spec.problems import Problem, ReasonCode
+
+TIERS = ("low", "medium", "high")
+EVENTS = ("accepted", "rejected", "inconclusive", "promoted", "rolled_back", "waiting_for_approval", "declined")
+"""What a notification can be about. `declined`: a person rejected the promotion, or nobody answered in time."""
+
+
+class ApprovalSpec(Part):
+    """Which models a person must approve before they serve."""
+
+    tiers: tuple[str, ...] = texts(
+        default=(), words="list of `low`, `medium`, `high`", doc="Risk tiers whose promotions wait for a person."
+    )
+    approvers: tuple[str, ...] = texts(
+        default=(), words="list of user names", doc="Who may answer; none: whoever may edit the DAG's runs in Airflow."
+    )
+    timeout: timedelta = duration(default="7d", doc="Without an answer by then, the candidate is not promoted.")
+
+    def problems_within(self) -> Iterator[Problem]:
+        """Tiers that exist; approvers only where something is to be approved."""
+        for tier in self.tiers:
+            if tier not in TIERS:
+                yield _invalid("tiers", repr(tier), "low, medium or high", "correct it")
+        if self.approvers and not self.tiers:
+            yield _invalid(
+                "approvers", "approvers, but no tiers", "approvers of the tiers that wait", "add tiers: [high]"
+            )
+
+
+class PromotionSpec(Part):
+    """Where an accepted candidate goes."""
+
+    registered_model: str | None = text(default=None, doc="Name in MLflow's registry; the model's name when left out.")
+    approval: ApprovalSpec = part(ApprovalSpec, default={}, doc="Which promotions wait for a person.")
+
+
+class NotificationSpec(Part):
+    """One who is told of some events: by a webhook, or by any notifier that Airflow has."""
+
+    events: tuple[str, ...] = texts(
+        words=f"list of {', '.join(f'`{name}`' for name in EVENTS)}", doc="What it is told of."
+    )
+    conn_id: str | None = text(
+        default=None, check=connection, doc="Connection of type http: the event is posted to it as JSON, with a `text`."
+    )
+    notifier: str | None = text(
+        default=None,
+        words="import path",
+        check=import_path,
+        doc="A notifier class instead, such as airflow.providers.smtp.notifications.smtp.SmtpNotifier.",
+    )
+    arguments: dict[str, Any] = plain_mapping(
+        doc="Arguments of the notifier; templates see `event`: `{subject: '{{ event.title }}'}`."
+    )
+
+    def problems_within(self) -> Iterator[Problem]:
+        """Events that exist, and one way to be told."""
+        for event in self.events:
+            if event not in EVENTS:
+                yield _invalid("events", repr(event), f"one of {', '.join(EVENTS)}", "correct it")
+        if (self.conn_id is None) == (self.notifier is None):
+            found = "both conn_id and notifier" if self.conn_id else "neither conn_id nor notifier"
+            yield _invalid("conn_id", found, "one of the two", "name a connection of type http, or a notifier class")
+        if self.arguments and self.notifier is None:
+            yield _invalid("arguments", "arguments without a notifier", "arguments of a notifier", "remove them")
+
+
+def _invalid(field: str, found: str, allowed: str, fix: str) -> Problem:
+    return Problem(code=ReasonCode.SPEC_INVALID_VALUE, field=field, found=found, allowed=allowed, fix=fix)

@@ -1,0 +1,131 @@
+"""What a candidate was made from, as its MLflow run keeps it: specification, snapshot, packages, golden batch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from airflow_mlops.core.data import Snapshot
+from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.golden import Golden, GoldenBatch, make_golden, read_golden
+from airflow_mlops.core.reproduce import Circumstances, read_environment
+from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.stores.mlflow_format import environment
+from airflow_mlops.stores.mlflow_runs import MLflowRuns, _conflict
+
+if TYPE_CHECKING:
+    from airflow_mlops.core.training import Fitted
+
+SPEC = "spec.json"
+SNAPSHOT = "snapshot.json"
+ENVIRONMENT = "environment.txt"
+SPEC_SEAL = "mlops.spec_digest"
+GOLDEN = "golden"
+GOLDEN_ROWS = "rows.parquet"
+GOLDEN_PREDICTIONS = "predictions.json"
+GOLDEN_SEAL = "mlops.golden_digest"
+
+
+class MLflowOrigins(MLflowRuns):
+    """Reads what :class:`~airflow_mlops.stores.mlflow_candidates.MLflowCandidates` wrote beside a candidate."""
+
+    def spec_of(self, run_id: str) -> ModelSpec:
+        """Return the specification that the run's candidate was trained by.
+
+        Raises
+        ------
+        RecordError
+            If it is gone, was changed since, or this version of the package cannot read it.
+        """
+        # Runs of the first format have no seal of it.
+        text = self.read_sealed(run_id, SPEC, SPEC_SEAL) or self.read_text(run_id, SPEC)
+        try:
+            return ModelSpec.model_validate(json.loads(text))
+        except ValueError as error:
+            raise RecordError(
+                Problem(
+                    code=ReasonCode.RECORD_CONFLICT,
+                    field=SPEC,
+                    found=f"a specification that cannot be read: {' '.join(str(error).split())[:500]}",
+                    allowed="a specification that this version of airflow_mlops knows",
+                    fix="use the version that wrote it: environment.txt of the run names it",
+                ),
+                subject=f"MLflow run {run_id}",
+            ) from error
+
+    def snapshot_of(self, run_id: str) -> Snapshot:
+        """Return the snapshot that the run's candidate was trained on; its rows are in the storage."""
+        return Snapshot.from_json(self.read_text(run_id, SNAPSHOT))
+
+    def environment_of(self, run_id: str) -> Mapping[str, str]:
+        """Return the packages, by name, that were installed where the run's candidate was trained."""
+        return self.circumstances_of(run_id).packages
+
+    def circumstances_of(self, run_id: str) -> Circumstances:
+        """Return Python, packages and code that the run's candidate was trained with."""
+        return read_environment(
+            self.read_text(run_id, ENVIRONMENT), commit=self._run(run_id).data.tags.get("mlflow.source.git.commit")
+        )
+
+    def golden(self, run_id: str) -> GoldenBatch:
+        """Return the golden batch of the run's candidate.
+
+        Raises
+        ------
+        RecordError
+            If the run is older than golden batches, or the batch is gone or was changed since.
+        StoreUnavailableError
+            If it is there, but cannot be had now.
+        """
+        run = self._run(run_id)
+        sealed = run.data.tags.get(GOLDEN_SEAL)
+        if sealed is None:
+            raise _conflict(
+                f"MLflow run {run_id} has no golden batch: airflow_mlops recorded none when it was made",
+                "a candidate recorded with a golden batch",
+                "train the model again",
+            )
+        uri = f"{str(run.info.artifact_uri).rstrip('/')}/{GOLDEN}"
+        with tempfile.TemporaryDirectory() as folder:
+            path = self._download(uri, folder, lambda why: _no_golden(run_id, why))
+            try:
+                text, rows = (path / GOLDEN_PREDICTIONS).read_text(encoding="utf-8"), (path / GOLDEN_ROWS).read_bytes()
+            except (FileNotFoundError, UnicodeDecodeError) as error:
+                raise _no_golden(run_id, type(error).__name__) from error
+        if _sha256(text) != sealed:
+            raise _no_golden(run_id, f"{GOLDEN_PREDICTIONS} was changed after it was written")
+        return read_golden(Golden.from_json(text), rows)
+
+
+def origin_files(fitted: Fitted, snapshot: Snapshot, spec: ModelSpec) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Return the files that are kept of a training, by their path, and the tags that seal some of them.
+
+    The snapshot needs no seal: its fingerprint is in the candidate.
+    """
+    golden, rows = make_golden(fitted.pipeline, fitted.holdout_frame, fitted, name=spec.name, seed=spec.training.seed)
+    spec_text = json.dumps(spec.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+    texts = {
+        SPEC: spec_text,
+        SNAPSHOT: snapshot.to_text(),
+        ENVIRONMENT: environment(),
+        f"{GOLDEN}/{GOLDEN_PREDICTIONS}": golden.to_text(),
+    }
+    files = {name: text.encode() for name, text in texts.items()}
+    seals = {SPEC_SEAL: _sha256(spec_text), GOLDEN_SEAL: _sha256(golden.to_text())}
+    return {**files, f"{GOLDEN}/{GOLDEN_ROWS}": rows}, seals
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _no_golden(run_id: str, why: str) -> RecordError:
+    return _conflict(
+        f"the golden batch of MLflow run {run_id} cannot be used: {why}",
+        "the two files that were written with the candidate",
+        "restore them, or train the model again",
+    )

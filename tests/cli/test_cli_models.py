@@ -1,0 +1,150 @@
+"""`airflow mlops status, history, rollback, promote, retire` on a model that a real loop trained, in a real MLflow."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airflow_mlops.cli import get_cli_commands
+from airflow_mlops.cli.change import promote, retire, rollback
+from airflow_mlops.cli.registry import history, status
+from airflow_mlops.core.trail import from_lines
+from airflow_mlops.hooks.mlflow import MLflowHook
+from airflow_mlops.spec import ModelSpec
+from tests.loop_harness import rows, run_loop, specification
+
+pytestmark = pytest.mark.stack
+
+
+class Model:
+    """A model with two versions that served one after the other, and a third that was rejected."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        weak = {"numeric": ["distance"], "categorical": ["city"]}
+        # The first one cannot beat the constant: it is let through because its gate is only tried out.
+        self.run({"features": weak, "gate": {"holdout": "14d", "min_rows": 100, "mode": "dry_run"}})
+        self.run({})
+        self.run({"features": weak})
+
+    def run(self, changes: dict[str, object]) -> None:
+        self.spec = ModelSpec.model_validate(specification("orders.parquet", name=self.name, **changes))
+        run_loop(self.spec, run_id=f"{self.name}-{id(changes)}")
+
+
+@pytest.fixture
+def model(loop_home: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Model:
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+    rows().to_parquet(loop_home / "orders.parquet")
+    return Model(f"cli_{request.node.originalname.removeprefix('test_')}"[:60])
+
+
+def ask(command: Callable[[Namespace], None], **given: object) -> int:
+    """Run a command; return its exit status."""
+    defaults = {"conn_id": "mlflow_default", "json": False, "json_lines": False, "verify": False, "file": None}
+    try:
+        command(Namespace(**{**defaults, **given}))
+    except SystemExit as ended:
+        return int(str(ended.code))
+    return 0
+
+
+def champion(name: str) -> int | None:
+    with MLflowHook().records() as records:
+        return records.alias(name, "champion")
+
+
+def test_status_history_and_their_exports(model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert ask(status, models=[model.name]) == 0
+    said = capsys.readouterr().out
+    assert f"{model.name}  v2        2026-03-01 00:00" in said
+    assert "v1" in said
+    assert ask(status, models=[], json=True) == 0
+    mine = next(one for one in json.loads(capsys.readouterr().out) if one["model"] == model.name)
+    assert (mine["champion"], mine["previous"], mine["problems"]) == (2, 1, [])
+
+    assert ask(history, model=model.name) == 0
+    table = capsys.readouterr().out
+    assert [line.split("  ")[2].strip() for line in table.splitlines()[2:] if line][:1]
+    assert table.count("promoted") == 2
+    assert "registered" in table
+    assert ask(history, model=model.name, json_lines=True) == 0
+    exported = capsys.readouterr().out
+    assert [event.number for event in from_lines(exported)] == list(range(1, len(exported.splitlines()) + 1))
+    assert ask(history, model=model.name, verify=True) == 0
+    file = tmp_path / "trail.jsonl"
+    file.write_text(exported)
+    assert ask(history, model="", file=str(file)) == 0
+    file.write_text(exported.replace('"forced":false', '"forced":true', 1))
+    assert ask(history, model="", file=str(file)) == 1
+    assert "audit_broken" in capsys.readouterr().err
+
+
+def test_rollback_serves_the_previous_version_after_it_was_tried(
+    model: Model, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(rollback, model=model.name, to=None, reason="late trains are predicted early") == 0
+    assert "version 1 serves again" in capsys.readouterr().out
+    assert champion(model.name) == 1
+    # nothing before it: a second rollback has nowhere to go, and never back to what was rolled back
+    assert ask(rollback, model=model.name, to=None, reason="again") == 1
+    assert "nothing_to_roll_back_to" in capsys.readouterr().err
+    assert champion(model.name) == 1
+    assert ask(history, model=model.name) == 0
+    said = capsys.readouterr().out
+    assert "late trains are predicted early" in said
+    assert "user:" in said
+    assert ask(rollback, model=model.name, to=99, reason="a version that nobody has") == 1
+    assert "version_missing" in capsys.readouterr().err
+
+
+def test_promotion_by_force_needs_a_reason_and_stands_in_the_trail(
+    model: Model, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = {"model": model.name, "version": 3, "allow_older": False}
+    assert ask(promote, **arguments, force=False, reason="because") == 1
+    assert "--force" in capsys.readouterr().err
+    assert ask(promote, **arguments, force=True, reason="  ") == 1
+    assert champion(model.name) == 2
+    assert ask(promote, **arguments, force=True, reason="the board asked for it", json=True) == 0
+    assert champion(model.name) == 3
+    capsys.readouterr()
+    assert ask(history, model=model.name) == 0
+    assert "promoting, forced" in capsys.readouterr().out
+
+
+def test_a_retired_model_is_not_trained_until_it_is_taken_back(
+    model: Model, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(retire, model=model.name, undo=False, reason="replaced by another team's") == 0
+    assert "is retired" in capsys.readouterr().out
+    with pytest.raises(AirflowSkipException, match="replaced by another team's"):
+        model.run({})
+    assert champion(model.name) == 2
+    assert ask(status, models=[model.name]) == 0
+    assert "is retired: replaced by another team's" in capsys.readouterr().out
+    assert ask(retire, model=model.name, undo=True, reason="they gave up") == 0
+    model.run({})
+
+
+def test_a_model_that_does_not_exist_is_said(loop_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ask(rollback, model="nobody_knows_it", to=None, reason="x") == 1
+    assert ask(promote, model="nobody_knows_it", version=1, force=True, reason="x", allow_older=False) == 1
+    said = capsys.readouterr().err
+    assert said.count("nobody_knows_it") >= 2
+
+
+def test_every_command_of_the_documentation_is_there() -> None:
+    group = get_cli_commands()[0]
+    names = {command.name for command in group.subcommands}
+    assert names == {
+        *("validate", "schema", "new", "status", "history", "rollback", "promote", "retire", "reproduce"),
+    }
+    for command in group.subcommands:
+        assert callable(command.func), command.name

@@ -1,0 +1,96 @@
+"""Benches made by hand: predictions are given, not trained, so that the truth about every slice is known."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from airflow_mlops.core.bench import Bench
+from airflow_mlops.core.data import Column, Snapshot, Window
+from airflow_mlops.core.metrics import METRICS, Judged
+from airflow_mlops.core.model import Candidate, Champion, Feature
+from airflow_mlops.spec import ModelSpec
+
+END = datetime(2024, 3, 1, tzinfo=UTC)
+WINDOW = Window(start=END - timedelta(days=20), end=END)
+
+
+def spec_of(
+    gate: dict[str, Any] | None = None, estimator: str = "sklearn.linear_model.LogisticRegression"
+) -> ModelSpec:
+    return ModelSpec.model_validate(
+        {
+            "name": "m",
+            "owner": "o",
+            "data": {"source": {"path": "x/"}, "time": "t", "key": "id", "label": "y", "window": "60d"},
+            "training": {"estimator": estimator},
+            "gate": gate,
+        }
+    )
+
+
+def candidate_of(task: str, features: tuple[Feature, ...]) -> Candidate:
+    return Candidate(
+        model="m", loop_run="m.train/r", run_id="r", model_uri="models:/m-r", task=task, as_of=END,  # type: ignore[arg-type]
+        train=Window(start=END - timedelta(days=60), end=WINDOW.start), holdout=WINDOW, train_rows=0, holdout_rows=0,
+        snapshot_uri="u", snapshot_fingerprint="f", spec_fingerprint="s", features=features, seed=42,
+    )  # fmt: skip
+
+
+def bench_of(
+    rows: pd.DataFrame,
+    judged: Judged,
+    other: Judged | None = None,
+    *,
+    block: Any = None,
+    metric: str = "log_loss",
+    features: tuple[Feature, ...] = (),
+    champion: bool | None = None,
+    comparison: dict[str, Any] | None = None,
+    **gate: Any,
+) -> Bench:
+    """A bench; `champion` says whether there is one, and is true when there are predictions of one.
+
+    `comparison` is `gate.champion`.
+    """
+    task = judged.task
+    candidate = candidate_of(task, features)
+    estimator = "sklearn.linear_model." + ("Ridge" if task == "regression" else "LogisticRegression")
+    spec = spec_of({**gate, "champion": comparison or {}}, estimator)
+    columns = (Column(name="t", type="timestamp[us, tz=UTC]"),)
+    snapshot = Snapshot(
+        model="m", fingerprint="f", uri="u", as_of=END, window=WINDOW, rows=len(rows), columns=columns, source="s",
+        source_columns=columns, query="q", time="t", key=("id",), label="y", extracted_at=END,
+    )  # fmt: skip
+    served = Champion(model="m", version=3, run_id="old", model_uri="models:/m-old", candidate=candidate)
+    return Bench(
+        spec=spec,
+        candidate=candidate,
+        pipeline=None,
+        champion=served if (other is not None if champion is None else champion) else None,
+        snapshot=snapshot,
+        metric=METRICS[metric],
+        window=WINDOW,
+        rows=rows,
+        labels=pd.Series(judged.truth),
+        block=block,
+        judged=judged,
+        other=other,
+        train=rows.iloc[:0],
+        train_labels=pd.Series(dtype=float),
+        serving=None,
+    )
+
+
+def binary(truth: Any, positive: Any, weights: Any = None) -> Judged:
+    """Judged rows of two classes from the probability of the second."""
+    p = np.asarray(positive, dtype=float)
+    return Judged("binary", np.asarray(truth, dtype=int), (p > 0.5).astype(int), np.column_stack([1 - p, p]), weights)
+
+
+def numbers(truth: Any, predicted: Any, weights: Any = None) -> Judged:
+    """Judged rows of a regression."""
+    return Judged("regression", np.asarray(truth, dtype=float), np.asarray(predicted, dtype=float), None, weights)

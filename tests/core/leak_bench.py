@@ -1,0 +1,80 @@
+"""A bench for the leakage rule from rows alone: older part, newer part, and what a snapshot says of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+
+from airflow_mlops.core import metrics as metric
+from airflow_mlops.core.bench import Bench
+from airflow_mlops.core.data import Column, Snapshot, Window
+from airflow_mlops.core.evidence import Leak
+from airflow_mlops.core.leakage import judge
+from airflow_mlops.core.metrics import Judged
+from airflow_mlops.core.model import Candidate, Feature, RuleResult, Task, Verdict
+from airflow_mlops.spec import ModelSpec
+
+AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
+ESTIMATORS = {
+    "binary": "sklearn.linear_model.LogisticRegression",
+    "multiclass": "sklearn.linear_model.LogisticRegression",
+    "regression": "sklearn.linear_model.Ridge",
+}
+
+
+def bench_of(
+    frame: pd.DataFrame, task: Task = "binary", share: float = 0.7, rule: dict[str, Any] | None = None, **changes: Any
+) -> Bench:
+    """Rows with a label `y` and features beside it; `id` and `t` are made where they are missing."""
+    import numpy as np
+
+    rows = frame.copy()
+    if "t" not in rows:
+        rows.insert(0, "t", pd.Timestamp(AS_OF - timedelta(days=60)) + pd.to_timedelta(np.arange(len(rows)), unit="m"))
+    if "id" not in rows:
+        rows.insert(0, "id", np.arange(len(rows)))
+    cut = int(len(rows) * share)
+    numeric = rows.dtypes.map(pd.api.types.is_numeric_dtype)
+    names = [name for name in rows.columns if name not in {"id", "t", "y"} and rows[name].dtype.kind != "M"]
+    spec = ModelSpec.model_validate(
+        {
+            "name": "m",
+            "owner": "o",
+            "data": {"source": {"path": "x/"}, "time": "t", "key": "id", "label": "y", "label_delay": "1d"},
+            "training": {"estimator": ESTIMATORS[task]},
+            "gate": {"leakage": rule or {}},
+        }
+    )
+    window = Window(start=AS_OF - timedelta(days=20), end=AS_OF)
+    before = Window(start=AS_OF - timedelta(days=60), end=AS_OF - timedelta(days=21))
+    candidate = Candidate(
+        model="m", loop_run="m.train/r", run_id="r", model_uri="models:/m-r", task=task, as_of=AS_OF, train=before,
+        holdout=window, train_rows=cut, holdout_rows=len(rows) - cut, snapshot_uri="u", snapshot_fingerprint="f",
+        spec_fingerprint="s", seed=1,
+        features=tuple(Feature(name=name, role="numeric" if numeric[name] else "categorical") for name in names),
+    )  # fmt: skip
+    snapshot = Snapshot(
+        model="m", fingerprint="f", uri="u", as_of=AS_OF, window=Window(start=before.start, end=AS_OF), rows=len(rows),
+        columns=tuple(Column(name=str(name), type="x") for name in rows.columns), source="s", source_columns=(),
+        query="q", time="t", key=("id",), label="y", extracted_at=AS_OF,
+    )  # fmt: skip
+    truth = rows["y"].iloc[cut:].to_numpy()
+    bench = Bench(
+        spec=spec, candidate=candidate, pipeline=None, champion=None, snapshot=snapshot,
+        metric=metric.METRICS["rmse" if task == "regression" else "log_loss"], window=window, rows=rows.iloc[cut:],
+        labels=rows["y"].iloc[cut:], block=None, judged=Judged(task, truth, truth, None), other=None,
+        train=rows.iloc[:cut], train_labels=rows["y"].iloc[:cut], serving=None,
+    )  # fmt: skip
+    return replace(bench, **changes)
+
+
+def found(bench: Bench) -> tuple[dict[str, RuleResult], list[Leak]]:
+    """Results by metric, and the leaks that count."""
+    said = judge(bench)
+    results = {result.metric: result for result in said.rules}
+    leaks = [leak for leak in said.evidence["leaks"] if leak.leaking]
+    assert bool(leaks) <= any(result.verdict is Verdict.REJECT for result in results.values())
+    return results, leaks
