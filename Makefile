@@ -7,7 +7,7 @@ HOME_OF_STACK := .local
 # Another interpreter: make demo PYTHON=/path/to/python3.12
 PYTHON  ?=
 
-.PHONY: help demo up down status test bench lint format docs constraints install clean
+.PHONY: help demo up down status test chaos bench lint format docs constraints install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo 'make up      the same stack, left running; prints addresses and login'
 	@echo 'make down    stops it                      make status   what of it runs'
 	@echo 'make test    all tests                     make lint     ruff and mypy'
+	@echo 'make chaos   200 promoters at once, 500 kills: about ten minutes'
 	@echo 'make bench   speed and memory, as a table  make docs     the specification reference'
 	@echo 'make clean   stops the stack, deletes .venv, .local and caches'
 
@@ -32,6 +33,9 @@ status: $(STAMP)
 
 test: $(STAMP)
 	$(PY) -m pytest -q
+
+chaos: $(STAMP)
+	$(PY) -m pytest -q -m chaos tests/chaos
 
 bench: $(STAMP)
 	$(PY) -m benchmarks
