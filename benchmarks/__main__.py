@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--only parse stages loop] [--smoke] [--write-docs]`."""
+"""`python -m benchmarks [--only parse stages loop bootstrap levels] [--smoke] [--write-docs]`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import loop, parse, stages
+from benchmarks import bootstrap, gate, levels, loop, parse, stages
 from benchmarks.child import SETTINGS
 from benchmarks.report import Table, write_docs, write_json
 
@@ -17,6 +17,11 @@ ALL: dict[str, Callable[[bool], tuple[Table, dict[str, Any]]]] = {
     "parse": lambda smoke: parse.measure(2 if smoke else 7),
     "stages": lambda smoke: stages.measure((20_000, 40_000) if smoke else (250_000, 1_000_000, 4_000_000)),
     "loop": lambda _: loop.measure(),
+    "gate": lambda smoke: gate.measure(5000 if smoke else 50_000),
+    "bootstrap": lambda smoke: bootstrap.measure(
+        rows=30_000 if smoke else 1_000_000, resamples=1000 if smoke else 10_000, loops=10 if smoke else 40
+    ),
+    "levels": lambda smoke: levels.measure(worlds=40 if smoke else 500, resamples=200 if smoke else 400),
 }
 
 

@@ -79,7 +79,8 @@ class _Month:
         old, old_pipeline = champion[:2] if champion else (None, None)
         with self._timed("gate"):
             frame = read_snapshot(snapshot, self.storage)
-            decide(spec, candidate, evaluate(spec, candidate, fitted.pipeline, old, old_pipeline, frame), now=now)
+            models = candidate, fitted.pipeline, old, old_pipeline
+            decide(spec, candidate, evaluate(spec, *models, frame, snapshot=snapshot), now=now)
         return _champion(candidate), fitted.pipeline, profile
 
     def serve(self, champion: tuple[Champion, Any, Any]) -> None:
@@ -119,6 +120,7 @@ def _candidate(spec: ModelSpec, snapshot: Snapshot, fitted: Fitted) -> Candidate
         features=fitted.features,
         classes=fitted.classes,
         metrics=fitted.metrics,
+        convergence=fitted.convergence,
         seed=spec.training.seed,
     )
 

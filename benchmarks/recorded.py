@@ -114,12 +114,15 @@ class _Month:
         from airflow_mlops.core.gate import decide, evaluate
         from airflow_mlops.core.gate_page import render
         from airflow_mlops.core.snapshot import read_snapshot
+        from airflow_mlops.stores.serving import start_serving_check
 
-        frame = read_snapshot(snapshot, self.storage)
-        pipeline = self.records.load_pipeline(candidate.model_uri, spec=self.spec)
-        champion = self.records.champion(self.spec.registered_model)
-        champion_pipeline = champion and self.records.load_pipeline(champion.model_uri, spec=self.spec)
-        evaluation = evaluate(self.spec, candidate, pipeline, champion, champion_pipeline, frame)
+        with start_serving_check(self.records, candidate, self.spec) as trial:
+            frame = read_snapshot(snapshot, self.storage)
+            pipeline = self.records.load_pipeline(candidate.model_uri, spec=self.spec)
+            champion = self.records.champion(self.spec.registered_model)
+            champion_pipeline = champion and self.records.load_pipeline(champion.model_uri, spec=self.spec)
+            models = candidate, pipeline, champion, champion_pipeline
+            evaluation = evaluate(self.spec, *models, frame, snapshot=snapshot, served=trial.report)
         decision = decide(self.spec, candidate, evaluation, now=datetime.now(UTC))
         self.records.record_decision(candidate.run_id, decision, page_html=render(decision, candidate))
         return decision
@@ -129,7 +132,16 @@ class _Month:
 
         decision = self.records.decision(candidate.run_id, expected=decision)
         name = self.spec.registered_model
-        record = promote(decision, candidate, self.records, registered_model=name, tags=TAGS)
+        record = promote(
+            decision,
+            candidate,
+            self.records,
+            self.records,
+            registered_model=name,
+            by=f"airflow:{self.loop_run}",
+            now=datetime.now(UTC),
+            tags=TAGS,
+        )
         self.records.record_promotion(candidate.run_id, record)
 
     def _serve(self) -> None:
