@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,18 +16,27 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(conn_id: str) -> Iterator[MLflowStore]:
-    """Open the system of record; a refusal ends the command with its sentences and status 1.
+def opened(conn_id: str, status: int = 1) -> Iterator[MLflowStore]:
+    """Open the system of record; a refusal ends the command with its sentences.
+
+    Parameters
+    ----------
+    conn_id
+        Airflow connection of type mlflow.
+    status
+        Exit status of a refusal.
 
     Raises
     ------
     SystemExit
-        With status 1, when something is refused or MLflow does not answer.
+        When something is refused, or MLflow does not answer.
     """
     from airflow_mlops.spec.problems import Refusal
 
     # As Airflow's own commands do: connections are looked up in the database too, not only in the environment.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    # skops asks every loaded module for the names of numpy and scipy functions; Airflow's old names warn of that.
+    warnings.filterwarnings("ignore", message="The `airflow[.].*is deprecated")
     try:
         from airflow_mlops.hooks.mlflow import MLflowHook
 
@@ -34,7 +44,7 @@ def opened(conn_id: str) -> Iterator[MLflowStore]:
             yield records
     except Refusal as refusal:
         print(refusal, file=sys.stderr)
-        raise SystemExit(1) from None
+        raise SystemExit(status) from None
 
 
 def asker() -> str:

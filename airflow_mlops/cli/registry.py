@@ -45,12 +45,17 @@ def status(args: Namespace) -> None:
 
 
 def _state_of(records: MLflowStore, model: str) -> dict[str, Any]:
+    from airflow_mlops.core.errors import RecordError
     from airflow_mlops.core.lifecycle import verify
     from airflow_mlops.core.trail_state import fold
 
-    events = records.events(model)
-    state = fold(events)
-    champion = records.champion(model)
+    try:
+        events = records.events(model)
+        state = fold(events)
+        champion = records.champion(model)
+    except RecordError as error:  # of one model: the others are shown all the same
+        nothing = dict.fromkeys(("champion", "as_of", "since", "by", "previous", "challenger", "last_event", "retired"))
+        return {"model": model, **nothing, "problems": [str(problem) for problem in error.problems]}
     moved = next((event for event in reversed(events) if event.version == (champion and champion.version)), None)
     return {
         "model": model,
@@ -73,7 +78,7 @@ def _row(one: dict[str, Any]) -> tuple[str, ...]:
         versions["champion"],
         _minute(one["as_of"]),
         _minute(one["since"]),
-        one["by"] or "",
+        _short(one["by"] or "", 60),
         versions["previous"],
         versions["challenger"],
         one["last_event"] or "none",
@@ -124,12 +129,13 @@ def _line(event: AuditEvent) -> tuple[str, ...]:
         what,
         _version(event.version),
         _version(event.displaced),
-        event.by,
-        event.reason if len(event.reason) <= _SHOWN else f"{event.reason[: _SHOWN - 3]}...",
+        _short(event.by, 60),
+        _short(event.reason, 100),
     )
 
 
-_SHOWN = 100
+def _short(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def _version(number: int | None) -> str:

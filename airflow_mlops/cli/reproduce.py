@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops.cli.opening import opened
 from airflow_mlops.spec.problems import Refusal
 
 if TYPE_CHECKING:
@@ -37,17 +37,10 @@ def reproduce(args: Namespace) -> None:
     """
     from airflow_mlops.config import settings
     from airflow_mlops.core.reproduce import words
-    from airflow_mlops.hooks.mlflow import MLflowHook
     from airflow_mlops.stores.storage import open_storage
 
-    # As Airflow's own commands do: connections are looked up in the database too, not only in the environment.
-    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-    try:
-        with MLflowHook(args.conn_id).records() as records:
-            found = reproduce_version(records, open_storage(settings().storage), args.model, int(args.version))
-    except Refusal as refusal:
-        print(refusal, file=sys.stderr)
-        raise SystemExit(EXIT["impossible"]) from None
+    with opened(args.conn_id, EXIT["impossible"]) as records:
+        found = reproduce_version(records, open_storage(settings().storage), args.model, int(args.version))
     print(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if args.json else words(found))
     if EXIT[found.verdict]:
         raise SystemExit(EXIT[found.verdict])

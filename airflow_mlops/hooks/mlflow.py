@@ -14,7 +14,7 @@ from airflow_mlops.core.errors import RecordError
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
-    from airflow_mlops.stores.mlflow_client import Address
+    from airflow_mlops.stores.mlflow_answers import Address
     from airflow_mlops.stores.mlflow_store import MLflowStore
 
 DEFAULTS = {"timeout": 60, "max_retries": 4, "backoff": 1}
@@ -52,7 +52,7 @@ class MLflowHook(BaseHook):
     @property
     def tracking_url(self) -> str:
         """Address of MLflow's pages, without credentials."""
-        from airflow_mlops.stores.mlflow_client import without_credentials
+        from airflow_mlops.stores.mlflow_answers import without_credentials
 
         connection = self._connection()
         return without_credentials(_extra(connection).get("ui_url") or tracking_uri(connection)).rstrip("/")
@@ -106,7 +106,7 @@ class MLflowHook(BaseHook):
         return True, f"MLflow answers at {self._address()}"
 
     def _address(self) -> Address:
-        from airflow_mlops.stores.mlflow_client import Address
+        from airflow_mlops.stores.mlflow_answers import Address
 
         return Address(uri=tracking_uri(self._connection()), conn_id=self.mlflow_conn_id)
 

@@ -11,7 +11,7 @@ from airflow_mlops.core.evidence import Disparity, Evidence, SliceResult
 from airflow_mlops.core.model import Candidate, GateDecision, RuleResult, Verdict
 from airflow_mlops.spec import ModelSpec
 
-_SLICES, _DISPARITIES, _CHANGES = 5, 5, 12
+_REASONS, _SLICES, _DISPARITIES, _CHANGES = 4, 5, 5, 12
 """How many are shown: the form is to be read; the report has them all."""
 
 
@@ -47,13 +47,19 @@ def _facts(spec: ModelSpec, candidate: Candidate, decision: GateDecision, versio
     lines = [
         f"{who}: the gate says **{decision.verdict}**.",
         _plain(spec.description),
-        "\n".join(f"- {_plain(reason)}" for reason in decision.reasons),
+        "\n".join(f"- {_plain(reason)}" for reason in _first(decision.reasons)),
         f"As of {decision.as_of:%Y-%m-%d %H:%M} UTC; trained on {candidate.train_rows:,} rows, judged on {judged}.",
     ]
     if decision.mode != "enforce":
         would = f"; all rules together would say **{decision.would}**" if decision.would else ""
         lines.append(f"The gate's mode is **{decision.mode.replace('_', ' ')}**{would}.")
     return "\n\n".join(line for line in lines if line)
+
+
+def _first(reasons: Sequence[str]) -> list[str]:
+    """The reasons that decide stand first; those of every rule that passed would bury them."""
+    more = len(reasons) - _REASONS
+    return [*reasons[:_REASONS], *([f"{more} more, in the report"] if more > 0 else [])]
 
 
 def _primary(decision: GateDecision) -> Iterator[str]:

@@ -15,7 +15,7 @@ from airflow_mlops.core.model import Candidate
 from airflow_mlops.core.record import Record
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.mlflow_client import is_missing
+from airflow_mlops.stores.mlflow_answers import is_missing
 from airflow_mlops.stores.mlflow_format import write_model
 from airflow_mlops.stores.mlflow_origins import MLflowOrigins, origin_files
 from airflow_mlops.stores.mlflow_runs import INPUTS, _conflict

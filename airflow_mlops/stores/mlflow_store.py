@@ -14,8 +14,9 @@ from airflow_mlops.core.monitor import DriftReport, Profile
 from airflow_mlops.core.record import Record
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.stores.mlflow_answers import Address, is_missing, said, without_credentials
 from airflow_mlops.stores.mlflow_candidates import PROFILE
-from airflow_mlops.stores.mlflow_client import Address, GuardedClient, connect, is_missing, said, without_credentials
+from airflow_mlops.stores.mlflow_client import GuardedClient, connect
 from airflow_mlops.stores.mlflow_format import load_model
 from airflow_mlops.stores.mlflow_runs import _conflict
 from airflow_mlops.stores.mlflow_trail import MLflowTrail

@@ -20,7 +20,8 @@ from airflow_mlops.core.model import AuditEvent
 from airflow_mlops.core.trail import require_whole
 from airflow_mlops.core.trail_state import broken
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.mlflow_client import GuardedClient, is_missing, is_taken, quoted
+from airflow_mlops.stores.mlflow_answers import is_missing, is_taken
+from airflow_mlops.stores.mlflow_client import GuardedClient, quoted
 from airflow_mlops.stores.mlflow_versions import MLflowVersions
 
 TRAIL = "mlops.trail"

@@ -11,8 +11,9 @@ from airflow_mlops.core.model import Candidate, Champion
 from airflow_mlops.core.promotion_steps import DIGEST
 from airflow_mlops.core.trail_state import SERVED
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.stores.mlflow_answers import is_missing, is_taken
 from airflow_mlops.stores.mlflow_candidates import MLflowCandidates
-from airflow_mlops.stores.mlflow_client import is_missing, is_taken, quoted
+from airflow_mlops.stores.mlflow_client import quoted
 from airflow_mlops.stores.mlflow_runs import LOOP_RUN, _conflict
 
 _TAG, _DESCRIPTION = 5000, 5000

@@ -16,6 +16,9 @@ from airflow_mlops.cli.registry import history, status
 from airflow_mlops.core.trail import from_lines
 from airflow_mlops.hooks.mlflow import MLflowHook
 from airflow_mlops.spec import ModelSpec
+from airflow_mlops.stores.mlflow_answers import Address
+from airflow_mlops.stores.mlflow_client import connect
+from airflow_mlops.stores.mlflow_trail import TRAIL
 from tests.loop_harness import rows, run_loop, specification
 
 pytestmark = pytest.mark.stack
@@ -65,7 +68,7 @@ def test_status_history_and_their_exports(model: Model, tmp_path: Path, capsys: 
     said = capsys.readouterr().out
     assert f"{model.name}  v2        2026-03-01 00:00" in said
     assert "v1" in said
-    assert ask(status, models=[], json=True) == 0
+    ask(status, models=[], json=True)  # its exit status is about every model on this server
     mine = next(one for one in json.loads(capsys.readouterr().out) if one["model"] == model.name)
     assert (mine["champion"], mine["previous"], mine["problems"]) == (2, 1, [])
 
@@ -84,6 +87,21 @@ def test_status_history_and_their_exports(model: Model, tmp_path: Path, capsys: 
     file.write_text(exported.replace('"forced":false', '"forced":true', 1))
     assert ask(history, model="", file=str(file)) == 1
     assert "audit_broken" in capsys.readouterr().err
+
+
+def test_one_models_broken_trail_does_not_hide_the_others(
+    model: Model, mlflow_uri: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = connect(Address(uri=mlflow_uri))
+    client.create_registered_model("status_of_broken")
+    client.set_registered_model_tag("status_of_broken", TRAIL, "a run that nobody made")
+    assert ask(status, models=[model.name, "status_of_broken"], json=True) == 1
+    mine, broken = json.loads(capsys.readouterr().out)
+    assert (mine["champion"], mine["problems"]) == (2, [])
+    assert broken["champion"] is None
+    assert "audit_broken" in broken["problems"][0]
+    assert ask(status, models=[model.name, "status_of_broken"]) == 1
+    assert "status_of_broken: audit trail" in capsys.readouterr().out
 
 
 def test_rollback_serves_the_previous_version_after_it_was_tried(

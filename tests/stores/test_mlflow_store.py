@@ -24,7 +24,7 @@ from airflow_mlops.core.profile import build_profile
 from airflow_mlops.core.promotion import promote, provenance_tags
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal
-from airflow_mlops.stores.mlflow_client import said
+from airflow_mlops.stores.mlflow_answers import said
 from airflow_mlops.stores.mlflow_store import MLflowStore
 from tests.flaky import CUT, DOWNLOAD, LISTING, flaky_proxy
 from tests.servers import free_port, mlflow_server

@@ -1,0 +1,244 @@
+"""What MLflow did not do, said in our words: away, broken, or without its files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from airflow_mlops.core.errors import StoreUnavailableError
+from airflow_mlops.spec.problems import Problem, ReasonCode
+
+_USERINFO = re.compile(r"://[^/@\s]+@")
+_QUERY = re.compile(r"(?<=\S)\?\S+")
+"""The query of an address in a text, also of one without its host, as urllib3 writes it: presigned ones hold keys."""
+_CLOUD_CLIENTS = frozenset({"boto3", "botocore", "google", "azure"})
+_SERVER_ERRORS = 500
+_NOT_FOUND = 404
+_SERVER_SIDE = frozenset({"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE"})
+
+
+def without_credentials(uri: str) -> str:
+    """Return an address as it may be shown.
+
+    >>> without_credentials("https://ada:secret@mlflow.example.com:5000/x?token=1")
+    'https://mlflow.example.com:5000/x'
+    """
+    parts = urlsplit(uri)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where MLflow is: what an error about it must name."""
+
+    uri: str
+    conn_id: str = ""
+
+    def __str__(self) -> str:
+        connection = f" (connection '{self.conn_id}')" if self.conn_id else ""
+        return f"{without_credentials(self.uri)}{connection}"
+
+
+@contextmanager
+def answering(address: Address) -> Iterator[None]:
+    """Turn "MLflow is away" into a refusal that names the address.
+
+    Raises
+    ------
+    StoreUnavailableError
+        STORE_UNAVAILABLE, when no answer, or none but 5xx, came after all tries.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, StoreUnavailableError) or not (_is_away(error) or _is_server_failure(error)):
+            raise
+        raise _unavailable(address, error) from error
+
+
+@contextmanager
+def writing_files(address: Address, ask: Callable[[], Any]) -> Iterator[None]:
+    """As :func:`answering`, for what writes files.
+
+    A server that cannot store a file often closes the connection while it is still being sent, so the failure alone
+    does not tell which of the two is broken; `ask` asks MLflow something else.
+
+    Raises
+    ------
+    StoreUnavailableError
+        STORE_UNAVAILABLE, when `ask` fails too; STORE_UNWRITABLE, when only files cannot be written.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_about_storage(error):
+            raise
+        with answering(address):
+            ask()
+        raise _unwritable(address, error) from error
+
+
+def is_about_storage(error: Exception) -> bool:
+    """Whether a failed transfer of files is the network's or a store's fault, and not a bug on this side."""
+    import requests
+    from mlflow.exceptions import MlflowException
+
+    known = isinstance(error, MlflowException | requests.RequestException | OSError)
+    return known or type(error).__module__.partition(".")[0] in _CLOUD_CLIENTS
+
+
+def says_missing(error: Exception) -> bool:
+    """Whether an answer, and nothing else, says that the thing does not exist."""
+    import requests
+
+    for cause in _causes(error):
+        answer = cause.response if isinstance(cause, requests.HTTPError) else None
+        if is_missing(cause) or isinstance(cause, FileNotFoundError):
+            return True
+        if answer is not None and answer.status_code == _NOT_FOUND:
+            return True
+    return False
+
+
+@contextmanager
+def reading_files(
+    address: Address, is_there: Callable[[], bool], missing: Callable[[str], Exception]
+) -> Iterator[None]:
+    """As :func:`answering`, for what reads files.
+
+    MLflow hands on a failed download as text, without the failure that caused it, so the store is asked what it holds.
+
+    Parameters
+    ----------
+    is_there
+        Asks the store whether it lists the file.
+    missing
+        Makes the refusal for a file that is not there, from what was said.
+
+    Raises
+    ------
+    StoreUnavailableError
+        STORE_UNAVAILABLE, when the file is there, or the store does not say: trying again may help.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, StoreUnavailableError) or not is_about_storage(error):
+            raise
+        if says_missing(error) or not _lists(address, is_there):
+            raise missing(said(error)) from error
+        raise _unreadable(address, error) from error
+
+
+def _lists(address: Address, is_there: Callable[[], bool]) -> bool:
+    try:
+        with answering(address):
+            return is_there()
+    except Exception as error:
+        if isinstance(error, StoreUnavailableError) or not is_about_storage(error):
+            raise
+        if says_missing(error):
+            return False
+        raise _unreadable(address, error) from error
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def _is_away(error: BaseException) -> bool:
+    """No connection or no answer in time: MLflow wraps what `requests` said, so look through the causes."""
+    import requests
+
+    return any(isinstance(e, requests.ConnectionError | requests.Timeout) for e in _causes(error))
+
+
+def _is_server_failure(error: BaseException) -> bool:
+    """Answers of 5xx until the tries were used up, or one that MLflow does not retry.
+
+    MlflowException has the code INTERNAL_ERROR by default, also for what fails on this side; only an exception that
+    `requests` caused, or one made of an answer, is the server's.
+    """
+    import requests
+    from mlflow.exceptions import RestException
+
+    for cause in _causes(error):
+        if isinstance(cause, requests.exceptions.RetryError):
+            return True
+        answer = cause.response if isinstance(cause, requests.HTTPError) else None
+        if answer is not None and answer.status_code >= _SERVER_ERRORS:
+            return True
+        if isinstance(cause, RestException) and cause.error_code in _SERVER_SIDE:
+            return True
+    return False
+
+
+def said(error: BaseException) -> str:
+    """Return the innermost failure in one line, without credentials.
+
+    >>> said(OSError("cannot get https://ada:pw@s3.example.com/b/m.skops?X-Amz-Signature=1 at all"))
+    'cannot get https://s3.example.com/b/m.skops at all'
+    """
+    text = str(list(_causes(error))[-1]) or type(error).__name__
+    return _USERINFO.sub("://", _QUERY.sub("", " ".join(text.split())))[:300]
+
+
+def _unavailable(address: Address, error: BaseException) -> StoreUnavailableError:
+    from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
+
+    tries = MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() + 1  # type: ignore[no-untyped-call]
+    return StoreUnavailableError(
+        Problem(
+            code=ReasonCode.STORE_UNAVAILABLE,
+            field="MLflow",
+            found=f"no usable answer from {address} in {tries} {'try' if tries == 1 else 'tries'}: {said(error)}",
+            allowed="an MLflow server that answers",
+            fix="start the server or correct the connection's host, port and TLS options; nothing more was written",
+        )
+    )
+
+
+def _unreadable(address: Address, error: BaseException) -> StoreUnavailableError:
+    return StoreUnavailableError(
+        Problem(
+            code=ReasonCode.STORE_UNAVAILABLE,
+            field="MLflow's artifact store",
+            found=f"MLflow at {address} answers, but its artifact store cannot be read: {said(error)}",
+            allowed="an artifact store that the server (or the worker, without --serve-artifacts) may read",
+            fix="try again; if it stays so, look at the server's log and at its --artifacts-destination",
+        )
+    )
+
+
+def _unwritable(address: Address, error: BaseException) -> StoreUnavailableError:
+    return StoreUnavailableError(
+        Problem(
+            code=ReasonCode.STORE_UNWRITABLE,
+            field="MLflow's artifact store",
+            found=f"MLflow at {address} answers, but its artifact store cannot be written: {said(error)}",
+            allowed="an artifact store that the server (or the worker, without --serve-artifacts) may write",
+            fix="give it write permission and space, or change the server's --artifacts-destination",
+        )
+    )
+
+
+def is_missing(error: Any) -> bool:
+    """Whether MLflow says that the thing does not exist."""
+    return getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST"
+
+
+def is_taken(error: Any) -> bool:
+    """Whether MLflow says that somebody made it already."""
+    return getattr(error, "error_code", "") == "RESOURCE_ALREADY_EXISTS"
+
+
+def is_refused(error: Any) -> bool:
+    """Whether MLflow's database refused the request."""
+    return getattr(error, "error_code", "") == "BAD_REQUEST"
