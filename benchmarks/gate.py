@@ -114,7 +114,7 @@ def _alone(spec: Any, month: dict[str, Any]) -> dict[str, float]:
             "load both models",
             lambda: [records.load_pipeline(one.model_uri, spec=spec) for one in (candidate, served)],
         )
-        report = timed("serving, in a fresh interpreter", lambda: check_serving(records, candidate, spec))
+        timed("serving, in a fresh interpreter", lambda: check_serving(records, candidate, spec))
     contest = Contest(
         spec=spec,
         candidate=candidate,
@@ -123,7 +123,6 @@ def _alone(spec: Any, month: dict[str, Any]) -> dict[str, float]:
         champion_pipeline=pipelines[1],
         frame=frame,
         snapshot=snapshot,
-        serving=report,
     )
     rows = judged_rows(contest)
     sides = timed("predictions and metrics", lambda: compare(contest, rows))
@@ -219,7 +218,7 @@ def _orders(folder: Path, holdout_rows: int) -> None:
     frame = pd.DataFrame(
         {
             "id": np.arange(rows),
-            "at": pd.date_range(AS_OF - timedelta(days=56), AS_OF, periods=rows, unit="us", inclusive="left"),
+            "at": pd.date_range(AS_OF - timedelta(days=56), AS_OF, periods=rows + 1, unit="us")[:-1],
             **numbers,
             **words,
             "late": late,

@@ -46,20 +46,23 @@ def status(args: Namespace) -> None:
 
 def _state_of(records: MLflowStore, model: str) -> dict[str, Any]:
     from airflow_mlops.core.errors import RecordError
-    from airflow_mlops.core.lifecycle import verify
+    from airflow_mlops.core.lifecycle import no_trail, verify
     from airflow_mlops.core.trail_state import fold
 
     try:
         events = records.events(model)
         state = fold(events)
         champion = records.champion(model)
+        if not events and champion is None:
+            raise no_trail(model)
     except RecordError as error:  # of one model: the others are shown all the same
         nothing = dict.fromkeys(("champion", "as_of", "since", "by", "previous", "challenger", "last_event", "retired"))
         return {"model": model, **nothing, "problems": [str(problem) for problem in error.problems]}
-    moved = next((event for event in reversed(events) if event.version == (champion and champion.version)), None)
+    version = None if champion is None else champion.version
+    moved = next((e for e in reversed(events) if version is not None and e.version == version), None)
     return {
         "model": model,
-        "champion": None if champion is None else champion.version,
+        "champion": version,
         "as_of": None if champion is None else champion.candidate.as_of.isoformat(),
         "since": None if moved is None else moved.at.isoformat(),
         "by": None if moved is None else moved.by,
@@ -94,22 +97,35 @@ def history(args: Namespace) -> None:
         With status 1 when the trail is not whole, or does not fit what MLflow shows.
     """
     if args.file:
-        from airflow_mlops.core.trail import verify_lines
-
-        _answer(verify_lines(Path(args.file).read_text(encoding="utf-8")), args.file)
+        _verify_file(args.file, args.model)
         return
-    from airflow_mlops.core.lifecycle import verify
-    from airflow_mlops.core.trail import to_lines
+    from airflow_mlops.core.lifecycle import no_trail, verify
+    from airflow_mlops.core.trail import seal, to_lines
 
     with opened(args.conn_id) as records:
         events: Sequence[AuditEvent] = records.events(args.model)
+        if not events:
+            raise no_trail(args.model)
         problems = verify(records, records, args.model) if args.verify else ()
     if args.json_lines:
         print(to_lines(events), end="")
     elif not args.verify:
         print(columns(("no", "at", "what", "version", "before", "by", "why"), [_line(event) for event in events]))
     if args.verify:
-        _answer(problems, f"{len(events)} events of {args.model}")
+        _answer(problems, f"{args.model}, {seal(events)}")
+
+
+def _verify_file(name: str, model: str) -> None:
+    from airflow_mlops.core.trail import from_lines, seal, verify_lines
+
+    try:
+        text = Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        print(f"{name}: cannot be read ({why})", file=sys.stderr)
+        raise SystemExit(1) from None
+    problems = verify_lines(text, model)
+    _answer(problems, name if problems else f"{name}, {seal(from_lines(text))}")
 
 
 def _answer(problems: Iterable[Problem], subject: str) -> None:

@@ -53,6 +53,15 @@ class Bench:
         return 1.0 if self.metric.greater_is_better else -1.0
 
 
+def words(metric: str) -> str:
+    """Write a metric's name in words; the import path of a team's own stays one.
+
+    >>> words("roc_auc"), words("our_team.costs.cost_of_delay")
+    ('roc auc', 'our_team.costs.cost_of_delay')
+    """
+    return metric if "." in metric else metric.replace("_", " ")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Found:
     """What a rule says, and the numbers behind it."""

@@ -124,7 +124,7 @@ def _rule(bench: Bench, found: Reliability | None) -> RuleResult:
     if not (math.isfinite(error.lower) and math.isfinite(error.upper)):
         why = f"{reason}; an interval needs at least {MIN_BLOCKS} blocks: lengthen gate.holdout or shorten the block"
         return _result(bound, rows, Verdict.INCONCLUSIVE, error, ReasonCode.NOT_CALIBRATED, why)
-    level = f"{bench.spec.gate.champion.confidence:.0%} lower bound {error.lower:.3g}"
+    level = f"{bench.spec.gate.champion.confidence * 100:g}% lower bound {error.lower:.3g}"
     if error.value <= bound:
         return _result(bound, rows, Verdict.ACCEPT, error, None, f"{reason} ({level})")
     if error.lower > bound:

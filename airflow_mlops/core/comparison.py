@@ -57,14 +57,17 @@ def judged_rows(contest: Contest) -> Rows:
     window = candidate.holdout
     frame, labels = labelled(contest, window)
     found = [rules.holdout_size(len(frame), spec.gate)]
-    if champion is None or champion.candidate.train.end <= window.start:
-        return Rows(frame=frame, labels=labels, window=window, comparable=champion is not None, rules=tuple(found))
-    new = (frame[spec.data.time] >= champion.candidate.train.end).to_numpy()
-    found.append(rules.champion_unseen(int(new.sum()), spec.gate, champion))
-    if found[-1].verdict is not Verdict.ACCEPT:
-        return Rows(frame=frame, labels=labels, window=window, comparable=False, rules=tuple(found))
-    window = Window(start=champion.candidate.train.end, end=window.end)
-    return Rows(frame=frame[new], labels=labels[new], window=window, comparable=True, rules=tuple(found))
+    comparable = champion is not None
+    if champion is not None and champion.candidate.train.end > window.start:
+        new = (frame[spec.data.time] >= champion.candidate.train.end).to_numpy()
+        found.append(rules.champion_unseen(int(new.sum()), spec.gate, champion))
+        comparable = found[-1].verdict is Verdict.ACCEPT
+        if comparable:
+            window = Window(start=champion.candidate.train.end, end=window.end)
+            frame, labels = frame[new], labels[new]
+    if labels.nunique() == 1:  # training looks too, but at the whole holdout
+        found.append(rules.one_label(len(labels), spec.data.label))
+    return Rows(frame=frame, labels=labels, window=window, comparable=comparable, rules=tuple(found))
 
 
 def labelled(contest: Contest, window: Window) -> tuple[pd.DataFrame, pd.Series[Any]]:
@@ -134,8 +137,9 @@ def champion_predictions(contest: Contest, frame: pd.DataFrame) -> Predicted | s
     champion = contest.champion
     if champion is None:
         return None
-    if (champion.candidate.task == "regression") != (contest.candidate.task == "regression"):
-        return f"it is a model for {champion.candidate.task}, the candidate one for {contest.candidate.task}"
+    stranger = _another_question(contest.candidate, champion.candidate)
+    if stranger is not None:
+        return stranger
     if contest.champion_pipeline is None:
         return "its stored model could not be read"
     try:
@@ -144,3 +148,27 @@ def champion_predictions(contest: Contest, frame: pd.DataFrame) -> Predicted | s
         return "; ".join(f"{problem.field}: {problem.found}" for problem in refusal.problems)
     except Exception as error:  # noqa: BLE001 - whatever an old model raises is a rejection with its reason
         return f"{type(error).__name__} while it predicted"
+
+
+def _another_question(candidate: Candidate, champion: Candidate) -> str | None:
+    """Why the champion answers another question than the candidate; None when it does not.
+
+    Judged all the same, a champion that knows none of the classes is wrong in every row, and any candidate better.
+    """
+    if (champion.task == "regression") != (candidate.task == "regression"):
+        return f"it is a model for {champion.task}, the candidate one for {candidate.task}"
+    if candidate.task == "regression" or _classes(champion) & _classes(candidate):
+        return None
+    return (
+        f"none of its {len(champion.classes)} classes ({_kinds(champion)}) is one of the candidate's"
+        f" {len(candidate.classes)} ({_kinds(candidate)}): the label has changed since"
+    )
+
+
+def _classes(model: Candidate) -> set[tuple[bool, Label]]:
+    """Class labels as data tell them apart: to Python, 1 and True are the same."""
+    return {(isinstance(label, bool), label) for label in model.classes}
+
+
+def _kinds(model: Candidate) -> str:
+    return " and ".join(sorted({type(label).__name__ for label in model.classes}))

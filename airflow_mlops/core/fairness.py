@@ -25,7 +25,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from airflow_mlops.core.bench import Bench, Found
+from airflow_mlops.core.bench import Bench, Found, words
 from airflow_mlops.core.evidence import Disparity, Group, Interval
 from airflow_mlops.core.group_rates import Measure, measures
 from airflow_mlops.core.model import RuleResult, Verdict
@@ -54,8 +54,9 @@ def judge(bench: Bench) -> Found:
     -------
     Found
         One result for each attribute and bound: accept when the difference is at most the bound, reject when the lower
-        bound of its interval is above it, else inconclusive; a rejection for an attribute that is missing or has fewer
-        than two groups large enough, and for a difference that is not defined. Evidence: `groups`, `disparities`.
+        bound of its interval is above it, else inconclusive, as without an interval; a rejection for an attribute that
+        is missing or has fewer than two groups large enough, and for a difference that is not defined. Evidence:
+        `groups`, `disparities`.
     """
     columns = bench.spec.gate.fairness.columns
     if not columns:
@@ -193,18 +194,19 @@ class _Attribute:
         verdict = _verdict(seen, bound)
         level = self.bench.spec.gate.champion.confidence
         interval = (
-            f"{level:.0%} lower bound {seen.lower:.4g}, upper {seen.upper:.4g}"
+            f"{level * 100:g}% lower bound {seen.lower:.4g}, upper {seen.upper:.4g}"
             if math.isfinite(seen.lower)
             else "no interval, for a group lies in too few blocks or is undefined in too many resamples"
         )
-        reason = f"{self._words(measure)} is {seen.value:.4g} ({interval}), {_PLACES[verdict]} {bound:g}"
+        place = "not shown to be within" if seen.value <= bound and verdict is not Verdict.ACCEPT else _PLACES[verdict]
+        reason = f"{self._words(measure)} is {seen.value:.4g} ({interval}), {place} {bound:g}"
         left = len(cuts.small) + len(cuts.others)
         small = f"; {left} smaller groups are not judged (gate.fairness.min_rows = {self._least:,})" if left else ""
         code = None if verdict is Verdict.ACCEPT else ReasonCode.GROUPS_DIFFER
         return self._result(measure.name, verdict, code, (words, f"{reason}: {measure.extremes}{small}"), disparity)
 
     def _words(self, measure: Measure) -> str:
-        name = measure.name.removesuffix("_difference").replace("_", " ")
+        name = words(measure.name.removesuffix("_difference"))
         return f"the {name} difference between {len(measure.groups)} groups of {self.name}"
 
     def _result(
@@ -232,7 +234,9 @@ class _Attribute:
 
 
 def _verdict(seen: Interval, bound: float) -> Verdict:
-    """Accept within the bound; reject when it is shown to be above; a lower bound of NaN shows nothing."""
+    """Accept within the bound; reject when it is shown to be above; without an interval nothing is shown."""
+    if not (math.isfinite(seen.lower) and math.isfinite(seen.upper)):
+        return Verdict.INCONCLUSIVE
     if seen.value <= bound:
         return Verdict.ACCEPT
     return Verdict.REJECT if seen.lower > bound else Verdict.INCONCLUSIVE

@@ -153,7 +153,10 @@ def decide(spec: ModelSpec, candidate: Candidate, evaluation: Evaluation, *, now
 
 
 _ORDER = (Verdict.REJECT, Verdict.INCONCLUSIVE, Verdict.ACCEPT)
-_TOLD_FIRST = ("champion", "first_model", "as_of", "baseline", "leakage", "serving", "slices", "fairness", "absolute")
+_TOLD_FIRST = (
+    *("holdout", "champion", "first_model", "as_of", "baseline"),
+    *("leakage", "serving", "slices", "fairness", "absolute"),
+)
 
 
 def _worst(found: Iterator[RuleResult] | tuple[RuleResult, ...]) -> Verdict:
@@ -188,7 +191,7 @@ def numbers(contest: Contest, sides: Sides) -> tuple[list[RuleResult], dict[str,
     theirs = metric.measure(plain, contest.spec)
     pair = mine.get(name, math.nan), theirs.get(name, math.nan)
     found += [rules.absolute(rule, mine, count) for rule in gate.absolute]
-    found.append(rules.baseline(name, _gain(bench, sides.own, plain), pair, gate))
+    found.append(rules.baseline(name, _gain(bench, sides.own, plain), pair, gate, why))
     if contest.champion is None:
         found.append(rules.first_model(found[-1], gate))
     elif sides.broken is not None:
@@ -196,8 +199,15 @@ def numbers(contest: Contest, sides: Sides) -> tuple[list[RuleResult], dict[str,
     elif bench.other is not None:
         values = bench.metric(bench.judged), bench.metric(bench.other)
         over = _gain(bench, bench.judged, bench.other)
-        found.append(rules.champion(name, over, values, gate, contest.champion.version))
+        why = None if math.isfinite(over.value) else _why_no_gain(bench, bench.other)
+        found.append(rules.champion(name, over, values, gate, contest.champion.version, why))
     return found, theirs
+
+
+def _why_no_gain(bench: Bench, other: Judged) -> str | None:
+    """Why one of the two models has no metric, in words; None when nothing is known against it."""
+    mine, theirs = bench.metric.why_undefined(bench.judged), bench.metric.why_undefined(other)
+    return mine if mine is not None or theirs is None else f"of the champion, {theirs}"
 
 
 def _gain(bench: Bench, judged: Judged, other: Judged) -> Gain:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from airflow_mlops.core.bench import Bench
+from airflow_mlops.core.bench import Bench, words
 from airflow_mlops.core.judged import Judged
 from airflow_mlops.core.shared_resamples import on_units
 from airflow_mlops.core.slice_rows import Rows
@@ -183,7 +183,7 @@ def _primary(bench: Bench, groups: Sequence[Rows]) -> Measure:
     return Measure(
         name=metric.name,
         groups=tuple(groups),
-        parts=(metric.name.replace("_", " "),),
+        parts=(words(metric.name),),
         values=values[metric.name][None],
         draws=draws,
         told=values,

@@ -14,7 +14,7 @@ from typing import Literal
 from airflow_mlops.core.bench import Bench, Found
 from airflow_mlops.core.evidence import Leak
 from airflow_mlops.core.leakage_decided import CERTAIN, MOST_DECIDED
-from airflow_mlops.core.leakage_features import Seen, leaking, look, single_feature_power
+from airflow_mlops.core.leakage_features import Seen, look, single_feature_power
 from airflow_mlops.core.leakage_pairs import strong_pairs
 from airflow_mlops.core.leakage_rows import (
     KNOWN_SHARE,
@@ -30,7 +30,7 @@ from airflow_mlops.core.model import RuleResult, Verdict
 from airflow_mlops.spec.gate_rules import LeakageRule
 from airflow_mlops.spec.problems import ReasonCode, Refusal
 
-__all__ = ["judge", "leaking", "single_feature_power"]
+__all__ = ["judge", "single_feature_power"]
 
 MOST_TOLD = 20
 """Features that are listed though they do not leak: those with the most power."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,16 +58,6 @@ def single_feature_power(
 ) -> dict[str, float]:
     """Power of each feature by itself on the holdout: :func:`look`, the powers only."""
     return {name: seen.power for name, seen in look(task, features, train, holdout).items()}
-
-
-def leaking(powers: Mapping[str, float], max_power: float) -> tuple[str, ...]:
-    """Features above the bound, the most powerful first; a copy of the label leaks whatever the bound.
-
-    >>> leaking({"a": 0.7, "b": 0.99, "c": 1.0}, 0.98)
-    ('c', 'b')
-    """
-    found = [name for name, power in powers.items() if power > max_power or power >= 1.0]
-    return tuple(sorted(found, key=lambda name: -powers[name]))
 
 
 def look(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -113,7 +113,7 @@ class Ledger:
         """Give a version that does not serve its status, and the alias `challenger` to who the trail says."""
         for _ in self.tries():
             events = self.trail.events(self.model)
-            state, holder = fold(events), self.registry.alias(self.model, CHALLENGER)
+            state, holder = self._waiting(fold(events)), self.registry.alias(self.model, CHALLENGER)
             if state.challenger is not None and holder != state.challenger:
                 self.registry.set_alias(self.model, CHALLENGER, state.challenger)
             elif state.challenger is None and holder == version:
@@ -251,10 +251,16 @@ class Ledger:
             self.registry.delete_alias(self.model, PREVIOUS)
 
     def existing(self, state: State) -> State:
-        """Leave out versions to roll back to that were deleted."""
+        """Leave out versions to roll back to, and a challenger, that were deleted."""
         while state.previous is not None and self.registry.version_tags(self.model, state.previous) is None:
             state = state.without({state.previous})
-        return state
+        return self._waiting(state)
+
+    def _waiting(self, state: State) -> State:
+        """Leave out a challenger that was deleted: its alias cannot be put back, and need not."""
+        if state.challenger is None or self.registry.version_tags(self.model, state.challenger) is not None:
+            return state
+        return replace(state, challenger=None)
 
     def _tag(self, state: State, versions: Iterable[int | None]) -> None:
         for version in sorted({version for version in versions if version is not None}):

@@ -31,7 +31,13 @@ def retire(registry: Registry, trail: Trail, *, registered_model: str, by: str, 
 
 
 def unretire(registry: Registry, trail: Trail, *, registered_model: str, by: str, reason: str, now: datetime) -> None:
-    """Take a retired model back into use."""
+    """Take a retired model back into use.
+
+    Raises
+    ------
+    RecordError
+        REASON_MISSING, AUDIT_BROKEN, or NO_CHAMPION if no version of such a model was ever registered by the loop.
+    """
     require_reason(reason, registered_model)
     desk = Ledger(registry=registry, trail=trail, model=registered_model, by=by, now=now)
     _set_retired(desk, "unretired", reason)
@@ -66,6 +72,19 @@ def history(trail: Trail, model: str) -> tuple[AuditEvent, ...]:
         AUDIT_BROKEN, if the trail is not whole.
     """
     return trail.events(model)
+
+
+def no_trail(model: str) -> RecordError:
+    """Return the refusal of a model that has no audit trail."""
+    return RecordError(
+        Problem(
+            code=ReasonCode.NO_CHAMPION,
+            field=model,
+            found="no audit trail: nothing that happened was ever written down under this name",
+            allowed="a model that the loop registered",
+            fix="look for a misspelt name: airflow mlops status lists the models",
+        )
+    )
 
 
 def verify(registry: Registry, trail: Trail, model: str) -> tuple[Problem, ...]:
@@ -139,7 +158,10 @@ def _tags(registry: Registry, model: str, state: State) -> Iterator[Problem]:
 def _set_retired(desk: Ledger, kind: str, reason: str) -> None:
     wanted = kind == "retired"
     for _ in desk.tries():
-        state = fold(desk.events())
+        events = desk.events()
+        state = fold(events)
+        if not events and not wanted:
+            raise no_trail(desk.model)
         if (state.retired is not None) == wanted or desk.append(state, kind=kind, reason=reason) is not None:
             break
     else:

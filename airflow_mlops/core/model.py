@@ -298,7 +298,13 @@ class Registry(Protocol):
         """The version that this run registered, if it did."""
 
     def register(self, model: str, candidate: Candidate, tags: Mapping[str, str]) -> int:
-        """Register the candidate's model; returns the version that already stands for this run, if one does."""
+        """Register the candidate's model; returns the version that already stands for this run, if one does.
+
+        Raises
+        ------
+        RecordError
+            If that version was made from another model.
+        """
 
     def set_alias(self, model: str, alias: str, version: int) -> None:
         """Point an alias at a version."""

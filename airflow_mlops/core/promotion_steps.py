@@ -40,6 +40,7 @@ class Promotion:
             if record is not None:
                 return record
             self._require_unserved(state)
+            self._require_unused(events)
             require_active(state, desk.model)
             champion = self._fresh(champion)
             holder = None if champion is None else champion.version
@@ -183,8 +184,8 @@ class Promotion:
 
     def _register(self) -> int:
         desk = self.desk
-        if self.standing is None:
-            self.standing = desk.registry.register(desk.model, self.candidate, {**self.tags, STATUS: "candidate"})
+        # Also when a version stands already: the registry refuses one that was not made from this candidate's model.
+        self.standing = desk.registry.register(desk.model, self.candidate, {**self.tags, STATUS: "candidate"})
         # The version of an earlier try may carry an earlier decision.
         tag(desk.registry, desk.model, self.standing, self.tags)
         return self.standing
@@ -207,6 +208,16 @@ class Promotion:
             "a version that has not served yet",
             "trigger a new run, or roll the model back to it",
         )
+
+    def _require_unused(self, events: Sequence[AuditEvent]) -> None:
+        """A decision lets one version serve, once: also when somebody deleted that version from the registry since."""
+        used = next((e for e in events if (e.kind, e.decision) == ("promoted", self.digest)), None)
+        if used is not None and not self._is_mine(used):
+            raise stale(
+                f"version {used.version} became champion by this decision, and was deleted since",
+                "a decision that nothing was promoted by",
+                "trigger a new run",
+            )
 
     def _fresh(self, known: Champion | None) -> Champion | None:
         """Return the champion: the one that was judged against, and not newer than the candidate."""

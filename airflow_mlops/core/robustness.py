@@ -24,7 +24,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.core import metrics as metric
-from airflow_mlops.core.bench import Bench, Found
+from airflow_mlops.core.bench import Bench, Found, words
 from airflow_mlops.core.evidence import Perturbation
 from airflow_mlops.core.features import as_features
 from airflow_mlops.core.model import RuleResult, Verdict
@@ -164,7 +164,7 @@ def _rule(bench: Bench, about: str, field: str, bound: float, found: list[Pertur
     how = f"with {worst.what} missing" if worst.kind == "missing" else f"under noise of {worst.what}"
     if worst.kind == "shuffled":
         how = f"with column {worst.what!r} shuffled"
-    name = bench.metric.name.replace("_", " ")
+    name = words(bench.metric.name)
     if math.isfinite(worst.drop):
         reason = (
             f"{name} {worst.metric:.4g} {how}, a drop of {worst.drop:.4g} on {worst.rows:,} rows, where "

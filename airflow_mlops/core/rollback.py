@@ -151,8 +151,9 @@ def override(
                 "a version that has not served yet",
                 "roll the model back to it instead" if version != state.champion else "there is nothing to do",
             )
-        champion = registry.champion(registered_model) if state.champion is not None else None
-        if champion is not None and not allow_older:
+        # With allow_older a champion whose record cannot be read is no obstacle: it may be why somebody forces this.
+        champion = None if allow_older or state.champion is None else registry.champion(registered_model)
+        if champion is not None:
             require_not_older(target.candidate, champion)
         return target
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from airflow_mlops.core.bench import words
 from airflow_mlops.core.bootstrap import MIN_BLOCKS, Gain
 from airflow_mlops.core.model import Champion, RuleResult, Verdict
 from airflow_mlops.core.power import detectable, rows_needed
@@ -30,7 +31,7 @@ def finite(metric: str, value: float | None, rows: int, why: str | None = None) 
         bound="a finite number",
         rows=rows,
         code=None if fine else ReasonCode.METRIC_NOT_FINITE,
-        reason=f"{_words(metric)} is {_number(value)} on {rows:,} rows" + ("" if fine or why is None else f": {why}"),
+        reason=f"{words(metric)} is {_number(value)} on {rows:,} rows" + ("" if fine or why is None else f": {why}"),
     )
 
 
@@ -46,6 +47,21 @@ def holdout_size(rows: int, gate: GateSpec) -> RuleResult:
         rows=rows,
         code=None if fine else ReasonCode.HOLDOUT_TOO_SMALL,
         reason=f"{rows:,} labelled rows to judge on, where gate.min_rows asks for {gate.min_rows:,}",
+    )
+
+
+def one_label(rows: int, label: str) -> RuleResult:
+    """Rejects: all judged rows have the same label, so that whoever says it always would look best."""
+    return RuleResult(
+        rule="holdout",
+        metric="labels",
+        verdict=Verdict.REJECT,
+        value=1.0,
+        bound=">= 2",
+        rows=rows,
+        code=ReasonCode.LABEL_SINGLE_CLASS,
+        reason=f"all {rows:,} rows to judge on have the same label in {label!r}: lengthen gate.holdout, or check how it"
+        " is made",
     )
 
 
@@ -84,12 +100,17 @@ def absolute(rule: AbsoluteRule, metrics: Mapping[str, float], rows: int) -> Rul
         bound=bound,
         rows=rows,
         code=code,
-        reason=f"{_words(rule.metric)} {_number(value)} is {place} {bound} on {rows:,} rows",
+        reason=f"{words(rule.metric)} {_number(value)} is {place} {bound} on {rows:,} rows",
     )
 
 
-def baseline(metric: str, gain: Gain, values: tuple[float, float], gate: GateSpec) -> RuleResult:
-    """The candidate beats the model that ignores its input by more than chance; `values` are (candidate, baseline)."""
+def baseline(
+    metric: str, gain: Gain, values: tuple[float, float], gate: GateSpec, why: str | None = None
+) -> RuleResult:
+    """The candidate beats the model that ignores its input by more than chance; `values` are (candidate, baseline).
+
+    `why` says in words why there is no gain.
+    """
     least = gate.baseline.min_gain
     verdict = compare(gain, least)
     if verdict is Verdict.INCONCLUSIVE and gain.conclusive:
@@ -104,15 +125,17 @@ def baseline(metric: str, gain: Gain, values: tuple[float, float], gate: GateSpe
         bound=f"lower bound > {least:g}",
         rows=gain.rows,
         code=_code(verdict, gain, ReasonCode.BASELINE_NOT_BEATEN, ReasonCode.BASELINE_NOT_BEATEN),
-        reason=_sentence(metric, (*values, "the constant prediction's"), gain, least, gate),
+        reason=_sentence(metric, (*values, "the constant prediction's"), gain, least, gate, why),
         **_shown_by(gain, least, gate),
     )
 
 
-def champion(metric: str, gain: Gain, values: tuple[float, float], gate: GateSpec, version: int) -> RuleResult:
+def champion(  # noqa: PLR0917 - as `baseline`, and whom
+    metric: str, gain: Gain, values: tuple[float, float], gate: GateSpec, version: int, why: str | None = None
+) -> RuleResult:
     """The candidate beats the champion, or is not worse by the margin; `values` are (candidate, champion)."""
     rule = gate.champion
-    least = rule.margin if rule.hypothesis == "superiority" else -rule.margin
+    least = rule.margin if rule.hypothesis == "superiority" else 0.0 - rule.margin  # -0.0 would be shown as -0
     verdict = compare(gain, least)
     return RuleResult(
         rule="champion",
@@ -124,7 +147,7 @@ def champion(metric: str, gain: Gain, values: tuple[float, float], gate: GateSpe
         bound=f"lower bound > {least:g} ({rule.hypothesis})",
         rows=gain.rows,
         code=_code(verdict, gain, ReasonCode.CHAMPION_NOT_BEATEN, ReasonCode.CHAMPION_INCONCLUSIVE),
-        reason=_sentence(metric, (*values, f"champion v{version}'s"), gain, least, gate),
+        reason=_sentence(metric, (*values, f"champion v{version}'s"), gain, least, gate, why),
         **_shown_by(gain, least, gate),
     )
 
@@ -231,10 +254,15 @@ def _code(verdict: Verdict, gain: Gain, worse: ReasonCode, unsure: ReasonCode) -
     return worse if all(math.isfinite(number) for number in numbers) else ReasonCode.METRIC_NOT_FINITE
 
 
-def _sentence(metric: str, values: tuple[float, float, str], gain: Gain, least: float, gate: GateSpec) -> str:
+def _sentence(  # noqa: PLR0917 - one private maker of one sentence
+    metric: str, values: tuple[float, float, str], gain: Gain, least: float, gate: GateSpec, why: str | None
+) -> str:
     ours, theirs, other = values
-    level = gate.champion.confidence
-    start = f"{_words(metric)} {_number(ours)} against {other} {_number(theirs)}: gain {_number(gain.value)}"
+    level = gate.champion.confidence * 100
+    both = f"{words(metric)} {_number(ours)} against {other} {_number(theirs)}"
+    if not math.isfinite(gain.value):
+        return f"{both} on {gain.rows:,} rows, so there is no gain" + ("" if why is None else f": {why}")
+    start = f"{both}: gain {_number(gain.value)}"
     block = gate.champion.block
     units = "resampled row by row" if block is None else f"in {gain.units} blocks of {format_duration(block)}"
     if gate.champion.entity is not None:
@@ -244,7 +272,7 @@ def _sentence(metric: str, values: tuple[float, float, str], gain: Gain, least: 
             f"{start} on {gain.rows:,} rows {units}; an interval needs at least {MIN_BLOCKS}: "
             "lengthen gate.holdout, or shorten gate.champion.block"
         )
-    lower = f"{level:.0%} lower bound {_number(gain.lower)} {'>' if gain.lower > least else 'is not >'} {least:g}"
+    lower = f"{level:g}% lower bound {_number(gain.lower)} {'>' if gain.lower > least else 'is not >'} {least:g}"
     said = f"{start}, {lower} (upper {_number(gain.upper)}) on {gain.rows:,} rows {units}"
     if compare(gain, least) is not Verdict.INCONCLUSIVE:
         return said
@@ -254,14 +282,11 @@ def _sentence(metric: str, values: tuple[float, float, str], gain: Gain, least: 
     return said + power + ("" if needed is None else f", the observed one with about {needed:,} rows")
 
 
-def _words(metric: str) -> str:
-    return metric.replace("_", " ")
-
-
 def _number(value: float | None) -> str:
+    """Four digits; + 0.0 makes 0 of -0."""
     if value is None:
         return "missing"
-    return f"{value:.4g}" if math.isfinite(value) else "not finite"
+    return f"{value + 0.0:.4g}" if math.isfinite(value) else "not finite"
 
 
 def _or(value: float | None, default: float) -> float:

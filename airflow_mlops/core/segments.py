@@ -98,14 +98,14 @@ def weakest(bench: Bench) -> tuple[Segment, ...]:
     least = max(rule.min_rows, math.ceil(LEAST_SHARE * len(search)))
     if len(search) < 2 * least or len(check) < least:
         return ()
-    losses = _losses(bench.judged, bench.metric.name)[search]
+    losses, weights = _losses(bench.judged, bench.metric.name)[search], _weights(bench.judged, search)
     columns = _columns(bench, search, losses)
-    if not columns:
+    if not columns or (weights is not None and not weights.any()):
         return ()
     seen = bench.judged.take(check)
     whole = bench.metric(seen)
     found = []
-    for conditions in _leaves(columns, search, losses, least, _weights(bench.judged, search)):
+    for conditions in _leaves(columns, search, losses, least, weights):
         member = np.ones(len(check), dtype=bool)
         for number, condition in conditions.items():
             member &= condition.holds(columns[number].codes[check])

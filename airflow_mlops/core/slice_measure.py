@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from airflow_mlops.core.bench import Bench
+from airflow_mlops.core.bench import Bench, words
 from airflow_mlops.core.bootstrap import MIN_BLOCKS, bounds
 from airflow_mlops.core.evidence import Interval, SliceResult
 from airflow_mlops.core.multiplicity import UNDEFINED, effective, exceeds, holm
@@ -94,7 +94,7 @@ def _one(bench: Bench, rows: Rows, units: Array, weights: Array, whole: tuple[fl
     least = min(len(on) for _, on in compared)
     defined = np.isfinite(sum(on[:least] for _, on in compared)).mean()
     if not all(np.isfinite(at) for at, _ in compared) or defined < 1 - UNDEFINED:
-        return Measured(rows=rows, why=f"without a defined {bench.metric.name.replace('_', ' ')}")
+        return Measured(rows=rows, why=f"without a defined {words(bench.metric.name)}")
     size = max(2.0, effective(mine, None if bench.judged.weights is None else bench.judged.weights[rows.index]))
     rule = bench.spec.gate.slices
     gap, gap_p = _compare(bench, whole, (value, drawn), size, rule.max_gap)

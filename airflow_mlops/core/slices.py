@@ -14,17 +14,18 @@ Y. Chung et al. (2019), Slice finder: automated data slicing for model validatio
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from airflow_mlops.core.bench import Bench, Found
+from airflow_mlops.core.bench import Bench, Found, words
 from airflow_mlops.core.evidence import Interval, SliceResult
 from airflow_mlops.core.model import RuleResult, Verdict
 from airflow_mlops.core.segments import weakest
 from airflow_mlops.core.slice_measure import Measured, measure
-from airflow_mlops.core.slice_rows import Cut, cut, in_words
+from airflow_mlops.core.slice_rows import MISSING, Cut, cut, in_words
 from airflow_mlops.spec.problems import ReasonCode
 
 LISTED = 200
@@ -109,6 +110,8 @@ class _Column:
             why = Counter(one.why for one in self.slices)
             named = ", ".join(f"{count} {words}" for words, count in why.most_common()) or "none at all"
             yield f"no slice of {self.name} could be judged: {named}"
+        elif all(one.rows.value == MISSING for one in self.slices):
+            yield f"no row has a value in {self.name}, which gate.slices.columns names"
         for value in asked:
             found = [one for one in self.slices if one.rows.holds(value)]
             if not found:
@@ -146,7 +149,7 @@ class _Column:
         return self.result(Verdict.REJECT, ReasonCode.METRIC_NOT_FINITE, bound, reason)
 
     def _reason(self, kind: Kind, bound: float, named: list[Measured], failed: bool) -> str:
-        metric = self.bench.metric.name.replace("_", " ")
+        metric = words(self.bench.metric.name)
         against = "the whole" if kind == "gap" else self._champion()
         shown = ", ".join(_shown(one, kind) for one in named[:NAMED])
         more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
@@ -176,8 +179,9 @@ class _Column:
             metric=self.name,
             verdict=verdict,
             value=None if seen is None else seen.value,
-            lower=None if seen is None else seen.lower,
-            upper=None if seen is None else seen.upper,
+            # infinite where the metric is undefined in too many resamples: no verdict is made of the interval
+            lower=None if seen is None or not math.isfinite(seen.lower) else seen.lower,
+            upper=None if seen is None or not math.isfinite(seen.upper) else seen.upper,
             bound=bound,
             rows=sum(len(one.rows.index) for one in self.judged),
             code=code,

@@ -65,16 +65,30 @@ def from_lines(text: str) -> tuple[AuditEvent, ...]:
     return tuple(AuditEvent.from_json(line) for line in text.split("\n") if line.strip())
 
 
-def verify_lines(text: str) -> tuple[Problem, ...]:
+def verify_lines(text: str, model: str = "") -> tuple[Problem, ...]:
     """Return what is wrong with an exported trail; nothing, when its chain is whole.
 
     A chain cannot show that its last events were cut off: compare its number and last digest with what you kept.
+
+    Parameters
+    ----------
+    text
+        What :func:`to_lines` returned.
+    model
+        Whose trail it should be; empty: of the model that its first event names.
     """
     try:
         events = from_lines(text)
     except RecordError as error:
         return error.problems
-    return tuple(_breaks(events, events[0].model if events else ""))
+    if not events:
+        return (broken("no event: an exported trail has a line for each, and one at least", "export it again"),)
+    return tuple(_breaks(events, model or events[0].model))
+
+
+def seal(events: Sequence[AuditEvent]) -> str:
+    """Return how many events there are and the last digest: what to keep, to see later that none were cut off."""
+    return f"{len(events)} events, last digest {events[-1].digest if events else 'none'}"
 
 
 def _breaks(events: Sequence[AuditEvent], model: str) -> Iterator[Problem]:

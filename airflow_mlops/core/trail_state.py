@@ -41,8 +41,8 @@ class State:
     @property
     def previous(self) -> int | None:
         """What a rollback returns to."""
-        older = self.line if self.champion is None else self.line[:-1]
-        return older[-1] if older else None
+        last = 1 if self.champion is None else 2
+        return self.line[-last] if len(self.line) >= last else None
 
     @property
     def served(self) -> frozenset[int]:
@@ -98,13 +98,14 @@ def named(version: int | None) -> str:
 
 
 def _line(state: State, champion: int | None, line: tuple[int, ...], bad: int | None = None) -> State:
-    """Give every version of the line its status; those that left it are archived, and a `bad` one is rolled back."""
-    fresh = {
-        version: "archived" if status in ("champion", "previous") else status
-        for version, status in state.statuses.items()
-    }
+    """Give every version of the line its status; those that left it are archived, and a `bad` one is rolled back.
+
+    Only the ends of both lines are looked at, since the versions before them are archived already: a trail of many
+    versions is read often.
+    """
+    fresh = dict(state.statuses)
+    fresh |= {older: "archived" for older in (state.champion, state.previous) if older is not None}
     moved = replace(state, champion=champion, line=line)
-    fresh |= dict.fromkeys(line, "archived")
     if moved.previous is not None:
         fresh[moved.previous] = "previous"
     if champion is not None:
@@ -116,7 +117,8 @@ def _line(state: State, champion: int | None, line: tuple[int, ...], bad: int | 
 
 def _promoting(state: State, event: AuditEvent) -> State:
     version = _version(event)
-    line = (*(older for older in state.line if older != version), version)
+    older = state.line if version not in state.line else tuple(one for one in state.line if one != version)
+    line = (*older, version)
     return replace(_line(state, version, line), unfinished=event, before=state)
 
 

@@ -82,7 +82,9 @@ class ApproveOperator(LoopOperator, HITLOperator):
                 return {"needed": False}
             standing = records.approval(candidate.run_id)
             if standing is not None and standing.decision == decision.digest:
-                self.log.info("%s: answered at %s", answer_words(standing), standing.at)
+                # Cleared alone, this task cannot ask again about a decision that somebody has answered.
+                again = "to be asked again, clear the gate task too: its new decision is put to a person anew"
+                self.log.info("%s: answered at %s; %s", answer_words(standing), standing.at, again)
                 report: dict[str, Any] = standing.to_json()
                 return report
             self._write_form(records, spec, candidate, decision, context)

@@ -56,6 +56,16 @@ class RollbackOperator(LoopOperator):
             self.version = record.version
             self.version_url = records.version_url(spec.registered_model, record.version)
             self.run_url = records.run_url(record.run_id)
+            serves = records.alias(spec.registered_model, "champion")
+        if serves != record.version:
+            # A cleared task whose own move was made long ago: it is told, and not announced as if it happened now.
+            self.log.warning(
+                "this task made version %s serve when it was first tried; version %s serves now, and nothing was "
+                "changed: to roll back again, trigger a new run",
+                record.version,
+                serves,
+            )
+            return record.to_json()
         self.log.info("version %s serves again, instead of %s", record.version, record.displaced)
         self.tell(spec, "rolled_back", context, [f"{record.reason} ({record.by})"], as_of=record.as_of)
         body = record.to_json()

@@ -119,3 +119,18 @@ class GateSpec(Part):
         default="beat_baseline",
         doc="With no champion yet: beat_baseline accepts a candidate that passes every other rule; reject never does.",
     )
+
+    def problems_within(self) -> Iterator[Problem]:
+        """Bounds of one metric in several entries, that no value keeps."""
+        for name in dict.fromkeys(rule.metric for rule in self.absolute):
+            mine = [rule for rule in self.absolute if rule.metric == name]
+            low = max((rule.min for rule in mine if rule.min is not None), default=None)
+            high = min((rule.max for rule in mine if rule.max is not None), default=None)
+            if len(mine) > 1 and low is not None and high is not None and low > high:
+                yield Problem(
+                    code=ReasonCode.SPEC_INVALID_VALUE,
+                    field="absolute",
+                    found=f"{name} at least {low:g} in one entry, and at most {high:g} in another",
+                    allowed="bounds that some value keeps",
+                    fix="correct one of them, and write both bounds of a metric in one entry",
+                )

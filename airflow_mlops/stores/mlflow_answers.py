@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 from airflow_mlops.core.errors import StoreUnavailableError
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
-_USERINFO = re.compile(r"://[^/@\s]+@")
+_USERINFO = re.compile(r"://[^/\s]+@")
 _QUERY = re.compile(r"(?<=\S)\?\S+")
 """The query of an address in a text, also of one without its host, as urllib3 writes it: presigned ones hold keys."""
 _CLOUD_CLIENTS = frozenset({"boto3", "botocore", "google", "azure"})

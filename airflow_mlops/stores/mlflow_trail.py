@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from airflow_mlops.core.errors import RecordError
@@ -81,14 +81,17 @@ class MLflowTrail(MLflowVersions):
         return True
 
     def registered_models(self) -> tuple[str, ...]:
-        """Return the names of the registered models that have a trail, in order."""
-        names, token = [], None
-        while True:
-            page = self._client.search_experiments(filter_string=f"name LIKE '{_EXPERIMENT}%'", page_token=token)
-            names += [found.tags[TRAIL_OF] for found in page if TRAIL_OF in found.tags]
-            token = page.token
-            if not token:
-                return tuple(sorted(names))
+        """Return the names of the registered models that have a trail, in order: also of those whose trail is deleted.
+
+        They are found by the trails' experiments and by the models' own tags, so that neither can vanish unseen.
+        """
+        from mlflow.entities import ViewType
+
+        homes = f"name LIKE '{_EXPERIMENT}%'"
+        trails = _pages(self._client.search_experiments, view_type=ViewType.ALL, filter_string=homes)
+        models = _pages(self._client.search_registered_models, filter_string=f"tags.`{TRAIL}` LIKE '%'")
+        names = {str(found.name).removeprefix(_EXPERIMENT) for found in trails} | {found.name for found in models}
+        return tuple(sorted(names))
 
     def trail_run(self, model: str) -> str | None:
         """Return the run whose parameters are a model's trail; None when it has none."""
@@ -179,6 +182,17 @@ class MLflowTrail(MLflowVersions):
         events = _parsed(model, run.data.params)
         require_whole(events, model)
         return events
+
+
+def _pages(search: Callable[..., Any], **wanted: Any) -> Iterator[Any]:
+    """Yield everything that a search finds, page after page."""
+    token = None
+    while True:
+        page = search(**wanted, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def _parsed(model: str, params: Mapping[str, Any]) -> tuple[AuditEvent, ...]:

@@ -79,7 +79,8 @@ class MLflowVersions(MLflowCandidates):
         Raises
         ------
         RecordError
-            RECORD_CONFLICT, if the run has several versions and one of them may be somebody else's.
+            RECORD_CONFLICT, if the run has several versions and one of them may be somebody else's, or its version was
+            made from another model than the candidate's.
         """
         from mlflow.exceptions import MlflowException
 
@@ -166,6 +167,13 @@ class MLflowVersions(MLflowCandidates):
         if not found:
             return None
         kept, doubles = found[0], found[1:]
+        if kept.source != candidate.model_uri:
+            raise _conflict(
+                f"version {kept.version} of {model} names MLflow run {candidate.run_id}, and was made from another "
+                "model than the one that this run trained",
+                f"a version made from {candidate.model_uri}, which is what was judged",
+                "delete that version if nobody needs it, then try again; or trigger a new run",
+            )
         held = set(self._aliases(model).values()) if doubles else set()
         if any(int(double.version) in held or not _is_double(double, kept, candidate) for double in doubles):
             numbers = ", ".join(sorted((str(version.version) for version in found), key=int))
@@ -175,8 +183,18 @@ class MLflowVersions(MLflowCandidates):
                 f"keep the one that the loop made (version {kept.version} by all signs), delete the others",
             )
         for double in doubles:
-            self._client.delete_model_version(model, str(double.version))
+            self._discard(model, str(double.version))
         return int(kept.version)
+
+    def _discard(self, model: str, version: str) -> None:
+        """Delete a version; another try of the same task may do so at the same moment."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.delete_model_version(model, version)
+        except MlflowException as error:
+            if not is_missing(error):
+                raise
 
     def _aliases(self, model: str) -> dict[str, int]:
         registered = self._registered(model)

@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
-from airflow_mlops.cli import get_cli_commands
+from airflow_mlops.cli import change, get_cli_commands
 from airflow_mlops.cli.change import promote, retire, rollback
 from airflow_mlops.cli.registry import history, status
+from airflow_mlops.core.errors import StoreUnavailableError
+from airflow_mlops.core.lifecycle import finish_unfinished
 from airflow_mlops.core.trail import from_lines
 from airflow_mlops.hooks.mlflow import MLflowHook
 from airflow_mlops.spec import ModelSpec
+from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow_answers import Address
 from airflow_mlops.stores.mlflow_client import connect
+from airflow_mlops.stores.mlflow_store import MLflowStore
 from airflow_mlops.stores.mlflow_trail import TRAIL
 from tests.loop_harness import rows, run_loop, specification
 
@@ -83,10 +89,19 @@ def test_status_history_and_their_exports(model: Model, tmp_path: Path, capsys: 
     assert ask(history, model=model.name, verify=True) == 0
     file = tmp_path / "trail.jsonl"
     file.write_text(exported)
-    assert ask(history, model="", file=str(file)) == 0
+    assert ask(history, model=model.name, file=str(file)) == 0
+    last = from_lines(exported)[-1]
+    assert f"{last.number} events, last digest {last.digest}: whole" in capsys.readouterr().err
+    assert ask(history, model="another", file=str(file)) == 1
+    assert "in the trail of another" in capsys.readouterr().err
     file.write_text(exported.replace('"forced":false', '"forced":true', 1))
     assert ask(history, model="", file=str(file)) == 1
     assert "audit_broken" in capsys.readouterr().err
+    file.write_text("")  # an export that went wrong
+    assert ask(history, model=model.name, file=str(file)) == 1
+    assert "no event" in capsys.readouterr().err
+    assert ask(history, model=model.name, file=str(tmp_path / "none.jsonl")) == 1
+    assert "cannot be read (No such file or directory)" in capsys.readouterr().err
 
 
 def test_one_models_broken_trail_does_not_hide_the_others(
@@ -122,6 +137,45 @@ def test_rollback_serves_the_previous_version_after_it_was_tried(
     assert "version_missing" in capsys.readouterr().err
 
 
+def test_a_rollback_whose_answer_was_lost_is_finished_and_not_made_twice(
+    model: Model, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask(promote, model=model.name, version=3, force=True, reason="to have two to go back", allow_older=True) == 0
+
+    def away(*_: object) -> None:
+        raise gone
+
+    gone = StoreUnavailableError(Problem(code=ReasonCode.STORE_UNAVAILABLE, field="x", found="x", allowed="x", fix="x"))
+    with monkeypatch.context() as patch:
+        patch.setattr(MLflowStore, "set_alias", away)  # `rolling_back` is written by then
+        assert ask(rollback, model=model.name, to=None, reason="worse") == 1
+    assert "look at airflow mlops status before you ask again" in capsys.readouterr().err
+    assert champion(model.name) == 3
+    at_once = {**finish_unfinished.__kwdefaults__, "lease": timedelta(0)}
+    monkeypatch.setattr(finish_unfinished, "__kwdefaults__", at_once)
+    assert ask(rollback, model=model.name, to=None, reason="worse") == 1
+    assert "it is now, and version 2 serves. Nothing else was done" in capsys.readouterr().err
+    assert champion(model.name) == 2
+
+
+def test_a_rollback_to_another_version_than_was_tried_is_refused(
+    model: Model, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = {"model": model.name, "version": 3, "force": True, "allow_older": True}
+    check = change._served
+
+    def slow(*given: Any) -> Any:
+        seen = check(*given)
+        monkeypatch.setattr(change, "_served", check)
+        assert ask(promote, **arguments, reason="meanwhile somebody else") == 0
+        return seen
+
+    monkeypatch.setattr(change, "_served", slow)
+    assert ask(rollback, model=model.name, to=None, reason="version 2 is worse") == 1
+    assert "decision_mismatch" in capsys.readouterr().err
+    assert champion(model.name) == 3
+
+
 def test_promotion_by_force_needs_a_reason_and_stands_in_the_trail(
     model: Model, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,6 +194,8 @@ def test_promotion_by_force_needs_a_reason_and_stands_in_the_trail(
 def test_a_retired_model_is_not_trained_until_it_is_taken_back(
     model: Model, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert ask(retire, model=model.name, undo=True, reason="by mistake") == 1
+    assert "was never retired; nothing was changed" in capsys.readouterr().err
     assert ask(retire, model=model.name, undo=False, reason="replaced by another team's") == 0
     assert "is retired" in capsys.readouterr().out
     with pytest.raises(AirflowSkipException, match="replaced by another team's"):
@@ -156,6 +212,18 @@ def test_a_model_that_does_not_exist_is_said(loop_home: Path, capsys: pytest.Cap
     assert ask(promote, model="nobody_knows_it", version=1, force=True, reason="x", allow_older=False) == 1
     said = capsys.readouterr().err
     assert said.count("nobody_knows_it") >= 2
+    unknown: list[tuple[Callable[[Namespace], None], dict[str, object]]] = [
+        (history, {}),
+        (history, {"verify": True}),
+        (status, {"models": ["nobody_knows_it"]}),
+        (retire, {"undo": True, "reason": "x"}),
+        (retire, {"undo": False, "reason": "x"}),
+    ]
+    for command, given in unknown:
+        assert ask(command, **{"model": "nobody_knows_it", **given}) == 1, (command, given)
+        said = "".join(capsys.readouterr())
+        assert "nobody_knows_it" in said
+        assert "no_champion" in said
 
 
 def test_every_command_of_the_documentation_is_there() -> None:

@@ -223,10 +223,13 @@ def test_missing_values_and_ages_are_groups() -> None:
     assert "missing" in groups_of(judge(bench_for(frame, judged, block)))
 
 
-def test_few_blocks_give_no_interval_and_no_pass() -> None:
-    frame, judged, block = sample(np.random.default_rng(1), {"F": 0.2, "M": 0.8}, 2000, days=9)
+@pytest.mark.parametrize(("rates", "words"), [((0.2, 0.8), "above, but not"), ((0.5, 0.5), "not shown to be within")])
+def test_few_blocks_give_no_interval_and_no_pass(rates: tuple[float, float], words: str) -> None:
+    frame, judged, block = sample(np.random.default_rng(1), dict(zip("FM", rates, strict=True)), 2000, days=9)
     result = rule_for(judge(bench_for(frame, judged, block)), PARITY)
     assert result.verdict is Verdict.INCONCLUSIVE
+    assert words in result.reason
+    assert "no interval" in result.reason
     assert result.lower is not None
     assert np.isnan(result.lower)
 

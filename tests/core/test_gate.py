@@ -254,6 +254,52 @@ def test_a_champion_that_knew_fewer_classes_is_compared_over_all(loop: Any) -> N
     assert rule(found, "champion").value > 1  # a class given no chance at all costs dearly
 
 
+@pytest.mark.parametrize("primary", ["log_loss", "accuracy"])
+@pytest.mark.parametrize("kinds", [("bool", int), ("bool", str), (int, "bool")])
+def test_a_champion_that_knows_none_of_the_classes_is_not_judged_by_them(loop: Any, primary: str, kinds: Any) -> None:
+    good = Case(loop, primary=primary)
+    old = good.fit(good.frame.astype({"y": kinds[0]}))
+    case = Case(loop, primary=primary)
+    case.frame = case.frame.assign(a=0.0).astype({"y": kinds[1]})  # worse, and its label has another type
+    case.fitted = case.fit(case.frame)
+    case.candidate = loop.candidate(case.fitted)
+    found = case.decide(loop.champion(old), old.pipeline)
+    assert found.verdict is Verdict.REJECT
+    assert rule(found, "champion").code is ReasonCode.CHAMPION_UNREADABLE
+    assert "the label has changed" in found.reasons[0]
+
+
+@pytest.mark.parametrize("primary", ["log_loss", "roc_auc"])
+def test_rows_that_all_have_one_label_are_refused_with_that_reason(case: Case, loop: Any, primary: str) -> None:
+    spec = loop.spec(LOGISTIC, gate={"primary": primary})
+    seen = case.candidate.holdout.start + timedelta(days=1)
+    one = case.frame.assign(y=case.frame["y"] & (case.frame["t"] < seen))
+    old = loop.champion(case.fitted, train=Window(start=case.candidate.train.start, end=seen))
+    for champion, frame in ((None, one[(one["t"] < case.candidate.holdout.start) | ~one["y"]]), (old, one)):
+        judged = case.judge(case.candidate, case.fitted.pipeline, champion, case.fitted.pipeline, frame, spec)
+        found = decide(spec, case.candidate, judged, now=loop.as_of)
+        assert found.verdict is Verdict.REJECT
+        assert "have the same label in 'y'" in found.reasons[0]
+        assert ReasonCode.LABEL_SINGLE_CLASS in {r.code for r in found.evaluation.rules}
+
+
+def test_a_model_without_a_metric_is_told_with_the_reason(case: Case) -> None:
+    class LabelsOnly:
+        def predict(self, rows: pd.DataFrame) -> Any:
+            return case.fitted.pipeline.predict(rows)
+
+    found = case.decide(case.loop.champion(case.fitted), LabelsOnly())
+    assert rule(found, "champion").code is ReasonCode.METRIC_NOT_FINITE
+    assert rule(found, "champion").reason.endswith("no gain: of the champion, the model gives no probabilities")
+
+
+def test_bounds_and_levels_are_told_as_they_were_written(loop: Any) -> None:
+    case = Case(loop, champion={"hypothesis": "noninferiority", "confidence": 0.999})
+    told = rule(case.decide(loop.champion(case.fitted), case.fitted.pipeline), "champion")
+    assert told.bound == "lower bound > 0 (noninferiority)"
+    assert "gain 0, 99.9% lower bound 0 is not > 0" in told.reason
+
+
 def test_the_as_of_time_never_moves_backwards(case: Case) -> None:
     old = case.worse()
     champion = case.loop.champion(old, as_of=case.loop.as_of + timedelta(days=1))

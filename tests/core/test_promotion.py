@@ -15,6 +15,7 @@ from airflow_mlops.core.errors import RecordError, StaleDecisionError
 from airflow_mlops.core.lifecycle import finish_unfinished, verify
 from airflow_mlops.core.model import Approval, Candidate, Verdict
 from airflow_mlops.core.promotion import STATUS, challenge, has_served, promote, provenance_tags
+from airflow_mlops.core.rollback import rollback
 from airflow_mlops.core.trail_state import fold
 from airflow_mlops.spec.problems import ReasonCode
 from tests.core.memory import AT_ONCE, MODEL, NOW, START, Killed, MemoryRegistry, candidate_of, decision_of, go
@@ -302,6 +303,35 @@ def test_what_cannot_wait_for_approval() -> None:
             ask(registry, number, champion, verdict)
         assert code_of(error) == {code}
         assert registry.seen() == before
+
+
+def test_a_challenger_that_somebody_deleted_stops_nobody() -> None:
+    registry = MemoryRegistry()
+    go(registry, 1, None)
+    asked = candidate_of(2)
+    options: dict[str, Any] = {"registered_model": MODEL, "by": "t", "now": NOW, **AT_ONCE}
+    assert challenge(decision_of(asked, 1), asked, registry, registry, **options) == 2
+    registry.delete_version(2)
+    assert verify(registry, registry, MODEL) == ()
+    assert not go(registry, 3, 1, Verdict.REJECT).promoted
+    assert "challenger" not in registry.aliases
+    assert verify(registry, registry, MODEL) == ()
+    again = candidate_of(4)
+    version = challenge(decision_of(again, 1), again, registry, registry, **options)
+    assert registry.aliases["challenger"] == version
+    assert verify(registry, registry, MODEL) == ()
+
+
+def test_a_decision_lets_one_version_serve_once_also_when_that_version_was_deleted() -> None:
+    registry = MemoryRegistry()
+    go(registry, 1, None)
+    go(registry, 2, 1)
+    rollback(registry, registry, registered_model=MODEL, by="user:ada", reason="worse", now=NOW, **AT_ONCE)
+    registry.delete_version(2)
+    before = registry.seen()
+    with pytest.raises(StaleDecisionError, match="version 2 became champion by this decision, and was deleted"):
+        go(registry, 2, 1)
+    assert registry.seen() == before
 
 
 def test_a_model_that_had_a_champion_before_its_trail_began() -> None:

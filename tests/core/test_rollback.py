@@ -190,6 +190,15 @@ def test_what_cannot_be_forced() -> None:
 # retirement ----------------------------------------------------------------------------------------------------------
 
 
+def test_a_champion_that_cannot_be_read_can_be_displaced_by_force() -> None:
+    registry = champions(2)
+    go(registry, 3, 2, Verdict.REJECT)
+    del registry.candidates[2]  # its record is gone, the alias is not
+    refused(registry, ReasonCode.CHAMPION_UNREADABLE, lambda: force(registry, 3))
+    assert force(registry, 3, allow_older=True).promoted
+    assert registry.aliases["champion"] == 3
+
+
 def test_a_retired_model_promotes_nothing_until_it_is_taken_back() -> None:
     registry = champions(2)
     retire(registry, registry, reason="replaced by another", **WHO)

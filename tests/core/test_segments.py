@@ -151,6 +151,13 @@ def test_one_block_row_by_row_and_weights() -> None:
         assert weakest(replace(bench, block=block, judged=weighted))[0].words.startswith("origin in {LGA}")
 
 
+def test_a_half_without_any_weight_is_not_searched() -> None:
+    bench = planted(lambda frame: frame.origin.eq("LGA"), rows=2000)
+    for only in range(6):  # in one half or in the other
+        weights = (np.arange(2000) == only).astype(float)
+        assert weakest(replace(bench, judged=replace(bench.judged, weights=weights))) == ()
+
+
 def test_the_rule_lists_them_without_columns() -> None:
     bench = planted(lambda frame: frame.origin.eq("LGA"))
     assert judge(bench).evidence["segments"] == weakest(bench)

@@ -15,6 +15,7 @@ from statsmodels.stats.multitest import multipletests
 
 from airflow_mlops.core.bench import Bench, Found
 from airflow_mlops.core.evidence import SliceResult
+from airflow_mlops.core.fail_closed import failed_closed
 from airflow_mlops.core.metrics import METRICS, Judged
 from airflow_mlops.core.model import RuleResult, Verdict
 from airflow_mlops.core.multiplicity import effective, exceeds, holm
@@ -285,6 +286,33 @@ def test_what_is_asked_for_and_missing_is_rejected(rule: dict[str, Any], words: 
     assert (result.verdict, result.code, result.value) == (Verdict.REJECT, ReasonCode.SLICE_MISSING, None)
     assert words in result.reason
     assert result.metric == rule["columns"][0]
+
+
+@pytest.mark.parametrize("empty", [np.nan, None, pd.NA])
+def test_a_column_without_any_value_is_missing_too(empty: Any) -> None:
+    frame, first, second, block = two(np.random.default_rng(4), 2000, 0)
+    nothing = frame.assign(origin=pd.Series([empty] * 2000))
+    result = judge(bench_of(nothing, first, second, block=block, slices={"columns": ["origin"]})).rules[0]
+    assert (result.verdict, result.code) == (Verdict.REJECT, ReasonCode.SLICE_MISSING)
+    assert "no row has a value in origin" in result.reason
+
+
+def test_an_interval_that_is_not_finite_is_not_told_and_makes_no_verdict() -> None:
+    frame, _, logits, _ = sample(np.random.default_rng(4), 2400, slices=2)
+    block = np.arange(2400) // 2 % 12
+    rare = (frame.origin == "A0").to_numpy()
+    truth = np.where(rare, block < 3, logits > 0)  # 3 of 12 blocks of A0 have a positive: 3 % of the resamples none
+    second = model(truth, logits, np.where(rare, 2.0 * truth, 0))
+    first = model(truth, logits, np.where(rare, 1.9 * truth, 0))
+    rule = {"columns": ["origin"], "max_drop": 0.5}
+    sure = {"confidence": 0.975}
+    found = judge(bench_of(frame, first, second, block=block, metric="roc_auc", slices=rule, comparison=sure))
+    (seen,) = (one.drop for one in slices_of(found) if one.value == "A0")
+    assert seen is not None
+    assert np.isinf(seen.lower)
+    result = only(found)
+    assert (result.verdict, result.value, result.lower) == (Verdict.ACCEPT, seen.value, None)
+    assert failed_closed(result) is result
 
 
 def test_what_cannot_be_judged_is_listed_and_counted() -> None:

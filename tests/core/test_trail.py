@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.model import AuditEvent
-from airflow_mlops.core.trail import following, from_lines, require_whole, to_lines, verify_lines
+from airflow_mlops.core.trail import following, from_lines, require_whole, seal, to_lines, verify_lines
 from airflow_mlops.core.trail_state import State, fold
 from airflow_mlops.spec.problems import ReasonCode
 from tests.core.memory import MODEL, NOW
@@ -129,6 +129,40 @@ def test_versions_that_were_deleted_are_no_way_back() -> None:
     assert state.statuses == {1: "previous", 2: "archived", 3: "champion"}
 
 
+def whole_line(state: State) -> dict[int, str]:
+    """What the versions of the line are, by the words of the design and looking at every one of them."""
+    named = dict.fromkeys(state.line, "archived")
+    before = state.line[:-1] if state.champion is not None else state.line
+    return named | dict.fromkeys(before[-1:], "previous") | {
+        version: "champion" for version in (state.champion,) if version is not None
+    }  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["up", "cut", "back", "hand", "none", "reject"]), st.integers(1, 9))))
+def test_every_version_of_the_line_has_its_status_and_no_other_serves(wishes: list[tuple[str, int]]) -> None:
+    steps: list[Any] = []
+    for wish, version in wishes:
+        state = fold(trail_of(*steps))
+        fresh = version not in state.served
+        if wish in {"up", "cut"} and fresh:
+            steps += up(version) if wish == "up" else (("promoting", version), ("moved_by_hand", state.champion))
+        elif wish == "back" and version in state.served and version != state.champion:
+            steps += back(version)
+        elif wish == "hand":
+            steps.append(("moved_by_hand", version))
+        elif wish == "none":
+            steps.append(("moved_by_hand", None))
+        elif wish == "reject" and fresh:
+            steps.append(("registered", version, "rejected"))
+        state = fold(trail_of(*steps))
+        line = whole_line(state)
+        assert {one: state.statuses[one] for one in state.line} == line
+        serving = {one for one, status in state.statuses.items() if status in {"champion", "previous"}}
+        assert serving <= set(line)
+        assert state.previous == next((one for one, status in line.items() if status == "previous"), None)
+
+
 EVENTS = trail_of(*up(1, 2), ("registered", 3, "rejected"), *back(1), ("retired", None))
 
 
@@ -190,7 +224,10 @@ def test_an_export_can_be_verified_anywhere() -> None:
     text = to_lines(EVENTS)
     assert from_lines(text) == EVENTS
     assert verify_lines(text) == ()
-    assert verify_lines("") == ()
+    assert verify_lines(text, MODEL) == ()
+    assert {problem.code for problem in verify_lines(text, "other")} == {ReasonCode.AUDIT_BROKEN}
+    assert {problem.code for problem in verify_lines("")} == {ReasonCode.AUDIT_BROKEN}
+    assert seal(EVENTS) == f"{len(EVENTS)} events, last digest {EVENTS[-1].digest}"
     assert [json.loads(line)["event"] for line in text.splitlines()] == [event.kind for event in EVENTS]
     lines = text.splitlines(keepends=True)
     for changed in (text.replace("user:ada", "user:eve", 1), "".join(lines[1:]), "".join(lines[:2] + lines[3:])):

@@ -77,6 +77,28 @@ def test_tried_again_it_does_not_go_back_twice(twice: Judged, monkeypatch: pytes
     assert twice.kinds().count("rolled_back") == 1
 
 
+def test_cleared_after_others_moved_on_it_does_not_say_that_its_version_serves(
+    twice: Judged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served(monkeypatch)
+    heard: list[LoopEvent] = []
+    monkeypatch.setattr(
+        "airflow_mlops.notifications.webhook.LoopNotifier.notify", lambda self, _: heard.append(self.event)
+    )
+    spec = twice.spec.model_copy(update={"notifications": [{"events": ["rolled_back"], "conn_id": "x"}]})
+    back(spec, context_of("r", dag_id="back"))
+    back(spec, context_of("later", dag_id="back"), to=2)
+    assert len(heard) == 2
+    context, outlet = context_of("r", dag_id="back"), Model(name="judged")
+    again = RollbackOperator(task_id="back", spec=spec, reason="complaints", outlets=[outlet])
+    warned: list[str] = []
+    monkeypatch.setattr(again.log, "warning", lambda text, *given: warned.append(text % given))
+    assert (again.execute(context) or {})["version"] == 1
+    assert twice.store.alias(twice.model, "champion") == 2
+    assert "version 2 serves now, and nothing was changed" in warned[-1]
+    assert len(heard) == 2
+
+
 @pytest.mark.parametrize("to", [1, "1", " 1 "])
 def test_a_version_can_be_named(twice: Judged, monkeypatch: pytest.MonkeyPatch, to: Any) -> None:
     asked = served(monkeypatch)

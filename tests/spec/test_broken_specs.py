@@ -23,6 +23,7 @@ EXPECTED: dict[str, list[tuple[str, ReasonCode, int]]] = {
     "bad_cron": [("schedule.cron", INVALID, 10)],
     "bad_duration": [("data.window", INVALID, 8)],
     "bad_name": [("name", INVALID, 1)],
+    "bounds_contradict": [("gate.absolute", INVALID, 10)],
     "control_character": [("(file)", UNREADABLE, 2)],
     "deep_nesting": [("description" + ".0" * 19, UNSAFE, 10)],
     "duplicate_key": [("owner", DUPLICATE, 10)],

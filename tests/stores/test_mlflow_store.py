@@ -16,10 +16,8 @@ import numpy as np
 import pytest
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import RecordError, StaleDecisionError, StoreUnavailableError, TrainingError
 from airflow_mlops.core.model import Candidate, Verdict
-from airflow_mlops.core.monitor import ColumnDrift, DriftReport
 from airflow_mlops.core.profile import build_profile
 from airflow_mlops.core.promotion import promote, provenance_tags
 from airflow_mlops.spec.model import ModelSpec
@@ -215,6 +213,7 @@ def test_a_failure_stays_the_failure_when_mlflow_is_away_as_well() -> None:
         "cannot get https://s3.example.com/b/k?X-Amz-Signature=SECRET&a='b') now",
         "HTTPSConnectionPool(host='s3', port=443): Max retries exceeded with url: /b/k?sig=SECRET (Caused by x)",
         "no answer from https://ada:SECRET@ml.example.com/",
+        "no answer from https://ada:p@SECRET@ml.example.com/",
     ],
 )
 def test_no_key_of_an_address_is_said(text: str) -> None:
@@ -582,6 +581,34 @@ def test_of_several_versions_the_one_that_an_alias_points_at_is_the_runs(
     assert store.version_of(name, candidate.run_id) == 3
 
 
+def test_a_version_that_was_made_from_another_model_is_not_taken_for_the_one_that_was_judged(
+    store: MLflowStore, client: Any, name: str
+) -> None:
+    candidate, other = record(store, name), record(store, name, "r2")
+    client.create_registered_model(name)
+    another = other.model_uri.removeprefix("models:/")
+    client.create_model_version(name, source=other.model_uri, run_id=candidate.run_id, model_id=another)
+    with pytest.raises(RecordError, match="made from another model than the one that this run trained") as error:
+        promote(decision_of(candidate, None), candidate, store, store, registered_model=name, by="t", now=AS_OF)
+    assert codes(error) == {ReasonCode.RECORD_CONFLICT}
+    assert store.alias(name, "champion") is None
+    assert store.events(name) == ()
+
+
+def test_a_double_that_another_try_deletes_at_the_same_moment_is_no_failure(
+    store: MLflowStore, client: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate = record(store, name)
+    tags = {**provenance_tags(decision_of(candidate, None), candidate), "mlops.status": "candidate"}
+    store.register(name, candidate, tags)
+    again(client, name, candidate, tags)
+    seen = store._versions_of(name, candidate.run_id)
+    client.delete_model_version(name, "2")
+    monkeypatch.setattr(store, "_versions_of", lambda *_: seen)
+    assert store.register(name, candidate, tags) == 1
+    assert versions(client, name) == [1]
+
+
 def test_registering_says_nothing_on_stderr(store: MLflowStore, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     candidate = record(store, name)
     capsys.readouterr()
@@ -592,38 +619,6 @@ def test_registering_says_nothing_on_stderr(store: MLflowStore, name: str, capsy
 def test_the_profile_comes_back(store: MLflowStore, name: str) -> None:
     fitted, candidate = fitted_of(), record(store, name)
     assert store.profile(candidate.run_id) == build_profile("toy", fitted.train_frame, fitted.features, fitted.train)
-
-
-def drift_of(day: int, verdict: str = "drift") -> DriftReport:
-    window = Window(start=AS_OF + timedelta(days=day), end=AS_OF + timedelta(days=day + 7))
-    columns = (
-        ColumnDrift(column="wind (kt)", verdict="drift", psi=0.4, p_value=0.01, reason="moved"),
-        ColumnDrift(column="city", verdict="unknown", psi=None, p_value=None, reason="few rows"),
-    )
-    return DriftReport(
-        model="toy",
-        champion_version=1,
-        window=window,
-        reference=window,
-        rows=100,
-        verdict=verdict,  # type: ignore[arg-type]
-        columns=columns,
-        reasons=(),
-        as_of=window.end,
-    )
-
-
-def test_drift_has_one_run_for_each_window(store: MLflowStore, client: Any, name: str) -> None:
-    assert store.drift_history(name, "toy") == ()
-    first = store.record_drift(name, drift_of(0, "ok"))
-    assert store.record_drift(name, drift_of(0)) == first
-    store.record_drift(name, drift_of(1))
-    assert store.drift_history(name, "toy") == (drift_of(1), drift_of(0))
-    assert store.drift_history(name, "toy", limit=1) == (drift_of(1),)
-    assert store.drift_history(name, "other") == ()
-    run = client.get_run(first)
-    assert run.data.metrics == {"rows": 100.0, "psi.wind _kt_": 0.4}
-    assert (run.data.tags["mlops.verdict"], run.info.status) == ("drift", "FINISHED")
 
 
 def test_addresses_are_those_of_the_pages_and_hide_credentials(uri: str, client: Any, name: str) -> None:

@@ -140,6 +140,7 @@ def test_a_deleted_or_cut_trail_is_found_out(
         client.set_tag(run_id, TRAIL_OF, "other")
         words = "not marked as its trail"
     assert words in broken(mlflow_uri, name)
+    assert name in MLflowStore.connect(mlflow_uri).registered_models()  # so that status says what is wrong
 
 
 def test_a_trail_that_was_exchanged_is_found_out(store: MLflowStore, mlflow_uri: str, client: Any, name: str) -> None:
@@ -154,6 +155,7 @@ def test_a_trail_that_was_exchanged_is_found_out(store: MLflowStore, mlflow_uri:
 def test_a_trail_that_was_purged_is_found_out(mlflow_uri: str, client: Any, name: str) -> None:
     client.set_registered_model_tag(name, TRAIL, "0" * 32)
     assert "deleted for good" in broken(mlflow_uri, name)
+    assert name in MLflowStore.connect(mlflow_uri).registered_models()
 
 
 def test_a_registered_model_that_was_made_again_is_found_out(
