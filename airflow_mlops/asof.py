@@ -15,9 +15,9 @@ _BY_INTERVAL = {"scheduled", "backfill"}
 def resolve_as_of(context: Mapping[str, Any]) -> datetime:
     """Return the instant that this run pretends to live at, with a time zone.
 
-    Scheduled and backfill runs: the end of the data interval. Asset-triggered runs: the latest `as_of` among the
-    events' extras. All others: the Param `as_of`, or when the run was created, which stays the same in every task
-    and every retry.
+    Scheduled and backfill runs: the end of the data interval. Asset-triggered runs: the latest `as_of` that the
+    events carry, those of tasks as those of watchers. All others: the Param `as_of`, or when the run was created,
+    which stays the same in every task and every retry.
 
     Raises
     ------
@@ -51,11 +51,29 @@ def parse_as_of(value: str | datetime) -> datetime:
         raise SpecError(_problem(repr(str(value)[:40]), allowed, "write the time in that form")) from error
 
 
+def events_of(context: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Return what the asset events that caused a run say, in the order they come; none for other runs.
+
+    What a watcher saw (:mod:`airflow_mlops.triggers.events`) stands one level deeper than what a task says.
+
+    >>> from types import SimpleNamespace as Event
+    >>> told = Event(extra={"from_trigger": True, "payload": {"as_of": "2013-03-01T00:00:00+00:00", "key": "k"}})
+    >>> events_of({"triggering_asset_events": {"orders.retrain": [told, Event(extra=None)]}})[0]["key"]
+    'k'
+    """
+    events = [event for group in (context.get("triggering_asset_events") or {}).values() for event in group]
+    return tuple(_said(event.extra or {}) for event in events)
+
+
+def _said(extra: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not extra.get("from_trigger"):
+        return extra
+    payload = extra.get("payload")
+    return payload if isinstance(payload, Mapping) else {}
+
+
 def _from_events(context: Mapping[str, Any]) -> str | None:
-    extras = [
-        event.extra or {} for events in (context.get("triggering_asset_events") or {}).values() for event in events
-    ]
-    times = [extra["as_of"] for extra in extras if extra.get("as_of")]
+    times = [said["as_of"] for said in events_of(context) if said.get("as_of")]
     return max(times, key=parse_as_of) if times else None
 
 

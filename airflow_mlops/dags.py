@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
 from airflow.sdk.definitions.asset import Model
+from airflow.sdk.definitions.param import ParamsDict
 
+from airflow_mlops import spec as specification
 from airflow_mlops.operators.gate import EvaluateGateOperator
+from airflow_mlops.operators.performance import PerformanceOperator
 from airflow_mlops.operators.promotion import PromoteOperator
 from airflow_mlops.operators.retrain import RetrainOperator
 from airflow_mlops.operators.scoring import ScoreOperator
@@ -19,10 +22,12 @@ from airflow_mlops.operators.snapshot import SnapshotOperator
 from airflow_mlops.operators.training import TrainOperator
 from airflow_mlops.operators.validation import DataValidationOperator
 from airflow_mlops.sensors.drift import DriftSensor
-from airflow_mlops.spec import ModelSpec, Problem, ReasonCode, SpecError, load_spec
+from airflow_mlops.spec import ModelSpec, load_spec
+from airflow_mlops.spec.wrong import refusal, wrong
 
 if TYPE_CHECKING:
     from airflow_mlops.operators.approval import ApproveOperator
+    from airflow_mlops.spec import SpecError
 
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 """Start of schedules that name none: early enough for any backfill."""
@@ -47,7 +52,17 @@ def continuous_training(spec: ModelSpec | str | Path) -> tuple[DAG, DAG, DAG]:
         With every problem of the file.
     """
     model = spec if isinstance(spec, ModelSpec) else load_spec(Path(spec))
-    return _train(model), _score(model), _monitor(model)
+    dags = _train(model), _score(model), _monitor(model)
+    for dag in dags:
+        # Only now: every task copies the form of the DAG that it is made in, once for each class it is made of.
+        dag.params = _form()
+    dags[-1].params["retrain"] = Param(
+        None,
+        type=["null", "string"],
+        title="Retrain",
+        description="Why you ask for a retraining whatever was seen; empty: you do not. Broken data is refused.",
+    )
+    return dags
 
 
 def load_models(folder: str | Path) -> dict[str, DAG]:
@@ -67,7 +82,8 @@ def load_models(folder: str | Path) -> dict[str, DAG]:
         raise FileNotFoundError(
             f"no folder {place.resolve()} of specifications; write Path(__file__).parent / 'models'"
         )
-    read = {path: _read(path) for path in sorted(place.glob("*.yaml"))}
+    # Not glob(): it would compile a regular expression, in every parse.
+    read = {path: _read(path) for path in sorted(place.iterdir()) if path.name.endswith(".yaml")}
     names = Counter(spec.name for spec in read.values() if isinstance(spec, ModelSpec))
     dags: dict[str, DAG] = {}
     for path, spec in read.items():
@@ -81,13 +97,20 @@ def load_models(folder: str | Path) -> dict[str, DAG]:
 def _read(path: Path) -> ModelSpec | SpecError:
     try:
         return load_spec(path)
-    except SpecError as error:
+    except specification.SpecError as error:  # the class is looked up, and loaded, only when something is raised
         return error
 
 
 def retrain_asset(spec: ModelSpec) -> Asset:
-    """Return the asset whose event asks for a retraining of this model; its extra carries `as_of`."""
-    return Asset(name=f"{spec.name}.retrain")
+    """Return the asset whose event asks for a retraining of this model; its extra carries `as_of` and `key`.
+
+    With `retraining.on_new_data` the triggerer watches the source, and makes such events itself.
+    """
+    if spec.retraining.on_new_data is None or spec.retired:
+        return Asset(name=f"{spec.name}.retrain")
+    from airflow_mlops.triggers.watching import watchers_of
+
+    return Asset(name=f"{spec.name}.retrain", watchers=watchers_of(spec))
 
 
 def model_asset(spec: ModelSpec) -> Model:
@@ -164,7 +187,7 @@ def _score(spec: ModelSpec) -> DAG:
 
 def _monitor(spec: ModelSpec) -> DAG:
     schedule = _cron(spec.monitoring.schedule, spec)
-    with _dag(spec, "monitor", schedule, "Watch for drift, and decide whether to retrain.") as dag:
+    with _dag(spec, "monitor", schedule, "Watch for drift and decay, and decide whether to retrain.") as dag:
         drift = DriftSensor(
             task_id="drift",
             spec=spec,
@@ -173,14 +196,20 @@ def _monitor(spec: ModelSpec) -> DAG:
             timeout=spec.monitoring.window,
             doc_md="Waits for the window's rows, then compares them with what the champion was trained on.",
         )
+        performance = PerformanceOperator(
+            task_id="performance",
+            spec=spec,
+            doc_md="Joins the score log with the outcomes known by now, and compares with what the gate promised.",
+        )
         retrain = RetrainOperator(
             task_id="retrain",
             spec=spec,
-            report=drift.output,
-            outlets=[retrain_asset(spec)],
-            doc_md=f"Asks for a run of `{spec.name}.train`. Skipped means: there is no reason to; see its log.",
+            drift=drift.output,
+            performance=performance.output,
+            outlets=[Asset(name=retrain_asset(spec).name)],  # without its watchers: they belong to who is scheduled
+            doc_md=f"Asks for a run of `{spec.name}.train`. Skipped means: it does not; its log says why.",
         )
-        drift >> retrain
+        drift >> performance >> retrain
     return dag
 
 
@@ -195,21 +224,6 @@ def _dag(spec: ModelSpec, loop: str, schedule: Any, purpose: str) -> DAG:
         catchup=False,
         # Runs of one model follow each other: the champion's as-of time must not overtake itself.
         max_active_runs=1,
-        params={
-            "as_of": Param(
-                None,
-                type=["null", "string"],
-                format="date-time",
-                title="As of",
-                description="The instant the run pretends to live at. Empty: now (or what the schedule or event says).",
-            ),
-            "overrides": Param(
-                {},
-                type=["object", "null"],
-                title="Overrides",
-                description='Fields of the specification for this run only: {"training.parameters.max_iter": 50}',
-            ),
-        },
         default_args={
             "owner": spec.owner,
             "retries": run.retries,
@@ -225,6 +239,25 @@ def _dag(spec: ModelSpec, loop: str, schedule: Any, purpose: str) -> DAG:
     )
 
 
+def _form() -> ParamsDict:
+    form = {
+        "as_of": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            title="As of",
+            description="The instant the run pretends to live at. Empty: now (or what the schedule or event says).",
+        ),
+        "overrides": Param(
+            {},
+            type=["object", "null"],
+            title="Overrides",
+            description='Fields of the specification for this run only: {"training.parameters.max_iter": 50}',
+        ),
+    }
+    return ParamsDict(form)
+
+
 def _cron(cron: str | None, spec: ModelSpec) -> CronTriggerTimetable | None:
     return CronTriggerTimetable(cron, timezone=spec.schedule.timezone) if cron else None
 
@@ -237,15 +270,16 @@ def _train_schedule(spec: ModelSpec) -> Any:
 
 
 def _name_taken(name: str, path: Path) -> SpecError:
-    return SpecError(
-        Problem(
-            code=ReasonCode.SPEC_DUPLICATE,
-            field="name",
+    return refusal(
+        wrong(
+            "name",
             found=f"{name!r}, which another specification in this folder has too",
             allowed="one specification for each name",
             fix="rename or delete one of them: until then neither runs",
+            code="spec_duplicate",
             where=path.name,
-        )
+        ),
+        subject="",
     )
 
 

@@ -22,13 +22,15 @@ SETTINGS = {
 LIMIT_SECONDS = 300
 
 
-def in_child(function: str, **arguments: Any) -> dict[str, Any]:
+def in_child(function: str, *, limit_seconds: float = LIMIT_SECONDS, **arguments: Any) -> dict[str, Any]:
     """Call `benchmarks.<module>:<function>` in a fresh interpreter; return the JSON that it returned."""
     command = [sys.executable, "-m", "benchmarks.child", function, json.dumps(arguments)]
-    return run(command)
+    return run(command, limit_seconds=limit_seconds)
 
 
-def run(command: list[str], environment: dict[str, str] | None = None) -> dict[str, Any]:
+def run(
+    command: list[str], environment: dict[str, str] | None = None, *, limit_seconds: float = LIMIT_SECONDS
+) -> dict[str, Any]:
     """Run a command and return the JSON object on its last line.
 
     Raises
@@ -41,7 +43,7 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> dict[s
         capture_output=True,
         text=True,
         check=False,
-        timeout=LIMIT_SECONDS,
+        timeout=limit_seconds,
         env=os.environ | SETTINGS | (environment or {}),
     )
     if done.returncode != 0:

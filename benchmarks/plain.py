@@ -94,7 +94,7 @@ class _Month:
         with self._timed("score"):
             score(self.spec, serving, pipeline, self.store, self.storage, window, loop_run="bench/bench")
         with self._timed("drift"):
-            report = observe(self.spec, serving, profile, self.store, self.as_of)
+            report = observe(self.spec, serving, profile, self.store, self.storage, self.as_of)
         with self._timed("retrain"):
             new_rows = count_new_rows(self.spec, serving, self.store, self.as_of)
             decide_retraining(self.spec, report, serving, new_rows, self.as_of)

@@ -158,7 +158,7 @@ class _Month:
         with self._timed("drift"):
             champion = self.records.require_champion(self.spec)
             reference = self.records.profile(champion.run_id)
-            report = observe(self.spec, champion, reference, self.store, self.as_of)
+            report = observe(self.spec, champion, reference, self.store, self.storage, self.as_of)
             self.records.record_drift(self.spec.experiment, report)
         with self._timed("retrain"):
             champion = self.records.require_champion(self.spec)

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -63,21 +63,36 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write_json(name: str, figures: dict[str, Any]) -> Path:
-    """Keep the figures of one benchmark."""
+def write_json(name: str, figures: dict[str, Any], table: Table) -> Path:
+    """Keep the figures of one benchmark, and its table."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"machine": machine(), **figures}, indent=2) + "\n")
+    path.write_text(json.dumps({"machine": machine(), **figures, "table": asdict(table)}, indent=2) + "\n")
     return path
 
 
-def write_docs(tables: Sequence[Table]) -> None:
-    """Put the tables between the two marks of `docs/benchmarks.md`; what stands around them stays."""
-    here = machine()
-    packages = ", ".join(f"{name} {number}" for name, number in here["packages"].items())
-    head = (
-        f"Measured {here['at'][:10]}, {here['cores']} cores, {here['system']}, Python {here['python']}; {packages}.\n"
-    )
+def write_docs(names: Sequence[str]) -> None:
+    """Put the latest table of each benchmark between the two marks of `docs/benchmarks.md`; the rest of it stays.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one of them was never run here: a page with a hole looks whole.
+    """
+    parts = [_section(json.loads((RESULTS / f"{name}.json").read_text())) for name in names]
     before, rest = DOCS.read_text().split(BEGIN)
     _, after = rest.split(END)
-    DOCS.write_text("\n".join([before + BEGIN, "", head, *(table.markdown() for table in tables), END + after]))
+    DOCS.write_text("\n".join([before + BEGIN, "", *parts, END + after]))
+
+
+def _section(kept: dict[str, Any]) -> str:
+    here, raw = kept["machine"], kept["table"]
+    table = Table(
+        title=raw["title"],
+        heads=tuple(raw["heads"]),
+        rows=tuple(tuple(row) for row in raw["rows"]),
+        notes=tuple(raw["notes"]),
+    )
+    packages = ", ".join(f"{name} {number}" for name, number in here["packages"].items())
+    when = f"Measured {here['at'][:10]}, {here['cores']} cores, {here['system']}, Python {here['python']}; {packages}."
+    return f"{table.markdown()}\n{when}\n"

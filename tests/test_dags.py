@@ -49,7 +49,8 @@ def test_the_stages_follow_each_other(spec: ModelSpec) -> None:
     assert order == ["snapshot", "validate", "train", "gate", "promote"]
     assert train.get_task("train").upstream_task_ids == {"snapshot", "validate"}
     assert [task.task_id for task in score.tasks] == ["score"]
-    assert monitor.get_task("retrain").upstream_task_ids == {"drift"}
+    assert [task.task_id for task in monitor.topological_sort()] == ["drift", "performance", "retrain"]
+    assert monitor.get_task("retrain").upstream_task_ids == {"drift", "performance"}
 
 
 def high_risk(spec: ModelSpec) -> ModelSpec:
@@ -122,7 +123,7 @@ def test_every_task_has_owner_retries_with_backoff_timeout_and_words(spec: Model
     dag = continuous_training(spec)[index]
     assert dag.max_active_runs == 1
     assert dag.catchup is False
-    assert {"as_of", "overrides"} <= set(dag.params)
+    assert set(dag.params) == {"as_of", "overrides", *(["retrain"] if dag.dag_id.endswith(".monitor") else [])}
     for task in dag.tasks:
         assert task.owner == "growth"
         assert task.retries == 2
@@ -138,7 +139,8 @@ LINKS = {
     "gate": {"MLflow run", "Report"},
     "promote": {"MLflow run", "Report", "Model version", "Model card"},
     "score": {"MLflow run", "Model version"},
-    "drift": {"MLflow run", "Model version"},
+    "drift": {"MLflow run", "Report", "Model version"},
+    "performance": {"MLflow run", "Model version"},
     "retrain": {"MLflow run"},
 }
 

@@ -38,6 +38,21 @@ def get_cli_commands() -> list[CLICommand]:
     lines = arg(("--json-lines",), action="store_true", help="Export every event, one JSON object a line")
     verify = arg(("--verify",), action="store_true", help="Check the hash chain, and the aliases against it")
     file = arg(("--file",), default=None, metavar="FILE", help="Verify an exported file instead of MLflow's trail")
+    begin = arg(("--from",), dest="start", required=True, metavar="TIME", help="As-of time of the first step")
+    end = arg(("--to",), dest="end", required=True, metavar="TIME", help="Where the last step's future ends")
+    every = arg(("--every",), default="14d", metavar="DURATION", help="Time between two steps (default: %(default)s)")
+    grid = arg(
+        ("--grid",),
+        nargs="+",
+        default=None,
+        metavar="PATH=VALUES",
+        help="Settings to compare: gate.champion.confidence=0.8,0.9 monitoring.drift.min_effect=0.1,0.25",
+    )
+    state = arg(
+        ("--state",), default=None, metavar="FOLDER", help="Where finished work is kept (default: below the storage)"
+    )
+    html = arg(("--html",), default=None, metavar="FILE", help="Page to write (default: report.html beside that)")
+    workers = arg(("--workers",), type=int, default=None, metavar="N", help="Processes (default: one for each core)")
     return [
         GroupCommand(
             name="mlops",
@@ -63,6 +78,13 @@ def get_cli_commands() -> list[CLICommand]:
                     *(model, version, force, reason, older, as_json, conn_id),
                 ),
                 action("change", "retire", "Stop a model's training", *(model, reason, undo, as_json, conn_id)),
+                action(
+                    "backtest",
+                    "backtest",
+                    "Replay history, and compare policies of retraining",
+                    arg(("spec",), metavar="SPEC", help="Specification file"),
+                    *(begin, end, every, grid, state, html, workers, as_json),
+                ),
                 action(
                     "reproduce",
                     "reproduce",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,23 +20,45 @@ Kind = Literal["", "number", "text", "boolean", "time"]
 
 def kind_of(array: pa.Array | pa.ChunkedArray) -> Kind | None:
     """Tell what the values of an Arrow array are; empty when all are missing, None when nothing we can count."""
-    import pyarrow.compute as pc
+    return "" if _all_missing(array) else kind_of_type(array.type)
+
+
+def kind_of_type(type_: pa.DataType) -> Kind | None:
+    """Tell what values of an Arrow type are; None when nothing we can count."""
     import pyarrow.types as t
 
-    if pc.is_null(array, nan_is_null=True).true_count == len(array):
-        return ""
-    kind = array.type.value_type if t.is_dictionary(array.type) else array.type
+    kind = type_.value_type if t.is_dictionary(type_) else type_
     if t.is_integer(kind) or t.is_floating(kind) or t.is_decimal(kind):
         return "number"
-    if t.is_string(kind) or t.is_large_string(kind) or t.is_string_view(kind):
+    if _is_text(kind):
         return "text"
     if t.is_boolean(kind):
         return "boolean"
     return "time" if t.is_temporal(kind) else None
 
 
+def _all_missing(array: pa.Array | pa.ChunkedArray) -> bool:
+    import pyarrow.compute as pc
+
+    def all_null(part: Any) -> bool:
+        return pc.all(pc.is_null(part, nan_is_null=True)).as_py() is not False  # None of no values
+
+    return all_null(array.slice(0, 1)) and all_null(array)  # the first value nearly always tells
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow.types as t
+
+    return bool(t.is_string(kind) or t.is_large_string(kind) or t.is_string_view(kind))
+
+
 def column_problem(reference: ColumnProfile, array: pa.Array | pa.ChunkedArray) -> Problem | None:
-    """Say what is wrong with a column's type, if anything.
+    """Say what is wrong with a column's type, if anything; where every value is missing, nothing is."""
+    return None if _all_missing(array) else type_problem(reference, array.type)
+
+
+def type_problem(reference: ColumnProfile, type_: pa.DataType) -> Problem | None:
+    """Say what is wrong with the type of a column that has values, if anything.
 
     Parameters
     ----------
@@ -45,9 +66,11 @@ def column_problem(reference: ColumnProfile, array: pa.Array | pa.ChunkedArray) 
         Its name, role, kind and categories are read. A numeric column takes numbers and booleans; a categorical
         one takes the reference's kind, or any that can be counted when that is not known.
     """
-    kind = kind_of(array)
+    import pyarrow.types as t
+
+    kind = kind_of_type(type_)
     if reference.role == "numeric":
-        wrong, allowed = kind not in {"", "number", "boolean"}, "a number or a boolean"
+        wrong, allowed = kind not in {"number", "boolean"}, "a number or a boolean"
     elif kind and reference.kind:
         wrong, allowed = not _same_kind(reference, kind), f"{reference.kind} values, as in the reference"
     else:
@@ -57,7 +80,7 @@ def column_problem(reference: ColumnProfile, array: pa.Array | pa.ChunkedArray) 
     return Problem(
         code=ReasonCode.COLUMN_RETYPED,
         field=reference.name,
-        found=f"a {reference.role} feature of type {array.type}",
+        found=f"a {reference.role} feature of type {type_.value_type if t.is_dictionary(type_) else type_}",
         allowed=allowed,
         fix="mend the source, or change the column's role in 'features' and train again",
     )
@@ -95,30 +118,57 @@ def numbers(array: pa.Array | pa.ChunkedArray) -> NDArray[np.float64]:
         array = array.dictionary_decode()
     if kind_of(array) == "":  # also a text column in which nothing stands
         array = pa.nulls(len(array), pa.float64())
+    elif t.is_decimal(array.type):  # Arrow's own cast is one digit off for every tenth value; a text is read exactly
+        array = array.cast(pa.string())
     values: NDArray[np.float64] = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return values
 
 
-def texts(array: pa.Array | pa.ChunkedArray) -> tuple[Counter[str], int]:
-    """Count the values as text; return the counts and how many values are missing (null or NaN)."""
+def tally(array: pa.Array | pa.ChunkedArray) -> tuple[pa.Array, NDArray[np.int64], int]:
+    """Count the values as text.
+
+    Returns
+    -------
+    tuple
+        Texts, not all of them distinct; how often each occurs, shape (texts,); how many values are missing (null or
+        NaN).
+    """
+    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.types as t
 
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
     if t.is_dictionary(array.type):
-        array = array.cast(array.type.value_type)
-    found: Counter[str] = Counter()
-    missing = 0
-    for pair in pc.value_counts(array).to_pylist():
-        value, count = pair["values"], pair["counts"]
-        if value is None or value != value:  # noqa: PLR0124  (NaN)
-            missing += count
-        else:
-            found[_text(value)] += count
-    return found, missing
+        if _is_text(array.type.value_type) and array.dictionary.null_count == 0:
+            return _tally_codes(array)
+        array = array.dictionary_decode()
+    values, counts = pc.value_counts(array).flatten()
+    known = pc.invert(pc.is_null(values, nan_is_null=True))
+    often = counts.filter(known).to_numpy()
+    return _texts(values.filter(known)), often, len(array) - int(often.sum())
 
 
-def _text(value: Any) -> str:
-    """Write 5, 5.0 and Decimal("5.00") alike: a missing value elsewhere in a chunk makes its integers floats."""
+def _tally_codes(array: pa.DictionaryArray) -> tuple[pa.Array, NDArray[np.int64], int]:
+    import numpy as np
+    import pyarrow as pa
+
+    codes = array.indices.drop_null().to_numpy(zero_copy_only=False)
+    often = np.bincount(codes, minlength=len(array.dictionary))
+    return array.dictionary.cast(pa.string()), often, array.null_count
+
+
+def _texts(values: pa.Array) -> pa.Array:
+    import pyarrow as pa
+    import pyarrow.types as t
+
+    if _is_text(values.type) or t.is_integer(values.type):
+        return values.cast(pa.string())
+    return pa.array([written(value) for value in values.to_pylist()], pa.string())
+
+
+def written(value: Any) -> str:
+    """Write a value as a category: 5, 5.0 and Decimal("5.00") alike, as a missing value elsewhere makes floats of 5."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, Decimal) and value == value.to_integral_value():
@@ -134,38 +184,54 @@ class ColumnCounter:
     """Only name, role, edges, categories and kind are read."""
 
     def __post_init__(self) -> None:
-        self._counts = [0] * _bins(self.reference)
+        import numpy as np
+        import pyarrow as pa
+
+        self._counts = np.zeros(_bins(self.reference), dtype=np.int64)
         self._missing = self._non_finite = 0
         self._kind = self.reference.kind
-        self._place = {category: i for i, category in enumerate(self.reference.categories)}
+        self._categories = pa.array(self.reference.categories, pa.string())
+        self.problem: Problem | None = None
 
     def add(self, array: pa.Array | pa.ChunkedArray) -> None:
-        """Count one batch; the caller has asked :func:`column_problem` before."""
+        """Count one batch; values of a type that the column cannot have are its `problem`, and are not counted."""
+        problem = column_problem(self.reference, array)
+        self.problem = self.problem or problem
+        if problem:
+            return
         self._kind = self._kind or _kind_for(self.reference.role, array)
         if self.reference.role == "numeric":
             self._add_numbers(numbers(array))
         else:
-            found, missing = texts(array)
-            self._missing += missing
-            for value, count in found.items():
-                self._counts[self._place.get(value, -1)] += count
+            self._add_texts(*tally(array))
 
     def _add_numbers(self, values: NDArray[np.float64]) -> None:
+        """Count how many values reach each edge: some 20 comparisons of whole vectors beat 20 million searches."""
         import numpy as np
 
-        finite = values[np.isfinite(values)]
+        # NaN reaches nothing, and plus infinity everything.
+        over = int(np.count_nonzero(values == np.inf))
+        under = int(np.count_nonzero(values == -np.inf))
         missing = int(np.count_nonzero(np.isnan(values)))
-        places = np.searchsorted(np.asarray(self.reference.edges, dtype=np.float64), finite, side="right")
-        for i, count in enumerate(np.bincount(places, minlength=len(self._counts)).tolist()):
-            self._counts[i] += count
+        reached = [np.count_nonzero(values >= edge) for edge in self.reference.edges]
+        bounds = np.array([len(values) - missing - under, *reached, over], dtype=np.int64)
+        self._counts += bounds[:-1] - bounds[1:]
         self._missing += missing
-        self._non_finite += len(values) - len(finite) - missing
+        self._non_finite += over + under
+
+    def _add_texts(self, texts: pa.Array, often: NDArray[np.int64], missing: int) -> None:
+        import numpy as np
+        import pyarrow.compute as pc
+
+        places = pc.fill_null(pc.index_in(texts, value_set=self._categories), len(self._categories))
+        np.add.at(self._counts, places.to_numpy(), often)
+        self._missing += missing
 
     def result(self) -> ColumnProfile:
         """Return the counts so far."""
         r = self.reference
         return ColumnProfile(
-            name=r.name, role=r.role, edges=r.edges, categories=r.categories, counts=tuple(self._counts),
+            name=r.name, role=r.role, edges=r.edges, categories=r.categories, counts=tuple(self._counts.tolist()),
             missing=self._missing, non_finite=self._non_finite, kind=self._kind,
         )  # fmt: skip
 

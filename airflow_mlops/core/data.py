@@ -13,6 +13,8 @@ from airflow_mlops.spec.problems import Problem
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from airflow_mlops.core.monitor import Profile
+
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
@@ -117,6 +119,19 @@ class DataStore(Protocol):
     def has_rows(self, window: Window, time: str) -> bool:
         """Whether the window holds any row: cheap, for a sensor."""
 
+    def profile(self, reference: Profile, window: Window, time: str) -> Profile:
+        """Count the window's rows in the bins of `reference`; memory does not grow with rows.
+
+        Columns and bins are those of `reference.columns`; `outputs` and `importance` of the result are empty, `schema`
+        is that of the source. The counts are those of :func:`~airflow_mlops.core.profile.profile_batches` over
+        :meth:`read`, wherever the store has them counted. An empty window gives a profile of no rows.
+
+        Raises
+        ------
+        DataError
+            As :meth:`read`, and if a column is of another type than the reference's; it names the source and window.
+        """
+
     def bounds(self, time: str) -> tuple[datetime, datetime] | None:
         """Earliest and latest event time of the whole source; None if it has none, or that is not to be had.
 
@@ -162,3 +177,6 @@ class Storage(Protocol):
 
     def names(self, folder: str) -> tuple[str, ...]:
         """Names of the files directly in a folder, sorted, also hidden ones; none if there is no such folder."""
+
+    def folders(self, folder: str) -> tuple[str, ...]:
+        """Names of the folders directly in a folder, sorted; none if there is no such folder."""

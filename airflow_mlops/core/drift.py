@@ -1,54 +1,88 @@
 """Drift: a window's counts against the reference's, column by column, then one verdict for the model.
 
 A column is in drift when two things hold together: the difference is not chance (chi-squared test, adjusted across
-columns) and it matters (population stability index). Alone, the test calls every large window drift, and the index
-calls small windows drift by noise.
+columns) and it matters (the effect size, without what chance alone gives). Alone, the test calls every large window
+drift, and an effect size calls small windows drift by noise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Literal
 
+from airflow_mlops.core import drift_words as words
 from airflow_mlops.core.data import Window
+from airflow_mlops.core.drift_columns import (
+    EvidentlyTest,
+    bare_column,
+    feature_pairs,
+    is_about,
+    judged,
+    output_pairs,
+    weights_of,
+)
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.monitor import ColumnDrift, ColumnProfile, DriftReport, DriftVerdict, Profile
-from airflow_mlops.core.stability import adjust, homogeneity, psi
-from airflow_mlops.spec.model import DriftSpec
+from airflow_mlops.core.monitor import ColumnDrift, DriftReport, DriftVerdict, Profile
+from airflow_mlops.core.schema_change import schema_changes
+from airflow_mlops.spec.monitoring import DriftSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
-NAMED = 10
-"""Columns that the reasons name; all of them stand in the report's columns."""
+Against = Literal["training", "previous", "year_before"]
 
 
 def compare(
-    reference: Profile, current: Profile, drift: DriftSpec, *, champion_version: int, as_of: datetime
+    reference: Profile,
+    current: Profile,
+    drift: DriftSpec,
+    tests: Mapping[str, EvidentlyTest] | None = None,
+    *,
+    champion_version: int,
+    as_of: datetime,
+    against: Against = "training",
+    importance: Mapping[str, float] | None = None,
 ) -> DriftReport:
-    """Compare a window with the champion's reference profile.
+    """Compare a window with a reference.
 
     Parameters
     ----------
     reference, current
-        Counted in the same bins; `current` by :func:`~airflow_mlops.core.profile.profile_batches`.
+        Counted in the same bins: the champion's profile, or an earlier window in its bins, and the window. Their
+        `outputs` are compared too, where both have them.
     drift
-        A column is in drift when its adjusted p-value is below `level` and its index at least `min_effect`; the
-        model is when at least `share` of its columns are.
+        A column is in drift when its adjusted p-value is below `level` and its effect at least `min_effect` (or the
+        share of missing values rose by `drift_columns.MISSING_RISE`); the model is when `share` of the features'
+        importance is.
+    tests
+        Columns that Evidently judged instead.
+    importance
+        By feature; that of `reference` when None. Empty: all alike.
 
     Returns
     -------
     DriftReport
-        `invalid` when columns cannot be compared (other columns or bins, all values missing, values not finite):
-        broken data never counts as drift. `unknown` when either side has fewer than `min_rows` rows.
+        Without hints. `invalid` when features cannot be compared (other columns or bins, all values missing, values
+        not finite): broken data never counts as drift. `unknown` when either side has fewer than `min_rows` rows.
 
     Raises
     ------
     RecordError
         If the two profiles are of different models.
+
+    Notes
+    -----
+    The p-values of the features are adjusted together, those of prediction and label stand alone: `level` bounds the
+    share of false alarms among columns (Benjamini and Hochberg), and of each of the other two verdicts.
     """
     if reference.model != current.model:
         raise RecordError(_other_model(reference.model, current.model))
-    columns = _columns(reference, current, drift)
-    verdict, reasons = _judge(columns, reference, current, drift)
+    importance = reference.importance if importance is None else importance
+    weights = weights_of(reference, importance)
+    features = judged(feature_pairs(reference, current, drift, weights), drift, tests or {})
+    outputs = tuple(column for pair in output_pairs(reference, current, drift) for column in judged([pair], drift, {}))
+    verdict, share, reasons = _judge(features, reference, current, drift, even=not any(importance.values()))
+    verdicts = {column.part: column.verdict for column in outputs}
+    said = tuple(words.of_output(column) for column in outputs if column.verdict in {"drift", "invalid"})
     return DriftReport(
         model=reference.model,
         champion_version=champion_version,
@@ -56,9 +90,14 @@ def compare(
         reference=reference.window,
         rows=current.rows,
         verdict=verdict,
-        columns=columns,
-        reasons=reasons,
+        columns=(*features, *outputs),
+        reasons=(*reasons, *said),
         as_of=as_of,
+        against=against,
+        prediction=verdicts.get("prediction", "unknown"),
+        label=verdicts.get("label", "unknown"),
+        share=share,
+        changes=schema_changes(reference, current),
     )
 
 
@@ -67,7 +106,7 @@ def invalid_report(
 ) -> DriftReport:
     """Report a window that could not even be counted, with the problems of the `DataError` that said so."""
     found = tuple(problems)
-    names = {column.name for column in reference.columns}
+    weights = weights_of(reference, reference.importance)
     return DriftReport(
         model=reference.model,
         champion_version=champion_version,
@@ -75,104 +114,62 @@ def invalid_report(
         reference=reference.window,
         rows=0,
         verdict="invalid",
-        columns=tuple(_column(p.field, "invalid", str(p)) for p in found if p.field in names),
+        columns=tuple(
+            bare_column(column, "feature", weights[column.name], "invalid", str(problem))
+            for column in reference.columns
+            if (problem := next((p for p in found if is_about(p, column.name)), None)) is not None
+        ),
         reasons=tuple(str(problem) for problem in found),
         as_of=as_of,
     )
 
 
-def _columns(reference: Profile, current: Profile, drift: DriftSpec) -> tuple[ColumnDrift, ...]:
-    enough = min(reference.rows, current.rows) >= drift.min_rows
-    seen = {column.name: column for column in current.columns}
-    pairs = [(column, seen.get(column.name)) for column in reference.columns]
-    flaws = [_flaw(before, now, enough) for before, now in pairs]
-    counts = [
-        (_counts(before), _counts(now))
-        for (before, now), flaw in zip(pairs, flaws, strict=True)
-        if now is not None and not flaw and enough
-    ]
-    p_values = adjust([homogeneity(*pair) for pair in counts])
-    measured = iter([(psi(*pair), p) for pair, p in zip(counts, p_values, strict=True)])
-    columns = []
-    for (before, now), flaw in zip(pairs, flaws, strict=True):
-        if now is None or flaw:
-            columns.append(_column(before.name, "invalid", flaw))
-        elif not enough:
-            columns.append(_column(before.name, "unknown", "too few rows to tell"))
-        else:
-            columns.append(_measured(before, now, *next(measured), drift))
-    return tuple(columns)
-
-
-def _flaw(before: ColumnProfile, now: ColumnProfile | None, enough: bool) -> str:
-    """Say why a column cannot be compared, if it cannot: its schema first, then what enough rows show of its values."""
-    if now is None:
-        return "the window's profile lacks the column"
-    if (before.role, before.edges, before.categories) != (now.role, now.edges, now.categories):
-        return "the window was counted in other bins than the reference"
-    if not enough:
-        return ""
-    if not _present(now) and _present(before):
-        return "all values are missing, which they were not in the reference"
-    if now.non_finite and not before.non_finite:
-        return f"{now.non_finite} values are not finite, and none was in the reference"
-    return ""
-
-
-def _measured(before: ColumnProfile, now: ColumnProfile, index: float, p: float, drift: DriftSpec) -> ColumnDrift:
-    differs, matters = p < drift.level, index >= drift.min_effect
-    reason = (
-        f"PSI {index:.3f} {'>=' if matters else '<'} {drift.min_effect:g}, "
-        f"adjusted p {p:.2g} {'<' if differs else '>='} {drift.level:g}"
-    )
-    was, is_now = _missing_share(before), _missing_share(now)
-    if differs and abs(is_now - was) >= 0.01:  # noqa: PLR2004  (worth a word from one in a hundred on)
-        reason += f"; missing {was:.1%} before, {is_now:.1%} now"
-    return ColumnDrift(
-        column=before.name, verdict="drift" if differs and matters else "ok", psi=index, p_value=p, reason=reason
+def unknown_report(
+    reference: Profile, current: Profile, why: str, *, champion_version: int, as_of: datetime, against: Against
+) -> DriftReport:
+    """Report a window that there is nothing to compare with."""
+    weights = weights_of(reference, reference.importance)
+    return DriftReport(
+        model=current.model,
+        champion_version=champion_version,
+        window=current.window,
+        reference=reference.window,
+        rows=current.rows,
+        verdict="unknown",
+        columns=tuple(bare_column(c, "feature", weights[c.name], "unknown", why) for c in reference.columns),
+        reasons=(f"There is nothing to compare the window with: {why}.",),
+        as_of=as_of,
+        against=against,
     )
 
 
 def _judge(
-    columns: Sequence[ColumnDrift], reference: Profile, current: Profile, drift: DriftSpec
-) -> tuple[DriftVerdict, tuple[str, ...]]:
+    columns: Sequence[ColumnDrift], reference: Profile, current: Profile, drift: DriftSpec, *, even: bool
+) -> tuple[DriftVerdict, float | None, tuple[str, ...]]:
     if not columns:
-        return "invalid", ("The reference profile has no column to compare.",)
+        return "invalid", None, ("The reference profile has no column to compare.",)
     invalid = [column for column in columns if column.verdict == "invalid"]
     if invalid:
         said = f"{len(invalid)} of {len(columns)} feature columns cannot be compared: this is broken data, not drift."
-        return "invalid", (said, *_named(invalid))
+        return "invalid", None, (said, *words.named(invalid))
     if min(reference.rows, current.rows) < drift.min_rows:
         said = f"The window has {current.rows} rows and the reference {reference.rows}: fewer than {drift.min_rows}"
-        return "unknown", (f"{said} are too few to tell drift from chance.",)
-    drifting = sorted((c for c in columns if c.verdict == "drift"), key=lambda c: (-(c.psi or 0.0), c.column))
-    share = len(drifting) / len(columns)
-    said = (
-        f"{len(drifting)} of {len(columns)} feature columns ({share:.0%}) are in drift; {drift.share:.0%} make drift."
-    )
-    return "drift" if share >= drift.share else "ok", (said, *_named(drifting))
+        return "unknown", None, (f"{said} are too few to tell drift from chance.",)
+    drifting = sorted((c for c in columns if c.verdict == "drift"), key=_rank)
+    share = min(1.0, sum(column.weight or 0.0 for column in drifting))
+    said = words.of_share(len(drifting), len(columns), share, drift.share, even=even)
+    in_drift = share >= drift.share - 1e-9  # a sum of shares rounds
+    unknown = sum(column.weight or 0.0 for column in columns if column.verdict == "unknown")
+    if not in_drift and share + unknown >= drift.share - 1e-9:
+        untold = words.named([column for column in columns if column.verdict == "unknown"])
+        return "unknown", share, (said, "Columns whose test could not be made might decide.", *untold)
+    return "drift" if in_drift else "ok", share, (said, *words.named(drifting))
 
 
-def _named(columns: Sequence[ColumnDrift]) -> tuple[str, ...]:
-    more = (f"and {len(columns) - NAMED} more columns.",) if len(columns) > NAMED else ()
-    return tuple(f"{c.column}: {c.reason}." for c in columns[:NAMED]) + more
-
-
-def _column(name: str, verdict: DriftVerdict, reason: str) -> ColumnDrift:
-    return ColumnDrift(column=name, verdict=verdict, psi=None, p_value=None, reason=reason)
-
-
-def _counts(column: ColumnProfile) -> list[int]:
-    """Counts with missing and non-finite values as two more bins, so that a change of their share is seen."""
-    return [*column.counts, column.missing, column.non_finite]
-
-
-def _present(column: ColumnProfile) -> int:
-    return sum(column.counts) + column.non_finite
-
-
-def _missing_share(column: ColumnProfile) -> float:
-    return column.missing / (_present(column) + column.missing)
+def _rank(column: ColumnDrift) -> tuple[float, float, str]:
+    """Most important first: importance times effect, then the effect."""
+    effect = column.psi or 0.0
+    return -(column.weight or 0.0) * effect, -effect, column.column
 
 
 def _other_model(reference: str, current: str) -> Problem:

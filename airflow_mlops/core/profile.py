@@ -7,26 +7,34 @@ a column whose values are secrets or personal data must not be a feature.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.counting import ColumnCounter, column_problem, numbers, texts
-from airflow_mlops.core.data import Window
+from airflow_mlops.core.counting import ColumnCounter
+from airflow_mlops.core.data import Column, Window
 from airflow_mlops.core.errors import DataError, RecordError
+from airflow_mlops.core.freezing import freeze
 from airflow_mlops.core.model import Feature
 from airflow_mlops.core.monitor import ColumnProfile, Profile
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     import pyarrow as pa
-    from numpy.typing import NDArray
 
 
 def build_profile(
-    model: str, frame: pd.DataFrame, features: Sequence[Feature], window: Window, *, bins: int = 20, top: int = 50
+    model: str,
+    frame: pd.DataFrame,
+    features: Sequence[Feature],
+    window: Window,
+    *,
+    bins: int = 20,
+    top: int = 50,
+    outputs: Sequence[tuple[Feature, Any]] = (),
+    importance: Mapping[str, float] | None = None,
+    schema: Sequence[Column] = (),
 ) -> Profile:
     """Freeze the bins on a frame, and count it in them: the reference that drift is measured against.
 
@@ -40,6 +48,12 @@ def build_profile(
         quantile gets a bin of its own: otherwise a constant could move upward unseen.
     top
         Categories that are counted apart; the rest is `other`.
+    outputs
+        `prediction` and `label`: name with role, and values of the holdout rows, shape (holdout rows,).
+    importance
+        Share of each feature, by name; it is kept as it is.
+    schema
+        Every column of the source.
 
     Raises
     ------
@@ -61,46 +75,31 @@ def build_profile(
     """
     if not len(frame):
         raise DataError(_empty(window), subject=model)
-    arrays = _arrays(model, frame, features)
-    columns = []
-    for feature in features:
-        array = arrays[feature.name]
-        if feature.role == "numeric":
-            bare = ColumnProfile(
-                name=feature.name, role="numeric", counts=(), edges=quantile_edges(numbers(array), bins)
-            )
-        else:
-            ranked = sorted(texts(array)[0].items(), key=lambda item: (-item[1], item[0]))
-            bare = ColumnProfile(
-                name=feature.name, role="categorical", counts=(), categories=tuple(name for name, _ in ranked[:top])
-            )
-        counter = ColumnCounter(bare)
-        counter.add(array)
-        columns.append(counter.result())
-    return Profile(model=model, window=window, rows=len(frame), columns=tuple(columns))
+    problems = list(_presence([str(name) for name in frame.columns], [f.name for f in features]))
+    if problems:
+        raise DataError(problems, subject=model)
+    try:
+        columns = freeze([(feature, frame[feature.name]) for feature in features], bins=bins, top=top)
+        found = freeze(outputs, bins=bins, top=top)
+    except DataError as error:
+        raise DataError(error.problems, subject=model) from error
+    return Profile(
+        model=model,
+        window=window,
+        rows=len(frame),
+        columns=columns,
+        outputs=found,
+        importance=dict(importance or {}),
+        schema=tuple(schema),
+    )
 
 
-def quantile_edges(values: NDArray[np.float64], bins: int) -> tuple[float, ...]:
-    """Return inner bin edges, ascending and distinct, from the quantiles of the finite values.
-
-    A bin is ``edge[i-1] <= x < edge[i]``. Quantiles are values that occur (method `inverted_cdf`), so that a
-    value which fills several of them is found exactly; it gets a second edge right above it.
-    """
-    import numpy as np
-
-    finite = values[np.isfinite(values)]
-    if not len(finite):
-        return ()
-    quantiles = np.quantile(finite, np.arange(1, bins) / bins, method="inverted_cdf")
-    edges, repeats = np.unique(quantiles + 0.0, return_counts=True)  # + 0.0: no negative zero
-    heavy = edges[(repeats > 1) & (edges < np.finfo(np.float64).max)]
-    # The next number above zero is subnormal, which some maths libraries flush to zero: take the smallest normal one.
-    above = np.where(heavy == 0, np.finfo(np.float64).tiny, np.nextafter(heavy, np.inf))
-    return tuple(np.unique(np.concatenate([edges, above])).tolist())
-
-
-def profile_batches(reference: Profile, batches: Iterator[pa.RecordBatch], window: Window) -> Profile:
+def profile_batches(
+    reference: Profile, batches: Iterable[pa.RecordBatch], window: Window, *, schema: Sequence[Column] = ()
+) -> Profile:
     """Count batches of rows in the reference's bins; memory does not grow with rows.
+
+    Only the reference's `columns` are counted; `schema`, every column of the source, is kept as it is.
 
     Returns
     -------
@@ -113,34 +112,39 @@ def profile_batches(reference: Profile, batches: Iterator[pa.RecordBatch], windo
         If a column of the reference is missing, duplicated or retyped: broken data is refused, it is no drift.
     """
     counters = [ColumnCounter(column) for column in reference.columns]
-    rows = 0
+    wanted = [column.name for column in reference.columns]
+    subject, rows = f"{reference.model}, window {window}", 0
     for batch in batches:
-        problems = list(_presence(batch.schema.names, [c.name for c in reference.columns]))
-        if not problems:
-            problems = [
-                problem
-                for column in reference.columns
-                if (problem := column_problem(column, batch.column(column.name)))
-            ]
-        if problems:
-            raise DataError(problems, subject=f"{reference.model}, window {window}")
+        absent = list(_presence(batch.schema.names, wanted))
+        if absent:
+            raise DataError(absent, subject=subject)
         rows += batch.num_rows
         for counter in counters:
             counter.add(batch.column(counter.reference.name))
+    # All batches are looked at, so that the problems do not depend on where one batch ends.
+    problems = [counter.problem for counter in counters if counter.problem]
+    if problems:
+        raise DataError(problems, subject=subject)
     return Profile(
-        model=reference.model, window=window, rows=rows, columns=tuple(counter.result() for counter in counters)
+        model=reference.model,
+        window=window,
+        rows=rows,
+        columns=tuple(counter.result() for counter in counters),
+        schema=tuple(schema),
     )
 
 
 def merge(a: Profile, b: Profile) -> Profile:
     """Add two profiles that were counted in the same bins; the window covers both.
 
+    Importance and schema are those of `a` where it has them, else of `b`.
+
     Raises
     ------
     RecordError
-        If they are of different models, columns or bins.
+        If they are of different models, columns, outputs or bins.
     """
-    if a.model != b.model or [_bins(c) for c in a.columns] != [_bins(c) for c in b.columns]:
+    if a.model != b.model or _all_bins(a) != _all_bins(b):
         raise RecordError(
             Problem(
                 code=ReasonCode.RECORD_CONFLICT,
@@ -154,42 +158,32 @@ def merge(a: Profile, b: Profile) -> Profile:
         model=a.model,
         window=Window(start=min(a.window.start, b.window.start), end=max(a.window.end, b.window.end)),
         rows=a.rows + b.rows,
-        columns=tuple(
-            replace(
-                left,
-                counts=tuple(i + j for i, j in zip(left.counts, right.counts, strict=True)),
-                missing=left.missing + right.missing,
-                non_finite=left.non_finite + right.non_finite,
-                kind=left.kind or right.kind,
-            )
-            for left, right in zip(a.columns, b.columns, strict=True)
-        ),
+        columns=_added(a.columns, b.columns),
+        outputs=_added(a.outputs, b.outputs),
+        importance=a.importance or b.importance,
+        schema=a.schema or b.schema,
     )
+
+
+def _added(a: Sequence[ColumnProfile], b: Sequence[ColumnProfile]) -> tuple[ColumnProfile, ...]:
+    return tuple(
+        replace(
+            left,
+            counts=tuple(i + j for i, j in zip(left.counts, right.counts, strict=True)),
+            missing=left.missing + right.missing,
+            non_finite=left.non_finite + right.non_finite,
+            kind=left.kind or right.kind,
+        )
+        for left, right in zip(a, b, strict=True)
+    )
+
+
+def _all_bins(profile: Profile) -> list[tuple[object, ...]]:
+    return [_bins(column) for column in (*profile.columns, *profile.outputs)]
 
 
 def _bins(column: ColumnProfile) -> tuple[object, ...]:
     return column.name, column.role, column.edges, column.categories
-
-
-def _arrays(model: str, frame: pd.DataFrame, features: Sequence[Feature]) -> dict[str, pa.Array]:
-    import pyarrow as pa
-
-    problems = list(_presence([str(name) for name in frame.columns], [f.name for f in features]))
-    if problems:
-        raise DataError(problems, subject=model)
-    arrays = {}
-    for feature in features:
-        try:
-            array = pa.array(frame[feature.name], from_pandas=True)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-            problems.append(_mixed(feature))
-            continue
-        problem = column_problem(ColumnProfile(name=feature.name, role=feature.role, counts=()), array)
-        problems += [problem] if problem else []
-        arrays[feature.name] = array
-    if problems:
-        raise DataError(problems, subject=model)
-    return arrays
 
 
 def _presence(found: Sequence[str], wanted: Sequence[str]) -> Iterator[Problem]:
@@ -203,16 +197,6 @@ def _presence(found: Sequence[str], wanted: Sequence[str]) -> Iterator[Problem]:
                 allowed="exactly one column of this name",
                 fix="mend the source: a feature was renamed, dropped or doubled since the model was trained",
             )
-
-
-def _mixed(feature: Feature) -> Problem:
-    return Problem(
-        code=ReasonCode.COLUMN_RETYPED,
-        field=feature.name,
-        found=f"a {feature.role} feature with values of several types",
-        allowed="values of one type",
-        fix="make the column's values alike in the source or the transformer",
-    )
 
 
 def _empty(window: Window) -> Problem:

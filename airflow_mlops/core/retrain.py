@@ -1,72 +1,125 @@
-"""Whether to retrain now: a signal (drift) is not yet a decision, and nothing retrains without limits."""
+"""Whether to retrain now: signals in, one decision out, and nothing retrains without limits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from airflow_mlops.core.data import DataStore, Window
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.model import Champion
-from airflow_mlops.core.monitor import DriftReport, RetrainDecision
-from airflow_mlops.core.windows import label_window
+from airflow_mlops.core.retrain_episodes import told
+from airflow_mlops.core.retrain_matter import Against, Matter
+from airflow_mlops.core.retrain_record import History, RetrainDecision, Seen, SignalKind
+from airflow_mlops.core.retrain_rules import RULES, cooling
+from airflow_mlops.core.retrain_words import fitting
+from airflow_mlops.core.signals import ASKED
+from airflow_mlops.core.windows import label_window, utc
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.spec.types import format_duration
+
+_NEVER_AGAIN = ("retired", "out_of_date", "invalid_data", "pipeline_fault")
+"""Rules that hold back also what was decided before."""
 
 
 def decide_retraining(
-    spec: ModelSpec, report: DriftReport, champion: Champion, new_rows: int, as_of: datetime
+    spec: ModelSpec, champion: Champion, seen: Seen, history: History, as_of: datetime
 ) -> RetrainDecision:
-    """Decide whether a drift report causes a retraining.
+    """Decide what is to be done about what monitoring saw: retrain, wait, escalate or block.
+
+    The first rule that speaks against a retraining decides; the decision has the reasons of all that do.
+
+    1. `retired`: wait. By the specification, or by the registry (`seen.retired`).
+    2. `out_of_date`: wait. A report is about another champion or from the future, or as-of is before the champion's.
+    3. The window was decided to be retrained on before: the same decision again, with its number, and not a new one.
+    4. `invalid_data`: block, and tell the owner. Also when a person asks.
+    5. `pipeline_fault`: block, and tell the owner. Not when a person asks: they may know better than a hint.
+    6. `none`, `persistence`: wait. No signal is on; or too few windows show it yet. What is asked for from outside
+       (`manual`, `event`), and urgent decay, need not show twice.
+    7. `watch`: wait, with the plan `drift`. Only drift is on, and the newest outcomes say that the champion does what
+       its gate promised, or, while they are not known, its estimate does.
+    8. `escalate_after`: escalate. So many challengers in a row were refused since the last promotion.
+    9. `cooldown`, `backoff`: wait. Counted from the newest of the champion's as-of, the last retraining and the last
+       judged challenger; each refused challenger multiplies it. Not for a person, nor for urgent decay.
+    10. `min_new_rows`: wait. For everybody: a training without new rows gives the same model.
+    11. `budget`: wait. Urgent decay too; a person's request is counted, and not held back.
+
+    What is blocked or escalated is said once for each episode: the same again is `wait`, with the same rule and plan. A
+    block's episode ends with a window that was seen without the fault, an escalation's with the champion.
 
     Parameters
     ----------
-    report
-        Only the verdict `drift` can; `invalid` and `unknown` never do.
     champion
-        The version that serves now; a report about another one is out of date.
-    new_rows
-        Rows since the champion's as-of whose label is mature now.
+        The version that serves now.
+    seen
+        What monitoring saw of the newest window.
+    history
+        Earlier windows, decisions and challengers, newest first.
     as_of
-        The instant of the decision.
+        The instant of the decision. Time is event time throughout: a backfill has the budgets of its own days.
 
     Returns
     -------
     RetrainDecision
-        `wait` carries every reason that speaks against retraining, not only the first. The evidence names the
-        champion, the window and the report's digest: the same evidence is the same event.
+        Equal input gives an equal decision. It fits into one value of MLflow: texts are shortened. `number` is set if
+        it is in the log already.
 
     Raises
     ------
     RecordError
-        If specification, report and champion are not of one model.
+        If specification, reports, history and champion are not of one model.
+    DataError
+        If `as_of` has no time zone.
     """
-    if not spec.name == report.model == champion.model:
-        raise RecordError(
-            Problem(
-                code=ReasonCode.RECORD_CONFLICT,
-                field="model",
-                found=f"a specification of {spec.name}, a report on {report.model}, a champion of {champion.model}",
-                allowed="all three of one model",
-                fix="pass the records that this model's own loop wrote",
-            )
-        )
-    against = tuple(_against(spec, report, champion, new_rows, as_of))
-    return RetrainDecision(
-        model=spec.name,
-        action="wait" if against else "retrain",
-        as_of=as_of,
-        reasons=against or report.reasons,
-        evidence={
-            "champion_version": str(champion.version),
-            "champion_run_id": champion.run_id,
-            "drift_verdict": report.verdict,
-            "report_digest": report.digest,
-            "window_start": report.window.start.isoformat(),
-            "window_end": report.window.end.isoformat(),
-        },
-    )
+    _require_one_model(spec, champion, seen, history)
+    matter = Matter(spec=spec, champion=champion, seen=seen, history=history, as_of=utc(as_of, "as-of"))
+    against = [found for rule in RULES if (found := rule(matter)) is not None]
+    first = against[0] if against else None
+    key = key_of(matter)
+    stands = None if first and first.rule in ("retired", "out_of_date") else _decided(history, key, "retrain")
+    if stands is not None:
+        return stands
+    if first is None:
+        return fitting(_retrain(matter, key))
+    decision = _held_back(matter, key, first, against)
+    return _decided(history, key, decision.action, first.rule) or fitting(_once(matter, first, decision))
+
+
+def unanswered(spec: ModelSpec, champion: Champion, history: History, now: RetrainDecision) -> RetrainDecision | None:
+    """Return the last decision to retrain, if its event seems to be lost: nobody trained on it, nor holds it.
+
+    Its event may then be emitted once more, after claiming :func:`again` for it: a decision has two events at most, and
+    of two, the training runs take one. What is older than the budget's period is left alone.
+
+    Parameters
+    ----------
+    now
+        What was decided now. What is blocked, retired or out of date now asks for nothing.
+    """
+    last = next((one for one in history.decisions if one.action == "retrain"), None)
+    if last is None or history.claimed is None or now.action != "wait" or now.rule in _NEVER_AGAIN:
+        return None
+    held = last.key in history.claimed or any(one.as_of >= last.as_of for one in history.challenges)
+    for_this = last.evidence.get("champion_version") == str(champion.version)
+    recent = timedelta(0) < now.as_of - last.as_of <= spec.retraining.budget.per
+    return last if for_this and recent and not held else None
+
+
+def again(key: str) -> str:
+    """Return the key to claim before a decision's event is emitted once more."""
+    return f"again: {key}"
+
+
+def key_of(matter: Matter) -> str:
+    """Return the name of the event that a decision answers: model, reference (the champion's) and window.
+
+    A request from outside is an event of its own, named by its instant: who asks again later, asks for something else.
+    """
+    report = matter.seen.drift or matter.seen.performance
+    window = f"{_iso(report.window.start)}_{_iso(report.window.end)}" if report else _iso(matter.as_of)
+    asked = "".join(f"/{signal.kind}@{_iso(matter.as_of)}" for signal in matter.on if signal.kind in ASKED)
+    return f"{matter.spec.name}/v{matter.champion.version}/{window}{asked}"
 
 
 def count_new_rows(spec: ModelSpec, champion: Champion, store: DataStore, as_of: datetime) -> int:
@@ -90,19 +143,117 @@ def count_new_rows(spec: ModelSpec, champion: Champion, store: DataStore, as_of:
     return sum(b.num_rows - pc.is_null(b.column(label), nan_is_null=True).true_count for b in batches)
 
 
-def _against(spec: ModelSpec, report: DriftReport, champion: Champion, new_rows: int, as_of: datetime) -> Iterator[str]:
-    rules = spec.retraining
-    if report.verdict != "drift":
-        yield f"The drift verdict is {report.verdict!r}: {' '.join(report.reasons)}"
-    if not rules.on_drift:
-        yield "The specification says that drift causes no retraining (retraining.on_drift: false)."
-    if report.champion_version != champion.version:
-        yield f"The report is about version {report.champion_version}; version {champion.version} serves now."
-    trained = champion.candidate.as_of
-    if as_of < trained + rules.cooldown:
-        yield (
-            f"The champion is of {trained.isoformat()}; the cooldown of {format_duration(rules.cooldown)} ends at "
-            f"{(trained + rules.cooldown).isoformat()}, after {as_of.isoformat()}."
+# the answers ---------------------------------------------------------------------------------------------------------
+
+
+def _retrain(matter: Matter, key: str) -> RetrainDecision:
+    bypassed = tuple(_bypassed(matter))
+    return replace(
+        _draft(matter, key),
+        action="retrain",
+        rule="urgent" if bypassed and matter.urgent and not matter.manual else "signal",
+        urgent=bool(bypassed) and matter.urgent and not matter.manual,
+        reasons=tuple(signal.reason for signal in matter.on) + bypassed,
+        plan=matter.spec.retraining.plan("decay"),
+    )
+
+
+def _bypassed(matter: Matter) -> Iterator[str]:
+    """What would have waited, had not somebody asked, or been urgent."""
+    held = cooling(matter)
+    if held is not None:
+        yield f"{'A person asks' if matter.manual else 'It is urgent'}, and need not wait: {held.reasons[0]}"
+    bounds = matter.spec.monitoring.performance
+    decayed = sum(report.verdict == "decay" for report in matter.performances[: bounds.of])
+    if matter.urgent and not matter.manual and decayed < bounds.violations:
+        yield f"It is urgent, and need not show in {bounds.violations} windows."
+
+
+def _held_back(matter: Matter, key: str, first: Against, against: list[Against]) -> RetrainDecision:
+    return replace(
+        _draft(matter, key),
+        action=first.action,
+        rule=first.rule,
+        reasons=tuple(reason for one in against for reason in one.reasons),
+        plan=matter.spec.retraining.plan(first.situation) if first.situation else "",
+    )
+
+
+def _once(matter: Matter, first: Against, decision: RetrainDecision) -> RetrainDecision:
+    """Turn what was said before into `wait`, and note whether watching has just begun."""
+    if first.rule == "watch":
+        began = "" if _watched_before(matter) else _iso(matter.as_of)
+        return replace(decision, evidence={**decision.evidence, **({"watching_since": began} if began else {})})
+    before = told(matter, first) if first.action in ("block", "escalate") else None
+    if before is None:
+        return decision
+    said = f"The owner was told as of {before.as_of.isoformat()}, and this is the same."
+    return replace(decision, action="wait", reasons=(*first.reasons, said, *decision.reasons[len(first.reasons) :]))
+
+
+def _watched_before(matter: Matter) -> bool:
+    """Whether the window before was watched too."""
+    earlier, outcomes = matter.drifts[1:], matter.performances[1:]
+    if not earlier:
+        return False
+    seen = Seen(drift=earlier[0], performance=next((r for r in outcomes if r.as_of <= earlier[0].as_of), None))
+    rest = replace(matter.history, drift=earlier[1:], performance=outcomes[1:])
+    before = replace(matter, seen=seen, history=rest, as_of=earlier[0].as_of)
+    found = next((against for rule in RULES if (against := rule(before)) is not None), None)
+    return found is not None and found.rule == "watch"
+
+
+def _decided(history: History, key: str, action: str, rule: str = "") -> RetrainDecision | None:
+    found = (one for one in history.decisions if one.key == key and one.action == action)
+    return next((one for one in found if rule in ("", one.rule)), None)
+
+
+def _draft(matter: Matter, key: str) -> RetrainDecision:
+    kind: SignalKind | None = matter.on[0].kind if matter.on else None
+    return RetrainDecision(
+        model=matter.spec.name,
+        action="wait",
+        as_of=matter.as_of,
+        reasons=(),
+        evidence=_evidence(matter),
+        key=key,
+        signal=kind,
+        signals=matter.signals,
+        owner=matter.spec.owner,
+    )
+
+
+def _evidence(matter: Matter) -> dict[str, str]:
+    seen, champion, budget = matter.seen, matter.champion, matter.spec.retraining.budget
+    found = {"champion_version": str(champion.version), "champion_run_id": champion.run_id}
+    report = seen.drift or seen.performance
+    if report is not None:
+        found |= {"window_start": _iso(report.window.start), "window_end": _iso(report.window.end)}
+    if seen.drift is not None:
+        found |= {"drift_verdict": seen.drift.verdict, "drift_digest": seen.drift.digest}
+    if seen.performance is not None:
+        found |= {"performance_verdict": seen.performance.verdict, "performance_digest": seen.performance.digest}
+    if seen.new_rows is not None:
+        found["new_rows"] = str(seen.new_rows)
+    return {**found, "refused": str(len(matter.refused)), "budget": f"{matter.spent} of {budget.runs} spent"}
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()
+
+
+def _require_one_model(spec: ModelSpec, champion: Champion, seen: Seen, history: History) -> None:
+    records = (seen.drift, seen.performance, *history.drift, *history.performance, *history.decisions)
+    others = sorted({record.model for record in records if record is not None} - {spec.name})
+    if champion.model == spec.registered_model and not others:
+        return
+    raise RecordError(
+        Problem(
+            code=ReasonCode.RECORD_CONFLICT,
+            field="model",
+            found=f"a specification of {spec.name} (registered as {spec.registered_model}), a champion of "
+            f"{champion.model}" + (f", and records of {', '.join(others)}" if others else ""),
+            allowed="all of one model",
+            fix="pass the records that this model's own loop wrote",
         )
-    if new_rows < rules.min_new_rows:
-        yield f"There are {new_rows} new labelled rows since then; retraining needs {rules.min_new_rows}."
+    )

@@ -19,6 +19,8 @@ from airflow_mlops.spec.problems import Problem, ReasonCode
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_COARSE, _FINE = "%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M%S.%fZ"
+
 
 def score(  # noqa: PLR0917  (the stage's nouns, in the order of the sentence)
     spec: ModelSpec,
@@ -29,6 +31,7 @@ def score(  # noqa: PLR0917  (the stage's nouns, in the order of the sentence)
     window: Window,
     *,
     loop_run: str,
+    now: datetime | None = None,
 ) -> Predictions:
     """Score a window with the champion.
 
@@ -48,6 +51,8 @@ def score(  # noqa: PLR0917  (the stage's nouns, in the order of the sentence)
         Event times to score.
     loop_run
         `<dag_id>/<run_id>` of the run that scores.
+    now
+        The real time, for the manifest.
 
     Raises
     ------
@@ -65,7 +70,7 @@ def score(  # noqa: PLR0917  (the stage's nouns, in the order of the sentence)
         raise DataError(_empty(store, window), subject=spec.name)
     scored = output.score(pipeline, chain((first,), batches))
     head = next(scored)
-    folder = f"predictions/{spec.name}/{_stamp(window.start)}_{_stamp(window.end)}"
+    folder = f"{folder_of(spec)}/{_stamp(window.start)}_{_stamp(window.end)}"
     path = f"{folder}/v{champion.version}.parquet"
     rows = storage.write_batches(path, chain((head,), scored), head.schema)
     predictions = Predictions(
@@ -75,9 +80,34 @@ def score(  # noqa: PLR0917  (the stage's nouns, in the order of the sentence)
         window=window,
         rows=rows,
         uri=storage.uri(path),
+        scored_at=None if now is None else now.astimezone(UTC),
     )
     storage.write_text(f"{folder}/manifest.json", predictions.to_text())
     return predictions
+
+
+def folder_of(spec: ModelSpec) -> str:
+    """Return the folder of the storage that holds a model's scored windows."""
+    return f"predictions/{spec.name}"
+
+
+def window_of(name: str) -> Window | None:
+    """Return the window that a folder of predictions is named after; None for any other name.
+
+    >>> print(window_of("20131201T000000Z_20131202T000000.000001Z"))
+    [2013-12-01T00:00:00+00:00, 2013-12-02T00:00:00.000001+00:00)
+    >>> window_of("notes") is None
+    True
+    """
+    try:
+        start, end = (datetime.strptime(f"{stamp}+0000", f"{_form(stamp)}%z") for stamp in name.split("_"))
+        return Window(start=start, end=end)
+    except ValueError:
+        return None
+
+
+def _form(stamp: str) -> str:
+    return _FINE if "." in stamp else _COARSE
 
 
 class _Output:
@@ -164,7 +194,7 @@ def _require_columns(spec: ModelSpec, champion: Champion, store: DataStore) -> N
 def _stamp(instant: datetime) -> str:
     """Write an instant for a path: `20131201T000000Z`, with microseconds only where there are any."""
     utc = instant.astimezone(UTC)
-    return utc.strftime("%Y%m%dT%H%M%S.%fZ" if utc.microsecond else "%Y%m%dT%H%M%SZ")
+    return utc.strftime(_FINE if utc.microsecond else _COARSE)
 
 
 def _empty(store: DataStore, window: Window) -> Problem:

@@ -141,6 +141,23 @@ def read_snapshot(snapshot: Snapshot, storage: Storage, columns: Sequence[str] |
     return frame
 
 
+def snapshot_batches(snapshot: Snapshot, storage: Storage, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Read some columns of a snapshot in batches: for who needs few of its rows.
+
+    Raises
+    ------
+    RecordError
+        If it is not below the storage.
+    DataError
+        If it has no such column, or the file is missing or damaged.
+    """
+    wanted = {name: f"column {name}" for name in columns}
+    problems = missing_columns(wanted, [column.name for column in snapshot.columns], where=snapshot.uri)
+    if problems:
+        raise DataError(problems)
+    yield from storage.read_batches(f"{_path(snapshot.uri, storage)}/data.parquet", list(wanted))
+
+
 def verify_snapshot(snapshot: Snapshot, storage: Storage) -> None:
     """Read every row again and compare its hash with the snapshot's fingerprint.
 

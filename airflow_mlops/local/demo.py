@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_mlops.core.monitor import DriftReport, Predictions, RetrainDecision
+from airflow_mlops.core.monitor import DriftReport, Predictions
+from airflow_mlops.core.performance_record import PerformanceReport
+from airflow_mlops.core.retrain_record import RetrainDecision
 from airflow_mlops.local import flights
 from airflow_mlops.local.errors import LocalError
 from airflow_mlops.local.home import Home
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 MODEL = "flight_delay"
 MONTHS = [datetime(2013, month, 1, tzinfo=UTC) for month in range(3, 12)]
 """As-of times of the backfill."""
-LAST = datetime(2014, 1, 1, tzinfo=UTC)
-"""As-of time of scoring and monitoring: December has just ended."""
+WATCHED = [datetime(2013, 12, 18, tzinfo=UTC), datetime(2014, 1, 1, tzinfo=UTC)]
+"""As-of times of scoring and monitoring: the middle and the end of December. One window is not a trend."""
 
 
 def run_demo(home: Home, dags: Path) -> int:
@@ -81,35 +83,38 @@ class _Demo:
         self._runs.backfill(train, MONTHS[0].isoformat(), MONTHS[-1].isoformat())
         for run in self._runs.backfilled(train, len(MONTHS)):
             self._tell(run)
-        self._score(score)
-        self._monitor(monitor)
+        for as_of in WATCHED:
+            self._score(score, as_of)
+            self._monitor(monitor, as_of)
         self._screen.say()
         self._screen.table(HEADS, [result.cells for result in self._results], right=NUMBERS)
         self._screen.say()
 
-    def _score(self, dag_id: str) -> None:
-        run_id = self._trigger(dag_id)
+    def _score(self, dag_id: str, as_of: datetime) -> None:
+        run_id = self._trigger(dag_id, as_of)
         made = Predictions.from_json(self._runs.result(dag_id, run_id, "score"))
         self._screen.say(
             f"{dag_id}: {made.rows:,} flights of {made.window} scored with version {made.version}: {made.uri}"
         )
 
-    def _monitor(self, dag_id: str) -> None:
-        run_id = self._trigger(dag_id)
+    def _monitor(self, dag_id: str, as_of: datetime) -> None:
+        run_id = self._trigger(dag_id, as_of)
         report = DriftReport.from_json(self._runs.result(dag_id, run_id, "drift"))
         drifted = [
             f"{one.column} {one.psi:.2f}" for one in report.columns if one.verdict == "drift" and one.psi is not None
         ]
         told = f" (PSI: {', '.join(drifted)})" if drifted else ""
         self._screen.say(f"{dag_id}: {report.verdict} against version {report.champion_version}{told}")
+        performance = PerformanceReport.from_json(self._runs.result(dag_id, run_id, "performance"))
+        self._screen.say(f"{dag_id}: {performance.verdict}, because {performance.reasons[0]}")
         decision = RetrainDecision.from_json(self._runs.result(dag_id, run_id, "retrain"))
         self._screen.say(f"{dag_id}: {decision.action}, because {decision.reasons[0]}")
         if decision.action == "retrain":
             self._tell(self._runs.caused(dag_id, run_id))
 
-    def _trigger(self, dag_id: str) -> str:
-        run_id = f"demo_{LAST:%Y-%m-%d}"
-        self._runs.trigger(dag_id, run_id, {"as_of": LAST.isoformat()})
+    def _trigger(self, dag_id: str, as_of: datetime) -> str:
+        run_id = f"demo_{as_of:%Y-%m-%d}"
+        self._runs.trigger(dag_id, run_id, {"as_of": as_of.isoformat()})
         return run_id
 
     def _tell(self, run: dict[str, object]) -> None:

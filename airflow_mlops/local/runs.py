@@ -88,6 +88,11 @@ class Runs:
 
     def trigger(self, dag_id: str, run_id: str, conf: Json) -> Json:
         """Run a DAG to its end under a fixed run id; if that run ended well before, return it as it is."""
+        self.start(dag_id, run_id, conf)
+        return self.follow(dag_id, run_id)
+
+    def start(self, dag_id: str, run_id: str, conf: Json) -> None:
+        """Start a run under a fixed run id, or again if it failed; nothing happens if it is there already."""
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
         try:
             self.api.post(f"/dags/{quote(dag_id)}/dagRuns", body)
@@ -96,7 +101,6 @@ class Runs:
                 raise
             if self.api.get(run_path(dag_id, run_id))["state"] == "failed":
                 self.api.post(f"{run_path(dag_id, run_id)}/clear", {"dry_run": False, "only_failed": True})
-        return self.follow(dag_id, run_id)
 
     def follow(self, dag_id: str, run_id: str) -> Json:
         """Wait for the end of a run and return it.

@@ -20,6 +20,10 @@ _TITLES = {
     "rolled_back": "{model}: rolled back, {version} serves now",
     "waiting_for_approval": "{model}: the promotion of {version} waits for an answer",
     "declined": "{model}: {version} was not approved",
+    "retrain": "{model}: a retraining is asked for",
+    "escalate": "{model}: retraining did not help, a person has to look",
+    "block": "{model}: retraining is blocked by the data",
+    "watch": "{model}: there is drift, and nothing to be done yet",
 }
 
 

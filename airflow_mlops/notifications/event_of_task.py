@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.model import Approval
 from airflow_mlops.core.promotion_checks import declined_because
+from airflow_mlops.core.retrain_record import RetrainDecision
 from airflow_mlops.notifications.event import loop_event
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ def event_of_task(context: Mapping[str, Any]) -> LoopEvent:
     Parameters
     ----------
     context
-        The callback's context: of a gate, approve, promote or rollback task that has returned its report, also when
-        it ended as skipped.
+        The callback's context: of a gate, approve, promote, rollback or retrain task that has returned its report,
+        also when it ended as skipped.
 
     Raises
     ------
@@ -38,6 +39,8 @@ def event_of_task(context: Mapping[str, Any]) -> LoopEvent:
             f"callback of a task that returns one of {', '.join(sorted(_EVENTS))}, or give it event="
         )
     event, reasons, version = _EVENTS[kind](report)
+    if not event:
+        raise ValueError(f"task {ti.task_id} decided to wait, of which there is nothing to tell")
     links = {"MLflow run": "run_url", "Report": "report_url", "Model version": "version_url"}
     return loop_event(
         task.model_spec(context),
@@ -71,12 +74,28 @@ def _of_rollback(report: Mapping[str, Any]) -> Told:
     return "rolled_back", (report["reason"],), report["version"]
 
 
+def _of_retraining(report: Mapping[str, Any]) -> Told:
+    return *of_retraining(RetrainDecision.from_json(dict(report))), None
+
+
 _EVENTS: Mapping[str, Callable[[Mapping[str, Any]], Told]] = {
     "GateDecision": _of_decision,
     "PromotionRecord": _of_promotion,
     "Approval": _of_approval,
     "Rollback": _of_rollback,
+    "RetrainDecision": _of_retraining,
 }
+
+
+def of_retraining(decision: RetrainDecision) -> tuple[str, tuple[str, ...]]:
+    """Return what is told of a decision about retraining, with the plan as the last sentence; no event for most waits.
+
+    Of watching, it is told when it begins.
+    """
+    begins = decision.rule == "watch" and "watching_since" in decision.evidence
+    event = "watch" if begins else "" if decision.action == "wait" else decision.action
+    plan = (f"What to do: {decision.plan}",) if decision.plan else ()
+    return event, decision.reasons + plan
 
 
 def answer_words(approval: Approval) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_mlops.operators.approval import ApproveOperator as ApproveOperator
     from airflow_mlops.operators.gate import EvaluateGateOperator as EvaluateGateOperator
+    from airflow_mlops.operators.performance import PerformanceOperator as PerformanceOperator
     from airflow_mlops.operators.promotion import PromoteOperator as PromoteOperator
     from airflow_mlops.operators.retrain import RetrainOperator as RetrainOperator
     from airflow_mlops.operators.rollback import RollbackOperator as RollbackOperator
@@ -25,6 +26,7 @@ _HOMES = {
     "PromoteOperator": "promotion",
     "RollbackOperator": "rollback",
     "ScoreOperator": "scoring",
+    "PerformanceOperator": "performance",
     "RetrainOperator": "retrain",
 }
 __all__ = [  # noqa: PLE0604 - the names are the dictionary's keys, kept once

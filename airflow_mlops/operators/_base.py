@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 
 from airflow_mlops.spec import ModelSpec
-from airflow_mlops.spec.problems import Refusal
 
 if TYPE_CHECKING:
     from airflow_mlops.core.data import Storage
@@ -27,6 +26,8 @@ def consequences() -> Iterator[None]:
     is wrong below three copies of it.
     """
     from airflow.sdk.exceptions import AirflowFailException
+
+    from airflow_mlops.spec.problems import Refusal
 
     try:
         yield

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.links import MLflowRunLink, ReportLink
 from airflow_mlops.operators._base import LoopOperator
-from airflow_mlops.operators._judging import DECISION_PAGE
 
 if TYPE_CHECKING:
     from airflow_mlops.core.model import Candidate, GateDecision
@@ -66,6 +65,7 @@ class EvaluateGateOperator(LoopOperator):
         No champion is judged against itself, and what a version was promoted by is not overwritten afterwards.
         """
         from airflow_mlops.core.promotion import has_served
+        from airflow_mlops.operators._judging import DECISION_PAGE
 
         version = records.version_of(spec.registered_model, candidate.run_id)
         if version is None or not has_served(records, spec.registered_model, version):

@@ -1,55 +1,176 @@
-"""Decide whether what monitoring saw calls for a retraining."""
+"""Decide what is to be done about what monitoring saw."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.links import MLflowRunLink
 from airflow_mlops.operators._base import LoopOperator
 
+if TYPE_CHECKING:
+    from airflow_mlops.core.model import Champion
+    from airflow_mlops.core.monitor import DriftReport
+    from airflow_mlops.core.performance_record import PerformanceReport
+    from airflow_mlops.core.retrain_record import History, RetrainDecision, Seen, Signal
+    from airflow_mlops.spec import ModelSpec
+
+_WINDOWS, _CHALLENGERS = 10, 20
+"""How far back is looked, at least."""
+
 
 class RetrainOperator(LoopOperator):
-    """Turn a DriftReport into a RetrainDecision, and emit the retrain event when the answer is yes.
+    """Turn what monitoring saw into a RetrainDecision; emit the retrain event when it is to retrain.
 
-    Returns the :class:`~airflow_mlops.core.monitor.RetrainDecision` as JSON. When the answer is to wait, the task ends
-    as skipped, with every reason in its log: then its outlets emit nothing.
+    Returns the :class:`~airflow_mlops.core.retrain_record.RetrainDecision` as JSON. Its order of rules is that of
+    :func:`~airflow_mlops.core.retrain.decide_retraining`. What is decided is first written to the model's log in
+    MLflow, then to the window's run, then told, then emitted: a task that dies on the way and is tried again finds its
+    decision, and emits the same event. An event that seems to be lost, since no training run has taken it, is emitted
+    once more by a later run.
+
+    For `wait`, `block` and `escalate` the task ends as skipped, with every reason in its log, so that its outlets emit
+    nothing. It does not fail: monitoring did what it is for, a retry would change nothing, and a red task would hide
+    the ones that are broken. Those of `notifications` who ask for `retrain`, `block`, `escalate` or `watch` are told,
+    with the playbook's plan.
+
+    A person asks by the run's Param `retrain`, a business event by an asset event that triggers the DAG and has
+    `retrain` in its extra: true, or the reason.
 
     Parameters
     ----------
     spec
         The model's specification, or the path of its file.
+    drift
+        What DriftSensor returned; None: drift is not watched.
+    performance
+        What PerformanceOperator returned; None: performance is not watched.
     report
-        What DriftSensor returned.
+        The older name of `drift`.
     """
 
-    template_fields = ("report",)
+    template_fields = ("drift", "performance")
     operator_extra_links = (MLflowRunLink(),)
 
-    def __init__(self, *, report: Any, **kwargs: Any) -> None:
+    def __init__(self, *, drift: Any = None, performance: Any = None, report: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.report = report
+        self.drift = report if drift is None else drift
+        self.performance = performance
 
     def run_stage(self, context: Any) -> dict[str, Any]:
-        """Decide; raise a skip when the answer is to wait."""
+        """Decide, write it down, tell, emit; raise a skip when there is nothing to emit."""
         from airflow.sdk.exceptions import AirflowSkipException
 
-        from airflow_mlops.config import settings
-        from airflow_mlops.core.monitor import DriftReport
-        from airflow_mlops.core.retrain import count_new_rows, decide_retraining
-        from airflow_mlops.stores.sources import open_source
+        from airflow_mlops.core.retrain_log import ask_again, decide_and_log
 
-        spec, report = self.model_spec(context), DriftReport.from_json(self.report)
-        store = open_source(spec.data.source, data_root=settings().data_root)
+        spec = self.model_spec(context)
         with self.records(spec) as records:
             champion = records.require_champion(spec)
-            self.run_url = records.run_url(champion.run_id)
-        new_rows = count_new_rows(spec, champion, store, report.as_of)
-        decision = decide_retraining(spec, report, champion, new_rows, report.as_of)
-        if decision.action != "retrain":
+            seen, as_of = self._seen(spec, champion, records, context)
+            history = self._history(spec, records, as_of)
+            decision = decide_and_log(records, spec, champion, seen, history, as_of)
+            lost = ask_again(records, spec, champion, history, decision, self.loop_run(context))
+            self.run_url = records.run_url(records.record_retraining(spec.experiment, decision))
+        self._tell(spec, decision, context)
+        if lost is not None:
+            self.log.warning("no training has taken up decision %s: its event is emitted once more", lost.key)
+        emitted = decision if decision.action == "retrain" else lost
+        if emitted is None:
             context["ti"].xcom_push(key="return_value", value=decision.to_json())
-            raise AirflowSkipException("no retraining: " + "; ".join(decision.reasons))
-        self.log.info("retrain: %s", "; ".join(decision.reasons))
-        body = decision.to_json()
+            raise AirflowSkipException(_said(decision))
+        self.log.info("%s", _said(emitted))
+        body = emitted.to_json()
         for outlet in self.outlets:
-            context["outlet_events"][outlet].extra = {key: body[key] for key in ("as_of", "reasons", "evidence")}
+            context["outlet_events"][outlet].extra = {key: body[key] for key in ("as_of", "key", "reasons", "evidence")}
         return body
+
+    def _seen(
+        self, spec: ModelSpec, champion: Champion, records: Any, context: Mapping[str, Any]
+    ) -> tuple[Seen, datetime]:
+        """Gather what is known of the newest window, and the instant of the decision: as of the newest report."""
+        from airflow_mlops.core.lifecycle import retired
+        from airflow_mlops.core.monitor import DriftReport
+        from airflow_mlops.core.performance_record import PerformanceReport
+        from airflow_mlops.core.retrain_record import Seen
+
+        drift: DriftReport | None = DriftReport.from_json(self.drift) if self.drift else None
+        performance: PerformanceReport | None = (
+            PerformanceReport.from_json(self.performance) if self.performance else None
+        )
+        known = [report.as_of for report in (drift, performance) if report is not None]
+        as_of = max(known) if known else self.as_of(context)
+        seen = Seen(
+            drift=drift,
+            performance=performance,
+            new_rows=_new_rows(spec, champion, as_of),
+            asked=tuple(asked(context)),
+            retired=retired(records, spec.registered_model),
+        )
+        return seen, as_of
+
+    def _history(self, spec: ModelSpec, records: Any, as_of: datetime) -> History:
+        """Gather earlier windows and challengers; the decisions are read when it is decided."""
+        from airflow_mlops.core.retrain_record import History
+
+        bounds, experiment, name = spec.monitoring, spec.experiment, spec.name
+        retraining = max(_CHALLENGERS, spec.retraining.escalate_after + 1)
+        windows = {"before": as_of, "limit": max(_WINDOWS, bounds.drift.of)}
+        cohorts = {"before": as_of, "limit": max(_WINDOWS, bounds.performance.of)}
+        return History(
+            challenges=records.challenges(experiment, name, retraining, registered_model=spec.registered_model),
+            drift=records.drift_history(experiment, name, **windows) if self.drift else (),
+            performance=records.performance_history(experiment, name, **cohorts) if self.performance else (),
+        )
+
+    def _tell(self, spec: ModelSpec, decision: RetrainDecision, context: Mapping[str, Any]) -> None:
+        """Tell of what was decided; of watching, when it begins."""
+        from airflow_mlops.notifications.event_of_task import of_retraining
+
+        event, reasons = of_retraining(decision)
+        if event:
+            self.tell(spec, event, context, reasons, as_of=decision.as_of)
+
+
+def asked(context: Mapping[str, Any]) -> Iterator[Signal]:
+    """Yield what is asked for from outside: by a person's Param `retrain`, and by asset events that carry `retrain`.
+
+    An event that does not say so only caused the run: that data arrived is no reason to train.
+    """
+    from airflow_mlops.asof import events_of
+    from airflow_mlops.core.retrain_record import Signal
+
+    def said(wish: Any) -> str:
+        return wish if isinstance(wish, str) else "without a reason"
+
+    wish = (context.get("params") or {}).get("retrain")
+    if wish:
+        yield Signal(kind="manual", state="on", reason=f"A person asks: {said(wish)}")
+    for event in events_of(context):
+        if event.get("retrain"):
+            yield Signal(kind="event", state="on", reason=f"An event asks: {said(event['retrain'])}")
+
+
+def _new_rows(spec: ModelSpec, champion: Champion, as_of: datetime) -> int | None:
+    """Count new labelled rows, where a rule asks for them: it reads the source."""
+    from airflow_mlops.config import settings
+    from airflow_mlops.core.retrain import count_new_rows
+    from airflow_mlops.stores.sources import open_source
+
+    if not spec.retraining.min_new_rows and spec.retraining.on_volume is None:
+        return None
+    return count_new_rows(spec, champion, open_source(spec.data.source, data_root=settings().data_root), as_of)
+
+
+def _said(decision: RetrainDecision) -> str:
+    """Say what was decided in one line.
+
+    The plan comes last: what to do, after why.
+    """
+    what = {
+        "retrain": "retraining is asked for",
+        "wait": "no retraining",
+        "block": "retraining is blocked",
+        "escalate": f"no retraining: {decision.owner} is asked",
+    }[decision.action]
+    plan = f" What to do: {decision.plan}" if decision.plan else ""
+    return f"{what} ({decision.rule}): {' '.join(decision.reasons)}{plan}"

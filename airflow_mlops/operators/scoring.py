@@ -27,6 +27,8 @@ class ScoreOperator(LoopOperator):
 
     def run_stage(self, context: Any) -> dict[str, Any]:
         """Load the champion, then score."""
+        from datetime import UTC, datetime
+
         from airflow_mlops.config import settings
         from airflow_mlops.core.data import Window
         from airflow_mlops.core.scoring import score
@@ -40,6 +42,15 @@ class ScoreOperator(LoopOperator):
             pipeline = records.load_pipeline(champion.model_uri, spec=spec)
             self.run_url = records.run_url(champion.run_id)
             self.version_url = records.version_url(spec.registered_model, champion.version)
-        predictions = score(spec, champion, pipeline, store, self.storage(), window, loop_run=self.loop_run(context))
+        predictions = score(
+            spec,
+            champion,
+            pipeline,
+            store,
+            self.storage(),
+            window,
+            loop_run=self.loop_run(context),
+            now=datetime.now(UTC),
+        )
         self.log.info("%s rows of %s scored by version %s", predictions.rows, window, champion.version)
         return predictions.to_json()

@@ -17,6 +17,9 @@ class SnapshotOperator(LoopOperator):
     Returns the :class:`~airflow_mlops.core.data.Snapshot` as JSON. The same inputs give the same fingerprint, and a
     snapshot that is already there is used again.
 
+    A run that events caused which carry the `key` of a decision first claims these decisions: a decision is trained on
+    once, however often its event comes. The task, and so the run, is skipped when other runs hold all of them.
+
     Parameters
     ----------
     spec
@@ -37,6 +40,7 @@ class SnapshotOperator(LoopOperator):
         from airflow_mlops.stores.sources import open_source
 
         spec, as_of = self.model_spec(context), self.as_of(context)
+        self._claim(spec, context)
         store = open_source(spec.data.source, data_root=settings().data_root)
         also = self._champions_columns(spec)
         snapshot = take_snapshot(spec, as_of, store, self.storage(), now=datetime.now(UTC), also=also)
@@ -46,6 +50,29 @@ class SnapshotOperator(LoopOperator):
         for issue in snapshot.known_issues:
             self.log.warning("known issue: %s", issue)
         return snapshot.to_json()
+
+    def _claim(self, spec: ModelSpec, context: Any) -> None:
+        """Claim the decisions that this run's events carry; skip when every one of them is another run's.
+
+        An event without a key asks for a run of its own, and cannot be told from another.
+        """
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from airflow_mlops.asof import events_of
+
+        keys = [event.get("key") for event in events_of(context)]
+        named = list(dict.fromkeys(str(key) for key in keys if key))
+        if not named:
+            return
+        mine = self.loop_run(context)
+        with self.records(spec) as records:
+            holders = {key: records.claim(spec.name, key, mine) for key in named}
+        others = {key: holder for key, holder in holders.items() if holder != mine}
+        for key, holder in others.items():
+            self.log.info("%s was trained on by %s", key, holder)
+        if len(others) == len(named) and all(keys):
+            runs = ", ".join(sorted(set(others.values())))
+            raise AirflowSkipException(f"already trained on by {runs}: the event of {', '.join(named)} came again")
 
     def _champions_columns(self, spec: ModelSpec) -> tuple[str, ...]:
         """Return the champion's features: the gate needs them, also when the specification no longer lists them.

@@ -32,7 +32,7 @@ class TrainOperator(LoopOperator):
     def run_stage(self, context: Any) -> dict[str, Any]:
         """Fit, then record."""
         from airflow_mlops.core.data import Snapshot
-        from airflow_mlops.core.profile import build_profile
+        from airflow_mlops.core.reference import reference_profile
         from airflow_mlops.core.snapshot import read_snapshot, verify_snapshot
         from airflow_mlops.core.training import fit
         from airflow_mlops.provenance import provenance
@@ -49,7 +49,7 @@ class TrainOperator(LoopOperator):
                 fitted = fit(spec, snapshot, frame)
                 for warning in fitted.warnings:
                     self.log.warning("the estimator warned: %s", warning)
-                profile = build_profile(spec.name, fitted.train_frame, fitted.features, fitted.train)
+                profile = reference_profile(spec, snapshot, fitted)
                 candidate = records.record_candidate(
                     run_id, fitted, snapshot, spec, loop_run=loop_run, provenance=origin, profile=profile
                 )

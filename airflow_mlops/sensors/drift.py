@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.sdk import BaseSensorOperator, PokeReturnValue
+from airflow_mlops.links import MLflowRunLink, ModelVersionLink, ReportLink
+from airflow_mlops.operators._base import open_default_storage, open_records
+from airflow_mlops.sensors._waiting import WaitingSensor
 
-from airflow_mlops.links import MLflowRunLink, ModelVersionLink
-from airflow_mlops.operators._base import consequences, effective_spec, open_records
-from airflow_mlops.spec import ModelSpec
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow_mlops.core.monitor import DriftReport
+    from airflow_mlops.spec import ModelSpec
+    from airflow_mlops.stores.files import FileStore
+    from airflow_mlops.stores.sql import SqlStore
+    from airflow_mlops.triggers.waiting import WaitingTrigger
 
 
-class DriftSensor(BaseSensorOperator):
+class DriftSensor(WaitingSensor):
     """Compare the monitoring window with the champion's frozen reference profile, and fire with a DriftReport.
 
     ``mode="poke"`` holds its worker while it waits, ``mode="reschedule"`` frees it between two looks, and
@@ -26,8 +31,8 @@ class DriftSensor(BaseSensorOperator):
     spec
         The model's specification, or the path of its file.
     wait_for
-        ``drift``: wait until the verdict is drift. ``window``: wait until the window holds rows, and fire with
-        whatever the verdict is.
+        ``drift``: wait until the verdict is drift; deferred, the window is compared again when its source changes.
+        ``window``: wait until the window holds rows, and fire with whatever the verdict is.
     deferrable
         Wait in the triggerer.
 
@@ -37,92 +42,55 @@ class DriftSensor(BaseSensorOperator):
     'drift'
     """
 
-    operator_extra_links = (MLflowRunLink(), ModelVersionLink())
+    operator_extra_links = (MLflowRunLink(), ReportLink(), ModelVersionLink())
 
-    def __init__(
-        self,
-        *,
-        spec: ModelSpec | str | Path,
-        wait_for: Literal["drift", "window"] = "drift",
-        deferrable: bool = False,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, wait_for: Literal["drift", "window"] = "drift", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.spec = spec
         self.wait_for = wait_for
-        self.deferrable = deferrable
-        self.run_url = self.report_url = self.version_url = ""
+        self._seen = ""
 
-    def execute(self, context: Any) -> Any:
-        """Wait in this worker, or hand the waiting to the triggerer."""
-        if not self.deferrable:
-            return super().execute(context)
-        event = {"deadline": (datetime.now(UTC) + timedelta(seconds=self.timeout)).isoformat()}
-        # The first look is like all others: only Airflow's way back from a deferral knows soft_fail and never_fail.
-        return self.resume_execution("execute_complete", {"event": event}, context)
-
-    def poke(self, context: Any) -> PokeReturnValue:
-        """Look once."""
-        report = self._report(context)
-        return PokeReturnValue(is_done=report is not None, xcom_value=report)
-
-    def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
-        """Look in a worker: at first, and after the triggerer saw rows arrive."""
-        report = self._report(context)
-        if report is None:
-            self._wait(context, datetime.fromisoformat(event["deadline"]))
-        return report
-
-    def _wait(self, context: Any, deadline: datetime) -> NoReturn:
-        """Hand over to the triggerer: this leaves the task by an exception."""
-        from airflow.sdk.exceptions import AirflowSensorTimeout
-
-        from airflow_mlops.config import settings
-        from airflow_mlops.core.monitoring import monitoring_window
-        from airflow_mlops.triggers.drift import WindowTrigger
-
-        remaining = deadline - datetime.now(UTC)
-        if remaining <= timedelta(0):
-            raise AirflowSensorTimeout(f"no {self.wait_for} by {deadline.isoformat()}")
-        spec = effective_spec(self.spec, context)
-        window = monitoring_window(spec, self._as_of(context))
-        trigger = WindowTrigger(
-            source=spec.data.source.model_dump(mode="json"),
-            data_root=settings().data_root,
-            time=spec.data.time,
-            start=window.start.isoformat(),
-            end=window.end.isoformat(),
-            interval=self.poke_interval,
-            deadline=deadline.isoformat(),
-            delay=self.poke_interval,
-        )
-        self.defer(trigger=trigger, method_name="execute_complete", timeout=remaining)
-
-    def _report(self, context: Any) -> dict[str, Any] | None:
+    def look(self, context: Any) -> dict[str, Any] | None:
         """Return the report when it is one to fire with."""
-        from airflow_mlops.config import settings
-        from airflow_mlops.core.monitoring import monitoring_window, observe
-        from airflow_mlops.stores.sources import open_source
+        from airflow_mlops.core.monitoring import monitoring_window
 
-        with consequences():
-            spec, as_of = effective_spec(self.spec, context), self._as_of(context)
-            store = open_source(spec.data.source, data_root=settings().data_root)
-            window = monitoring_window(spec, as_of)
-            if not store.has_rows(window, spec.data.time):
-                self.log.info("no rows yet in %s of %s", window, store.description)
-                return None
-            with open_records(spec) as records:
-                champion = records.require_champion(spec)
-                reference = records.profile(champion.run_id)
-                report = observe(spec, champion, reference, store, as_of)
-                self.run_url = records.run_url(records.record_drift(spec.experiment, report))
-                self.version_url = records.version_url(spec.registered_model, champion.version)
+        spec, as_of = self.model_spec(context), self.as_of(context)
+        window, store = monitoring_window(spec, as_of), self.store(spec)
+        seen = self.mark(spec, window)
+        self._seen = ""
+        if not store.has_rows(window, spec.data.time):
+            self.log.info("no rows yet in %s of %s", window, store.description)
+            return None
+        report = self._observe(spec, as_of, store)
         self.log.info("%s in %s (%s rows): %s", report.verdict, window, report.rows, "; ".join(report.reasons))
+        self._seen = seen
         fires = self.wait_for == "window" or report.verdict == "drift"
         return report.to_json() if fires else None
 
-    @staticmethod
-    def _as_of(context: Any) -> datetime:
-        from airflow_mlops.asof import resolve_as_of
+    def watch(self, context: Any, **how: Any) -> WaitingTrigger:
+        """Watch for the window's first rows; once they were compared, for others."""
+        from airflow_mlops.core.monitoring import monitoring_window
+        from airflow_mlops.triggers.change import ChangeTrigger
+        from airflow_mlops.triggers.drift import WindowTrigger
 
-        return resolve_as_of(context)
+        spec = self.model_spec(context)
+        rows = self.rows_of(spec, monitoring_window(spec, self.as_of(context)))
+        return ChangeTrigger(seen=self._seen, **rows, **how) if self._seen else WindowTrigger(**rows, **how)
+
+    def _observe(self, spec: ModelSpec, as_of: datetime, store: FileStore | SqlStore) -> DriftReport:
+        """Compare, record, and remember where it can be seen."""
+        from airflow_mlops.core.evidently_report import evidently_page
+        from airflow_mlops.core.monitoring import observe
+        from airflow_mlops.stores.mlflow_monitoring import DRIFT_PAGE
+
+        with open_records(spec) as records:
+            champion = records.require_champion(spec)
+            reference = records.profile(champion.run_id)
+            storage, of = open_default_storage(), spec.monitoring.drift.of
+            history = records.drift_history(spec.experiment, spec.name, before=as_of, limit=of)
+            report = observe(spec, champion, reference, store, storage, as_of, history=history)
+            page = evidently_page(spec, champion, store, storage, report)  # empty: not asked for
+            run_id = records.record_drift(spec.experiment, report, page)
+            self.run_url = records.run_url(run_id)
+            self.report_url = records.artifact_url(run_id, DRIFT_PAGE) if page else ""
+            self.version_url = records.version_url(spec.registered_model, champion.version)
+        return report

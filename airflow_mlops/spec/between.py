@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.spec.metrics import METRICS
-from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.spec.types import format_duration
+from airflow_mlops.spec.wrong import wrong
 
 if TYPE_CHECKING:
     from airflow_mlops.spec.data import DataSpec, FeatureSpec
     from airflow_mlops.spec.gate import GateSpec
     from airflow_mlops.spec.model import ModelSpec
+    from airflow_mlops.spec.problems import Problem
     from airflow_mlops.spec.training import TrainingSpec
 
 
@@ -23,15 +24,11 @@ def problems_between(parts: Mapping[str, Any]) -> Iterator[Problem]:
             yield from check(*(parts[name] for name in names))
 
 
-def _contradiction(field: str, found: str, allowed: str, fix: str) -> Problem:
-    return Problem(code=ReasonCode.SPEC_INVALID_VALUE, field=field, found=found, allowed=allowed, fix=fix)
-
-
 def _roles(data: DataSpec) -> Iterator[Problem]:
     if data.label == data.time:
-        yield _contradiction("data.label", f"{data.label!r}, which is data.time", "a column of its own", "name another")
+        yield wrong("data.label", f"{data.label!r}, which is data.time", "a column of its own", "name another")
     if data.label in data.key:
-        yield _contradiction("data.key", f"the label {data.label!r}", "columns known before the label", "remove it")
+        yield wrong("data.key", f"the label {data.label!r}", "columns known before the label", "remove it")
     yield from _twice("data.key", data.key)
 
 
@@ -41,26 +38,26 @@ def _features(data: DataSpec, features: FeatureSpec) -> Iterator[Problem]:
         yield from _twice(f"features.{kind}", names)
         for role, taken in (("label", (data.label,)), ("time", (data.time,)), ("key", data.key)):
             for name in (name for name in dict.fromkeys(names) if name in taken):
-                yield _contradiction(
+                yield wrong(
                     f"features.{kind}",
                     f"{name!r}, which is data.{role}",
                     "columns that are neither label, event time nor key",
                     f"remove {name!r} from features.{kind}",
                 )
         for name in (name for name in names if name in features.exclude):
-            yield _contradiction(
+            yield wrong(
                 f"features.{kind}", f"{name!r}, also in features.exclude", "one of the two", "remove one of them"
             )
     for name in (name for name in features.categorical if name in features.numeric):
-        yield _contradiction(
+        yield wrong(
             "features.categorical", f"{name!r}, also in features.numeric", "one of the two", "remove one of them"
         )
 
 
 def _twice(field: str, names: tuple[str, ...]) -> Iterator[Problem]:
     for name in sorted({name for name in names if names.count(name) > 1}):
-        yield Problem(
-            code=ReasonCode.SPEC_DUPLICATE,
+        yield wrong(
+            code="spec_duplicate",
             field=field,
             found=f"{name!r} {names.count(name)} times",
             allowed="each column once",
@@ -72,7 +69,7 @@ def _windows(data: DataSpec, gate: GateSpec) -> Iterator[Problem]:
     # Twice: labels of the training part must be known when the holdout begins, and those of the holdout at as-of.
     held = gate.holdout + 2 * data.label_delay
     if held >= data.window:
-        yield _contradiction(
+        yield wrong(
             "data.window",
             f"{format_duration(data.window)}, with gate.holdout {format_duration(gate.holdout)} and "
             f"data.label_delay {format_duration(data.label_delay)}",
@@ -84,7 +81,7 @@ def _windows(data: DataSpec, gate: GateSpec) -> Iterator[Problem]:
 def _blocks(gate: GateSpec) -> Iterator[Problem]:
     block = gate.champion.block
     if block is not None and 2 * block > gate.holdout:
-        yield _contradiction(
+        yield wrong(
             "gate.champion.block",
             f"{format_duration(block)} with gate.holdout {format_duration(gate.holdout)}",
             "at most half of the holdout, or null: one block cannot be resampled",
@@ -107,7 +104,7 @@ def _kinds(gate: GateSpec, training: TrainingSpec) -> Iterator[Problem]:
     for field, metric in known[1:]:
         first = kinds[known[0][1]]
         if kinds[metric] != first:
-            yield _contradiction(
+            yield wrong(
                 field,
                 f"{metric!r}, a {kinds[metric]} metric, beside {known[0][1]!r}",
                 f"{first} metrics only: one of {', '.join(name for name, kind in kinds.items() if kind == first)}",
@@ -116,8 +113,8 @@ def _kinds(gate: GateSpec, training: TrainingSpec) -> Iterator[Problem]:
 
 
 def _unknown_metric(field: str, metric: str) -> Problem:
-    return Problem(
-        code=ReasonCode.METRIC_UNKNOWN,
+    return wrong(
+        code="metric_unknown",
         field=field,
         found=f"{metric!r}, which gate.metrics does not declare",
         allowed="a registered metric, or one of gate.metrics",
@@ -131,12 +128,12 @@ def _judged_columns(data: DataSpec, gate: GateSpec, features: FeatureSpec) -> It
         columns: tuple[str, ...] = getattr(gate, field).columns
         yield from _twice(f"gate.{field}.columns", columns)
         if data.label in columns:
-            yield _contradiction(
+            yield wrong(
                 f"gate.{field}.columns", f"{data.label!r}, the label", "columns known before the label", "remove it"
             )
     for name in gate.slices.required:
         if name not in gate.slices.columns:
-            yield _contradiction(
+            yield wrong(
                 "gate.slices.required",
                 f"{name!r}, not in gate.slices.columns",
                 "columns that are sliced",
@@ -144,14 +141,12 @@ def _judged_columns(data: DataSpec, gate: GateSpec, features: FeatureSpec) -> It
             )
     taken = (data.label, data.time, *data.key, *features.numeric, *features.categorical)
     if data.weight is not None and data.weight in taken:
-        yield _contradiction(
-            "data.weight", f"{data.weight!r}, which has another role", "a column of its own", "name one"
-        )
+        yield wrong("data.weight", f"{data.weight!r}, which has another role", "a column of its own", "name one")
 
 
 def _tiers(gate: GateSpec, risk_tier: str) -> Iterator[Problem]:
     if risk_tier == "high" and gate.mode == "off":
-        yield _contradiction(
+        yield wrong(
             "gate.mode",
             "off, for a model of risk_tier high",
             "enforce or dry_run",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from airflow_mlops.spec.fields import refuse
 from airflow_mlops.spec.metrics import METRICS
-from airflow_mlops.spec.problems import ReasonCode
 
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 _CRON_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
@@ -46,7 +45,7 @@ def metric(value: str) -> str:
     if "." in value:
         return import_path(value)
     if value not in METRICS:
-        refuse(None, f"one of {', '.join(METRICS)}", "{did_you_mean}", ReasonCode.METRIC_UNKNOWN)
+        refuse(None, f"one of {', '.join(METRICS)}", "{did_you_mean}", "metric_unknown")
     return value
 
 

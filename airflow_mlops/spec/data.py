@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import core_schema
 
 from airflow_mlops.spec.checks import connection, import_path, location
 from airflow_mlops.spec.fields import REQUIRED, Field, character, choice, duration, text, texts
 from airflow_mlops.spec.part import Part
-from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.spec.wrong import wrong
+
+if TYPE_CHECKING:
+    from airflow_mlops.spec.problems import Problem
 
 
 class FileSource(Part):
@@ -39,8 +42,7 @@ class SqlSource(Part):
     def problems_within(self) -> Iterator[Problem]:
         """Exactly one of table and query."""
         if (self.table is None) == (self.query is None):
-            yield Problem(
-                code=ReasonCode.SPEC_INVALID_VALUE,
+            yield wrong(
                 field="",
                 found="neither 'table' nor 'query'" if self.table is None else "both 'table' and 'query'",
                 allowed="exactly one of 'table' and 'query'",

@@ -79,8 +79,8 @@ def _words(
 ) -> tuple[ReasonCode, str, str, str]:
     kind, value = details["type"], details["input"]
     if kind == "spec_value":
-        allowed = context["allowed"]
-        return context["code"], context["found"] or shown(value), allowed, _suggested(context["fix"], value, allowed)
+        code, found, allowed = ReasonCode(context["code"]), context["found"] or shown(value), context["allowed"]
+        return code, found, allowed, _suggested(context["fix"], value, allowed)
     if kind == "missing":
         names = ", ".join(value) if isinstance(value, Mapping) and value else "nothing"
         doc = _doc(cls, path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from airflow_mlops.spec.checks import metric
 from airflow_mlops.spec.fields import choice, duration, number, part, parts, text, whole
@@ -21,7 +21,10 @@ from airflow_mlops.spec.gate_rules import (
     mode,
 )
 from airflow_mlops.spec.part import Part
-from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.spec.wrong import wrong
+
+if TYPE_CHECKING:
+    from airflow_mlops.spec.problems import Problem
 
 
 class ChampionRule(Part):
@@ -48,8 +51,7 @@ class ChampionRule(Part):
     def problems_within(self) -> Iterator[Problem]:
         """One way to resample."""
         if self.entity is not None and self.block is not None and "block" in self.changed_fields():
-            yield Problem(
-                code=ReasonCode.SPEC_INVALID_VALUE,
+            yield wrong(
                 field="entity",
                 found=f"entity {self.entity!r} beside a block of time",
                 allowed="rows resampled by entity or by block of time, not both",
@@ -67,16 +69,15 @@ class AbsoluteRule(Part):
     def problems_within(self) -> Iterator[Problem]:
         """Some bound, and the two in order."""
         if self.min is None and self.max is None:
-            yield Problem(
-                code=ReasonCode.SPEC_MISSING_FIELD,
+            yield wrong(
+                code="spec_missing_field",
                 field="",
                 found="neither 'min' nor 'max'",
                 allowed="at least one of 'min' and 'max'",
                 fix="add the bound that the metric must keep",
             )
         elif self.min is not None and self.max is not None and self.min > self.max:
-            yield Problem(
-                code=ReasonCode.SPEC_INVALID_VALUE,
+            yield wrong(
                 field="min",
                 found=f"min {self.min:g} above max {self.max:g}",
                 allowed="min not above max",
@@ -127,8 +128,7 @@ class GateSpec(Part):
             low = max((rule.min for rule in mine if rule.min is not None), default=None)
             high = min((rule.max for rule in mine if rule.max is not None), default=None)
             if len(mine) > 1 and low is not None and high is not None and low > high:
-                yield Problem(
-                    code=ReasonCode.SPEC_INVALID_VALUE,
+                yield wrong(
                     field="absolute",
                     found=f"{name} at least {low:g} in one entry, and at most {high:g} in another",
                     allowed="bounds that some value keeps",

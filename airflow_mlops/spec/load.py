@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import ValidationError
 
 from airflow_mlops.spec.between import is_sql_file
 from airflow_mlops.spec.model import ModelSpec
-from airflow_mlops.spec.problems import Problem, ReasonCode, SpecError
+from airflow_mlops.spec.wrong import refusal, wrong
 from airflow_mlops.spec.yamltext import LARGEST, Reader
+
+if TYPE_CHECKING:
+    from airflow_mlops.spec.problems import Problem, SpecError
+    from airflow_mlops.spec.wrong import Code
 
 
 def load_spec(path: str | Path) -> ModelSpec:
@@ -73,7 +77,7 @@ def parse_spec(source: str | Mapping[str, Any] | ModelSpec, *, where: str = "") 
     except ValidationError as error:
         from airflow_mlops.spec.explain import problems_of
 
-        raise SpecError(problems_of(error, ModelSpec, source, where=lambda _path: where), subject=where) from None
+        raise refusal(problems_of(error, ModelSpec, source, where=lambda _path: where), subject=where) from None
 
 
 def apply_overrides(spec: ModelSpec, overrides: Mapping[str, Any]) -> ModelSpec:
@@ -108,10 +112,10 @@ def _text(file: Path) -> str:
     if len(raw) > LARGEST:
         found = f"more than {LARGEST // 1024} kB"
         raise _file_error(
-            file, found, f"{LARGEST // 1024} kB at most", "write only the specification", code=ReasonCode.SPEC_UNSAFE
+            file, found, f"{LARGEST // 1024} kB at most", "write only the specification", code="spec_unsafe"
         )
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode("utf-8").removeprefix("\ufeff")  # as utf-8-sig does, whose codec is a module to import
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         found, fix = f"byte 0x{raw[error.start]:02x}, which is no UTF-8", "save the file as UTF-8"
@@ -119,11 +123,10 @@ def _text(file: Path) -> str:
 
 
 def _file_error(
-    file: Path, found: str, allowed: str, fix: str, *, code: ReasonCode = ReasonCode.SPEC_UNREADABLE, line: int = 1
+    file: Path, found: str, allowed: str, fix: str, *, code: Code = "spec_unreadable", line: int = 1
 ) -> SpecError:
     where = f"{file.name}:{line}"
-    problem = Problem(code=code, field="(file)", found=found, allowed=allowed, fix=fix, where=where)
-    return SpecError(problem, subject=str(file))
+    return refusal(wrong("(file)", found, allowed, fix, code=code, where=where), subject=str(file))
 
 
 def _resolve_query(data: dict[str, Any], file: Path, reader: Reader) -> None:
@@ -136,8 +139,7 @@ def _resolve_query(data: dict[str, Any], file: Path, reader: Reader) -> None:
     source["query"] = str(target)  # type: ignore[index]  # query came out of it
     if not target.is_file():
         reader.problems.append(
-            Problem(
-                code=ReasonCode.SPEC_INVALID_VALUE,
+            wrong(
                 field="data.source.query",
                 found=f"{query!r}, and no such file",
                 allowed="SQL text, or a .sql file relative to the specification",
@@ -150,14 +152,14 @@ def _resolve_query(data: dict[str, Any], file: Path, reader: Reader) -> None:
 def _checked(data: Any, reader: Reader, *, subject: str) -> ModelSpec:
     problems = list(reader.problems)
     given_up = data is None and problems
-    if not given_up and not any(problem.code is ReasonCode.SPEC_UNSAFE for problem in problems):
+    if not given_up and not any(problem.code == "spec_unsafe" for problem in problems):
         if not isinstance(data, dict):
             from airflow_mlops.spec.words import shown
 
             found = "an empty file" if data is None else shown(data)
-            raise SpecError(
-                Problem(
-                    code=ReasonCode.SPEC_UNREADABLE,
+            raise refusal(
+                wrong(
+                    code="spec_unreadable",
                     field="(file)",
                     found=found,
                     allowed="a mapping of fields",
@@ -175,7 +177,7 @@ def _checked(data: Any, reader: Reader, *, subject: str) -> ModelSpec:
         else:
             if not problems:
                 return made
-    raise SpecError(sorted(problems, key=_line), subject=subject)
+    raise refusal(sorted(problems, key=_line), subject=subject)
 
 
 def _line(problem: Problem) -> int:

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 
-class Metric(NamedTuple):
+class Metric:
     """A metric's task, and whether more of it is better.
 
     Examples
@@ -17,8 +17,11 @@ class Metric(NamedTuple):
     (False, 'regression')
     """
 
-    kind: Literal["classification", "regression"]
-    greater_is_better: bool
+    __slots__ = ("greater_is_better", "kind")
+
+    def __init__(self, kind: Literal["classification", "regression"], *, greater_is_better: bool) -> None:
+        self.kind = kind
+        self.greater_is_better = greater_is_better
 
 
 METRICS: dict[str, Metric] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import CoreSchema, core_schema
 
@@ -13,9 +13,7 @@ from airflow_mlops.spec.data import DataSpec, FeatureSpec
 from airflow_mlops.spec.fields import (
     choice,
     duration,
-    flag,
     instant,
-    number,
     part,
     parts,
     shorthand,
@@ -24,11 +22,16 @@ from airflow_mlops.spec.fields import (
     whole,
 )
 from airflow_mlops.spec.gate import GateSpec
+from airflow_mlops.spec.monitoring import MonitoringSpec
 from airflow_mlops.spec.part import Part
-from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.spec.promotion import NotificationSpec, PromotionSpec
+from airflow_mlops.spec.retraining import RetrainingSpec
 from airflow_mlops.spec.training import TrainingSpec
 from airflow_mlops.spec.validation import Expectation
+from airflow_mlops.spec.wrong import wrong
+
+if TYPE_CHECKING:
+    from airflow_mlops.spec.problems import Problem
 
 
 class ScheduleSpec(Part):
@@ -62,8 +65,7 @@ class ScheduleSpec(Part):
         if self.end is not None and self.end.tzinfo is None:
             self.__dict__["end"] = _in_zone(self.end, self.timezone)
         if self.start is not None and self.end is not None and self.start >= self.end:
-            yield Problem(
-                code=ReasonCode.SPEC_INVALID_VALUE,
+            yield wrong(
                 field="end",
                 found=f"{self.end.isoformat()}, not after start {self.start.isoformat()}",
                 allowed="an end after the start",
@@ -93,41 +95,6 @@ class ScoringSpec(Part):
     )
     window: timedelta = duration(default="1d", doc="Rows scored by a run: this long before as-of.")
     chunk_rows: int = whole(default=50_000, ge=1, doc="Rows in memory at a time.")
-
-
-class DriftSpec(Part):
-    """When a difference between a window and the reference is called drift."""
-
-    level: float = number(default=0.05, gt=0, lt=1, doc="False discovery rate over all columns (Benjamini-Hochberg).")
-    min_effect: float = number(default=0.1, gt=0, doc="Smallest population stability index that matters.")
-    min_rows: int = whole(default=500, ge=50, doc="Fewer rows than this is 'unknown', never 'drift' and never 'ok'.")
-    share: float = number(
-        default=0.3, gt=0, le=1, doc="Share of feature columns in drift that makes the model's verdict drift."
-    )
-
-
-class MonitoringSpec(Part):
-    """When the serving model's inputs are watched, and how."""
-
-    schedule: str | None = text(
-        default="@daily",
-        nullable=True,
-        words="cron expression or preset",
-        check=cron,
-        doc="When `<model>.monitor` runs; null: only by hand or backfill.",
-    )
-    window: timedelta = duration(default="7d", doc="The current window: this long before as-of.")
-    drift: DriftSpec = part(DriftSpec, default={}, doc="What is called drift.")
-
-
-class RetrainingSpec(Part):
-    """When drift may cause a retraining."""
-
-    on_drift: bool = flag(default=True, doc="Whether drift asks for a retraining.")
-    cooldown: timedelta = duration(
-        default="14d", positive=False, doc="Shortest time between the champion's as-of and a retraining."
-    )
-    min_new_rows: int = whole(default=0, ge=0, doc="Fewest labelled rows since the champion's as-of.")
 
 
 class ExecutionSpec(Part):
@@ -184,8 +151,10 @@ class ModelSpec(Part):
     promotion: PromotionSpec = part(PromotionSpec, default={}, doc="Where an accepted candidate goes.")
     notifications: tuple[NotificationSpec, ...] = parts(NotificationSpec, doc="Who is told of what.")
     scoring: ScoringSpec = part(ScoringSpec, default={}, doc="Batch scoring with the champion.")
-    monitoring: MonitoringSpec = part(MonitoringSpec, default={}, doc="How the serving model's inputs are watched.")
-    retraining: RetrainingSpec = part(RetrainingSpec, default={}, doc="When drift may cause a retraining.")
+    monitoring: MonitoringSpec = part(MonitoringSpec, default={}, doc="How the serving model is watched.")
+    retraining: RetrainingSpec = part(
+        RetrainingSpec, default={}, doc="What calls for a retraining, and what holds it back."
+    )
     execution: ExecutionSpec = part(ExecutionSpec, default={}, doc="How Airflow runs the tasks.")
     tracking: TrackingSpec = part(TrackingSpec, default={}, doc="Where runs, models and decisions are recorded.")
 

@@ -23,6 +23,7 @@ LOCKED: dict[str, str] = {
     "tracking": "it says where the model is recorded",
     "promotion": "it says which model is promoted, and who must agree",
     "risk_tier": "it says who must agree before a candidate serves",
+    "retraining": "it says what may cause a training, and how many",
     "retired": "a retired model is not trained, whoever asks",
     "notifications": "it says who is told, and through which code and credentials",
     "data.weight": "it says how much each row counts, also where a candidate is judged",

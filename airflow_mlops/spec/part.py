@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
 from pydantic_core import CoreSchema, PydanticCustomError, SchemaValidator, ValidationError, core_schema
 
 from airflow_mlops.spec import fields
-from airflow_mlops.spec.problems import Problem
 from airflow_mlops.spec.types import format_duration
+
+if TYPE_CHECKING:
+    from airflow_mlops.spec.problems import Problem
 
 
 @dataclass_transform(
@@ -54,8 +56,6 @@ class Part:
 
     def __init_subclass__(cls) -> None:
         cls.part_fields = {name: value for name, value in vars(cls).items() if isinstance(value, fields.Field)}
-        for name in cls.part_fields:
-            delattr(cls, name)
 
     def __init__(self, **data: Any) -> None:
         made = type(self).model_validate(data)

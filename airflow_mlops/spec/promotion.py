@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.spec.checks import connection, import_path
 from airflow_mlops.spec.fields import duration, part, plain_mapping, text, texts
 from airflow_mlops.spec.part import Part
-from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.spec.wrong import wrong
+
+if TYPE_CHECKING:
+    from airflow_mlops.spec.problems import Problem
 
 TIERS = ("low", "medium", "high")
-EVENTS = ("accepted", "rejected", "inconclusive", "promoted", "rolled_back", "waiting_for_approval", "declined")
-"""What a notification can be about. `declined`: a person rejected the promotion, or nobody answered in time."""
+EVENTS = (
+    "accepted",
+    "rejected",
+    "inconclusive",
+    "promoted",
+    "rolled_back",
+    "waiting_for_approval",
+    "declined",
+    "retrain",
+    "escalate",
+    "block",
+    "watch",
+)
+"""What a notification can be about. `declined`: a person rejected the promotion, or nobody answered in time. The last
+four are what monitoring decides: `watch` is drift that calls for nothing yet."""
 
 
 class ApprovalSpec(Part):
@@ -31,11 +47,9 @@ class ApprovalSpec(Part):
         """Tiers that exist; approvers only where something is to be approved."""
         for tier in self.tiers:
             if tier not in TIERS:
-                yield _invalid("tiers", repr(tier), "low, medium or high", "correct it")
+                yield wrong("tiers", repr(tier), "low, medium or high", "correct it")
         if self.approvers and not self.tiers:
-            yield _invalid(
-                "approvers", "approvers, but no tiers", "approvers of the tiers that wait", "add tiers: [high]"
-            )
+            yield wrong("approvers", "approvers, but no tiers", "approvers of the tiers that wait", "add tiers: [high]")
 
 
 class PromotionSpec(Part):
@@ -68,13 +82,9 @@ class NotificationSpec(Part):
         """Events that exist, and one way to be told."""
         for event in self.events:
             if event not in EVENTS:
-                yield _invalid("events", repr(event), f"one of {', '.join(EVENTS)}", "correct it")
+                yield wrong("events", repr(event), f"one of {', '.join(EVENTS)}", "correct it")
         if (self.conn_id is None) == (self.notifier is None):
             found = "both conn_id and notifier" if self.conn_id else "neither conn_id nor notifier"
-            yield _invalid("conn_id", found, "one of the two", "name a connection of type http, or a notifier class")
+            yield wrong("conn_id", found, "one of the two", "name a connection of type http, or a notifier class")
         if self.arguments and self.notifier is None:
-            yield _invalid("arguments", "arguments without a notifier", "arguments of a notifier", "remove them")
-
-
-def _invalid(field: str, found: str, allowed: str, fix: str) -> Problem:
-    return Problem(code=ReasonCode.SPEC_INVALID_VALUE, field=field, found=found, allowed=allowed, fix=fix)
+            yield wrong("arguments", "arguments without a notifier", "arguments of a notifier", "remove them")

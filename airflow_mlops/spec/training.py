@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.spec.checks import import_path, metric
 from airflow_mlops.spec.fields import choice, grid, part, plain_mapping, text, texts, whole
 from airflow_mlops.spec.part import Part
-from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.spec.wrong import wrong
+
+if TYPE_CHECKING:
+    from airflow_mlops.spec.problems import Problem
 
 
 class SearchSpec(Part):
@@ -30,8 +33,7 @@ class SearchSpec(Part):
     def problems_within(self) -> Iterator[Problem]:
         """Iterations mean nothing to a grid."""
         if self.method == "grid" and "iterations" in self.changed_fields():
-            yield Problem(
-                code=ReasonCode.SPEC_INVALID_VALUE,
+            yield wrong(
                 field="iterations",
                 found=f"{self.iterations} with method 'grid'",
                 allowed="'iterations' with method 'random' only",
@@ -65,8 +67,8 @@ class TrainingSpec(Part):
         """A parameter is either fixed or searched."""
         if self.search is not None:
             for name in sorted(self.parameters.keys() & self.search.parameters.keys()):
-                yield Problem(
-                    code=ReasonCode.SPEC_DUPLICATE,
+                yield wrong(
+                    code="spec_duplicate",
                     field=f"search.parameters.{name}",
                     found=f"{name!r} also in training.parameters",
                     allowed="a parameter either fixed or searched",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_mlops.spec.fields import choice, duration, number, text, texts
 from airflow_mlops.spec.part import Part
-from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.spec.wrong import wrong
+
+if TYPE_CHECKING:
+    from airflow_mlops.spec.problems import Problem
 from airflow_mlops.spec.words import did_you_mean
 
 Severity = Literal["error", "warning"]
@@ -72,8 +75,8 @@ class Expectation(Part):
         takes = SHORT_NAMES.get(self.expect)
         if takes is None:
             names = sorted(SHORT_NAMES)
-            yield Problem(
-                code=ReasonCode.EXPECTATION_UNKNOWN,
+            yield wrong(
+                code="expectation_unknown",
                 field="expect",
                 found=repr(self.expect),
                 allowed=f"one of {', '.join(names)}, or a Great Expectations name (expect_...)",
@@ -82,8 +85,8 @@ class Expectation(Part):
             return
         given = {*self.changed_fields(), *self.arguments} - {"expect", "severity"}
         for name in sorted(given - takes):
-            yield Problem(
-                code=ReasonCode.SPEC_UNKNOWN_FIELD,
+            yield wrong(
+                code="spec_unknown_field",
                 field=name,
                 found=f"no argument {name!r} of {self.expect!r}",
                 allowed=", ".join(sorted(takes)),
@@ -91,8 +94,8 @@ class Expectation(Part):
             )
         for group in _NEEDS.get(self.expect, ()):
             if not given & set(group):
-                yield Problem(
-                    code=ReasonCode.SPEC_MISSING_FIELD,
+                yield wrong(
+                    code="spec_missing_field",
                     field=group[0] if len(group) == 1 else "",
                     found=f"{self.expect!r} without {' or '.join(map(repr, group))}",
                     allowed=f"{self.expect!r} with {' or '.join(map(repr, group))}",

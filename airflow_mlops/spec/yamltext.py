@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.spec.wrong import wrong
+
+if TYPE_CHECKING:
+    from airflow_mlops.spec.problems import Problem
+    from airflow_mlops.spec.wrong import Code
 
 LARGEST = 256 * 1024
 """Bytes of the largest file that is read."""
-_UNREADABLE = ReasonCode.SPEC_UNREADABLE
 DEEPEST = 20
 """Deepest nesting."""
 _ENOUGH = 20
@@ -184,7 +187,7 @@ class Reader:
                     f"{key!r} again, first at line {self.lines[inner]}",
                     "each field once",
                     "remove one of them",
-                    code=ReasonCode.SPEC_DUPLICATE,
+                    code="spec_duplicate",
                 )
                 self._value(next(self._events), (*path, f"{key} (again)"), depth + 1)
                 continue
@@ -206,7 +209,7 @@ class Reader:
         return value
 
     def _unsafe(self, line: int, field: str, found: str, allowed: str, fix: str) -> None:
-        self._wrong(line, field, found, allowed, fix, code=ReasonCode.SPEC_UNSAFE)
+        self._wrong(line, field, found, allowed, fix, code="spec_unsafe")
 
     def _wrong(
         self,
@@ -216,7 +219,6 @@ class Reader:
         allowed: str,
         fix: str,
         *,
-        code: ReasonCode = _UNREADABLE,
+        code: Code = "spec_unreadable",
     ) -> None:
-        where = self._place(line + 1)
-        self.problems.append(Problem(code=code, field=field, found=found, allowed=allowed, fix=fix, where=where))
+        self.problems.append(wrong(field, found, allowed, fix, code=code, where=self._place(line + 1)))

@@ -32,6 +32,9 @@ class Backend(Protocol):
     def names(self, folder: str) -> list[str]:
         """Names of the files directly in a folder."""
 
+    def folders(self, folder: str) -> list[str]:
+        """Names of the folders directly in a folder."""
+
 
 class Disk:
     """A folder on this machine. A name always stands for a whole file: it is given by one rename, after fsync."""
@@ -86,6 +89,11 @@ class Disk:
         """Names of the files directly in a folder."""
         place = self._root / folder
         return [item.name for item in place.iterdir() if item.is_file()] if place.is_dir() else []
+
+    def folders(self, folder: str) -> list[str]:
+        """Names of the folders directly in a folder."""
+        place = self._root / folder
+        return [item.name for item in place.iterdir() if item.is_dir()] if place.is_dir() else []
 
 
 def _flush(path: Path) -> None:
@@ -150,12 +158,19 @@ class Objects:
 
     def names(self, folder: str) -> list[str]:
         """Names of the files directly in a folder."""
+        return self._list(folder, "file")
+
+    def folders(self, folder: str) -> list[str]:
+        """Names of the folders directly in a folder."""
+        return self._list(folder, "directory")
+
+    def _list(self, folder: str, kind: str) -> list[str]:
         with _answering():
             self._remote.invalidate_cache()
             if not self._remote.isdir(self._full(folder)):
                 return []
             found = self._remote.ls(self._full(folder), detail=True)
-        return [item["name"].rpartition("/")[2] for item in found if item["type"] == "file"]
+        return [item["name"].rstrip("/").rpartition("/")[2] for item in found if item["type"] == kind]
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}"

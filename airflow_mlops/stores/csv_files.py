@@ -75,6 +75,8 @@ class CsvPart:
         time: str,
         columns: Sequence[str],
         chunk_rows: int,
+        *,
+        encode: Sequence[str] = (),  # noqa: ARG002
     ) -> Iterator[pa.RecordBatch]:
         """Read all rows (a CSV file has no index), the event time as text: how it is written says its zone."""
         import pyarrow as pa

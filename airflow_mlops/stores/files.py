@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Literal
 from airflow_mlops.core.columns import missing_columns, one_of
 from airflow_mlops.core.data import Column, Window
 from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.profile import profile_batches
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.stores.ahead import ahead
 from airflow_mlops.stores.csv_files import CsvPart
 from airflow_mlops.stores.location import list_files, locate
 from airflow_mlops.stores.parquet_files import ParquetPart
@@ -19,6 +22,8 @@ from airflow_mlops.stores.times import TimeReader, inside, utc_microseconds
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from airflow_mlops.core.monitor import Profile
 
 Format = Literal["parquet", "csv"]
 ENDINGS: dict[str, Format] = {
@@ -29,6 +34,9 @@ ENDINGS: dict[str, Format] = {
     ".csv.bz2": "csv",
     ".csv.zst": "csv",
 }
+
+_CELLS, _LEAST_ROWS, _MOST_ROWS = 1 << 21, 1 << 13, 1 << 16
+"""Of a batch that is counted."""
 
 
 class FileStore:
@@ -108,6 +116,22 @@ class FileStore:
         """
         return self._told(self._read(window, time, columns, chunk_rows), f"{self.description}, window {window}")
 
+    def profile(self, reference: Profile, window: Window, time: str) -> Profile:
+        """Count the window's rows in the bins of `reference`, in one pass over the columns and row groups needed.
+
+        Raises
+        ------
+        DataError
+            As :meth:`read`, and if a column is of another type than the reference's.
+        """
+        names = list(dict.fromkeys(column.name for column in reference.columns))
+        # Batches large enough for whole-vector work, small enough for the memory of wide tables.
+        chunk_rows = min(max(_CELLS // (len(names) + 1), _LEAST_ROWS), _MOST_ROWS)
+        texts = [column.name for column in reference.columns if column.role == "categorical"]
+        batches = self._read(window, time, names, chunk_rows, encode=texts)
+        with self._telling(f"{self.description}, window {window}"), ahead(batches) as following:
+            return profile_batches(reference, following, window, schema=self.schema())
+
     def has_rows(self, window: Window, time: str) -> bool:
         """Whether the window holds any row; reads the event time only."""
         return next(self.read(window, time, [time]), None) is not None
@@ -177,21 +201,28 @@ class FileStore:
         return unify(self._parts)
 
     def _read(
-        self, window: Window | None, time: str, columns: Sequence[str], chunk_rows: int
+        self, window: Window | None, time: str, columns: Sequence[str], chunk_rows: int, *, encode: Sequence[str] = ()
     ) -> Iterator[pa.RecordBatch]:
+        """Read rows; texts of the columns of `encode` may come as dictionaries."""
         import pyarrow as pa
+        import pyarrow.types as t
 
         self._require({time: "data.time", **{name: f"column {name}" for name in columns if name != time}})
         types = {name: utc_microseconds() if name == time else self._types[name] for name in dict.fromkeys(columns)}
-        schema = pa.schema(list(types.items()))
+        encoded = {name for name in encode if name != time and t.is_string(types[name])}
         reader = TimeReader(time, "")
         for part in self._parts:
-            for batch in part.batches(window, time, [*types, time], chunk_rows):
+            for batch in part.batches(window, time, [*types, time], chunk_rows, encode=sorted(encoded)):
                 times = reader.convert(batch.column(time))
-                values = [times if name == time else _cast(batch.column(name), types[name]) for name in types]
-                rows = pa.RecordBatch.from_arrays(values, schema=schema)
+                values = [
+                    times if name == time else _cast(batch.column(name), type_, decode=name not in encoded)
+                    for name, type_ in types.items()
+                ]
+                rows = pa.RecordBatch.from_arrays(values, names=list(types))
                 if window is not None:
-                    rows = rows.filter(inside(times, window))
+                    chosen = inside(times, window)
+                    # Most batches lie in the window as a whole: they are not copied.
+                    rows = rows if chosen.true_count == len(chosen) else rows.filter(chosen)
                 if rows.num_rows:
                     yield rows
 
@@ -215,9 +246,15 @@ class FileStore:
             raise DataError(problems)
 
     def _told(self, batches: Iterator[pa.RecordBatch], subject: str) -> Iterator[pa.RecordBatch]:
+        with self._telling(subject):
+            yield from batches
+
+    @staticmethod
+    @contextmanager
+    def _telling(subject: str) -> Iterator[None]:
         """Name the source and the window in front of whatever goes wrong."""
         try:
-            yield from batches
+            yield
         except DataError as error:
             raise DataError(error.problems, subject=subject) from error
 
@@ -233,6 +270,10 @@ class FileStore:
         )
 
 
-def _cast(array: pa.Array, type_: pa.DataType) -> pa.Array:
+def _cast(array: pa.Array, type_: pa.DataType, *, decode: bool = True) -> pa.Array:
+    import pyarrow.types as t
+
+    if not decode and t.is_dictionary(array.type):
+        return array
     # Joined types hold every value; only whole numbers above 2**53 in a column of fractions are rounded, as anywhere.
     return array if array.type == type_ else array.cast(type_, safe=False)

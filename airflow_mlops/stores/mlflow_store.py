@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from urllib.parse import quote
 
 from airflow_mlops.core.errors import RecordError, StaleDecisionError
 from airflow_mlops.core.model import Approval, Champion, GateDecision, PromotionRecord
-from airflow_mlops.core.monitor import DriftReport, Profile
+from airflow_mlops.core.monitor import Profile
 from airflow_mlops.core.record import Record
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
@@ -18,19 +17,18 @@ from airflow_mlops.stores.mlflow_answers import Address, is_missing, said, witho
 from airflow_mlops.stores.mlflow_candidates import PROFILE
 from airflow_mlops.stores.mlflow_client import GuardedClient, connect
 from airflow_mlops.stores.mlflow_format import load_model
+from airflow_mlops.stores.mlflow_monitoring import MLflowMonitoring
+from airflow_mlops.stores.mlflow_retraining import MLflowRetraining
 from airflow_mlops.stores.mlflow_runs import _conflict
-from airflow_mlops.stores.mlflow_trail import MLflowTrail
 
 DECISION = "gate/decision.json"
 DECISION_PAGE = "gate/decision.html"
 DECISION_SEAL = "mlops.decision_digest"
 APPROVAL = "approval/approval.json"
 APPROVAL_SEAL = "mlops.approval_digest"
-DRIFT = "drift.json"
-DRIFT_SEAL = "mlops.drift_digest"
 
 
-class MLflowStore(MLflowTrail):
+class MLflowStore(MLflowMonitoring, MLflowRetraining):
     """Everything that the loop keeps in MLflow, and reads from it.
 
     Parameters
@@ -190,44 +188,6 @@ class MLflowStore(MLflowTrail):
         """Keep a report as artifact ``<name>.json`` of a run."""
         self.write_text(run_id, f"{name}.json", record.to_text())
 
-    # drift history -------------------------------------------------------------------------------------------------
-
-    def record_drift(self, experiment: str, report: DriftReport) -> str:
-        """Keep a drift report in a run of its own, one for each model and window; return its run id."""
-        from mlflow.entities import Metric
-
-        experiment_id = self._experiment(experiment)
-        key = {"mlops.kind": "drift", "mlops.model": report.model, "mlops.window": str(report.window)}
-        run = self._only(experiment_id, key)
-        if run is None:
-            self._client.create_run(experiment_id, tags=key, run_name=f"drift {report.window.end:%Y-%m-%d %H:%M}")
-            run = self._only(experiment_id, key)
-        if run is None:  # somebody deleted it between two requests
-            raise _conflict("the drift run vanished", "a run that nobody deletes", "try again")
-        run_id, started = str(run.info.run_id), run.info.start_time
-        values = {"rows": float(report.rows)} | {
-            f"psi.{metric_name(c.column)}": c.psi for c in report.columns if c.psi is not None
-        }
-        self._client.log_batch(run_id, metrics=[Metric(name, value, started, 0) for name, value in values.items()])
-        tags = {"mlops.verdict": report.verdict, "mlops.champion_version": str(report.champion_version)}
-        self.write_sealed(run_id, DRIFT, report.to_text(), DRIFT_SEAL, tags)
-        self.finish_run(run_id)
-        return run_id
-
-    def drift_history(self, experiment: str, model: str, limit: int = 30) -> tuple[DriftReport, ...]:
-        """Return the newest drift reports of a model, newest window first."""
-        found = self._client.get_experiment_by_name(experiment)
-        if found is None:
-            return ()
-        runs = self._client.search_runs(
-            [found.experiment_id],
-            f"tags.`mlops.kind` = 'drift' and tags.`mlops.model` = '{model}' and attributes.status = 'FINISHED'",
-            order_by=["tags.`mlops.window` DESC"],
-            max_results=limit,
-        )
-        texts = (self.read_sealed(run.info.run_id, DRIFT, DRIFT_SEAL) for run in runs)
-        return tuple(DriftReport.from_json(text) for text in texts if text is not None)
-
     # addresses -----------------------------------------------------------------------------------------------------
 
     def run_url(self, run_id: str) -> str:
@@ -249,12 +209,3 @@ def _gone(model_uri: str, why: str) -> RecordError:
         "a model that the loop stored",
         "restore it, or train again; do not delete models that versions point at",
     )
-
-
-def metric_name(column: str) -> str:
-    """Return a column's name in the letters that MLflow allows in a metric's name.
-
-    >>> metric_name("wind speed (kt)")
-    'wind speed _kt_'
-    """
-    return re.sub(r"[^\w\-./: ]", "_", column, flags=re.ASCII)

@@ -62,7 +62,7 @@ class ParquetPart:
         return [group.id for group in fragment.row_groups]
 
     def batches(
-        self, window: Window | None, time: str, columns: Sequence[str], chunk_rows: int
+        self, window: Window | None, time: str, columns: Sequence[str], chunk_rows: int, *, encode: Sequence[str] = ()
     ) -> Iterator[pa.RecordBatch]:
         """Read batches of at most `chunk_rows` rows; some rows may lie outside of the window.
 
@@ -78,7 +78,9 @@ class ParquetPart:
         try:
             with (
                 self._filesystem.open_input_file(self.path) as file,
-                pq.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False) as parquet,
+                pq.ParquetFile(
+                    file, buffer_size=_BUFFER, pre_buffer=False, read_dictionary=list(encode) or None
+                ) as parquet,
             ):
                 wanted = list(dict.fromkeys(columns))
                 rows = parquet.iter_batches(chunk_rows, row_groups=groups, columns=wanted, use_threads=False)

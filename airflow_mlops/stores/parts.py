@@ -28,9 +28,12 @@ class Part(Protocol):
         """Columns and types of this file."""
 
     def batches(
-        self, window: Window | None, time: str, columns: Sequence[str], chunk_rows: int
+        self, window: Window | None, time: str, columns: Sequence[str], chunk_rows: int, *, encode: Sequence[str] = ()
     ) -> Iterator[pa.RecordBatch]:
-        """Rows in file order; some may lie outside of the window. `time` may come as text."""
+        """Rows in file order; some may lie outside of the window. `time` may come as text.
+
+        Texts in the columns of `encode` may come as dictionaries, which costs less where they are only counted.
+        """
 
     def undated(self, time: str) -> int | None:
         """Rows without an event time; None when that is not cheap to know."""

@@ -50,13 +50,13 @@ def open_source(source: Source, *, data_root: str) -> FileStore | SqlStore:
     """
     if isinstance(source, FileSource):
         return FileStore(
-            _below(source.path, data_root),
+            below(source.path, data_root),
             format=source.format,
             conn_id=source.conn_id,
             encoding=source.encoding,
             delimiter=source.delimiter,
         )
-    query = None if source.query is None else _query_text(source.query, data_root)
+    query = None if source.query is None else query_text(source.query, data_root)
     url = connection_url(source.conn_id)
     return SqlStore(url, table=source.table, query=query, name=f"connection {source.conn_id}")
 
@@ -119,17 +119,18 @@ def _url(connection: Any, conn_id: str) -> sa.URL:
     )
 
 
-def _below(path: str, root: str) -> str:
+def below(path: str, root: str) -> str:
+    """Return a path or URI, below the root if it is relative."""
     if is_uri(path) or path.startswith("file://") or Path(path).expanduser().is_absolute():
         return path
     return f"{root.rstrip('/')}/{path}"
 
 
-def _query_text(query: str, root: str) -> str:
+def query_text(query: str, root: str) -> str:
     """Return the query itself, or the text of the `.sql` file that it names."""
     if not query.strip().endswith(".sql") or len(query.split()) > 1:
         return query
-    path = Path(_below(query.strip(), root)).expanduser()
+    path = Path(below(query.strip(), root)).expanduser()
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

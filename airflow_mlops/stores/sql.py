@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.core.columns import missing_columns
 from airflow_mlops.core.data import Column, Window
 from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.profile import profile_batches
 from airflow_mlops.stores.sql_connect import make_engine, reading
+from airflow_mlops.stores.sql_profile import pushed_down
 from airflow_mlops.stores.sql_relation import Relation, Statement
 from airflow_mlops.stores.sql_text import checked_query
 from airflow_mlops.stores.sql_types import SeenTypes, to_array
@@ -20,6 +22,8 @@ from airflow_mlops.stores.times import TimeReader, inside, utc_microseconds
 if TYPE_CHECKING:
     import pyarrow as pa
     import sqlalchemy as sa
+
+    from airflow_mlops.core.monitor import Profile
 
 _PROBE = 1_000
 
@@ -116,6 +120,32 @@ class SqlStore:
             others, lambda unknown: self._relation.select(window, time, unknown, ordered=False), subject
         )
         return self._batches(statement, names, types, TimeReader(time, subject), window=window, chunk_rows=chunk_rows)
+
+    def profile(self, reference: Profile, window: Window, time: str) -> Profile:
+        """Have the window's rows counted in the bins of `reference` by the database, in one query.
+
+        Rows are read and counted here where the database would count otherwise: a categorical column of times or JSON,
+        a query's column or event time without a known type, values that are not of their column's type, SQLite's
+        times with an offset.
+
+        Raises
+        ------
+        DataError
+            As :meth:`read`, and if a column is of another type than the reference's.
+        StoreUnavailableError
+            If the database does not answer.
+        """
+        subject = self._subject(window)
+        names = list(dict.fromkeys(column.name for column in reference.columns))
+        self._require({time: "data.time"} | {name: f"column {name}" for name in names if name != time}, subject)
+        schema = self.schema()
+        counted = pushed_down(self._relation, reference, window, time, schema=schema, subject=subject)
+        if counted is not None:
+            return counted
+        try:
+            return profile_batches(reference, self.read(window, time, names), window, schema=schema)
+        except DataError as error:
+            raise DataError(error.problems, subject=subject) from error
 
     def read_all(
         self, columns: Sequence[str], *, time: str | None = None, chunk_rows: int = 50_000

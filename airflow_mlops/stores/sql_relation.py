@@ -46,6 +46,7 @@ class Relation:
         self._query = query or ""
         self._table = table or ""
         self._description = description
+        self._numbers: dict[str, Any] = {}
 
     @cached_property
     def types(self) -> dict[str, pa.DataType | None]:
@@ -76,14 +77,37 @@ class Relation:
             quote = self.engine.dialect.identifier_preparer.quote
             text = around(self._query, map(quote, columns), order=map(quote, order))
             return sa.text(text), window_binds(window, self.dialect)
+        chosen = self._select(*map(column, columns)).where(self._within(window, time))
+        return chosen.order_by(*map(column, order)), {}
+
+    def select_counts(self, window: Window, time: str, counts: Sequence[Any], *, where: Any = None) -> Statement:
+        """Return the statement for aggregates over a window, and its parameters.
+
+        Parameters
+        ----------
+        where
+            What else must hold: of a query and of SQLite's times, the window's exact ends.
+        """
+        import sqlalchemy as sa
+
+        if self.is_query:
+            rows = sa.text(f"(\n{self._query}\n) AS source_rows")
+            chosen, binds = sa.select(*counts).select_from(rows), window_binds(window, self.dialect)
+        else:
+            chosen, binds = self._select(*counts).where(self._within(window, time)), {}
+        return (chosen if where is None else chosen.where(where)), binds
+
+    def native(self, name: str) -> Any:
+        """Return the database's own type of a column: SQLAlchemy's class, or PostgreSQL's number; None if unknown."""
+        return self._numbers.get(name) if self.is_query else self._declared[name]
+
+    def _within(self, window: Window, time: str) -> Any:
         # SQLite's times are texts, in any ISO form: whole days are compared here, instants after they are read.
         ends = day_prefixes(window) if self.dialect == "sqlite" else column_ends(window, self.types[time])
         if ends is None:
             subject = f"{self._description}, window {window}"
             raise no_time(time, self.types[time] or self._declared[time], subject)
-        at, (start, end) = column(time), ends
-        chosen = self._select(*map(column, columns)).where(at >= start, at < end)
-        return chosen.order_by(*map(column, order)), {}
+        return (column(time) >= ends[0]) & (column(time) < ends[1])
 
     def select_all(self, columns: Sequence[str]) -> Statement:
         """Return the statement for all rows of a table.
@@ -158,7 +182,9 @@ class Relation:
             plain = [m[1] if (m := _SQLITE_SECOND.match(name)) and m[1] in names else name for name in names]
         if len(set(plain)) < len(plain):
             raise duplicated(self._description, plain)
-        known = postgres_types(description) if self.dialect == "postgresql" else {}
+        postgres = self.dialect == "postgresql"
+        self._numbers = {item[0]: item[1] for item in description} if postgres else {}
+        known = postgres_types(description) if postgres else {}
         return {name: known.get(name) for name in names}
 
     def _sortable(self, name: str) -> bool:

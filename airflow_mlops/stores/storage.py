@@ -118,6 +118,10 @@ class _Storage:
         with self._reaching("read", folder):
             return tuple(sorted(self._backend.names(folder)))
 
+    def folders(self, folder: str) -> tuple[str, ...]:
+        with self._reaching("read", folder):
+            return tuple(sorted(self._backend.folders(folder)))
+
     @contextmanager
     def _reaching(self, doing: str, path: str) -> Iterator[None]:
         """Turn a failure of the disk or object store into one sentence that names the path."""

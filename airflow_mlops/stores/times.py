@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _INT64 = 2**63 - 1
-_ZONE = r"\d{2}(Z|z|[+-]\d{2}(:?\d{2})?)$"
+_ZONE = r"\d(Z|z|[+-]\d{2}(:?\d{2})?)$"
 ALLOWED = "timestamps, dates, or ISO 8601 text such as 2013-03-01T05:00:00Z, all with or all without a zone"
 
 

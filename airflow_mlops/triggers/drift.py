@@ -2,74 +2,51 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from datetime import datetime
+from functools import cached_property, partial
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow_mlops.triggers.looking import has_rows, is_files, mark, name_of, place_of, window_of
+from airflow_mlops.triggers.shared import Answer
+from airflow_mlops.triggers.waiting import Stamped, WaitingTrigger
 
 
-class WindowTrigger(BaseTrigger):
-    """Fires when a source holds a row of a window: cheap, and it never holds data.
+class WindowTrigger(WaitingTrigger):
+    """Fires when a source holds rows of a window: cheap, and it never holds data.
+
+    Of files, names, sizes and times of change are looked at; only when one of them is new, a file is opened. A
+    database is asked whether there are rows. Triggers on the same source and of the same interval share each look.
 
     Parameters
     ----------
-    source
-        The specification's `data.source`, as plain JSON.
-    data_root
-        Folder that relative paths start from.
-    time
-        Event-time column.
-    start, end
-        The window, ISO 8601.
-    interval
-        Seconds between two looks.
-    deadline
-        ISO 8601; handed back in the event, so that it stays absolute over several deferrals.
-    delay
-        Seconds to wait before the first look.
+    min_rows
+        How many rows are enough.
+    **given
+        As of :class:`~airflow_mlops.triggers.waiting.WaitingTrigger`.
     """
 
-    def __init__(
-        self,
-        *,
-        source: dict[str, Any],
-        data_root: str,
-        time: str,
-        start: str,
-        end: str,
-        interval: float,
-        deadline: str,
-        delay: float = 0.0,
-    ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.source = source
-        self.data_root = data_root
-        self.time = time
-        self.start = start
-        self.end = end
-        self.interval = interval
-        self.deadline = deadline
-        self.delay = delay
+    arguments = (*WaitingTrigger.arguments, "min_rows")
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class path and the arguments, for the triggerer."""
-        names = ("source", "data_root", "time", "start", "end", "interval", "deadline", "delay")
-        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
+    def __init__(self, *, min_rows: int = 1, **given: Any) -> None:
+        super().__init__(**given)
+        self.min_rows = min_rows
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look in a thread, so that a slow disk or database never blocks the triggerer's loop."""
-        await asyncio.sleep(self.delay)
-        while not await asyncio.to_thread(self._has_rows):
-            await asyncio.sleep(self.interval)
-        yield TriggerEvent({"deadline": self.deadline})  # type: ignore[no-untyped-call]
+    @property
+    def beat(self) -> str:
+        """The source's name."""
+        return name_of(self.source, self.data_root)
 
-    def _has_rows(self) -> bool:
-        from airflow_mlops.core.data import Window
-        from airflow_mlops.spec.data import source_from
-        from airflow_mlops.stores.sources import open_source
+    @cached_property
+    def _stamped(self) -> Stamped:
+        return Stamped(self.beat, place_of(self.source, self.data_root), self.interval)
 
-        store = open_source(source_from(self.source), data_root=self.data_root)
-        window = Window(start=datetime.fromisoformat(self.start), end=datetime.fromisoformat(self.end))
-        return store.has_rows(window, self.time)
+    async def look(self) -> Answer:
+        """Look at the mark of files, and at the rows when there may be some."""
+        window, version = window_of(self.start, self.end), None
+        if is_files(self.source):
+            marked = await self._stamped.mark(partial(mark, self.source, self.data_root, self.time, window))
+            if marked.error is not None:
+                return marked
+            version = marked.value
+        asked = (self.time, self.start, self.end, self.min_rows)
+        find = partial(has_rows, self.source, self.data_root, self.time, window, self.min_rows)
+        return await self._stamped.ask(asked, version, find)

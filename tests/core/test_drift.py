@@ -17,12 +17,13 @@ from statsmodels.stats.multitest import multipletests
 
 from airflow_mlops.core.data import Window
 from airflow_mlops.core.drift import compare, invalid_report
+from airflow_mlops.core.drift_columns import EvidentlyTest
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.model import Feature
 from airflow_mlops.core.monitor import DriftReport, Profile
 from airflow_mlops.core.profile import build_profile, profile_batches
 from airflow_mlops.core.stability import SMOOTHING, adjust, homogeneity, psi
-from airflow_mlops.spec.model import DriftSpec
+from airflow_mlops.spec.monitoring import EFFECTS, DriftSpec
 from airflow_mlops.spec.problems import ReasonCode
 
 BEFORE = Window(start=datetime(2013, 1, 1, tzinfo=UTC), end=datetime(2013, 3, 1, tzinfo=UTC))
@@ -120,7 +121,7 @@ def test_false_alarms_stay_below_the_level(rows):
     rng = np.random.default_rng(rows)
     spec = DriftSpec.model_validate({"min_rows": 50})
     ref = reference(normal(rng, 20_000))
-    reports = [report(ref, normal(rng, rows), spec) for _ in range(60)]
+    reports = [report(ref, normal(rng, rows), spec) for _ in range(40)]
     columns = [column.verdict for one in reports for column in one.columns]
     assert set(columns) <= {"ok", "drift"}
     assert columns.count("drift") / len(columns) <= spec.level
@@ -238,3 +239,95 @@ def test_a_window_that_cannot_be_counted_gives_an_invalid_report():
     assert (one.verdict, one.rows) == ("invalid", 0)
     assert len(one.reasons) == len(caught.value.problems)
     assert ReasonCode.COLUMN_MISSING in one.reasons[0]
+
+
+def test_importance_decides_what_counts():
+    rng = np.random.default_rng(21)
+    ref = reference(normal(rng, 20_000))
+    now = window(ref, normal(rng, 2000, 1.0, shifted=1))
+
+    def verdict(importance: dict[str, float]) -> DriftReport:
+        return compare(replace(ref, importance=importance), now, SPEC, champion_version=1, as_of=AS_OF)
+
+    heavy, light = verdict({"x0": 0.6, "x1": 0.4}), verdict({"x0": 0.1, "x1": 0.9})
+    assert (heavy.verdict, heavy.share, light.verdict, light.share) == ("drift", 0.6, "ok", pytest.approx(0.1))
+    assert heavy.reasons[0] == "1 of 10 feature columns are in drift, with 60% of the importance; 30% make drift."
+    assert [c.weight for c in heavy.columns[:3]] == [0.6, 0.4, 0.0]
+    assert verdict({"x0": -1.0}).share == pytest.approx(0.1)  # nothing is important: all alike
+    assert verdict({}).share == pytest.approx(0.1)
+
+
+def test_outputs_are_judged_apart_from_features():
+    rng = np.random.default_rng(22)
+    whole = reference(normal(rng, 20_000))
+    ref = replace(whole, outputs=(replace(whole.columns[0], name="prediction"),))
+    now, moved = (window(whole, normal(rng, 2000, shift, shifted=1)) for shift in (0.0, 1.0))
+
+    def seen(profile: Profile, outputs: tuple[object, ...]) -> DriftReport:
+        return compare(ref, replace(profile, outputs=outputs), SPEC, champion_version=1, as_of=AS_OF)
+
+    drifting = seen(now, (replace(moved.columns[0], name="prediction"),))
+    assert (drifting.verdict, drifting.prediction, drifting.label) == ("ok", "drift", "unknown")
+    assert drifting.columns[-1].part == "prediction"
+    assert drifting.columns[-1].weight is None
+    assert drifting.reasons[-1].startswith("The predictions are in drift: PSI")
+    assert seen(now, ()).prediction == "unknown"
+    few = replace(now.columns[0], name="prediction", counts=(3,) * len(now.columns[0].counts))
+    assert seen(now, (few,)).columns[-1].reason == "60 rows are too few to tell"
+    other = replace(now.columns[0], name="prediction", edges=(0.0,), counts=(1, 1))
+    assert seen(now, (other,)).prediction == "invalid"
+    assert seen(now, (other,)).verdict == "ok"
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_any_effect_size_may_be_the_bound(effect):
+    rng = np.random.default_rng(23)
+    before = pd.DataFrame({"x": rng.normal(size=20_000), "c": rng.choice(list("abc"), 20_000)})
+    now = pd.DataFrame({"x": rng.normal(0.5, 1, 5000), "c": rng.choice(list("abc"), 5000, p=[0.5, 0.3, 0.2])})
+    ref = reference(before)
+    one = report(ref, now, DriftSpec.model_validate({"effect": effect}))
+    assert [c.verdict for c in one.columns] == ["drift", "drift"]
+    assert {"psi": "PSI", "cramers_v": "Cramer's V"}.get(effect, effect.split("_")[0].title()).lower() in one.columns[
+        0
+    ].reason.lower()
+    assert ("total variation" in one.columns[1].reason) == (effect in {"wasserstein", "total_variation"})
+    strict = report(ref, now, DriftSpec.model_validate({"effect": effect, "min_effect": 1.5}))
+    assert [c.verdict for c in strict.columns] == ["ok", "ok"]
+
+
+def test_missing_values_that_rise_matter_whatever_the_smallest_effect_is():
+    rng = np.random.default_rng(24)
+    before = normal(rng, 20_000).mask(rng.random((20_000, COLUMNS)) < 0.05)
+    ref = reference(before)
+    now = normal(rng, 5000)
+    now["x0"] = now["x0"].mask(rng.random(5000) < 0.10)
+    now["x1"] = now["x1"].mask(rng.random(5000) < 0.055)
+    one = report(ref, now, DriftSpec.model_validate({"min_effect": 0.2}))
+    assert [c.verdict for c in one.columns[:2]] == ["drift", "ok"]
+    assert one.columns[0].missing_before == pytest.approx(0.05, abs=0.01)
+    assert one.columns[0].missing_now == pytest.approx(0.10, abs=0.015)
+
+
+def test_unseen_categories_are_no_drift_by_themselves():
+    rng = np.random.default_rng(25)
+    ref = reference(pd.DataFrame({"c": rng.choice(list("abcd"), 5000)}))
+    now = pd.DataFrame({"c": np.append(rng.choice(list("abcd"), 4990), ["new"] * 10)})
+    one = report(ref, now)
+    assert [(c.change, c.column, c.share) for c in one.changes] == [("unseen_categories", "c", 0.002)]
+    assert one.verdict == "ok"
+    with_others = replace(ref.columns[0], counts=(*ref.columns[0].counts[:-1], 3))
+    assert report(replace(ref, columns=(with_others,)), now).changes == ()  # it may have been one of the others
+
+
+def test_a_test_that_could_not_be_made_leaves_the_verdict_open():
+    rng = np.random.default_rng(26)
+    ref = reference(normal(rng, 5000))
+    now = window(ref, normal(rng, 1000, 1.0, shifted=2))
+
+    def verdict(drift: bool | None) -> DriftReport:
+        tests = {name: EvidentlyTest(drift=drift, value=0.1, words="by name") for name in ("x5", "x6")}
+        return compare(ref, now, SPEC, tests, champion_version=1, as_of=AS_OF)
+
+    assert [verdict(drift).verdict for drift in (True, False, None)] == ["drift", "ok", "unknown"]
+    assert [c.verdict for c in verdict(None).columns[5:7]] == ["unknown", "unknown"]
+    assert verdict(True).columns[5].reason == "by name"

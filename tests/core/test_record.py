@@ -25,23 +25,34 @@ from airflow_mlops.spec.problems import ReasonCode
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WINDOW = Window(start=START, end=START + timedelta(days=1))
 KNOWN = {
+    "Answer",
     "Approval",
     "AuditEvent",
+    "BacktestReport",
     "Candidate",
     "DriftReport",
     "Evaluation",
+    "Future",
     "GateDecision",
     "Golden",
+    "Identity",
+    "Judged",
     "ModelCard",
+    "PerformanceReport",
+    "Pointed",
     "Predictions",
     "Profile",
     "PromotionRecord",
+    "Referred",
     "Reproduction",
     "RetrainDecision",
     "Rollback",
+    "Scored",
     "ServingReport",
     "Snapshot",
+    "Trained",
     "ValidationReport",
+    "Watched",
 }
 
 

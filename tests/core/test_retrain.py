@@ -1,118 +1,688 @@
-"""The decision to retrain: only drift, only within limits, with every reason against it."""
+"""The decision to retrain: every rule alone and with every other, in the order that is documented."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import product
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError, RecordError
-from airflow_mlops.core.model import Candidate, Champion, Feature
-from airflow_mlops.core.monitor import DriftReport, RetrainDecision
-from airflow_mlops.core.retrain import count_new_rows, decide_retraining
-from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.core.model import Verdict
+from airflow_mlops.core.retrain import count_new_rows, decide_retraining, unanswered
+from airflow_mlops.core.retrain_record import Challenge, History, RetrainDecision, Seen
+from airflow_mlops.core.retrain_rules import RULES
+from airflow_mlops.core.retrain_words import LONGEST, as_line
+from airflow_mlops.spec.retraining import PLAYBOOK
 from airflow_mlops.stores.files import FileStore
-
-TRAINED = datetime(2013, 3, 1, tzinfo=UTC)
-DAY = timedelta(days=1)
-
-
-def spec(label_delay="0d", **retraining) -> ModelSpec:
-    return ModelSpec.model_validate(
-        {
-            "name": "m",
-            "owner": "team",
-            "data": {"source": {"path": "rows/"}, "time": "t", "key": "id", "label": "y", "label_delay": label_delay},
-            "training": {"estimator": "sklearn.linear_model.LogisticRegression"},
-            "retraining": retraining,
-        }
-    )
-
-
-CHAMPION = Champion(
-    model="m",
-    version=4,
-    run_id="r4",
-    model_uri="models:/m-4",
-    candidate=Candidate(
-        model="m",
-        loop_run="m.train/manual",
-        run_id="r4",
-        model_uri="models:/m-4",
-        task="binary",
-        as_of=TRAINED,
-        train=Window(start=TRAINED - 60 * DAY, end=TRAINED - 14 * DAY),
-        holdout=Window(start=TRAINED - 14 * DAY, end=TRAINED),
-        train_rows=1000,
-        holdout_rows=100,
-        snapshot_uri="s",
-        snapshot_fingerprint="f",
-        spec_fingerprint="g",
-        features=(Feature(name="x", role="numeric"),),
-        seed=1,
-    ),
+from tests.core.retrain_cases import (
+    CHAMPION,
+    DAY,
+    FAULT,
+    NOW,
+    TRAINED,
+    WORLD,
+    ask,
+    challenge,
+    champion,
+    drift,
+    logged,
+    performance,
+    spec,
 )
 
+ONE = {"drift": {"violations": 1}, "performance": {"violations": 1}}
+"""One window is enough."""
 
-def report(verdict="drift", version=4) -> DriftReport:
-    return DriftReport(
-        model="m",
-        champion_version=version,
-        window=Window(start=TRAINED + 20 * DAY, end=TRAINED + 27 * DAY),
-        reference=CHAMPION.candidate.train,
-        rows=1000,
-        verdict=verdict,
-        columns=(),
-        reasons=("1 of 1 feature columns (100%) are in drift; 30% make drift.",),
-        as_of=TRAINED + 27 * DAY,
+
+def decide(seen=None, history=None, *, as_of=NOW, who=CHAMPION, **rules) -> RetrainDecision:
+    model = spec(**{"monitoring": ONE, **rules})
+    return decide_retraining(model, who, seen or Seen(drift=drift()), history or History(), as_of)
+
+
+# all rules -----------------------------------------------------------------------------------------------------------
+
+
+OUTCOMES = {
+    "none": None,
+    "fine": performance("ok"),
+    "other": replace(performance(), champion_version=3),
+    "invalid": performance("invalid"),
+}
+
+
+def case_of(outcomes, retired, fault, signal, refused, hot, few, spent):
+    """A case in which exactly the rules that are named speak against a retraining; the rest is as it should be."""
+    seen = Seen(
+        drift=drift("drift" if signal else "ok", hints=(FAULT,) if fault else (WORLD,)),
+        performance=OUTCOMES[outcomes],
+        new_rows=99 if few else 100,
+        retired="it is replaced" if retired else None,
     )
+    history = History(
+        challenges=tuple(challenge(30 + n) for n in range(2 if refused else 1)),
+        decisions=tuple(logged(20 + n, number=2 - n) for n in range(2 if spent else 1)),
+    )
+    rules = {
+        "cooldown": "21d" if hot else "20d",
+        "backoff": 1.0,
+        "min_new_rows": 100,
+        "escalate_after": 2,
+        "budget": {"runs": 2, "per": "60d"},
+    }
+    expected = [
+        *(["retired"] if retired else []),
+        *(["out_of_date"] if outcomes == "other" else []),
+        *(["invalid_data"] if outcomes == "invalid" else []),
+        *(["pipeline_fault"] if fault else []),
+        *([] if signal else ["none"]),
+        *(["watch"] if signal and outcomes == "fine" else []),
+        *(["escalate_after"] if refused else []),
+        *(["cooldown"] if hot else []),
+        *(["min_new_rows"] if few else []),
+        *(["budget"] if spent else []),
+    ]
+    return seen, history, rules, expected
 
 
-LATER = TRAINED + 27 * DAY
+ACTIONS = {"invalid_data": "block", "pipeline_fault": "block", "escalate_after": "escalate"}
+SITUATIONS = {**dict.fromkeys(["invalid_data", "pipeline_fault"]), "watch": "drift", "escalate_after": "escalate"}
+FLAGS = [True, False]
 
 
-def test_drift_within_the_limits_retrains_with_evidence():
-    decision = decide_retraining(spec(min_new_rows=50), report(), CHAMPION, 50, LATER)
+def test_every_rule_with_every_other_the_first_decides_and_all_are_heard():
+    met = set()
+    for parts in product(OUTCOMES, *[FLAGS] * 7):
+        seen, history, rules, expected = case_of(*parts)
+        decision = decide(seen, history, **rules)
+        met |= set(expected)
+        if not expected:
+            assert (decision.action, decision.rule) == ("retrain", "signal")
+            assert decision.plan == PLAYBOOK["decay"]
+            continue
+        first = expected[0]
+        assert (decision.rule, decision.action) == (first, ACTIONS.get(first, "wait")), parts
+        assert decision.plan == (PLAYBOOK[SITUATIONS[first] or first] if first in SITUATIONS else "")
+        said = " ".join(decision.reasons)
+        for rule in expected:
+            assert HEARD[rule] in said, (parts, rule)
+        for rule in set(HEARD) - set(expected) - {"watch"}:
+            assert HEARD[rule] not in said, (parts, rule)
+    assert met == set(HEARD)
+    assert len(RULES) == len(HEARD)
+
+
+HEARD = {
+    "retired": "The model is retired: it is replaced",
+    "out_of_date": "is about version 3; version 4 serves now",
+    "invalid_data": "The newest window is invalid to performance",
+    "pipeline_fault": "a fault of the pipeline: temp looks 1.8 times",
+    "none": "There is no drift of inputs.",
+    "watch": "still does what its gate promised",
+    "escalate_after": "2 challengers in a row did not replace",
+    "cooldown": "the cooldown of 21d ends at",
+    "min_new_rows": "There are 99 new labelled rows; retraining needs 100.",
+    "budget": "2 retrainings were decided within 60d; the budget is 2 per 60d.",
+}
+
+
+# the record ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_decision_says_everything_and_comes_back_from_json():
+    seen = Seen(drift=drift(), performance=performance(), new_rows=50)
+    decision = decide(seen, History(challenges=(challenge(50),)), budget={"runs": 3}, min_new_rows=50)
     assert decision.action == "retrain"
-    assert decision.reasons == report().reasons
-    assert decision.evidence["report_digest"] == report().digest
-    assert decision.evidence["champion_version"] == "4"
-    assert decision.evidence["window_start"] == "2013-03-21T00:00:00+00:00"
+    assert decision.reasons[0].startswith("Realised decay in 1 of the last 1 windows")
+    assert decision.signal == "decay"
+    assert [signal.kind for signal in decision.signals if signal.state == "on"] == ["decay", "input_drift"]
+    assert (decision.owner, decision.number, decision.urgent) == ("team", None, False)
+    assert decision.key == "m/v4/2013-06-02T00:00:00+00:00_2013-06-09T00:00:00+00:00"
+    assert decision.evidence == {
+        "champion_version": "4",
+        "champion_run_id": "r4",
+        "window_start": "2013-06-02T00:00:00+00:00",
+        "window_end": "2013-06-09T00:00:00+00:00",
+        "drift_verdict": "drift",
+        "drift_digest": seen.drift.digest,
+        "performance_verdict": "decay",
+        "performance_digest": seen.performance.digest,
+        "new_rows": "50",
+        "refused": "1",
+        "budget": "0 of 3 spent",
+    }
     assert RetrainDecision.from_json(decision.to_text()) == decision
 
 
-def test_all_reasons_against_it_are_given_and_any_one_waits():
-    """Every combination of the conditions: retrain exactly when none speaks against it."""
-    for drift, wanted, current, cool, rows in product((True, False), repeat=5):
-        decision = decide_retraining(
-            spec(on_drift=wanted, cooldown="14d", min_new_rows=100),
-            report("drift" if drift else "ok", 4 if current else 3),
-            CHAMPION,
-            100 if rows else 99,
-            TRAINED + (14 * DAY if cool else 14 * DAY - timedelta(microseconds=1)),
-        )
-        against = (drift, wanted, current, cool, rows).count(False)
-        assert decision.action == ("wait" if against else "retrain")
-        if against:
-            assert len(decision.reasons) == against
+def test_the_playbook_of_the_specification_comes_before_ours():
+    own = {"escalate": "Call Ada.", "decay": "Look at the slices."}
+    assert decide(playbook=own).plan == "Look at the slices."
+    assert decide(history=History(challenges=(challenge(50),)), playbook=own, escalate_after=1).plan == "Call Ada."
 
 
-@pytest.mark.parametrize("verdict", ["ok", "unknown", "invalid"])
-def test_nothing_but_drift_retrains(verdict):
-    decision = decide_retraining(spec(), report(verdict), CHAMPION, 10**6, LATER + 1000 * DAY)
-    assert decision.action == "wait"
-    assert verdict in decision.reasons[0]
+@given(
+    text=st.text(min_size=1, max_size=3000),
+    plan=st.text(min_size=1, max_size=9000).filter(str.strip),
+    count=st.integers(0, 40),
+)
+@settings(max_examples=60, deadline=None)
+def test_however_long_the_texts_a_decision_fits_into_one_value(text, plan, count):
+    hints = tuple(replace(FAULT, words=text) for _ in range(3))
+    seen = Seen(
+        drift=drift(reasons=(text,) * count, hints=hints),
+        performance=performance("unknown", reasons=(text,) * count),
+        asked=tuple(ask("event", reason=text + str(n)) for n in range(count)),
+        retired=text,
+    )
+    decision = decide(seen, playbook=dict.fromkeys(PLAYBOOK, plan), escalate_after=1)
+    line = as_line(decision)
+    assert len(line) <= LONGEST
+    assert line.isprintable()
+    assert RetrainDecision.from_json(json.loads(line)) == decision
+
+
+# one event, one decision ---------------------------------------------------------------------------------------------
+
+
+def test_the_same_window_is_the_same_decision_with_its_number():
+    first = replace(decide(), number=7)
+    history = History(decisions=(first,))
+    assert decide(history=history) == first
+    assert decide(Seen(drift=drift(hints=(FAULT,))), history) == first
+    assert decide(Seen(drift=drift("invalid")), history) == first
+    assert decide(Seen(drift=drift(), retired="replaced"), history).rule == "retired"
+    assert decide(history=history, who=champion(5)).rule == "out_of_date"
+
+
+def test_another_window_another_champion_and_another_request_are_other_events():
+    keys = [
+        decide().key,
+        decide(Seen(drift=drift(at=NOW - DAY)), as_of=NOW - DAY).key,
+        decide(Seen(drift=replace(drift(), champion_version=5)), who=champion(5)).key,
+        decide(Seen(drift=drift(), asked=(ask(),))).key,
+        decide(Seen(drift=drift(), asked=(ask("event"),))).key,
+        decide(Seen(asked=(ask(),))).key,
+        decide(Seen(asked=(ask(),)), as_of=NOW + DAY).key,
+        decide(Seen(performance=performance())).key,
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_window_that_was_blocked_and_then_mended_is_decided_anew():
+    blocked = replace(decide(Seen(drift=drift("invalid"))), number=1)
+    assert blocked.action == "block"
+    assert decide(history=History(decisions=(blocked,))).action == "retrain"
+
+
+def test_what_was_blocked_is_the_same_decision_when_it_is_asked_again():
+    for seen in (Seen(drift=drift("invalid")), Seen(drift=drift(hints=(FAULT,)))):
+        blocked = replace(decide(seen), number=1)
+        assert decide(seen, History(decisions=(blocked,))) == blocked
+
+
+# what is not decided on ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verdict", ["ok", "unknown"])
+def test_nothing_but_a_signal_retrains(verdict):
+    decision = decide(Seen(drift=drift(verdict), performance=performance("unknown")), as_of=NOW + 1000 * DAY)
+    assert (decision.action, decision.rule) == ("wait", "none")
+    assert any(verdict in reason or "no drift" in reason for reason in decision.reasons)
+
+
+def test_nothing_seen_is_nothing_to_decide():
+    assert decide(Seen()).rule == "none"
+    assert decide(Seen()).key == "m/v4/2013-06-09T00:00:00+00:00"
+
+
+def test_one_window_of_two_waits():
+    seen = Seen(drift=drift(), performance=performance())
+    decision = decide(seen, monitoring={})
+    assert (decision.action, decision.rule) == ("wait", "persistence")
+    assert "in 1 of the last 1 windows (2 of 5 make a signal)" in " ".join(decision.reasons)
+    before = History(drift=(drift(at=NOW - DAY),))
+    assert decide(Seen(drift=drift()), before, monitoring={}).action == "retrain"
 
 
 def test_records_of_another_model_are_refused():
-    with pytest.raises(RecordError):
-        decide_retraining(spec(), replace(report(), model="n"), CHAMPION, 0, LATER)
-    with pytest.raises(RecordError):
-        decide_retraining(spec(), report(), replace(CHAMPION, model="n"), 0, LATER)
+    for seen, history, who in (
+        (Seen(drift=drift(model="n")), History(), CHAMPION),
+        (Seen(performance=performance(model="n")), History(), CHAMPION),
+        (Seen(), History(drift=(drift(model="n"),)), CHAMPION),
+        (Seen(), History(decisions=(logged(1, model="n"),)), CHAMPION),
+        (Seen(), History(), replace(CHAMPION, model="n")),
+    ):
+        with pytest.raises(RecordError, match="all of one model"):
+            decide(seen, history, who=who)
+
+
+def test_an_instant_without_zone_is_refused():
+    with pytest.raises(DataError):
+        decide(as_of=datetime(2013, 6, 9))
+
+
+@pytest.mark.parametrize("clock", [drift(at=NOW + DAY), performance(at=NOW + timedelta(seconds=1))])
+def test_a_report_from_the_future_waits(clock):
+    seen = Seen(drift=clock) if isinstance(clock, type(drift())) else Seen(performance=clock)
+    decision = decide(seen)
+    assert (decision.action, decision.rule) == ("wait", "out_of_date")
+    assert "a clock is wrong" in decision.reasons[0]
+
+
+def test_an_instant_before_the_champion_waits():
+    early = TRAINED - DAY
+    decision = decide(Seen(drift=drift(at=early)), as_of=early, cooldown="0d")
+    assert (decision.action, decision.rule) == ("wait", "out_of_date")
+
+
+# drift without decay -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "action"),
+    [
+        (None, "retrain"),
+        (performance("ok"), "wait"),
+        (performance("unknown"), "retrain"),
+        (performance("unknown", estimated="ok"), "wait"),
+        (performance("unknown", estimated="unknown"), "retrain"),
+        (performance("unknown", estimated="decay"), "retrain"),
+        (performance("ok", estimated="decay"), "wait"),
+        (performance("decay"), "retrain"),
+    ],
+)
+@pytest.mark.parametrize("what", [{}, {"verdict": "ok", "prediction": "drift"}])
+def test_drift_is_watched_while_outcomes_or_else_the_estimate_say_that_all_is_well(outcomes, action, what):
+    decision = decide(Seen(drift=drift(**what), performance=outcomes))
+    assert decision.action == action
+    assert (decision.rule == "watch") == (action == "wait")
+
+
+def test_watching_is_told_when_it_begins():
+    fine = performance("ok")
+    began = decide(Seen(drift=drift(), performance=fine))
+    assert began.evidence["watching_since"] == "2013-06-09T00:00:00+00:00"
+    day_before = History(drift=(drift(at=NOW - DAY),), performance=(performance("ok", NOW - DAY),))
+    assert "watching_since" not in decide(Seen(drift=drift(), performance=fine), day_before).evidence
+    calm = History(drift=(drift("ok", at=NOW - DAY),), performance=(performance("ok", NOW - DAY),))
+    assert "watching_since" in decide(Seen(drift=drift(), performance=fine), calm).evidence
+
+
+def test_another_signal_beside_drift_is_not_only_watched():
+    decision = decide(Seen(drift=drift(), performance=performance("ok"), new_rows=10), on_volume=10)
+    assert (decision.action, decision.signal) == ("retrain", "input_drift")
+
+
+# limits --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("since", ["champion", "decision", "challenge"])
+@pytest.mark.parametrize("refused", [0, 1, 2, 3])
+def test_cooldown_counts_from_the_newest_and_grows_with_each_refused_challenger(since, refused):
+    """Ten days, doubled: 10, 20, 40, 80 days before NOW are just enough, and one microsecond less is not."""
+    wanted = 10 * DAY * 2**refused
+    for extra, action in ((timedelta(0), "retrain"), (timedelta(microseconds=1), "wait")):
+        begin = NOW - wanted + extra
+        who = champion(as_of=begin if since == "champion" else NOW - 5000 * DAY)
+        one = Challenge(as_of=NOW - 4000 * DAY, run_id="c", verdict=Verdict.REJECT, promoted=False)
+        challenges = [replace(one, as_of=NOW - (4000 + n) * DAY) for n in range(refused)]
+        if since == "challenge":
+            challenges.insert(0, replace(one, as_of=begin, verdict=Verdict.ACCEPT, promoted=True))
+            wanted_now = 10 * DAY if refused else wanted
+            challenges[0] = replace(challenges[0], as_of=NOW - wanted_now + extra)
+        decisions = (replace(logged(1), as_of=begin),) if since == "decision" else ()
+        history = History(challenges=tuple(challenges), decisions=decisions)
+        decision = decide(history=history, who=who, cooldown="10d", escalate_after=9, budget={"runs": 9})
+        assert decision.action == action, (since, refused, extra)
+        if action == "wait":
+            assert decision.rule == ("backoff" if refused and since != "challenge" else "cooldown")
+
+
+def test_a_backoff_beyond_all_time_waits():
+    challenges = tuple(challenge(n + 1.0) for n in range(50))
+    decision = decide(history=History(challenges=challenges), backoff=1e300, escalate_after=99)
+    assert decision.rule in ("cooldown", "backoff")
+
+
+def test_a_training_that_is_not_judged_starts_no_cooldown():
+    assert decide(history=History(challenges=(challenge(1, None),))).action == "retrain"
+    assert decide(history=History(challenges=(challenge(1, Verdict.ACCEPT),))).rule == "cooldown"
+
+
+def test_urgent_decay_waits_for_no_cooldown_and_no_second_window_and_says_so():
+    hot = champion(as_of=NOW - DAY)
+    urgent = Seen(performance=performance(urgent=True))
+    decision = decide(urgent, who=hot, monitoring={})
+    assert (decision.action, decision.rule, decision.urgent) == ("retrain", "urgent", True)
+    assert "It is urgent, and need not wait: The champion is of" in " ".join(decision.reasons)
+    assert "need not show in 2 windows" in " ".join(decision.reasons)
+    calm = decide(urgent, monitoring=ONE)
+    assert (calm.action, calm.rule, calm.urgent) == ("retrain", "signal", False)
+
+
+def test_urgent_decay_is_within_the_budget_and_ends_with_the_owner():
+    urgent = Seen(performance=performance(urgent=True))
+    spent = History(decisions=tuple(logged(n, number=n) for n in (3, 2, 1)))
+    assert decide(urgent, spent, budget={"runs": 3}).rule == "budget"
+    refused = History(challenges=tuple(challenge(n) for n in (1, 2, 3)))
+    assert decide(urgent, refused).action == "escalate"
+    assert decide(replace(urgent, new_rows=1), min_new_rows=2).rule == "min_new_rows"
+
+
+def test_a_backfilled_instant_waits_for_what_was_decided_after_it():
+    after = tuple(logged(-n, number=n) for n in (3, 2))
+    decision = decide(history=History(decisions=after), cooldown="0d", budget={"runs": 2, "per": "4d"})
+    assert (decision.action, decision.rule) == ("wait", "cooldown")
+    assert "the budget is 2 per 4d" in decision.reasons[1]
+    assert len(decide(history=History(decisions=after), cooldown="0d", budget={"runs": 2, "per": "3d"}).reasons) == 1
+
+
+def test_rows_that_nobody_counted_are_none():
+    decision = decide(min_new_rows=1)
+    assert (decision.rule, decision.action) == ("min_new_rows", "wait")
+    assert "not counted" in decision.reasons[0]
+
+
+@given(days=st.lists(st.integers(0, 120), max_size=60), runs=st.integers(1, 5), per=st.integers(1, 40))
+@settings(deadline=None)
+def test_no_period_ever_has_more_retrainings_than_the_budget_in_whatever_order_they_are_asked(days, runs, per):
+    decisions: list[RetrainDecision] = []
+    for day in days:
+        at = NOW + day * DAY
+        decision = decide(
+            Seen(drift=drift(at=at)),
+            History(decisions=tuple(reversed(decisions))),
+            as_of=at,
+            cooldown="0d",
+            budget={"runs": runs, "per": f"{per}d"},
+        )
+        if decision.action == "retrain" and decision.number is None:
+            decisions.append(replace(decision, number=len(decisions) + 1))
+    made = sorted(one.as_of for one in decisions)
+    assert all(sum(begin <= at < begin + per * DAY for at in made) <= runs for begin in made)
+
+
+# people and events ---------------------------------------------------------------------------------------------------
+
+
+def test_a_person_is_bound_by_nothing_but_the_data_and_retirement():
+    hot = champion(as_of=NOW - DAY)
+    history = History(
+        challenges=tuple(challenge(n) for n in (1, 2, 3)),
+        decisions=tuple(logged(n, number=9 - n) for n in (2, 3, 4, 5)),
+    )
+    seen = Seen(drift=drift("ok", hints=(FAULT,)), asked=(ask(),))
+    decision = decide(seen, history, who=hot)
+    assert (decision.action, decision.signal, decision.rule, decision.urgent) == ("retrain", "manual", "signal", False)
+    assert decision.reasons[0] == "ada asks"
+    assert "A person asks, and need not wait" in decision.reasons[1]
+    assert decide(replace(seen, drift=drift("invalid")), history, who=hot).rule == "invalid_data"
+    assert decide(replace(seen, performance=performance("invalid")), history, who=hot).rule == "invalid_data"
+    assert decide(replace(seen, retired="replaced"), history, who=hot).rule == "retired"
+    assert decide(replace(seen, new_rows=3), history, who=hot, min_new_rows=4).rule == "min_new_rows"
+
+
+def test_an_event_need_not_show_twice_and_is_bound_by_all_limits():
+    asked = Seen(drift=drift("ok"), asked=(ask("event"),))
+    assert decide(asked).action == "retrain"
+    assert decide(asked, who=champion(as_of=NOW - DAY)).rule == "cooldown"
+    assert decide(replace(asked, drift=drift(hints=(FAULT,)))).rule == "pipeline_fault"
+    assert decide(asked, History(challenges=(challenge(30),)), escalate_after=1).rule == "escalate_after"
+    spent = History(decisions=(logged(20),))
+    assert decide(asked, spent, budget={"runs": 1}).rule == "budget"
+
+
+def test_a_retired_specification_retrains_nothing():
+    from airflow_mlops.spec.model import ModelSpec
+
+    retired = ModelSpec.model_validate({**spec().model_dump(mode="json", exclude_unset=True), "retired": "replaced"})
+    decision = decide_retraining(retired, CHAMPION, Seen(asked=(ask(),)), History(), NOW)
+    assert (decision.action, decision.rule) == ("wait", "retired")
+
+
+# episodes ------------------------------------------------------------------------------------------------------------
+
+
+def month(make_seen, days=30, history=None, **rules) -> list[RetrainDecision]:
+    """Decide once a day, each day with the days before; what is not `wait` is logged."""
+    decided: list[RetrainDecision] = []
+    known = history or History()
+    for day in range(days):
+        at = NOW + day * DAY
+        seen = make_seen(day, at)
+        decision = decide(seen, known, as_of=at, **rules)
+        decided.append(decision)
+        if decision.action != "wait":
+            numbered = replace(decision, number=len(known.decisions) + 1)
+            known = replace(known, decisions=(numbered, *known.decisions))
+        known = replace(
+            known,
+            drift=((seen.drift, *known.drift) if seen.drift else known.drift)[:10],
+            performance=((seen.performance, *known.performance) if seen.performance else known.performance)[:10],
+        )
+    return decided
+
+
+@pytest.mark.parametrize(
+    ("rule", "bad"),
+    [
+        ("invalid_data", {"verdict": "invalid"}),
+        ("pipeline_fault", {"hints": (FAULT,)}),
+    ],
+)
+def test_a_block_is_said_once_for_each_episode(rule, bad):
+    """Bad on days 3 to 17 (with a gap of too few rows) and 20 to 29; the days between are good."""
+
+    def seen(day, at):
+        if 8 <= day < 10:
+            return Seen(drift=drift("unknown", at))
+        return Seen(drift=drift(**{"at": at, "verdict": "ok", **(bad if 3 <= day < 18 or day >= 20 else {})}))
+
+    decided = month(seen)
+    assert [day for day, decision in enumerate(decided) if decision.action == "block"] == [3, 20]
+    assert all(decision.rule == rule for day, decision in enumerate(decided) if 4 <= day < 8 or day >= 20)
+    again = decided[5]
+    assert again.action == "wait"
+    assert again.plan == PLAYBOOK[rule]
+    assert "The owner was told as of 2013-06-12" in again.reasons[1]
+
+
+def test_invalid_outcomes_are_an_episode_of_their_own():
+    def seen(day, at):
+        return Seen(
+            drift=drift("invalid" if day >= 2 else "ok", at),
+            performance=performance("invalid" if day >= 6 else "ok", at),
+        )
+
+    blocked = [day for day, decision in enumerate(month(seen, 12)) if decision.action == "block"]
+    assert blocked == [2, 6]
+
+
+def test_an_escalation_is_said_once_for_each_champion_with_what_was_tried():
+    tried = (challenge(1, Verdict.INCONCLUSIVE), challenge(20), challenge(40), challenge(60, None))
+    history = History(challenges=(*tried, challenge(80, Verdict.ACCEPT, promoted=True), challenge(99)))
+    decided = month(lambda _, at: Seen(performance=performance(at=at)), 20, history)
+    assert [decision.action for decision in decided] == ["escalate"] + ["wait"] * 19
+    assert {decision.rule for decision in decided} == {"escalate_after"}
+    assert decided[0].reasons[0] == (
+        "3 challengers in a row did not replace the champion: inconclusive as of 2013-06-08 00:00, reject as of "
+        "2013-05-20 00:00, reject as of 2013-04-30 00:00."
+    )
+    escalated = replace(decided[0], number=1)
+    later = NOW + 3 * DAY
+    promoted = History(challenges=tried, decisions=(escalated,))
+    next_one = champion(5)
+    seen = Seen(performance=performance(at=later, champion_version=5))
+    assert decide(seen, promoted, as_of=later, who=next_one).action == "escalate"
+
+
+def test_a_promotion_ends_the_row_of_refused_challengers():
+    promoted = challenge(30, Verdict.ACCEPT, promoted=True)
+    history = History(challenges=(challenge(20), promoted, challenge(40), challenge(50)))
+    assert decide(history=history, escalate_after=2, cooldown="1d").action == "retrain"
+    forced = History(challenges=(challenge(20, promoted=True), challenge(40), challenge(50)))
+    assert decide(history=forced, escalate_after=1, cooldown="1d").action == "retrain"
+
+
+@pytest.mark.parametrize("runs", [1, 2, 4])
+@pytest.mark.parametrize("urgent", [True, False])
+def test_a_month_in_which_every_window_drifts_or_decays_makes_what_the_budget_allows(runs, urgent):
+    def seen(_, at):
+        return Seen(drift=drift(at=at), performance=performance(at=at, urgent=urgent))
+
+    decided = month(seen, budget={"runs": runs, "per": "30d"}, cooldown="0d")
+    assert sum(decision.action == "retrain" for decision in decided) == runs
+    calm = month(seen, budget={"runs": runs, "per": "30d"}, cooldown="14d")
+    expected = runs if urgent else min(runs, 3)
+    assert sum(decision.action == "retrain" for decision in calm) == expected
+
+
+# a lost event --------------------------------------------------------------------------------------------------------
+
+
+def test_a_decision_that_nobody_took_up_is_found_again():
+    lost = logged(3)
+    known = History(decisions=(lost,), claimed=frozenset())
+    now = decide(history=known)
+    assert now.rule == "cooldown"
+    assert unanswered(spec(), CHAMPION, known, now) == lost
+    for other in (
+        replace(known, claimed=None),
+        replace(known, claimed=frozenset({lost.key})),
+        replace(known, challenges=(challenge(2, None),)),
+        replace(known, decisions=(replace(lost, as_of=NOW - 31 * DAY),)),
+        replace(known, decisions=(replace(lost, as_of=NOW),)),
+        replace(known, decisions=(replace(lost, evidence={"champion_version": "3"}),)),
+        replace(known, decisions=(logged(3, "block", "invalid_data"),)),
+    ):
+        assert unanswered(spec(), CHAMPION, other, now) is None
+    for seen in (Seen(drift=drift("invalid")), Seen(drift=drift(hints=(FAULT,))), Seen(retired="replaced")):
+        assert unanswered(spec(), CHAMPION, known, decide(seen, known)) is None
+
+
+# properties ----------------------------------------------------------------------------------------------------------
+
+
+VERDICTS = ["drift", "ok", "unknown", "invalid"]
+
+
+@st.composite
+def cases(draw):
+    """Anything that monitoring may see, of any history."""
+    drifts = draw(st.lists(st.sampled_from(VERDICTS), min_size=1, max_size=5))
+    outcomes = draw(st.lists(st.sampled_from(["decay", "ok", "unknown", "invalid"]), max_size=4))
+    estimates = [draw(st.sampled_from(["", "decay", "ok", "unknown"])) for _ in outcomes]
+    hints = draw(st.sampled_from([(), (FAULT,), (WORLD,)]))
+    urgent = draw(st.booleans()) and outcomes[:1] == ["decay"]
+    asked = draw(st.lists(st.sampled_from([ask(), ask("event"), ask("event", "unknown")]), max_size=2))
+    looks = [
+        drift(verdict, NOW - n * DAY, prediction=draw(st.sampled_from(VERDICTS))) for n, verdict in enumerate(drifts)
+    ]
+    cohorts = [
+        performance(verdict, NOW - n * DAY, estimate, urgent=urgent and n == 0)
+        for n, (verdict, estimate) in enumerate(zip(outcomes, estimates, strict=True))
+    ]
+    verdicts = st.sampled_from([None, Verdict.REJECT, Verdict.ACCEPT, Verdict.INCONCLUSIVE])
+    challenges = sorted(draw(st.lists(st.floats(0, 90), max_size=4, unique=True)))
+    decisions = sorted(draw(st.lists(st.floats(0.1, 90), max_size=5, unique=True)))
+    actions = st.sampled_from([("retrain", "signal"), ("block", "invalid_data"), ("escalate", "escalate_after")])
+    history = History(
+        drift=tuple(looks[1:]),
+        performance=tuple(cohorts[1:]),
+        challenges=tuple(challenge(at, draw(verdicts), promoted=draw(st.booleans())) for at in challenges),
+        decisions=tuple(logged(at, *draw(actions), number=len(decisions) - n) for n, at in enumerate(decisions)),
+    )
+    seen = Seen(
+        drift=replace(looks[0], hints=hints) if draw(st.booleans()) else None,
+        performance=cohorts[0] if cohorts else None,
+        new_rows=draw(st.sampled_from([None, 0, 50, 500])),
+        asked=tuple(asked),
+        retired=draw(st.sampled_from([None, None, None, "replaced"])),
+    )
+    rules = {
+        "cooldown": f"{draw(st.integers(0, 60))}d",
+        "min_new_rows": draw(st.sampled_from([0, 0, 50, 51])),
+        "on_volume": draw(st.sampled_from([None, None, 50])),
+        "budget": {"runs": draw(st.integers(1, 4)), "per": f"{draw(st.integers(1, 60))}d"},
+        "backoff": draw(st.sampled_from([1.0, 1.5, 2.0])),
+        "escalate_after": draw(st.integers(1, 4)),
+        **{name: draw(st.booleans()) for name in ("on_decay", "on_estimate", "on_drift")},
+        "monitoring": draw(st.sampled_from([ONE, {}])),
+    }
+    return seen, history, rules, champion(as_of=NOW - draw(st.integers(0, 90)) * DAY)
+
+
+def loosened(rules, draw_from):
+    looser = {
+        "budget runs": {"budget": {**rules["budget"], "runs": rules["budget"]["runs"] + 1}},
+        "budget per": {"budget": {**rules["budget"], "per": "1h"}},
+        "cooldown": {"cooldown": "0d"},
+        "backoff": {"backoff": 1.0},
+        "rows": {"min_new_rows": 0},
+        "escalate": {"escalate_after": rules["escalate_after"] + 1},
+    }
+    return {**rules, **looser[draw_from]}
+
+
+@given(case=cases(), loose=st.sampled_from(["budget runs", "budget per", "cooldown", "backoff", "rows", "escalate"]))
+@settings(max_examples=400, deadline=None)
+def test_what_retrains_still_does_when_a_limit_is_loosened(case, loose):
+    seen, history, rules, who = case
+    before = decide(seen, history, who=who, **rules)
+    after = decide(seen, history, who=who, **loosened(rules, loose))
+    if before.action == "retrain":
+        assert after.action == "retrain"
+
+
+@given(case=cases(), more=st.sampled_from(["decision", "challenge", "invalid", "fault", "retired"]))
+@settings(max_examples=400, deadline=None)
+def test_what_waits_still_does_when_more_speaks_against_it(case, more):
+    seen, history, rules, who = case
+    held = {
+        "decision": (seen, replace(history, decisions=(logged(0.05, number=9), *history.decisions))),
+        "challenge": (seen, replace(history, challenges=(challenge(0), *history.challenges))),
+        "invalid": (replace(seen, drift=drift("invalid")), history),
+        "fault": (replace(seen, drift=replace(seen.drift or drift("ok"), hints=(FAULT,))), history),
+        "retired": (replace(seen, retired="replaced"), history),
+    }[more]
+    before = decide(seen, history, who=who, **rules)
+    after = decide(*held, who=who, **rules)
+    if before.action != "retrain":
+        assert after.action != "retrain"
+    if more in ("invalid", "retired"):
+        assert after.action != "retrain"
+
+
+@given(case=cases())
+@settings(max_examples=300, deadline=None)
+def test_the_same_case_gives_the_same_decision_that_keeps_the_invariants(case):
+    seen, history, rules, who = case
+    decision = decide(seen, history, who=who, **rules)
+    assert decision == decide(seen, history, who=who, **rules)
+    assert RetrainDecision.from_json(decision.to_text()).digest == decision.digest
+    assert len(as_line(decision)) <= LONGEST
+    assert decision.reasons
+    assert decision.owner == "team"
+    invalid = any(report is not None and report.verdict == "invalid" for report in (seen.drift, seen.performance))
+    if decision.action == "retrain":
+        assert decision.signal is not None
+        assert not invalid
+        assert not seen.retired
+        manual = decision.signal == "manual"
+        near = [one for one in history.decisions if one.action == "retrain"]
+        per = spec(budget=rules["budget"]).retraining.budget.per
+        assert manual or sum(abs(one.as_of - NOW) < per for one in near) < rules["budget"]["runs"]
+        assert decision.urgent == (decision.rule == "urgent")
+    if decision.action in ("block", "escalate"):
+        assert decision.plan
+
+
+# new rows ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("label", [1.0, "late", True])
@@ -133,4 +703,4 @@ def test_new_rows_are_labelled_mature_now_and_not_known_to_the_champion(tmp_path
 def test_a_source_without_the_label_is_refused(tmp_path):
     pd.DataFrame({"t": [TRAINED + DAY]}).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(DataError):
-        count_new_rows(spec(), CHAMPION, FileStore(str(tmp_path)), LATER)
+        count_new_rows(spec(), CHAMPION, FileStore(str(tmp_path)), NOW)

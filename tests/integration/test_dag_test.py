@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -117,7 +118,8 @@ def spec(home: Path) -> ModelSpec:
     after["ordered_at"] += timedelta(days=7)
     after["order_id"] = "n" + after["order_id"]
     after["load"] += 2.0
-    after["distance"] *= 3.0
+    # Another shape, and not another unit: that would look like a fault of the pipeline.
+    after["distance"] = np.random.default_rng(3).gamma(6.0, 10.0, size=len(after))
     (home / "orders").mkdir()
     before.to_parquet(home / "orders" / "before.parquet")
     after.to_parquet(home / "orders" / "after.parquet")
@@ -126,7 +128,7 @@ def spec(home: Path) -> ModelSpec:
     broken["order_id"] = "twice"
     broken.to_parquet(home / "orders" / "broken.parquet")
     before.head(200).to_csv(home / "orders.csv", index=False)
-    monitoring = {"window": "7d", "drift": {"min_rows": 100}}
+    monitoring = {"window": "7d", "drift": {"min_rows": 100, "violations": 1}}
     parts = {"monitoring": monitoring, "retraining": {"cooldown": "1d"}, "name": "dag_test"}
     return ModelSpec.model_validate({**specification("orders/"), **parts})
 
@@ -236,7 +238,7 @@ def test_scoring_and_monitoring_follow_the_champion(
     assert scored.returned("score")["version"] == 1
     watched = Ran(dags["dag_test.monitor"], as_of=NEXT.isoformat())
     assert watched.state == "success"
-    assert watched.tasks == {"drift": "success", "retrain": "success"}
+    assert watched.tasks == {"drift": "success", "performance": "success", "retrain": "success"}
     assert watched.returned("drift")["verdict"] == "drift"
     assert watched.returned("retrain")["action"] == "retrain"
     assert watched.links("drift")["MLflowRunLink"].startswith(mlflow_uri)
@@ -250,6 +252,7 @@ def test_a_monitor_that_waits_is_resumed_when_rows_arrive(
 ) -> None:
     """The sensor defers, its trigger fires once a file is there, and the task goes on from where it was."""
     from airflow_mlops.triggers.drift import WindowTrigger
+    from airflow_mlops.triggers.shared import Answer
 
     monitor, later = dags["dag_test.monitor"], NEXT + timedelta(days=7)
     monkeypatch.setattr(monitor.get_task("drift"), "poke_interval", 0.01)
@@ -257,15 +260,16 @@ def test_a_monitor_that_waits_is_resumed_when_rows_arrive(
     arriving["ordered_at"] += timedelta(days=7)
     arriving["order_id"] = "l" + arriving["order_id"]
     looks: list[bool] = []
-    really = WindowTrigger._has_rows
+    really = WindowTrigger.look
 
-    def look(self: WindowTrigger) -> bool:
-        looks.append(really(self))
+    async def look(self: WindowTrigger) -> Answer:
+        found = await really(self)
+        looks.append(bool(found.value))
         if len(looks) == 2:
             arriving.to_parquet(home / "orders" / "later.parquet")
-        return looks[-1]
+        return found
 
-    monkeypatch.setattr(WindowTrigger, "_has_rows", look)
+    monkeypatch.setattr(WindowTrigger, "look", look)
     ran = Ran(monitor, as_of=later.isoformat())
     assert looks == [False, False, True]
     assert ran.state == "success"

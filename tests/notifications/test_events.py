@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_mlops.core.model import Approval
+from airflow_mlops.core.retrain_record import RetrainDecision
 from airflow_mlops.notifications import LoopEvent, loop_event
 from airflow_mlops.notifications.event_of_task import event_of_task
 from airflow_mlops.operators import EvaluateGateOperator
@@ -84,3 +85,35 @@ def test_a_task_that_tells_nothing_says_what_to_do(report: Any) -> None:
 def test_a_task_of_another_kind_tells_nothing() -> None:
     with pytest.raises(ValueError, match="nothing to tell"):
         event_of_task(context_of_task(PROMOTION, task=SimpleNamespace()))
+
+
+@pytest.mark.parametrize(
+    ("action", "rule", "evidence", "event"),
+    [
+        ("retrain", "signal", {}, "retrain"),
+        ("escalate", "escalate_after", {}, "escalate"),
+        ("block", "invalid_data", {}, "block"),
+        ("wait", "watch", {"watching_since": "2013-06-09T00:00:00+00:00"}, "watch"),
+        ("wait", "watch", {}, None),
+        ("wait", "cooldown", {}, None),
+    ],
+)
+def test_what_is_told_of_a_decision_about_retraining(
+    action: Any, rule: str, evidence: dict[str, str], event: str | None
+) -> None:
+    """With the plan; of watching when it begins, and of other waiting never."""
+    decision = RetrainDecision(
+        model="orders",
+        action=action,
+        as_of=datetime(2013, 6, 9, tzinfo=UTC),
+        reasons=("because",),
+        evidence=evidence,
+        rule=rule,
+        plan="Look.",
+    )
+    if event is None:
+        with pytest.raises(ValueError, match="nothing to tell"):
+            event_of_task(context_of_task(decision.to_json()))
+        return
+    told = event_of_task(context_of_task(decision.to_json()))
+    assert (told.event, told.reasons) == (event, ("because", "What to do: Look."))

@@ -31,6 +31,21 @@ print([name for name in {HEAVY!r} if name in sys.modules])
     assert run(script).stdout.strip() == "[]"
 
 
+def test_a_right_specification_does_not_pay_for_what_says_that_one_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "spec.yaml"
+    script = f"""
+import sys
+from airflow_mlops.spec import load_spec
+from airflow_mlops.spec.template import new_text
+open({str(file)!r}, "w").write(new_text("churn"))
+load_spec({str(file)!r})
+print([name for name in ("problems", "explain", "overrides") if f"airflow_mlops.spec.{{name}}" in sys.modules])
+from airflow_mlops.spec import Problem, ReasonCode, SpecError
+print(issubclass(SpecError, ValueError), ReasonCode("spec_unsafe"))
+"""
+    assert run(script).stdout.split("\n")[:2] == ["[]", "True spec_unsafe"]
+
+
 def test_what_a_specification_names_is_not_imported(tmp_path: Path) -> None:
     (tmp_path / "hostile_module.py").write_text("import pathlib\npathlib.Path(__file__).with_name('ran').touch()\n")
     spec = tmp_path / "spec.yaml"

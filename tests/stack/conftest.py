@@ -19,7 +19,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         (stack.dags / "models" / f"{name}.yaml").write_text(text)
     (stack.dags / "loop.py").write_text(DAG_FILE)
     stack.home.make()
-    write_rows(stack.home.data / "small")
+    for folder in ("small", "drifting"):
+        write_rows(stack.home.data / folder)
     try:
         started = stack.command("up")
         assert started.returncode == 0, started.stderr

@@ -18,11 +18,11 @@ AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
 SMALL = """
 name: {name}
 owner: tests
-data: {{source: {{path: data/small/}}, time: at, key: id, label: bought, window: 40d}}
+data: {{source: {{path: data/{folder}/}}, time: at, key: id, label: bought, window: 40d}}
 training: {{estimator: sklearn.linear_model.LogisticRegression}}
 gate: {gate}
 scoring: {{schedule: null, window: 10d}}
-monitoring: {{schedule: null, window: 10d}}
+monitoring: {{schedule: null, window: 10d{monitoring}}}
 execution: {{retries: 0}}
 {more}
 """
@@ -35,9 +35,11 @@ globals().update(load_models(Path(__file__).parent / "models"))
 """
 
 
-def small(name: str, gate: str = "{holdout: 10d}", more: str = "") -> str:
+def small(
+    name: str, gate: str = "{holdout: 10d}", more: str = "", *, folder: str = "small", monitoring: str = ""
+) -> str:
     """Return a specification of the rows that :func:`write_rows` writes."""
-    return SMALL.format(name=name, gate=gate, more=more)
+    return SMALL.format(name=name, gate=gate, more=more, folder=folder, monitoring=monitoring)
 
 
 def asking(name: str, approval: str, more: str = "") -> str:
@@ -55,24 +57,40 @@ MODELS = {
     "asked": asking("asked", "approvers: [admin], timeout: 1d"),
     "unanswered": asking("unanswered", "timeout: 3s"),
     "others": asking("others", "approvers: [ada], timeout: 1d"),
+    "drifting": small(
+        "drifting",
+        more="retraining: {cooldown: 0d}",
+        folder="drifting",
+        monitoring=", drift: {min_rows: 300, violations: 1, of: 1}",
+    ),
 }
 """Specifications by file name: models of the tests of this folder."""
 
 
-def write_rows(folder: Path, days: int = 40, per_day: int = 60) -> None:
+def write_rows(
+    folder: Path, days: int = 40, per_day: int = 60, until: datetime = AS_OF, shift: float = 0.0, name: str = "rows"
+) -> None:
+    """Write rows whose `x` is moved by `shift`, and whose outcome then depends on `x` the other way round."""
     import numpy as np
     import pandas as pd
 
     random = np.random.default_rng(7)
     rows = days * per_day
     x, kind = random.normal(size=rows), random.choice(["a", "b", "c"], size=rows)
-    chance = 1 / (1 + np.exp(-1.5 * x - (kind == "a")))
-    at = [AS_OF - timedelta(days=days) + timedelta(minutes=24 * 60 * i / per_day) for i in range(rows)]
+    chance = 1 / (1 + np.exp((1.5 if shift else -1.5) * x - (kind == "a")))
+    at = [until - timedelta(days=days) + timedelta(minutes=24 * 60 * i / per_day) for i in range(rows)]
     frame = pd.DataFrame(
-        {"id": np.arange(rows), "at": at, "x": x, "kind": kind, "bought": random.random(rows) < chance}
+        {
+            "id": np.arange(rows) + (0 if name == "rows" else 1_000_000),
+            "at": at,
+            "x": x + shift,
+            "kind": kind,
+            "bought": random.random(rows) < chance,
+        }
     )
-    folder.mkdir(parents=True)
-    frame.to_parquet(folder / "rows.parquet", coerce_timestamps="us", index=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    frame.to_parquet(folder / f".{name}.parquet", coerce_timestamps="us", index=False)
+    (folder / f".{name}.parquet").rename(folder / f"{name}.parquet")  # whole, or not there
 
 
 @dataclass

@@ -42,6 +42,9 @@ def test_text_comes_back_and_is_replaced_whole(storage: Storage) -> None:
     assert not storage.exists("deep/er")
     assert storage.names("deep/er") == ("a.json",)
     assert storage.names("nowhere") == ()
+    storage.write_text("deep/own/b.json", "{}")
+    assert storage.folders("deep") == ("er", "own")
+    assert storage.folders("deep/er") == storage.folders("nowhere") == ()
 
 
 def test_rows_come_back_in_chunks_and_columns(storage: Storage) -> None:

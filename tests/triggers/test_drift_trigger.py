@@ -1,121 +1,112 @@
-"""The trigger that waits for a window's rows: it survives the way through Airflow's database and holds up nobody."""
+"""The triggers that wait for a sensor: they survive the way through Airflow's database and hold up nobody."""
 
 import asyncio
 import json
-import os
+import sqlite3
 import threading
-from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import pandas as pd
 import pytest
 from airflow.models.trigger import Trigger
 from airflow.triggers.base import TriggerEvent
 
-from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.errors import StoreUnavailableError
 from airflow_mlops.spec.data import FileSource, SqlSource
-from airflow_mlops.triggers.drift import WindowTrigger
-
-START = datetime(2026, 3, 1, tzinfo=UTC)
-END = START + timedelta(days=7)
-DEADLINE = "2026-03-09T12:34:56.789012+00:00"
-PATIENCE = 60
-"""Seconds until a test that hangs is called off; nothing here depends on how long things take."""
-
-
-def trigger(**changes: Any) -> WindowTrigger:
-    values: dict[str, Any] = {
-        "source": FileSource(path="orders/").model_dump(mode="json"), "data_root": "/data", "time": "ordered_at",
-        "start": START.isoformat(), "end": END.isoformat(), "interval": 0.01, "deadline": DEADLINE,
-    }  # fmt: skip
-    return WindowTrigger(**{**values, **changes})
-
-
-def write(folder: Path, name: str, first: datetime, rows: int = 3) -> None:
-    """Let a file appear whole, as an export does: under another name first."""
-    folder.mkdir(exist_ok=True)
-    times = pd.date_range(first, periods=rows, freq="h", unit="us")
-    pd.DataFrame({"ordered_at": times, "load": range(rows)}).to_parquet(folder.parent / name)
-    os.replace(folder.parent / name, folder / name)  # noqa: PTH105 - replaces at once
-
-
-async def events(waiting: WindowTrigger) -> list[TriggerEvent]:
-    return [event async for event in waiting.run()]
-
-
-async def looked(waiting: WindowTrigger, times: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
-    """Count the looks of a trigger; return what waits for the given number of them."""
-    seen = threading.Semaphore(0)
-    really = waiting._has_rows
-
-    def count() -> bool:
-        answer = really()
-        seen.release()
-        return answer
-
-    monkeypatch.setattr(waiting, "_has_rows", count)
-
-    async def enough() -> None:
-        for _ in range(times):
-            assert await asyncio.to_thread(seen.acquire, timeout=PATIENCE)
-
-    return enough
-
+from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.triggers import drift
+from airflow_mlops.triggers.change import ChangeTrigger
+from airflow_mlops.triggers.looking import mark_of_all, window_of
+from airflow_mlops.triggers.waiting import Failures, WaitingTrigger
+from tests.triggers.waits import (
+    DEADLINE,
+    END,
+    KINDS,
+    PATIENCE,
+    SHOP,
+    SOURCES,
+    START,
+    Looks,
+    database,
+    events,
+    fired,
+    frame,
+    given,
+    insert,
+    window,
+    write,
+)
 
 # -- through the database ---------------------------------------------------------------------------------------------
 
-SOURCES = [
-    FileSource(path="orders/"),
-    FileSource(path="s3://aws_default@bucket/orders/"),
-    SqlSource(conn_id="warehouse", table="sales.orders"),
-    SqlSource(conn_id="warehouse", query="select * from o where t >= :window_start and t < :window_end"),
-]
-
 
 @pytest.mark.parametrize("source", SOURCES, ids=str)
-def test_it_comes_back_equal_from_airflows_database(source: FileSource | SqlSource) -> None:
-    before = trigger(source=source.model_dump(mode="json"), delay=2.5)
+@pytest.mark.parametrize(("kind", "more"), KINDS)
+def test_it_comes_back_equal_from_airflows_database(
+    source: FileSource | SqlSource, kind: type[WaitingTrigger], more: dict[str, Any]
+) -> None:
+    before = kind(**given(source=source.model_dump(mode="json"), after="2026-03-09T00:00:00+00:00", **more))
     row = Trigger.from_object(before)
     module, _, name = row.classpath.rpartition(".")
     after = getattr(import_module(module), name)(**row.kwargs)
-    assert type(after) is WindowTrigger
+    assert type(after) is kind
     assert after.serialize() == before.serialize()
     assert vars(after) == vars(before)
 
 
-def test_its_arguments_are_plain_json_and_all_of_them() -> None:
-    path, arguments = trigger(delay=2.5).serialize()
-    assert path == "airflow_mlops.triggers.drift.WindowTrigger"
+@pytest.mark.parametrize(("kind", "more"), KINDS)
+def test_its_arguments_are_plain_json_and_all_of_them(kind: type[WaitingTrigger], more: dict[str, Any]) -> None:
+    path, arguments = kind(**given(after="2026-03-09T00:00:00+00:00", **more)).serialize()
+    assert path == f"{kind.__module__}.{kind.__name__}"
     assert json.loads(json.dumps(arguments)) == arguments
-    assert WindowTrigger(**arguments).serialize() == (path, arguments)
+    assert set(arguments) == set(given(after="")) | set(more)
+    assert kind(**arguments).serialize() == (path, arguments)
 
 
-# -- waiting ----------------------------------------------------------------------------------------------------------
+# -- waiting for rows -------------------------------------------------------------------------------------------------
 
 
 def test_it_fires_at_once_when_the_rows_are_there(tmp_path: Path) -> None:
     write(tmp_path / "orders", "new.parquet", START)
-    (event,) = asyncio.run(asyncio.wait_for(events(trigger(data_root=str(tmp_path), interval=3600)), PATIENCE))
-    assert event.payload == {"deadline": DEADLINE}
+    assert fired(window(data_root=str(tmp_path), interval=3600)) == {"deadline": DEADLINE}
 
 
 def test_it_fires_when_rows_arrive_and_not_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "orders", "old.parquet", START - timedelta(days=2))
-    waiting = trigger(data_root=str(tmp_path))
+    looks = Looks(monkeypatch)
 
     async def scene() -> list[TriggerEvent]:
-        enough = await looked(waiting, 3, monkeypatch)
-        run = asyncio.create_task(events(waiting))
-        await enough()
+        run = asyncio.create_task(events(window(data_root=str(tmp_path))))
+        await looks.more("mark", 5)
         assert not run.done()
+        assert looks.done["has_rows"] == 1  # while the files stay the same, none is opened again
         write(tmp_path / "orders", "new.parquet", START + timedelta(days=1))
         return await asyncio.wait_for(run, PATIENCE)
 
     (event,) = asyncio.run(scene())
     assert event.payload == {"deadline": DEADLINE}
+    assert looks.done["has_rows"] == 2
+
+
+def test_rows_in_a_database_are_noticed_also_when_newer_ones_were_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, looks = database(tmp_path, monkeypatch), Looks(monkeypatch)
+    insert(shop, END + timedelta(days=30))
+
+    async def scene() -> list[TriggerEvent]:
+        run = asyncio.create_task(events(window(source=SHOP)))
+        await looks.more("has_rows", 3)
+        assert not run.done()
+        insert(shop, START)
+        return await asyncio.wait_for(run, PATIENCE)
+
+    assert len(asyncio.run(scene())) == 1
+    assert "mark" not in looks.done
 
 
 @pytest.mark.parametrize(
@@ -128,20 +119,46 @@ def test_it_fires_when_rows_arrive_and_not_before(tmp_path: Path, monkeypatch: p
         (END + timedelta(days=1), False),
     ],
 )
-def test_only_rows_of_the_window_count(tmp_path: Path, first: datetime, fires: bool) -> None:
-    write(tmp_path / "orders", "rows.parquet", first)
-    assert trigger(data_root=str(tmp_path))._has_rows() is fires
+@pytest.mark.parametrize("kind", ["files", "database"])
+def test_only_rows_of_the_window_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, first: datetime, fires: bool
+) -> None:
+    source = given()["source"]
+    if kind == "files":
+        write(tmp_path / "orders", "rows.parquet", first)
+    else:
+        source, shop = SHOP, database(tmp_path, monkeypatch)
+        for at in frame(first, 3)["ordered_at"]:
+            shop.execute("insert into orders values (?, 1.0, null)", (at.isoformat(" "),))
+        shop.commit()
+    answer = asyncio.run(window(data_root=str(tmp_path), source=source).look())
+    assert (answer.error, answer.value) == (None, fires)
+
+
+@pytest.mark.parametrize("kind", ["files", "database"])
+def test_it_waits_for_as_many_rows_as_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    source = given()["source"]
+    if kind == "files":
+        write(tmp_path / "orders", "a.parquet", START, rows=3)
+        write(tmp_path / "orders", "b.parquet", END - timedelta(hours=2), rows=5)  # two of them in the window
+    else:
+        source, shop = SHOP, database(tmp_path, monkeypatch)
+        for rows, first in ((3, START), (5, END - timedelta(hours=2))):
+            for at in frame(first, rows)["ordered_at"]:
+                insert(shop, at)
+    for rows, fires in ((5, True), (6, False)):
+        waiting = window(data_root=str(tmp_path), source=source, min_rows=rows)
+        assert asyncio.run(waiting.look()).value is fires
 
 
 def test_it_does_not_fire_on_an_empty_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "orders", "old.parquet", START - timedelta(days=2))
     write(tmp_path / "orders", "none.parquet", START, rows=0)
-    waiting = trigger(data_root=str(tmp_path))
+    looks = Looks(monkeypatch)
 
     async def scene() -> None:
-        enough = await looked(waiting, 5, monkeypatch)
-        run = asyncio.create_task(events(waiting))
-        await enough()
+        run = asyncio.create_task(events(window(data_root=str(tmp_path))))
+        await looks.more("mark", 5)
         assert not run.done()
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -150,7 +167,74 @@ def test_it_does_not_fire_on_an_empty_window(tmp_path: Path, monkeypatch: pytest
     asyncio.run(scene())
 
 
-def test_it_waits_before_its_first_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+# -- waiting for a change ---------------------------------------------------------------------------------------------
+
+
+def change(tmp_path: Path, **more: Any) -> ChangeTrigger:
+    """A trigger whose worker has just looked."""
+    rows = given(data_root=str(tmp_path), **more)
+    also = {name: rows.pop(name) for name in ("counted", "folders") if name in rows}
+    span = window_of(rows["start"], rows["end"])
+    seen = mark_of_all(rows["source"], rows["data_root"], rows["time"], span, **also)
+    return ChangeTrigger(seen=seen, **rows, **also)
+
+
+@pytest.mark.parametrize("what", ["a file comes", "a file changes", "a file goes", "another folder changes"])
+def test_it_fires_when_files_are_no_longer_what_the_worker_saw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    write(tmp_path / "orders", "a.parquet", START)
+    (tmp_path / "scored").mkdir()
+    waiting, looks = change(tmp_path, folders=[str(tmp_path / "scored")]), Looks(monkeypatch)
+
+    async def scene() -> list[TriggerEvent]:
+        run = asyncio.create_task(events(waiting))
+        await looks.more("mark_of_all", 3)
+        assert not run.done()
+        match what:
+            case "a file comes":
+                write(tmp_path / "orders", "b.parquet", START)
+            case "a file changes":
+                write(tmp_path / "orders", "a.parquet", START, rows=9)
+            case "a file goes":
+                (tmp_path / "orders" / "a.parquet").unlink()
+            case _:
+                (tmp_path / "scored" / "manifest.json").write_text("{}")
+        return await asyncio.wait_for(run, PATIENCE)
+
+    (event,) = asyncio.run(scene())
+    assert event.payload == {"deadline": DEADLINE}
+    assert "has_rows" not in looks.done
+
+
+@pytest.mark.parametrize("what", ["a row comes", "an outcome comes"])
+def test_it_fires_when_a_database_has_more_of_the_window(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    shop = database(tmp_path, monkeypatch)
+    insert(shop, START)
+    waiting, looks = change(tmp_path, source=SHOP, counted=["late"]), Looks(monkeypatch)
+
+    async def scene() -> list[TriggerEvent]:
+        run = asyncio.create_task(events(waiting))
+        await looks.more("mark_of_all", 3)
+        insert(shop, END + timedelta(days=30))  # of another window
+        await looks.more("mark_of_all", 3)
+        assert not run.done()
+        if what == "a row comes":
+            insert(shop, START + timedelta(days=1))
+        else:
+            shop.execute("update orders set late = 1")
+            shop.commit()
+        return await asyncio.wait_for(run, PATIENCE)
+
+    assert len(asyncio.run(scene())) == 1
+
+
+# -- time -------------------------------------------------------------------------------------------------------------
+
+
+def test_it_does_not_look_before_it_is_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "orders", "new.parquet", START)
     slept: list[float] = []
 
@@ -158,23 +242,52 @@ def test_it_waits_before_its_first_look(tmp_path: Path, monkeypatch: pytest.Monk
         slept.append(seconds)
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-    assert len(asyncio.run(events(trigger(data_root=str(tmp_path), delay=600.0, interval=7.0)))) == 1
-    assert slept == [600.0]
+    soon = (datetime.now(UTC) + timedelta(seconds=500)).isoformat()
+    fired(window(data_root=str(tmp_path), interval=600.0, after=soon))
+    assert 400 < slept.pop() <= 500
+    fired(window(data_root=str(tmp_path), interval=7.0, after=soon))  # clocks that differ do not make it wait longer
+    assert slept.pop() == 7.0
+    fired(window(data_root=str(tmp_path), interval=7.0, after="2026-01-01T00:00:00+00:00"))
+    assert slept == [0.0]
 
 
-def test_a_slow_source_does_not_hold_up_the_triggerer(monkeypatch: pytest.MonkeyPatch) -> None:
-    waiting = trigger()
+@pytest.mark.parametrize(("kind", "more"), KINDS)
+def test_it_fires_at_the_deadline_for_a_last_look(
+    tmp_path: Path, kind: type[WaitingTrigger], more: dict[str, Any]
+) -> None:
+    over = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+    assert fired(kind(**given(data_root=str(tmp_path), deadline=over, **more))) == {"deadline": over}
+
+
+def test_the_deadline_ends_a_look_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(drift, "mark", lambda *_: released.wait(PATIENCE))
+    soon = (datetime.now(UTC) + timedelta(milliseconds=50)).isoformat()
+    waiting = window(deadline=soon)
+
+    async def scene() -> list[TriggerEvent]:
+        try:
+            return await asyncio.wait_for(events(waiting), PATIENCE)
+        finally:
+            released.set()
+
+    (event,) = asyncio.run(scene())
+    assert event.payload == {"deadline": soon}
+
+
+def test_a_slow_source_does_not_hold_up_the_triggerer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    write(tmp_path / "orders", "new.parquet", START)
     inside, released = threading.Event(), threading.Event()
 
-    def slow() -> bool:
+    def slow(*_: Any) -> bool:
         inside.set()
         assert released.wait(PATIENCE)
         return True
 
-    monkeypatch.setattr(waiting, "_has_rows", slow)
+    monkeypatch.setattr(drift, "has_rows", slow)
 
     async def scene() -> list[TriggerEvent]:
-        run = asyncio.create_task(events(waiting))
+        run = asyncio.create_task(events(window(data_root=str(tmp_path))))
         assert await asyncio.to_thread(inside.wait, PATIENCE)
         for _ in range(50):  # the loop goes round and round while the look still takes place
             await asyncio.sleep(0)
@@ -185,6 +298,105 @@ def test_a_slow_source_does_not_hold_up_the_triggerer(monkeypatch: pytest.Monkey
     assert len(asyncio.run(scene())) == 1
 
 
-def test_a_source_that_does_not_exist_ends_the_wait_with_its_sentence(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="source_missing"):
-        asyncio.run(asyncio.wait_for(events(trigger(data_root=str(tmp_path))), PATIENCE))
+# -- what goes wrong --------------------------------------------------------------------------------------------------
+
+
+def test_files_that_are_not_there_end_the_wait_with_the_sentence(tmp_path: Path) -> None:
+    event = fired(window(data_root=str(tmp_path)))
+    assert event["deadline"] == DEADLINE
+    assert "[source_missing]" in event["problem"]
+
+
+@pytest.mark.parametrize(("kind", "more"), KINDS)
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        ({"source": {**SHOP, "table": "order"}}, "source_missing"),
+        ({"time": "ordered"}, "column_renamed"),
+        ({"source": {"conn_id": "nowhere", "table": "orders"}}, "source_missing"),
+    ],
+    ids=str,
+)
+def test_a_database_that_is_wrong_for_good_ends_the_wait(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[WaitingTrigger],
+    more: dict[str, Any],
+    wrong: dict[str, Any],
+    code: str,
+) -> None:
+    database(tmp_path, monkeypatch)
+    event = fired(kind(**given(**{"source": SHOP, **wrong}, **{**more, "folders": []} if "folders" in more else more)))
+    assert f"[{code}]" in event["problem"]
+
+
+def test_a_table_that_is_replaced_just_now_is_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop, looks = database(tmp_path, monkeypatch), Looks(monkeypatch)
+    shop.execute("drop table orders")
+    shop.commit()
+    at_look = []
+    really = drift.has_rows
+
+    def look(*args: Any) -> bool:
+        at_look.append(1)
+        if len(at_look) == 2:
+            with closing(sqlite3.connect(tmp_path / "shop.db")) as again:
+                again.execute("create table orders (ordered_at text)")
+                again.execute("insert into orders values (?)", (START.isoformat(" "),))
+                again.commit()
+        return really(*args)
+
+    monkeypatch.setattr(drift, "has_rows", look)
+    assert fired(window(source=SHOP)) == {"deadline": DEADLINE}
+    assert looks.done["has_rows"] == 2
+
+
+def away() -> StoreUnavailableError:
+    return StoreUnavailableError(
+        Problem(code=ReasonCode.STORE_UNAVAILABLE, field="x", found="no answer", allowed="one", fix="wait")
+    )
+
+
+@pytest.mark.parametrize("error", [away(), OSError(5, "stale"), TimeoutError()], ids=repr)
+def test_a_store_that_is_away_is_asked_again_until_it_answers(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    tries = []
+
+    def look(*_: Any) -> bool:
+        tries.append(1)
+        if len(tries) < 6:
+            raise error
+        return True
+
+    monkeypatch.setattr(drift, "has_rows", look)
+    assert fired(window(source=SHOP)) == {"deadline": DEADLINE}
+    assert len(tries) == 6
+
+
+def test_a_failure_is_logged_once_however_long_it_lasts() -> None:
+    said: list[str] = []
+    log = SimpleNamespace(warning=lambda text, told: said.append(told), info=said.append)
+    failures = Failures(log)
+    for error in (away(), away(), away(), OSError(5, "x"), None, None, away()):
+        assert failures.count(error) == ""
+    assert [text[:12] for text in said] == ["x: found no ", "OSError", "the source a", "x: found no "]
+
+
+def test_a_bug_ends_the_wait_without_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(*_: Any) -> bool:
+        raise RuntimeError("row 7 of Mr Miller")
+
+    monkeypatch.setattr(drift, "has_rows", look)
+    assert fired(window(source=SHOP)) == {"deadline": DEADLINE, "problem": "RuntimeError"}
+
+
+# -- two triggerers, and one that starts again ------------------------------------------------------------------------
+
+
+def test_run_twice_it_fires_the_same_event_twice(tmp_path: Path) -> None:
+    write(tmp_path / "orders", "new.parquet", START)
+    path, arguments = window(data_root=str(tmp_path)).serialize()
+    module, _, name = path.rpartition(".")
+    kind = getattr(import_module(module), name)
+    assert [fired(kind(**arguments)) for _ in range(2)] == [{"deadline": DEADLINE}] * 2

@@ -1,0 +1,99 @@
+"""What a backtest replays: a specification, a span of time, and the steps at which it looks up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from airflow_mlops.core.data import Window
+from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.windows import utc
+from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.spec.types import format_duration
+
+MOST_STEPS = 2000
+"""More steps than this is a cadence that somebody mistyped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A span of time that is cut into steps. Made by `plan_of`, which refuses what cannot be replayed."""
+
+    spec: ModelSpec
+    start: datetime
+    end: datetime
+    every: timedelta
+
+    @cached_property
+    def steps(self) -> tuple[Window, ...]:
+        """The future of each step: from its as-of time, at which the policies act, to the next one.
+
+        The last one ends where the plan ends; a rest of less than half a step belongs to the step before it.
+        """
+        starts = [self.start]
+        while self.end - (starts[-1] + self.every) >= self.every / 2:
+            starts.append(starts[-1] + self.every)
+        ends = [*starts[1:], self.end]
+        return tuple(Window(start=start, end=end) for start, end in zip(starts, ends, strict=True))
+
+    @property
+    def known(self) -> Window:
+        """Every event time that the replay may look at."""
+        history = max(self.spec.data.window, self.spec.monitoring.window)
+        return Window(start=self.start - history, end=self.end)
+
+
+def plan_of(spec: ModelSpec, start: datetime, end: datetime, every: timedelta) -> Plan:
+    """Cut a span of time into steps.
+
+    Parameters
+    ----------
+    start
+        As-of time of the first step: a first model is trained then, on `data.window` before it.
+    end
+        Where the last step's future ends.
+    every
+        Time between two steps.
+
+    Raises
+    ------
+    DataError
+        If a time has no zone, the span is empty or shorter than one step, or there are more than `MOST_STEPS`.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> spec = ModelSpec.model_validate({
+    ...     "name": "m", "owner": "o", "training": {"estimator": "sklearn.dummy.DummyClassifier"},
+    ...     "data": {"source": {"path": "x/"}, "time": "t", "key": "k", "label": "y"}})
+    >>> plan = plan_of(spec, datetime(2013, 3, 1, tzinfo=UTC), datetime(2013, 4, 30, tzinfo=UTC), timedelta(days=14))
+    >>> [step.start.strftime("%m-%d") for step in plan.steps], (plan.steps[-1].end - plan.steps[-1].start).days
+    (['03-01', '03-15', '03-29', '04-12'], 18)
+    """
+    start, end = utc(start, "--from"), utc(end, "--to")
+    problems = list(_problems(start, end, every))
+    if problems:
+        raise DataError(problems, subject=f"backtest of {spec.name}")
+    return Plan(spec=spec, start=start, end=end, every=every)
+
+
+def _problems(start: datetime, end: datetime, every: timedelta) -> Iterator[Problem]:
+    step = format_duration(every)
+    if every <= timedelta(0):
+        yield _invalid("--every", step, "a duration above 0", "write 14d")
+    elif start >= end:
+        found = f"{start.isoformat()}, not before --to {end.isoformat()}"
+        yield _invalid("--from", found, "a time before --to", "exchange or correct them")
+    elif end - start < every:
+        found = f"{format_duration(end - start)} from --from to --to"
+        yield _invalid("--to", found, f"at least one step of {step}", "choose a later --to, or a shorter --every")
+    elif (end - start) / every > MOST_STEPS:
+        found = f"{step}, which makes {int((end - start) / every):,} steps"
+        yield _invalid("--every", found, f"at most {MOST_STEPS:,} steps", "choose a longer one")
+
+
+def _invalid(field: str, found: str, allowed: str, fix: str) -> Problem:
+    return Problem(code=ReasonCode.TIME_INVALID, field=field, found=found, allowed=allowed, fix=fix)

@@ -1,0 +1,112 @@
+"""Direct loss estimation: what a regression's errors are, from the rows alone, without outcomes.
+
+A second model learns, on rows whose outcomes are known, how large the first one's error is for which features and
+which prediction. The mean of what it expects of new rows estimates the metric, where that is a mean of losses.
+
+Assumptions: the error given the features is distributed as it was (no concept drift), and the rows are of kinds that
+the known rows had.
+
+References
+----------
+NannyML, Direct loss estimation, https://nannyml.readthedocs.io/en/stable/how_it_works/performance_estimation.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_mlops.core.features import as_features
+from airflow_mlops.core.judged import Judged
+from airflow_mlops.core.measures import of_rows
+from airflow_mlops.core.metrics import Metric
+from airflow_mlops.core.model import Feature
+from airflow_mlops.core.weighted import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LOSSES: dict[str, Literal["squared", "absolute", "relative"]] = {
+    "rmse": "squared",
+    "mae": "absolute",
+    "mape": "relative",
+}
+"""Metrics that are means of a loss, or its root."""
+ASSUMPTIONS = (
+    "the error given the features is distributed as on the holdout rows (no concept drift)",
+    "the rows are of kinds that the holdout rows had (covariates within their support)",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class LossModel:
+    """What error to expect of a row."""
+
+    features: tuple[Feature, ...]
+    encoder: Any
+    """Of the categorical features; None where there are none."""
+    regressor: Any
+
+    def __call__(self, rows: pd.DataFrame, predicted: Array) -> Array:
+        """Expected losses, >= 0, shape (n,), of rows with the features and the first model's predictions."""
+        import numpy as np
+
+        found: Array = np.maximum(self.regressor.predict(_matrix(rows, predicted, self.features, self.encoder)), 0.0)
+        return found
+
+
+def fit_losses(rows: pd.DataFrame, judged: Judged, features: Sequence[Feature], metric: str, seed: int) -> LossModel:
+    """Learn the losses behind a metric of `LOSSES`, on rows whose outcomes are known.
+
+    Squared error is minimised whatever the loss is, because the mean of the losses is wanted. The trees are kept
+    small: it is the mean over many rows that counts, and a tree that knows single rows has learned noise.
+    """
+    import numpy as np
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from sklearn.preprocessing import OrdinalEncoder
+
+    features = tuple(features)
+    categorical = [feature.name for feature in features if feature.role == "categorical"]
+    encoder = None
+    if categorical:
+        encoder = OrdinalEncoder(
+            handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan
+        ).fit(as_features(rows, features)[categorical])
+    regressor = HistGradientBoostingRegressor(
+        max_iter=60, learning_rate=0.1, max_leaf_nodes=8, min_samples_leaf=50, early_stopping=False, random_state=seed
+    )
+    regressor.fit(_matrix(rows, judged.predicted, features, encoder), _losses(judged, metric), judged.weights)
+    return LossModel(features, encoder, regressor)
+
+
+def mean_of(losses: Array, metric: str) -> Metric:
+    """The metric as a function of rows whose losses are expected ones."""
+
+    def prepare(judged: Judged) -> Any:
+        return of_rows(judged, losses, root=LOSSES[metric] == "squared")
+
+    return Metric(metric, "regression", False, False, prepare)
+
+
+def _losses(judged: Judged, metric: str) -> Array:
+    import numpy as np
+
+    error = judged.truth - judged.predicted
+    kind = LOSSES[metric]
+    if kind == "squared":
+        return error**2
+    if kind == "absolute":
+        return np.abs(error)
+    return np.abs(error) / np.maximum(np.abs(judged.truth), np.finfo(float).eps)
+
+
+def _matrix(rows: pd.DataFrame, predicted: Array, features: tuple[Feature, ...], encoder: Any) -> Array:
+    import numpy as np
+
+    frame = as_features(rows, features)
+    numeric = frame[[feature.name for feature in features if feature.role == "numeric"]].to_numpy(dtype=float)
+    parts = [numeric, np.asarray(predicted, dtype=float)[:, None]]
+    if encoder is not None:
+        parts.append(encoder.transform(frame[[f.name for f in features if f.role == "categorical"]]))
+    return np.column_stack(parts)

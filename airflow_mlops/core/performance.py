@@ -1,0 +1,285 @@
+"""Realised performance of the champion against what the gate promised: decay, found as outcomes mature.
+
+The drop is the promise less what was realised. Both are estimates from samples, and the interval of the drop is that
+of their difference (`core.sampled`). The verdict is decay when the drop is surely above its bound: its one-sided lower
+bound is, at `monitoring.performance.confidence`. So of champions that lose no more than the bound allows, at most one
+window in twenty is called decayed at the default; windows that overlap err together.
+
+A champion was accepted because it looked good on its holdout rows, so that its promise is a little high on average
+(regression to the mean); the bound must leave room for that, and for what is too little to bother with.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from airflow_mlops.core.cohort import Cohort, cohort_of, cohort_window, waiting
+from airflow_mlops.core.data import DataStore, Storage, Window
+from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.estimated import Estimator, estimate, estimator_of
+from airflow_mlops.core.flow import flow_of, newest_row
+from airflow_mlops.core.metrics import measure, metrics_of, primary
+from airflow_mlops.core.model import Champion, GateDecision
+from airflow_mlops.core.outcomes import Came, read_came
+from airflow_mlops.core.performance_record import Estimate, Measured, PerformanceReport
+from airflow_mlops.core.performance_words import Counted, judged_words, oddities
+from airflow_mlops.core.promise import Promise, judged_window, promise_of, read_holdout
+from airflow_mlops.core.realised import baseline_gain, calibration, finite, realised
+from airflow_mlops.core.said import Said, read_said
+from airflow_mlops.core.scored import rows_ahead, scored_batches
+from airflow_mlops.core.slice_decay import slice_decay
+from airflow_mlops.core.weighted import Array
+from airflow_mlops.core.windows import utc
+from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import ReasonCode
+
+_NO_SOURCE = {ReasonCode.SOURCE_MISSING, ReasonCode.SOURCE_UNREADABLE, ReasonCode.QUERY_FAILED}
+
+
+def perform(  # noqa: PLR0917 - the stage's nouns, in the order of the sentence
+    spec: ModelSpec,
+    champion: Champion,
+    load_pipeline: Callable[[], Any],
+    store: DataStore,
+    storage: Storage,
+    as_of: datetime,
+    *,
+    decision: GateDecision | None,
+    prepared: Prepared | None = None,
+) -> PerformanceReport:
+    """Compare what the champion achieved on the newest mature cohort with what its gate promised.
+
+    Parameters
+    ----------
+    load_pipeline
+        Returns the champion's fitted pipeline: its holdout rows are predicted again, to know how sure the promise was.
+    store
+        The source, for the outcomes. Nothing after as-of is read, and no outcome that is not mature.
+    storage
+        For the score log and the champion's snapshot.
+    decision
+        The gate's decision about the champion; None: what training measured is the promise.
+    prepared
+        What :func:`prepare` gave for the same champion, decision and specification: for who looks often.
+
+    Returns
+    -------
+    PerformanceReport
+        The verdict is ``invalid`` when outcomes contradict each other or are no usable labels, or the source lacks a
+        column; ``unknown`` with too few rows, too few outcomes, no promise or no interval.
+
+    Raises
+    ------
+    DataError
+        If the source is missing or cannot be read at all.
+    RecordError
+        If a manifest of the score log is of a newer format or not whole.
+    StoreUnavailableError
+        If the source, the storage or the model store does not answer.
+    """
+    now = utc(as_of, "as-of")
+    prepared = prepared or prepare(spec, champion, load_pipeline, storage, decision=decision)
+    sight = _Sight(spec, champion, store, storage, now, prepared.promise, prepared.estimator, decision)
+    try:
+        return sight.report()
+    except DataError as error:
+        if any(problem.code in _NO_SOURCE for problem in error.problems):
+            raise
+        return sight.refused(error)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What only the champion decides, whenever one looks: what it is held to, and how to estimate."""
+
+    promise: Promise
+    estimator: Estimator | str
+    """In words why there is none; empty: none is wanted."""
+
+
+def prepare(
+    spec: ModelSpec,
+    champion: Champion,
+    load_pipeline: Callable[[], Any],
+    storage: Storage,
+    *,
+    decision: GateDecision | None,
+) -> Prepared:
+    """Predict the champion's holdout rows again, and learn from them how sure its promise is and how to estimate.
+
+    Raises
+    ------
+    StoreUnavailableError
+        If the storage or the model store does not answer.
+    """
+    metric = metrics_of(spec)[primary(spec, champion.candidate.task)]
+    held = read_holdout(spec, champion, load_pipeline, storage, judged_window(champion, decision), metric.name)
+    promise = promise_of(spec, champion, metric, decision, held)
+    wanted = spec.monitoring.performance.estimate
+    return Prepared(promise, estimator_of(spec, champion, promise) if wanted else "")
+
+
+@dataclass(frozen=True, eq=False)
+class _Sight:
+    """What one look at a champion needs."""
+
+    spec: ModelSpec
+    champion: Champion
+    store: DataStore
+    storage: Storage
+    now: datetime
+    promise: Promise
+    estimator: Estimator | str
+    decision: GateDecision | None
+
+    @property
+    def window(self) -> Window:
+        return cohort_window(self.spec, self.now)
+
+    def report(self) -> PerformanceReport:
+        """Read, join, measure, judge."""
+        spec, promise, estimator = self.spec, self.promise, self.estimator
+        each = estimator.each if isinstance(estimator, Estimator) else None
+        said = read_said(spec, self.champion, self.storage, self.window)
+        features = [feature.name for feature in self.champion.candidate.features]
+        came = read_came(spec, said, self.store, self.window, self._beside(slices=True), features, each=each)
+        cohort = cohort_of(spec, said, came)
+        counted = Counted(
+            champion=self.champion.version,
+            window=self.window,
+            predicted=said.rows,
+            own=len(said.predicted.values),
+            matched=len(cohort.labels),
+            answered=int(came.known.sum()),
+            unknown_classes=int((cohort.judged.truth < 0).sum()) if cohort.judged.task != "regression" else 0,
+            finite=cohort.judged.finite or not len(cohort.labels),
+        )
+        seen, lost = realised(spec, cohort, promise)
+        verdict, urgent, words = judged_words(spec, promise, counted, came.contradicting, seen, lost)
+        immature, estimated, why = self._estimated(said, came, cohort, counted, seen)
+        fine = bool(counted.matched) and counted.finite
+        return PerformanceReport(
+            model=spec.name,
+            champion_version=self.champion.version,
+            as_of=self.now,
+            window=self.window,
+            metric=promise.metric.name,
+            predicted=counted.predicted,
+            matched=counted.matched,
+            coverage=counted.coverage,
+            immature=immature,
+            promised=promise.value,
+            realised=seen,
+            drop=lost,
+            bound=promise.bound,
+            urgent_bound=promise.urgent,
+            verdict=verdict,
+            urgent=urgent,
+            metrics=finite(measure(cohort.judged, spec)) if fine else {},
+            baseline_gain=baseline_gain(spec, cohort, promise) if fine else None,
+            promised_gain=promise.gain,
+            calibration_error=calibration(spec, cohort) if fine else None,
+            slices=slice_decay(spec, cohort.rows, cohort.judged, cohort.block, promise, self.decision) if fine else (),
+            estimate=estimated,
+            flow=flow_of(said, came, newest_row(spec, self.store, self.now), self.now),
+            problems=oddities(said, came, counted, rows_ahead(spec, self.storage, self.now)),
+            reasons=(*words, *promise.reasons, *why),
+        )
+
+    def refused(self, error: DataError) -> PerformanceReport:
+        """The report on a source that is not what the specification says."""
+        promise = self.promise
+        return PerformanceReport(
+            model=self.spec.name,
+            champion_version=self.champion.version,
+            as_of=self.now,
+            window=self.window,
+            metric=promise.metric.name,
+            predicted=0,
+            matched=0,
+            coverage=0.0,
+            immature=0,
+            promised=promise.value,
+            bound=promise.bound,
+            urgent_bound=promise.urgent,
+            verdict="invalid",
+            promised_gain=promise.gain,
+            reasons=(*(str(problem) for problem in error.problems), *promise.reasons),
+        )
+
+    def _beside(self, *, slices: bool = False) -> list[str]:
+        """Columns that are read beside key, time and outcome."""
+        spec = self.spec
+        named = (spec.data.weight, spec.gate.champion.entity, *(spec.gate.slices.columns if slices else ()))
+        return [name for name in named if name is not None]
+
+    def _estimated(
+        self,
+        said: Said,
+        came: Came,
+        cohort: Cohort,
+        counted: Counted,
+        seen: Measured | None,
+    ) -> tuple[int, Estimate | None, Sequence[str]]:
+        """How many predictions are immature, the estimate on what waits for outcomes, and why there is none."""
+        spec, estimator = self.spec, self.estimator
+        start = max(self.window.end, self.now - spec.monitoring.performance.window)
+        later = Window(start=start, end=self.now) if start < self.now else None
+        before = Window(start=self.window.end, end=start) if self.window.end < start else None
+        older = 0
+        if before is not None:
+            older = sum(batch.num_rows for batch in scored_batches(spec, self.storage, before, [spec.data.time]))
+        new = None if later is None else read_said(spec, self.champion, self.storage, later)
+        immature = older + (0 if new is None else new.rows)
+        if isinstance(estimator, str):
+            return immature, None, [estimator] if estimator else []
+        parts = self._parts(estimator, said, came, cohort, counted, new, later)
+        rows = waiting(spec, parts)
+        if rows is None:
+            return immature, None, ["no estimate without outcomes: no prediction waits for its outcome"]
+        whole = Window(start=self.now - spec.monitoring.performance.window, end=self.now)
+        enough = seen is not None and counted.matched >= spec.monitoring.performance.min_rows
+        known = cohort.estimable if enough else None
+        value = None if seen is None else seen.value
+        found = estimate(estimator, whole, rows, known, value)
+        if not math.isfinite(found.estimated.value):
+            return immature, None, [f"no estimate without outcomes: {self.promise.metric.name} is not defined there"]
+        return immature, found, []
+
+    def _parts(  # noqa: PLR0917 - as above
+        self,
+        estimator: Estimator,
+        said: Said,
+        came: Came,
+        cohort: Cohort,
+        counted: Counted,
+        new: Said | None,
+        later: Window | None,
+    ) -> list[tuple[Said, Came | None, Array]]:
+        """Predictions that wait: immature ones, and those of a cohort whose outcomes are late.
+
+        Where most outcomes have come, the few predictions without one mostly never get one (a cancelled flight), and
+        are another kind of rows.
+        """
+        import numpy as np
+
+        spec = self.spec
+        needs_rows = estimator.each is not None or bool(self._beside())
+        parts: list[tuple[Said, Came | None, Array]] = []
+        if counted.own_coverage < spec.monitoring.performance.min_coverage and counted.own:
+            open_ = np.ones(counted.own, dtype=bool)
+            open_[cohort.places] = False
+            open_ &= (said.times >= self.now - spec.monitoring.performance.window).to_numpy()
+            parts.append((said, came if needs_rows else None, open_))
+        if new is not None and later is not None and len(new.predicted.values):
+            found = None
+            if needs_rows:
+                features = [f.name for f in self.champion.candidate.features] if estimator.each is not None else []
+                beside = self._beside()
+                found = read_came(spec, new, self.store, later, beside, features, outcomes=False, each=estimator.each)
+            parts.append((new, found, np.ones(len(new.predicted.values), dtype=bool)))
+        return parts

@@ -1,0 +1,120 @@
+"""What a champion achieved: the records of realised and of estimated performance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from airflow_mlops.core.data import Window
+from airflow_mlops.core.record import Record
+
+DecayVerdict = Literal["decay", "ok", "unknown", "invalid"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A number with its interval."""
+
+    value: float
+    lower: float | None = None
+    upper: float | None = None
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceDecay:
+    """What one slice lost against what the gate promised for it, in units of the primary metric."""
+
+    column: str
+    value: str
+    rows: int
+    realised: Measured
+    promised: float | None
+    """None where the gate had too few rows of the slice."""
+    drop: float | None
+    """Positive is worse."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Performance estimated without outcomes, on predictions whose outcomes are not known yet."""
+
+    method: Literal["cbpe", "direct_loss"]
+    """Confidence-based performance estimation from calibrated probabilities; direct loss estimation for regression."""
+    window: Window
+    estimated: Measured
+    drop: float
+    """Against the promise; positive is worse."""
+    verdict: DecayVerdict
+    assumptions: tuple[str, ...]
+    error: float | None = None
+    """Estimated less realised on the newest cohort whose outcomes are known: what the estimate is worth. None: there
+    is none yet."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Every metric that the method can estimate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """Whether predictions and their inputs arrive: freshness, volume, missing values, latency and errors."""
+
+    newest: datetime | None
+    """Event time of the newest row of the source."""
+    age_seconds: float | None
+    """As-of less that."""
+    rows: int
+    """Rows of the source in the cohort's window."""
+    predicted: int
+    """Rows of it that were scored."""
+    missing: Mapping[str, float] = field(default_factory=dict)
+    """Share of missing values by feature, of those with any."""
+    latency_ms: Mapping[str, float] = field(default_factory=dict)
+    """`p50`, `p99`, where the serving side reports a column `latency_ms` with its predictions."""
+    errors: int | None = None
+    """Predictions that failed, where the serving side reports a column `error`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerformanceReport(Record):
+    """Predictions of one cohort joined with their outcomes, against what the gate promised."""
+
+    model: str
+    champion_version: int
+    as_of: datetime
+    window: Window
+    """Event times of the cohort: all of its labels are mature at as-of."""
+    metric: str
+    predicted: int
+    """Predictions in the window, of whichever version served."""
+    matched: int
+    """Of these, with an outcome, and made by this champion."""
+    coverage: float
+    """Share of the predictions that have an outcome, 0 to 1."""
+    immature: int
+    """Predictions up to as-of that are left out because their labels are not mature."""
+    promised: float | None
+    """The primary metric on the gate's holdout rows."""
+    realised: Measured | None = None
+    drop: Measured | None = None
+    """Promised less realised, so that positive is worse, with its interval."""
+    bound: float | None = None
+    """Largest drop that is not decay."""
+    urgent_bound: float | None = None
+    verdict: DecayVerdict
+    urgent: bool = False
+    """Whether it is surely beyond the urgent bound."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Every registered metric of the task on the cohort."""
+    baseline_gain: Measured | None = None
+    """What the champion gains on the trivial baseline on these rows; at the gate it gained `promised_gain`."""
+    promised_gain: float | None = None
+    calibration_error: float | None = None
+    slices: tuple[SliceDecay, ...] = ()
+    """Worst drop first."""
+    estimate: Estimate | None = None
+    flow: Flow | None = None
+    problems: tuple[str, ...] = ()
+    """What is odd about the outcomes: doubled, contradicting, without prediction."""
+    reasons: tuple[str, ...]

@@ -1,0 +1,129 @@
+"""The verdict on a cohort, and everything about it in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from airflow_mlops.core.bench import words
+from airflow_mlops.core.data import Window
+from airflow_mlops.core.outcomes import Came
+from airflow_mlops.core.performance_record import DecayVerdict, Measured
+from airflow_mlops.core.promise import Promise
+from airflow_mlops.core.said import Said
+from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.monitoring import PerformanceSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """How much of a cohort there is."""
+
+    champion: int
+    window: Window
+    predicted: int
+    """Of whichever version."""
+    own: int
+    """Usable ones of this champion."""
+    matched: int
+    """Of these, with an outcome."""
+    answered: int
+    """Of all, with an outcome."""
+    unknown_classes: int
+    """Outcomes of classes that the champion does not know."""
+    finite: bool
+    """Whether every outcome, prediction and weight is a finite number."""
+
+    @property
+    def coverage(self) -> float:
+        """Share of all predictions that have an outcome."""
+        return self.answered / self.predicted if self.predicted else 0.0
+
+    @property
+    def own_coverage(self) -> float:
+        """Share of this champion's predictions that have an outcome."""
+        return self.matched / self.own if self.own else 0.0
+
+
+def judged_words(  # noqa: PLR0917 - by which rules, against what, how much there is, and what was seen
+    spec: ModelSpec,
+    promise: Promise,
+    counted: Counted,
+    contradicting: int,
+    realised: Measured | None,
+    lost: Measured | None,
+) -> tuple[DecayVerdict, bool, list[str]]:
+    """Judge a cohort: verdict, whether it is urgent, and why.
+
+    Invalid comes first, for nothing can be said of outcomes that contradict each other; then unknown; then decay,
+    which is a drop whose lower bound is above the bound.
+    """
+    broken = list(_broken(counted, contradicting))
+    if broken:
+        return "invalid", False, broken
+    missing = list(_missing(spec.monitoring.performance, promise, counted, realised, lost))
+    if missing or realised is None or lost is None or lost.lower is None or promise.bound is None:
+        return "unknown", False, missing
+    name, level = words(promise.metric.name), spec.monitoring.performance.confidence
+    seen = (
+        f"{name} {realised.value:.4g} on {realised.rows:,} rows of {counted.window}, where the gate promised"
+        f" {promise.sample.value:.4g}: a drop of {lost.value:.4g}, at least {lost.lower:.4g} with confidence {level:g}"
+    )
+    if lost.lower <= promise.bound:
+        return "ok", False, [f"{seen}; up to {promise.bound:.4g} is no decay"]
+    urgent = promise.urgent is not None and lost.lower > promise.urgent
+    more = f", and more than the urgent {promise.urgent:.4g}" if urgent else ""
+    return "decay", urgent, [f"{seen}; that is more than {promise.bound:.4g}{more}"]
+
+
+def oddities(said: Said, came: Came, counted: Counted, ahead: int) -> tuple[str, ...]:
+    """What is odd about predictions and outcomes, most serious first."""
+    found = (
+        (came.contradicting, "predictions have outcomes that contradict each other"),
+        (came.doubled, "predictions have the same outcome several times: it counts once"),
+        (said.doubled, "predictions are of a row that another one is of: one counts"),
+        (came.moved, "predictions have an outcome only at another event time: the source moved them"),
+        (came.unpredicted, "outcomes belong to no prediction"),
+        (came.keyless, "rows of the source have no key"),
+        (counted.unknown_classes, "outcomes are of a class that the champion does not know: they count as missed"),
+        (said.broken, "predictions are missing or not finite: they are left out"),
+        (said.early, "predictions are of rows that the champion was trained or judged on: they are left out"),
+        (ahead, "predictions are of event times after as-of, and were made before it: a clock is wrong"),
+    )
+    return tuple(f"{count:,} {what}" for count, what in found if count)
+
+
+def _broken(counted: Counted, contradicting: int) -> Iterator[str]:
+    if contradicting:
+        yield f"{contradicting:,} predictions have outcomes that contradict each other: nobody knows which are true"
+    if not counted.finite:
+        yield "an outcome, a prediction or a weight is not a finite number"
+    if counted.matched and counted.unknown_classes == counted.matched:
+        yield f"none of {counted.matched:,} outcomes is a class that the champion knows: was the label retyped?"
+
+
+def _missing(
+    rule: PerformanceSpec, promise: Promise, counted: Counted, realised: Measured | None, lost: Measured | None
+) -> Iterator[str]:
+    """Everything that keeps a cohort from being judged."""
+    if not counted.predicted:
+        yield f"no prediction in {counted.window}: nothing was scored, or not yet"
+        return
+    if not counted.own:
+        yield f"none of {counted.predicted:,} predictions in {counted.window} was made by version {counted.champion}"
+        return
+    if counted.matched < rule.min_rows:
+        who = f"{counted.matched:,} predictions of version {counted.champion}"
+        yield f"{who} in {counted.window} have an outcome; needed are {rule.min_rows:,}"
+    if min(counted.coverage, counted.own_coverage) < rule.min_coverage:
+        share = min(counted.coverage, counted.own_coverage)
+        yield f"outcomes are known of {share:.1%} of the predictions; needed are {rule.min_coverage:.0%}"
+    name = words(promise.metric.name)
+    if counted.matched and realised is None:
+        yield f"{name} is not defined on these rows"
+    if promise.value is None:
+        yield f"the gate promised no {name}"
+    elif lost is not None and lost.lower is None:
+        yield "there are too few blocks of rows for an interval, here and among the holdout rows"
+    if promise.bound is None:
+        yield "there is no bound: set monitoring.performance.max_drop"

@@ -1,0 +1,235 @@
+"""What the gate promised of a champion, and how well it could know: the holdout rows, predicted again.
+
+The promise is an estimate from a sample of rows. Its error is that of the sample: the holdout rows of the champion's
+snapshot are predicted again with its pipeline, and their blocks resampled. Where the snapshot or the pipeline is gone,
+the error is taken from the rows served since, in proportion to the blocks of each (`core.sampled`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlops.core.baseline import trivial
+from airflow_mlops.core.bootstrap import blocks_of
+from airflow_mlops.core.data import Storage, Window
+from airflow_mlops.core.errors import DataError, RecordError, TrainingError
+from airflow_mlops.core.judged import Judged
+from airflow_mlops.core.labels import clean_labels
+from airflow_mlops.core.metrics import Metric, judge
+from airflow_mlops.core.model import Champion, GateDecision
+from airflow_mlops.core.predict import Predicted, predict
+from airflow_mlops.core.row_weights import row_weights
+from airflow_mlops.core.sampled import Sampled, sampled
+from airflow_mlops.core.snapshot import open_snapshot, snapshot_batches
+from airflow_mlops.core.weighted import Array
+from airflow_mlops.spec.model import ModelSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_DROP, URGENT_DROP = 0.1, 0.5
+"""Bounds where the specification has none: shares of what the champion gained on the baseline at the gate."""
+FALLBACK = 0.05, 0.25
+"""The same as shares of the promised value itself, where that gain is unknown or none."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Holdout:
+    """The rows that the champion was judged on, as its pipeline predicts them now; n rows."""
+
+    rows: pd.DataFrame
+    """With features, slices, entity and weight as far as the snapshot has them, sorted by event time."""
+    judged: Judged
+    block: Array | None
+    trivial: Judged
+    """The baseline on the same rows."""
+    constant: Predicted
+    """What the baseline says, one row."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Promise:
+    """What the champion is held to."""
+
+    metric: Metric
+    sample: Sampled
+    """The promised value with its error; NaN where nothing was promised."""
+    gain: float | None
+    """Over the baseline, at the gate; positive is better."""
+    bound: float | None
+    urgent: float | None
+    holdout: Holdout | None
+    reasons: tuple[str, ...]
+    """What could not be had, and what took its place."""
+
+    @property
+    def value(self) -> float | None:
+        """The promised value, if there is one."""
+        return self.sample.value if math.isfinite(self.sample.value) else None
+
+
+def read_holdout(  # noqa: PLR0917 - whose rows, where they are, which of them, and by what they are judged
+    spec: ModelSpec, champion: Champion, load_pipeline: Callable[[], Any], storage: Storage, window: Window, metric: str
+) -> Holdout | str:
+    """Predict the judged rows of the champion's snapshot again; or say, in words, why that cannot be.
+
+    Raises
+    ------
+    StoreUnavailableError
+        If the storage or the model store does not answer.
+    """
+    candidate = champion.candidate
+    try:
+        snapshot = open_snapshot(candidate.snapshot_uri, storage)
+        there = {column.name for column in snapshot.columns}
+        rows, train = _rows(spec, champion, storage, window, there)
+        classification = candidate.task != "regression"
+        rows, labels = clean_labels(spec, rows, classification)
+        train, train_labels = clean_labels(spec, train, classification)
+        if not len(rows) or not len(train):
+            return f"the snapshot of version {champion.version} has no rows in {window}"
+        weights, train_weights = row_weights(spec, rows)[0], row_weights(spec, train)[0]
+        constant = trivial(candidate, train_labels, 1, metric, train_weights)
+        predicted = predict(load_pipeline(), rows, candidate)
+        return Holdout(
+            rows=rows,
+            judged=judge(labels, predicted, weights=weights),
+            block=blocks_of(spec, rows),
+            trivial=judge(labels, repeated(constant, len(rows)), weights=weights),
+            constant=constant,
+        )
+    except (DataError, RecordError, TrainingError) as refusal:
+        return f"the holdout rows of version {champion.version} cannot be predicted again: {refusal.problems[0]}"
+
+
+def promise_of(
+    spec: ModelSpec, champion: Champion, metric: Metric, decision: GateDecision | None, held: Holdout | str
+) -> Promise:
+    """Put together what was promised, how sure that was, and the bounds of decay.
+
+    The value is the gate's decision's; without one, what training measured on the holdout.
+    """
+    values = champion.candidate.metrics if decision is None else decision.evaluation.candidate_metrics
+    reasons = [held] if isinstance(held, str) else []
+    holdout = None if isinstance(held, str) else held
+    again = None if holdout is None else _again(spec, metric, holdout)
+    value = values.get(metric.name, math.nan if again is None else again.value)
+    rows = champion.candidate.holdout_rows if decision is None else decision.evaluation.rows
+    sample = Sampled(value=value, rows=rows, units=_units(spec, judged_window(champion, decision), rows))
+    if again is not None:
+        sample = Sampled(value=value, rows=rows, units=again.units, error=again.error)
+        if again.known and abs(again.value - value) > max(0.1 * again.error, 1e-9 * abs(value)):
+            reasons.append(f"its holdout rows give {metric.name} {again.value:.5g} now; the gate recorded {value:.5g}")
+    if not math.isfinite(value):
+        reasons.append(f"the gate recorded no {metric.name} of version {champion.version}")
+    gain = _gain(metric, decision, holdout)
+    bound, urgent, words = _bounds(spec, value, gain)
+    return Promise(
+        metric=metric,
+        sample=sample,
+        gain=gain,
+        bound=bound,
+        urgent=urgent,
+        holdout=holdout,
+        reasons=(*reasons, *words),
+    )
+
+
+def judged_window(champion: Champion, decision: GateDecision | None) -> Window:
+    """Event times of the rows that the promise is about."""
+    return champion.candidate.holdout if decision is None else decision.evaluation.window
+
+
+def repeated(constant: Predicted, rows: int) -> Predicted:
+    """Return the baseline's one prediction for so many rows."""
+    import numpy as np
+
+    probabilities = None if constant.probabilities is None else np.repeat(constant.probabilities, rows, axis=0)
+    return Predicted(
+        task=constant.task,
+        classes=constant.classes,
+        values=np.repeat(constant.values, rows),
+        probabilities=probabilities,
+    )
+
+
+def _rows(
+    spec: ModelSpec, champion: Champion, storage: Storage, window: Window, there: set[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The judged rows, and time, label and weight of those that were learned from; in one pass."""
+    import pandas as pd
+
+    data, gate, candidate = spec.data, spec.gate, champion.candidate
+    snapshot = open_snapshot(candidate.snapshot_uri, storage)
+    plain = [name for name in (data.time, data.label, data.weight) if name is not None]
+    also = [name for name in (gate.champion.entity, *gate.slices.columns) if name in there]
+    wanted = list(dict.fromkeys((*plain, *(feature.name for feature in candidate.features), *also)))
+    judged, learned = [], []
+    for batch in snapshot_batches(snapshot, storage, wanted):
+        frame = batch.to_pandas()
+        times = frame[data.time]
+        judged.append(frame[((times >= window.start) & (times < window.end)).to_numpy()])
+        inside = (times >= candidate.train.start) & (times < candidate.train.end)
+        learned.append(frame.loc[inside.to_numpy(), plain])
+    if not judged:
+        return pd.DataFrame(columns=wanted), pd.DataFrame(columns=plain)
+    rows = pd.concat(judged, ignore_index=True).sort_values(data.time, kind="stable", ignore_index=True)
+    return rows, pd.concat(learned, ignore_index=True)
+
+
+def _again(spec: ModelSpec, metric: Metric, holdout: Holdout) -> Sampled:
+    rule = spec.gate.champion
+    return sampled(
+        metric,
+        holdout.judged,
+        holdout.block,
+        confidence=spec.monitoring.performance.confidence,
+        resamples=rule.resamples,
+        seed=spec.training.seed,
+    )
+
+
+def _units(spec: ModelSpec, window: Window, rows: int) -> float:
+    """How many blocks the window has, without looking at its rows."""
+    rule = spec.gate.champion
+    if rule.entity is not None or rule.block is None:
+        return rows
+    return max(1.0, (window.end - window.start - timedelta(microseconds=1)) / rule.block)
+
+
+def _gain(metric: Metric, decision: GateDecision | None, holdout: Holdout | None) -> float | None:
+    """What the champion gained on the baseline at the gate."""
+    sign = 1.0 if metric.greater_is_better else -1.0
+    both = None
+    if decision is not None:
+        evaluation = decision.evaluation
+        found = [values.get(metric.name) for values in (evaluation.candidate_metrics, evaluation.baseline_metrics)]
+        both = None if found[0] is None or found[1] is None else (found[0], found[1])
+    if both is None and holdout is not None:
+        both = metric(holdout.judged), metric(holdout.trivial)
+    gain = None if both is None else sign * (both[0] - both[1])
+    return gain if gain is not None and math.isfinite(gain) else None
+
+
+def _bounds(spec: ModelSpec, value: float, gain: float | None) -> tuple[float | None, float | None, list[str]]:
+    """Bounds of decay and of urgent decay, and in words what they are where the specification has none."""
+    rule = spec.monitoring.performance
+    if rule.max_drop is not None and rule.urgent_drop is not None:
+        return rule.max_drop, rule.urgent_drop, []
+    unit, shares, words = gain, (MAX_DROP, URGENT_DROP), []
+    if gain is None or gain <= 0:
+        unit, shares = abs(value), FALLBACK
+        why = "is not known" if gain is None else f"was {gain:.4g}, no gain at all"
+        words.append(
+            f"what the champion gained on the baseline at the gate {why}: bounds are {FALLBACK[0]:.0%} and"
+            f" {FALLBACK[1]:.0%} of the promised value"
+        )
+    if unit is None or not math.isfinite(unit):
+        return rule.max_drop, rule.urgent_drop, words
+    bound = rule.max_drop if rule.max_drop is not None else shares[0] * unit
+    urgent = rule.urgent_drop if rule.urgent_drop is not None else max(shares[1] * unit, bound)
+    return min(bound, urgent), urgent, words

@@ -1,0 +1,127 @@
+"""The records of the retraining controller: signals in, one decision out, and what became of earlier ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar, Literal, Protocol
+
+from airflow_mlops.core.model import Verdict
+from airflow_mlops.core.monitor import DriftReport
+from airflow_mlops.core.performance_record import PerformanceReport
+from airflow_mlops.core.record import Record
+
+SignalKind = Literal["decay", "estimated_decay", "prediction_drift", "input_drift", "volume", "event", "manual"]
+RANK: tuple[SignalKind, ...] = (
+    "manual",
+    "event",
+    "decay",
+    "estimated_decay",
+    "prediction_drift",
+    "input_drift",
+    "volume",
+)
+"""What outranks what: people and the business first, then what was seen for certain before what is only suspected."""
+Action = Literal["retrain", "wait", "escalate", "block"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signal:
+    """One thing that may call for a retraining. `unknown` is not `off`: it does not say that all is well."""
+
+    kind: SignalKind
+    state: Literal["on", "off", "unknown"]
+    reason: str
+    """One sentence for a person."""
+    urgent: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainDecision(Record):
+    """Whether to retrain now, with the evidence.
+
+    Format 2 added what follows `evidence`; of a decision written before, it has its defaults.
+    """
+
+    FORMAT: ClassVar[int] = 2
+
+    model: str
+    action: Action
+    as_of: datetime
+    reasons: tuple[str, ...]
+    evidence: Mapping[str, str]
+    """`champion_version`, `champion_run_id`, `window_start`, `window_end`, digests of the reports."""
+    key: str = ""
+    """Names the event that this decision answers, one for each model, reference and window: the same event again is
+    the same decision, and causes no second training."""
+    signal: SignalKind | None = None
+    """The highest signal that is on."""
+    signals: tuple[Signal, ...] = ()
+    """All, highest first."""
+    rule: str = ""
+    """What decided: `signal`, `urgent`, `none`, `persistence`, `watch`, `cooldown`, `backoff`, `min_new_rows`,
+    `budget`, `pipeline_fault`, `invalid_data`, `out_of_date`, `escalate_after` or `retired`."""
+    urgent: bool = False
+    """Whether cooldown was bypassed."""
+    owner: str = ""
+    plan: str = ""
+    """What the owner is to do: the playbook's text."""
+    number: int | None = None
+    """Place in the log of decisions; None for `wait`, which is not logged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Challenge:
+    """What became of a training run: of whichever cause."""
+
+    as_of: datetime
+    run_id: str
+    verdict: Verdict | None
+    """What the gate said; None while it has not."""
+    promoted: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """What the controller remembers, newest first each."""
+
+    decisions: tuple[RetrainDecision, ...] = ()
+    """Those that were logged: retrain, escalate and block."""
+    challenges: tuple[Challenge, ...] = ()
+    drift: tuple[DriftReport, ...] = ()
+    """Of earlier windows, without the newest."""
+    performance: tuple[PerformanceReport, ...] = ()
+    """Of earlier windows, without the newest."""
+    claimed: frozenset[str] | None = None
+    """Keys of decisions that a training run holds; None: not known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What monitoring saw of the newest window."""
+
+    drift: DriftReport | None = None
+    performance: PerformanceReport | None = None
+    new_rows: int | None = None
+    """Labelled rows since the champion's as-of; None: not counted."""
+    asked: tuple[Signal, ...] = field(default_factory=tuple)
+    """Signals from outside: a person, or a business event by API or asset."""
+    retired: str | None = None
+    """Why the registry says that the model is out of use; the specification may say so too."""
+
+
+class RetrainLog(Protocol):
+    """The numbered log of one model's decisions to act: the arbiter of who is first."""
+
+    def decisions(self, model: str) -> tuple[RetrainDecision, ...]:
+        """Every logged decision, oldest first."""
+
+    def log_decision(self, model: str, decision: RetrainDecision) -> bool:
+        """Write a decision at its number, once: False when another one stands there already."""
+
+    def claim(self, model: str, key: str, loop_run: str) -> str:
+        """Claim a decision for a training run, once; return the loop run that holds it, this one or an earlier."""
+
+    def claims(self, model: str) -> Mapping[str, str]:
+        """Who holds what: the loop run, by key."""

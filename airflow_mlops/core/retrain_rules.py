@@ -1,0 +1,172 @@
+"""What speaks against a retraining: one function for each rule, and none of them knows of the others.
+
+:data:`RULES` has them in the order in which they decide; each gives its reasons, whether or not it is the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from airflow_mlops.core.retrain_matter import Against, Matter
+from airflow_mlops.core.retrain_record import Challenge
+from airflow_mlops.core.signal_counts import Case
+from airflow_mlops.core.signals import DRIFTS, impatient, quote
+from airflow_mlops.spec.types import format_duration
+
+
+def retired(matter: Matter) -> Against | None:
+    """Nothing is trained for a model that is out of use."""
+    why = matter.spec.retired or matter.seen.retired
+    return _against("retired", f"The model is retired: {why}") if why else None
+
+
+def out_of_date(matter: Matter) -> Against | None:
+    """A report about another champion, or from another time, says nothing about this one."""
+    found = tuple(_out_of_date(matter))
+    return Against(rule="out_of_date", reasons=found) if found else None
+
+
+def _out_of_date(matter: Matter) -> Iterator[str]:
+    champion = matter.champion
+    for name, report in (("drift", matter.seen.drift), ("performance", matter.seen.performance)):
+        if report is not None and report.champion_version != champion.version:
+            yield (
+                f"The report of {name} is about version {report.champion_version}; version {champion.version} serves "
+                "now."
+            )
+        if report is not None and report.as_of > matter.as_of:
+            yield (
+                f"The report of {name} is as of {report.as_of.isoformat()}, which is after {matter.as_of.isoformat()}: "
+                "a clock is wrong, or it was handed to another run."
+            )
+    if matter.as_of < champion.candidate.as_of:
+        yield (
+            f"This is as of {matter.as_of.isoformat()}, before the champion's {champion.candidate.as_of.isoformat()}: "
+            "what was trained for it would be older than what serves."
+        )
+
+
+def invalid_data(matter: Matter) -> Against | None:
+    """Broken data trains nothing, whoever asks."""
+    reports = (("drift", matter.seen.drift), ("performance", matter.seen.performance))
+    found = tuple(
+        f"The newest window is invalid to {name}: {quote(report.reasons)}".strip()
+        for name, report in reports
+        if report is not None and report.verdict == "invalid"
+    )
+    return Against(rule="invalid_data", reasons=found, action="block", situation="invalid_data") if found else None
+
+
+def pipeline_fault(matter: Matter) -> Against | None:
+    """What looks like a fault of the pipeline is mended there, and not learnt; a person may know better."""
+    report = matter.seen.drift
+    if report is None or not report.pipeline_fault or matter.manual:
+        return None
+    words = [hint.words for hint in report.hints if hint.pipeline]
+    more = f" And {len(words) - 3} more." if len(words) > 3 else ""  # noqa: PLR2004 - so many are read
+    reason = f"This looks like a fault of the pipeline: {' '.join(words[:3])}{more}"
+    return Against(rule="pipeline_fault", reasons=(reason,), action="block", situation="pipeline_fault")
+
+
+def no_signal(matter: Matter) -> Against | None:
+    """Without a signal there is nothing to decide; what the newest window shows alone has to show again."""
+    if matter.on:
+        return None
+    waiting = impatient(matter.spec, matter.champion, matter.seen, matter.history)
+    if waiting:
+        return Against(rule="persistence", reasons=waiting)
+    said = tuple(signal.reason for signal in matter.signals if signal.kind not in ("manual", "event"))
+    return Against(rule="none", reasons=said)
+
+
+def watch(matter: Matter) -> Against | None:
+    """Drift that has not hurt is watched: the outcomes, or else the estimate, say that the champion is all right."""
+    kinds = {signal.kind for signal in matter.on}
+    if not kinds or not kinds <= set(DRIFTS) or not fine(matter):
+        return None
+    drifting = " ".join(signal.reason for signal in matter.on)
+    reason = f"There is drift, and the champion still does what its gate promised: {drifting}"
+    return Against(rule="watch", reasons=(reason,), situation="drift")
+
+
+def fine(case: Case) -> bool:
+    """Whether outcomes say that the champion does what its gate promised; while they are unknown, its estimate."""
+    report = case.performance
+    if report is None:
+        return False
+    estimated = report.verdict == "unknown" and report.estimate is not None and report.estimate.verdict == "ok"
+    return report.verdict == "ok" or estimated
+
+
+def escalate_after(matter: Matter) -> Against | None:
+    """When retraining did not help, again and again, a person is asked; a person who asks is the answer."""
+    refused = matter.refused
+    if matter.manual or len(refused) < matter.spec.retraining.escalate_after:
+        return None
+    reason = f"{len(refused)} challengers in a row did not replace the champion: {tried(refused)}."
+    return Against(rule="escalate_after", reasons=(reason,), action="escalate", situation="escalate")
+
+
+def tried(refused: tuple[Challenge, ...]) -> str:
+    """Say of what time the challengers were, and what the gate said."""
+    said = [f"{one.verdict} as of {one.as_of:%Y-%m-%d %H:%M}" for one in refused[:5]]
+    return ", ".join(said) + (f", and {len(refused) - 5} before" if len(refused) > len(said) else "")
+
+
+def cooldown(matter: Matter) -> Against | None:
+    """Not again so soon; later still after each refused challenger. A person and urgent decay need not wait."""
+    return None if matter.manual or matter.urgent else cooling(matter)
+
+
+def cooling(matter: Matter) -> Against | None:
+    """Say until when nothing is retrained; nothing, when that is over."""
+    (what, since), plain = matter.latest, matter.spec.retraining.cooldown
+    ends = since + matter.cooldown
+    if matter.as_of >= ends:
+        return None
+    longer = matter.as_of >= since + plain
+    times = (
+        f", times {matter.cooldown / plain:g} after {len(matter.refused)} refused" if matter.cooldown > plain else ""
+    )
+    reason = (
+        f"{what} {since.isoformat()}; the cooldown of {format_duration(plain)}{times} ends at {ends.isoformat()}, "
+        f"after {matter.as_of.isoformat()}."
+    )
+    return _against("backoff" if longer else "cooldown", reason)
+
+
+def min_new_rows(matter: Matter) -> Against | None:
+    """Without new labelled rows the same model would come out, whoever asks. Rows that nobody counted are none."""
+    needed, rows = matter.spec.retraining.min_new_rows, matter.seen.new_rows
+    if needed == 0 or (rows is not None and rows >= needed):
+        return None
+    found = "New labelled rows were not counted" if rows is None else f"There are {rows} new labelled rows"
+    return _against("min_new_rows", f"{found}; retraining needs {needed}.")
+
+
+def budget(matter: Matter) -> Against | None:
+    """The budget holds for every signal; only a person is not bound by it."""
+    allowed, spent = matter.spec.retraining.budget, matter.spent
+    if matter.manual or spent < allowed.runs:
+        return None
+    per = format_duration(allowed.per)
+    return _against("budget", f"{spent} retrainings were decided within {per}; the budget is {allowed.runs} per {per}.")
+
+
+RULES: tuple[Callable[[Matter], Against | None], ...] = (
+    retired,
+    out_of_date,
+    invalid_data,
+    pipeline_fault,
+    no_signal,
+    watch,
+    escalate_after,
+    cooldown,
+    min_new_rows,
+    budget,
+)
+"""In the order in which they decide."""
+
+
+def _against(rule: str, reason: str) -> Against:
+    return Against(rule=rule, reasons=(reason,))

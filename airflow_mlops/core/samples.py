@@ -1,0 +1,154 @@
+"""A bounded, seeded sample of rows on each side of a comparison: for what counts in bins cannot tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from airflow_mlops.core.data import DataStore, Storage, Window
+from airflow_mlops.core.errors import DataError, RecordError
+from airflow_mlops.core.model import Champion
+from airflow_mlops.core.snapshot import open_snapshot
+from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import ReasonCode
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+ROWS = 20_000
+"""Rows of each side at most."""
+
+
+def sample(batches: Iterable[pa.RecordBatch], rows: int, seed: int) -> pa.Table | None:
+    """Take a uniform sample without replacement of at most so many rows, in their order, in one pass.
+
+    Each row gets a random number, and those with the smallest are kept: at most twice `rows` are held (bottom-k
+    sampling; E. Cohen and H. Kaplan, "Summarizing Data Using Bottom-k Sketches", 2007).
+
+    Returns
+    -------
+    pyarrow.Table or None
+        The same for the same rows, however they are cut into batches; None when there is none.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> batch = pa.record_batch({"x": list(range(1000))})
+    >>> sample([batch], 3, seed=0).equals(sample([batch[:400], batch[400:]], 3, seed=0))
+    True
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    rng = np.random.default_rng(seed)
+    held: list[pa.Table] = []
+    numbers: NDArray[np.float64] = np.empty(0)
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        drawn = rng.random(batch.num_rows)
+        kept = np.flatnonzero(drawn < numbers.max()) if len(numbers) >= rows else np.arange(batch.num_rows)
+        if not len(kept):
+            continue
+        held.append(pa.Table.from_batches([batch]).take(pa.array(kept)))
+        numbers = np.concatenate([numbers, drawn[kept]])
+        if len(numbers) > 2 * rows:
+            held, numbers = _smallest(held, numbers, rows)
+    if not held:
+        return None
+    return _smallest(held, numbers, rows)[0][0]
+
+
+class Samples:
+    """Rows of the window and of what it is compared with, read when they are first asked for, and once.
+
+    Parameters
+    ----------
+    window
+        Event times of the current rows.
+    reference
+        Event times of an earlier window; None: the champion's training rows, from its snapshot.
+    columns
+        Wanted ones; those that a side lacks are left out of it.
+    """
+
+    def __init__(  # noqa: PLR0917 - where rows are, and which
+        self,
+        spec: ModelSpec,
+        champion: Champion,
+        store: DataStore,
+        storage: Storage | None,
+        window: Window,
+        reference: Window | None,
+        columns: Sequence[str],
+    ) -> None:
+        self._spec, self._champion, self._store, self._storage = spec, champion, store, storage
+        self._window, self._reference = window, reference
+        self._columns = tuple(dict.fromkeys(columns))
+        self.written: dict[str, tuple[pa.Array, pa.Array]] = {}
+        """Values of slice columns as text on both sides, kept from one column's search to the next."""
+        self.trouble = ""
+        """Why the reference's rows are not to be had, once `before` was asked for and is None."""
+
+    @cached_property
+    def now(self) -> pa.Table | None:
+        """Rows of the window; None when it has none."""
+        return self._of_store(self._window)
+
+    @cached_property
+    def before(self) -> pa.Table | None:
+        """Rows of the reference; None when it has none, or its snapshot is gone."""
+        if self._reference is not None:
+            found = self._of_store(self._reference)
+            self.trouble = "" if found is not None else f"no rows in {self._reference}"
+            return found
+        try:
+            found = sample(self._training_rows(), ROWS, self._spec.training.seed)
+        except (DataError, RecordError) as error:
+            if any(problem.code is ReasonCode.STORE_UNAVAILABLE for problem in error.problems):
+                raise
+            self.trouble = "; ".join(problem.found for problem in error.problems)
+            return None
+        self.trouble = "" if found is not None else "the champion's snapshot holds none of its training rows"
+        return found
+
+    def _of_store(self, window: Window) -> pa.Table | None:
+        there = {column.name for column in self._store.schema()}
+        wanted = [name for name in self._columns if name in there]
+        if not wanted:
+            return None
+        return sample(self._store.read(window, self._spec.data.time, wanted), ROWS, self._spec.training.seed)
+
+    def _training_rows(self) -> Iterator[pa.RecordBatch]:
+        if self._storage is None:
+            self.trouble = "no storage was given that holds the champion's snapshot"
+            return
+        candidate, time = self._champion.candidate, self._spec.data.time
+        snapshot = open_snapshot(candidate.snapshot_uri, self._storage)
+        there = {column.name for column in snapshot.columns}
+        wanted = [name for name in self._columns if name in there]
+        path = f"{candidate.snapshot_uri}/data.parquet".removeprefix(self._storage.root.rstrip("/") + "/")
+        for batch in self._storage.read_batches(path, list(dict.fromkeys([*wanted, time]))):
+            yield _within(batch, time, candidate.train).select(wanted)
+
+
+def _within(batch: pa.RecordBatch, time: str, window: Window) -> pa.RecordBatch:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    times = batch.column(time)
+    start, end = (pa.scalar(moment, times.type) for moment in (window.start, window.end))
+    return batch.filter(pc.and_(pc.greater_equal(times, start), pc.less(times, end)))
+
+
+def _smallest(
+    held: list[pa.Table], drawn: NDArray[np.float64], rows: int
+) -> tuple[list[pa.Table], NDArray[np.float64]]:
+    import numpy as np
+    import pyarrow as pa
+
+    kept = np.sort(np.argpartition(drawn, rows - 1)[:rows]) if len(drawn) > rows else np.arange(len(drawn))
+    return [pa.concat_tables(held).take(pa.array(kept))], drawn[kept]

@@ -1,0 +1,196 @@
+"""What calls for a retraining: reports and history become signals, in order of rank.
+
+A window counts once, however often it was looked at; a report about another champion counts for nothing; the newest
+window must be among those that violate. What is not known is `unknown`, and never `off`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.model import Champion
+from airflow_mlops.core.retrain_record import RANK, History, Seen, Signal, SignalKind
+from airflow_mlops.core.signal_counts import (
+    COUNTS,
+    Case,
+    Count,
+    decays,
+    estimated_decays,
+    input_drifts,
+    prediction_drifts,
+)
+from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import Problem, ReasonCode
+
+ASKED: tuple[SignalKind, ...] = ("manual", "event")
+"""Signals from outside."""
+DRIFTS: tuple[SignalKind, ...] = ("prediction_drift", "input_drift")
+_SENTENCES = 2
+"""So many of a report's sentences are quoted."""
+
+
+def signals_of(spec: ModelSpec, champion: Champion, seen: Seen, history: History) -> tuple[Signal, ...]:
+    """Return every signal, highest first: one of each kind, on, off or unknown.
+
+    Parameters
+    ----------
+    seen
+        What monitoring saw of the newest window.
+    history
+        Reports of earlier windows; one of the newest window again counts once.
+
+    Raises
+    ------
+    RecordError
+        If somebody outside asks with a signal that is monitoring's to give.
+    """
+    case = Case(spec=spec, champion=champion, seen=seen, history=history)
+    stray = [signal.kind for signal in seen.asked if signal.kind not in ASKED]
+    if stray:
+        raise RecordError(
+            Problem(
+                code=ReasonCode.RECORD_CONFLICT,
+                field="asked",
+                found=f"signals from outside of kind {', '.join(stray)}",
+                allowed=" or ".join(ASKED),
+                fix="ask with a signal of kind event, and say in its reason what was seen",
+            )
+        )
+    return tuple(_KINDS[kind](case) for kind in RANK)
+
+
+def impatient(spec: ModelSpec, champion: Champion, seen: Seen, history: History) -> tuple[str, ...]:
+    """Return what the newest window shows and too few of the windows before it: signals that are not on yet."""
+    case, rules = Case(spec=spec, champion=champion, seen=seen, history=history), spec.retraining
+    wanted = {
+        "decay": rules.on_decay,
+        "estimated_decay": rules.on_estimate and spec.monitoring.performance.estimate,
+        **dict.fromkeys(DRIFTS, rules.on_drift),
+    }
+    counts = {kind: count(case) for kind, count in COUNTS.items() if wanted[kind]}
+    shown = {kind for kind, count in counts.items() if count is not None and count.newest}
+    signals = signals_of(spec, champion, seen, history)
+    return tuple(signal.reason for signal in signals if signal.kind in shown and signal.state == "off")
+
+
+# the signals ---------------------------------------------------------------------------------------------------------
+
+
+def _asked(kind: SignalKind) -> Callable[[Case], Signal]:
+    def signal(case: Case) -> Signal:
+        asked = [signal for signal in case.seen.asked if signal.kind == kind]
+        said = tuple(signal.reason for signal in asked if signal.state == "on")
+        if said:
+            return _on(kind, " ".join(dict.fromkeys(said)))
+        if any(signal.state == "unknown" for signal in asked):
+            return _unknown(kind, " ".join(dict.fromkeys(signal.reason for signal in asked)))
+        return _off(kind, "Nobody asked." if kind == "manual" else "No event asked.")
+
+    return signal
+
+
+def _decay(case: Case) -> Signal:
+    report, count = case.performance, decays(case)
+    if not case.spec.retraining.on_decay:
+        return _off("decay", "Decay causes no retraining (retraining.on_decay: false).")
+    if report is None or count is None:
+        return _unknown("decay", "Realised performance of this champion was not measured.")
+    if report.verdict in ("unknown", "invalid"):
+        return _unknown("decay", f"Realised performance is {report.verdict}: {quote(report.reasons)}")
+    if report.verdict == "ok":
+        return _off("decay", f"The champion does what its gate promised. {quote(report.reasons)}".strip())
+    why = f"Realised decay {count}: {quote(report.reasons)}"
+    if report.urgent:
+        return Signal(kind="decay", state="on", reason=f"Urgent: {why}", urgent=True)
+    return _on("decay", why) if count.enough else _off("decay", f"Not yet: {why}")
+
+
+def _estimated_decay(case: Case) -> Signal:
+    kind: SignalKind = "estimated_decay"
+    count = estimated_decays(case)
+    estimate = case.performance.estimate if case.performance else None
+    wanted = case.spec.retraining.on_estimate and case.spec.monitoring.performance.estimate
+    if not wanted or count is None or estimate is None:
+        return _not_estimated(case)
+    if estimate.verdict in ("unknown", "invalid"):
+        return _unknown(kind, f"Estimated performance is {estimate.verdict}.")
+    if estimate.verdict == "ok":
+        return _off(kind, "The estimate says that the champion does what its gate promised.")
+    why = f"Estimated decay ({estimate.method}, a drop of {estimate.drop:.4g}) {count}."
+    return _on(kind, why) if count.enough else _off(kind, f"Not yet: {why}")
+
+
+def _not_estimated(case: Case) -> Signal:
+    kind: SignalKind = "estimated_decay"
+    if not case.spec.retraining.on_estimate:
+        return _off(kind, "Estimated decay causes no retraining (retraining.on_estimate: false).")
+    if not case.spec.monitoring.performance.estimate:
+        return _off(kind, "Performance is not estimated (monitoring.performance.estimate: false).")
+    if case.performance is not None and case.performance.verdict in ("ok", "decay"):
+        return _off(kind, "Outcomes are known, so that nothing is left to estimate.")
+    return _unknown(kind, "Performance of this champion was not estimated.")
+
+
+def _drift(kind: SignalKind, what: str, count_of: Callable[[Case], Count | None]) -> Callable[[Case], Signal]:
+    def signal(case: Case) -> Signal:
+        report, count = case.drift, count_of(case)
+        if not case.spec.retraining.on_drift:
+            return _off(kind, "Drift causes no retraining (retraining.on_drift: false).")
+        if report is None or count is None:
+            return _unknown(kind, "Drift from this champion's reference was not measured.")
+        # Of a window that is invalid, nothing is believed.
+        verdict = report.verdict if kind == "input_drift" or report.verdict == "invalid" else report.prediction
+        said = quote(report.reasons) if verdict == report.verdict else ""
+        if verdict in ("unknown", "invalid"):
+            return _unknown(kind, f"Whether {what} drift is {verdict}. {said}".strip())
+        if verdict == "ok":
+            return _off(kind, f"There is no drift of {what}.")
+        why = f"Drift of {what} {count}. {said}".strip()
+        return _on(kind, why) if count.enough else _off(kind, f"Not yet: {why}")
+
+    return signal
+
+
+def _volume(case: Case) -> Signal:
+    needed, rows = case.spec.retraining.on_volume, case.seen.new_rows
+    if needed is None:
+        return _off("volume", "New rows alone cause no retraining (retraining.on_volume is not set).")
+    if rows is None:
+        return _unknown("volume", "New labelled rows were not counted.")
+    why = f"{rows} new labelled rows since the champion's as-of; {needed} ask for a retraining."
+    return _on("volume", why) if rows >= needed else _off("volume", why)
+
+
+_KINDS: Mapping[SignalKind, Callable[[Case], Signal]] = {
+    "manual": _asked("manual"),
+    "event": _asked("event"),
+    "decay": _decay,
+    "estimated_decay": _estimated_decay,
+    "prediction_drift": _drift("prediction_drift", "predictions", prediction_drifts),
+    "input_drift": _drift("input_drift", "inputs", input_drifts),
+    "volume": _volume,
+}
+
+
+def quote(reasons: Iterable[str]) -> str:
+    """Return the first sentences of a report."""
+    return " ".join(_first(reasons))
+
+
+def _first(reasons: Iterable[str]) -> Iterator[str]:
+    for number, reason in enumerate(reasons):
+        if number < _SENTENCES:
+            yield reason
+
+
+def _on(kind: SignalKind, reason: str) -> Signal:
+    return Signal(kind=kind, state="on", reason=reason)
+
+
+def _off(kind: SignalKind, reason: str) -> Signal:
+    return Signal(kind=kind, state="off", reason=reason)
+
+
+def _unknown(kind: SignalKind, reason: str) -> Signal:
+    return Signal(kind=kind, state="unknown", reason=reason)

@@ -1,0 +1,129 @@
+"""What single slices lost against what the gate promised for them: where to look when a model decays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_mlops.core.judged import Judged
+from airflow_mlops.core.model import GateDecision
+from airflow_mlops.core.performance_record import SliceDecay
+from airflow_mlops.core.promise import Promise
+from airflow_mlops.core.sampled import sampled
+from airflow_mlops.core.slice_rows import LARGEST, MISSING, Rows, as_numbers, cut
+from airflow_mlops.core.weighted import Array
+from airflow_mlops.spec.model import ModelSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class _Slice:
+    column: str
+    value: str
+    rows: Array
+    """Which rows of the cohort, shape (rows,)."""
+    promised: float | None
+
+
+def slice_decay(  # noqa: PLR0917 - by which rules, on which rows, judged how, and against what
+    spec: ModelSpec,
+    frame: pd.DataFrame,
+    judged: Judged,
+    block: Array | None,
+    promise: Promise,
+    decision: GateDecision | None,
+) -> tuple[SliceDecay, ...]:
+    """Measure every slice of `gate.slices.columns` with at least `gate.slices.min_rows` rows; worst drop first.
+
+    A numeric column has the bins that the gate cut, where the holdout rows are at hand; else its own. What the gate
+    recorded of a slice is its promise; what it did not, is measured on the holdout rows if these are enough. No
+    verdict is made of slices: with many, some look worse by chance, and the intervals are those of one slice alone.
+    """
+    import numpy as np
+
+    recorded = _recorded(decision, promise.metric.name)
+    found = []
+    for one in _slices(spec, frame, promise, recorded):
+        mine = judged.take(one.rows)
+        inside = None if block is None else np.unique(block[one.rows], return_inverse=True)[1]
+        seen = sampled(
+            promise.metric,
+            mine,
+            inside,
+            confidence=spec.monitoring.performance.confidence,
+            resamples=spec.gate.champion.resamples,
+            seed=spec.training.seed,
+        )
+        if math.isfinite(seen.value):
+            sign = 1.0 if promise.metric.greater_is_better else -1.0
+            lost = None if one.promised is None else sign * (one.promised - seen.value)
+            found.append(
+                SliceDecay(
+                    column=one.column,
+                    value=one.value,
+                    rows=seen.rows,
+                    realised=seen.measured,
+                    promised=one.promised,
+                    drop=lost,
+                )
+            )
+    return tuple(sorted(found, key=lambda one: (one.drop is None, -(one.drop or 0.0), -one.rows)))
+
+
+def _slices(
+    spec: ModelSpec, frame: pd.DataFrame, promise: Promise, recorded: Mapping[tuple[str, str], float]
+) -> Iterator[_Slice]:
+    rule = spec.gate.slices
+    for column in rule.columns:
+        if column not in frame:
+            continue
+        held = None if promise.holdout is None or column not in promise.holdout.rows else promise.holdout.rows[column]
+        cuts = {} if held is None else {rows.value: rows for rows in _all(held, rule.bins)}
+        if held is not None and as_numbers(held) is not None:
+            parts = list(_in_bins(frame[column], cuts))
+        else:
+            parts = [(rows.value, rows.index) for rows in _all(frame[column], rule.bins)]
+        large = sorted((part for part in parts if len(part[1]) >= rule.min_rows), key=lambda part: -len(part[1]))
+        for value, rows in large[:LARGEST]:
+            promised = recorded.get((column, value))
+            if promised is None:
+                promised = _measured(promise, cuts.get(value), rule.min_rows)
+            yield _Slice(column, value, rows, promised)
+
+
+def _all(values: pd.Series[float], bins: int) -> list[Rows]:
+    found = cut(values, bins, 1)
+    return [*found.judged, *found.small, *found.others]
+
+
+def _in_bins(values: pd.Series[float], cuts: Mapping[str, Rows]) -> Iterator[tuple[str, Array]]:
+    """Rows in the bins that the gate cut; the outer ones are open, and text that is no number is missing."""
+    import numpy as np
+    import pandas as pd
+
+    numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    bins = sorted((rows for rows in cuts.values() if not math.isnan(rows.high)), key=lambda rows: rows.high)
+    place = np.searchsorted([rows.high for rows in bins[:-1]], numbers, side="left")
+    place[np.isnan(numbers)] = -1
+    for number, rows in enumerate(bins):
+        yield rows.value, np.flatnonzero(place == number)
+    yield MISSING, np.flatnonzero(place < 0)
+
+
+def _measured(promise: Promise, rows: Rows | None, min_rows: int) -> float | None:
+    """The primary metric of a slice on the holdout rows."""
+    if promise.holdout is None or rows is None or len(rows.index) < min_rows:
+        return None
+    value = promise.metric(promise.holdout.judged.take(rows.index))
+    return value if math.isfinite(value) else None
+
+
+def _recorded(decision: GateDecision | None, metric: str) -> dict[tuple[str, str], float]:
+    if decision is None or decision.evaluation.primary != metric:
+        return {}
+    found = decision.evaluation.evidence.slices
+    return {(one.column, one.value): one.candidate for one in found if one.candidate is not None}

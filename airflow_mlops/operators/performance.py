@@ -1,0 +1,84 @@
+"""Compare what the champion achieves with what its gate promised."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlops.links import MLflowRunLink, ModelVersionLink
+from airflow_mlops.operators._base import LoopOperator, open_records
+
+if TYPE_CHECKING:
+    from airflow_mlops.core.data import Storage
+    from airflow_mlops.core.model import Champion, GateDecision
+    from airflow_mlops.core.performance_record import PerformanceReport
+    from airflow_mlops.spec import ModelSpec
+    from airflow_mlops.stores.mlflow_store import MLflowStore
+
+
+class PerformanceOperator(LoopOperator):
+    """Join the champion's predictions with their outcomes, and compare with what its gate promised.
+
+    Returns the :class:`~airflow_mlops.core.performance_record.PerformanceReport` as JSON, and keeps it in the
+    monitoring run of the window. A champion without a score log, or whose outcomes are not known yet, gives the
+    verdict `unknown`: that is no failure. Nobody is told; what follows is for the retraining controller to decide.
+
+    Parameters
+    ----------
+    spec
+        The model's specification, or the path of its file.
+    """
+
+    operator_extra_links = (MLflowRunLink(), ModelVersionLink())
+
+    def run_stage(self, context: Any) -> dict[str, Any]:
+        """Measure and record."""
+        spec = self.model_spec(context)
+        report, self.run_url = performed(spec, self.as_of(context), self.storage())
+        self.version = report.champion_version
+        with self.records(spec) as records:
+            self.version_url = records.version_url(spec.registered_model, report.champion_version)
+        self.log.info("%s: %s", report.verdict.upper(), "\n  ".join((*report.reasons, *report.problems)))
+        return report.to_json()
+
+
+def performed(spec: ModelSpec, as_of: datetime, storage: Storage) -> tuple[PerformanceReport, str]:
+    """Measure the champion's performance as of an instant, and record it; return the report and its run's address.
+
+    Raises
+    ------
+    RecordError
+        NO_CHAMPION, if no version serves yet; or a record that is not whole.
+    DataError
+        If the source is missing or cannot be read at all.
+    StoreUnavailableError
+        If a store does not answer.
+    """
+    from airflow_mlops.config import settings
+    from airflow_mlops.core.performance import perform
+    from airflow_mlops.stores.sources import open_source
+
+    store = open_source(spec.data.source, data_root=settings().data_root)
+    with open_records(spec) as records:
+        champion = records.require_champion(spec)
+        report = perform(
+            spec,
+            champion,
+            lambda: records.load_pipeline(champion.model_uri, spec=spec),
+            store,
+            storage,
+            as_of,
+            decision=_decision(records, champion),
+        )
+        return report, records.run_url(records.record_performance(spec.experiment, report))
+
+
+def _decision(records: MLflowStore, champion: Champion) -> GateDecision | None:
+    """The gate's decision about the champion; None where there is none, as for a version registered by hand.
+
+    One that was edited after the fact is refused, as everywhere.
+    """
+    from airflow_mlops.stores.mlflow_store import DECISION, DECISION_SEAL
+
+    there = records.read_sealed(champion.run_id, DECISION, DECISION_SEAL) is not None
+    return records.decision(champion.run_id) if there else None

@@ -1,0 +1,76 @@
+"""What calls for a retraining, and what holds it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlops.spec.fields import duration, flag, number, part, plain_mapping, whole
+from airflow_mlops.spec.part import Part
+from airflow_mlops.spec.wrong import wrong
+
+if TYPE_CHECKING:
+    from airflow_mlops.spec.problems import Problem
+
+PLAYBOOK: dict[str, str] = {
+    "pipeline_fault": "Ask the owner of the source what changed; mend it there, then run monitoring again. Training "
+    "is blocked for as long as the newest window looks like this.",
+    "invalid_data": "Mend the data: the validation names the columns. Nothing is trained on it.",
+    "drift": "Watch: the model still does what its gate promised, or nobody can know yet.",
+    "decay": "A retraining has been asked for. If it is rejected, look at the slices that lost most.",
+    "escalate": "Retraining did not help. Look for a feature that lost its meaning, a label whose definition changed, "
+    "or a slice that needs its own model; consider a rollback.",
+}
+"""What to do, by situation: the texts that alerts carry when the specification has none of its own."""
+
+
+class BudgetSpec(Part):
+    """How many retrainings the signals may cause."""
+
+    runs: int = whole(default=4, ge=1, doc="At most this many ...")
+    per: timedelta = duration(default="30d", doc="... in a period of this length.")
+
+
+class RetrainingSpec(Part):
+    """What calls for a retraining, and what holds it back."""
+
+    on_decay: bool = flag(default=True, doc="Whether realised decay asks for a retraining.")
+    on_estimate: bool = flag(default=True, doc="Whether estimated decay does, while outcomes are not known.")
+    on_drift: bool = flag(
+        default=True, doc="Whether drift does, while neither outcomes nor an estimate say that the model is all right."
+    )
+    on_volume: int | None = whole(
+        default=None, ge=1, doc="New labelled rows since the champion's as-of that ask for a retraining; null: none do."
+    )
+    on_new_data: timedelta | None = duration(
+        default=None,
+        nullable=True,
+        doc="`<model>.train` runs whenever so much more event time has arrived, seen by the triggerer; null: never.",
+    )
+    cooldown: timedelta = duration(
+        default="14d", positive=False, doc="Shortest time between the champion's as-of and a retraining."
+    )
+    min_new_rows: int = whole(default=0, ge=0, doc="Fewest labelled rows since the champion's as-of.")
+    budget: BudgetSpec = part(BudgetSpec, default={}, doc="How many retrainings the signals may cause.")
+    backoff: float = number(
+        default=2.0, ge=1, doc="Each rejected challenger since the last promotion multiplies the cooldown by this."
+    )
+    escalate_after: int = whole(
+        default=3, ge=1, doc="Rejected challengers in a row after which the owner is asked instead."
+    )
+    playbook: dict[str, Any] = plain_mapping(
+        doc="What to do, by situation: `pipeline_fault`, `invalid_data`, `drift`, `decay`, `escalate`; alerts carry it."
+    )
+
+    def problems_within(self) -> Iterator[Problem]:
+        """Situations that exist, with a text."""
+        for name, words in self.playbook.items():
+            if name not in PLAYBOOK:
+                yield wrong(f"playbook.{name}", repr(name), f"one of {', '.join(PLAYBOOK)}", "correct it")
+            elif not isinstance(words, str) or not words.strip():
+                yield wrong(f"playbook.{name}", repr(words), "a text", "say what to do")
+
+    def plan(self, situation: str) -> str:
+        """Return what to do in a situation."""
+        return str(self.playbook.get(situation) or PLAYBOOK[situation])

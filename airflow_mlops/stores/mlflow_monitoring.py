@@ -1,0 +1,188 @@
+"""Monitoring in MLflow: one run for each model and window, and one run of a model's series, for the charts.
+
+A window's run holds the reports of that window, whole. The series run is its parent; it holds the numbers of all
+windows as metrics, with as-of as their time and the day as their step: MLflow draws them as lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.monitor import DriftReport
+from airflow_mlops.core.performance_record import PerformanceReport
+from airflow_mlops.core.retrain_record import RetrainDecision
+from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.stores.mlflow_client import quoted
+from airflow_mlops.stores.mlflow_runs import MODEL, MLflowRuns
+
+KIND, WINDOW, ENDS = "mlops.kind", "mlops.window", "mlops.as_of"
+DRIFT, PERFORMANCE, RETRAINING = "monitoring/drift.json", "monitoring/performance.json", "monitoring/retraining.json"
+DRIFT_PAGE = "monitoring/drift.html"
+"""Evidently's report of a sample."""
+_SEALS = {DRIFT: "mlops.drift_sha256", PERFORMANCE: "mlops.performance_sha256", RETRAINING: "mlops.retraining_sha256"}
+_PAGE = 100
+Kept = TypeVar("Kept", DriftReport, PerformanceReport)
+
+
+class MLflowMonitoring(MLflowRuns):
+    """Reports of windows, and the history that they make."""
+
+    def record_drift(self, experiment: str, report: DriftReport, page: str = "") -> str:
+        """Keep a drift report in its window's run, its numbers in the series; return the window's run.
+
+        Parameters
+        ----------
+        page
+            Evidently's report, HTML; empty: none was made.
+        """
+        run_id = self._window_run(experiment, report.model, report.as_of)
+        if page:
+            self.write_text(run_id, DRIFT_PAGE, page)
+        tags = {
+            "mlops.verdict": report.verdict,
+            "mlops.champion_version": str(report.champion_version),
+            WINDOW: str(report.window),
+        }
+        return self._keep(experiment, run_id, report, DRIFT, tags, _of_drift(report))
+
+    def record_performance(self, experiment: str, report: PerformanceReport) -> str:
+        """Keep a performance report in its window's run, its numbers in the series; return the window's run."""
+        run_id = self._window_run(experiment, report.model, report.as_of)
+        tags = {"mlops.decay": "urgent" if report.urgent else report.verdict}
+        return self._keep(experiment, run_id, report, PERFORMANCE, tags, _of_performance(report))
+
+    def record_retraining(self, experiment: str, decision: RetrainDecision) -> str:
+        """Keep what was decided in its window's run; return the run."""
+        run_id = self._window_run(experiment, decision.model, decision.as_of)
+        tags = {"mlops.retraining": decision.action, "mlops.retraining_rule": decision.rule}
+        numbers = {"retraining.retrain": float(decision.action == "retrain")}
+        return self._keep(experiment, run_id, decision, RETRAINING, tags, numbers)
+
+    def drift_history(
+        self, experiment: str, model: str, *, before: datetime, limit: int = 30
+    ) -> tuple[DriftReport, ...]:
+        """Return the newest drift reports as of earlier instants, newest first."""
+        return tuple(self._history(experiment, model, DriftReport, DRIFT, before, limit))
+
+    def performance_history(
+        self, experiment: str, model: str, *, before: datetime, limit: int = 30
+    ) -> tuple[PerformanceReport, ...]:
+        """Return the newest performance reports as of earlier instants, newest first."""
+        return tuple(self._history(experiment, model, PerformanceReport, PERFORMANCE, before, limit))
+
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def _window_run(self, experiment: str, model: str, as_of: datetime) -> str:
+        """The run of what was seen as of an instant: of several, which only a repeated request makes, one stays."""
+        series = self._series(experiment, model)
+        return self._run_of(
+            experiment,
+            {KIND: "monitoring", MODEL: model, ENDS: as_of.astimezone(UTC).isoformat()},
+            f"monitoring {as_of:%Y-%m-%d %H:%M}",
+            {"mlflow.parentRunId": series},
+        )
+
+    def _series(self, experiment: str, model: str) -> str:
+        return self._run_of(experiment, {KIND: "monitoring series", MODEL: model}, f"monitoring of {model}", {})
+
+    def _run_of(self, experiment: str, key: Mapping[str, str], name: str, tags: Mapping[str, str]) -> str:
+        experiment_id = self._experiment(experiment)
+        run = self._only(experiment_id, key)
+        if run is None:
+            self._client.create_run(experiment_id, tags={**key, **tags}, run_name=name)
+            run = self._only(experiment_id, key)
+        if run is None:  # somebody deleted it between two requests
+            raise RecordError(
+                Problem(
+                    code=ReasonCode.RECORD_CONFLICT,
+                    field="MLflow",
+                    found=f"the run '{name}' vanished while it was made",
+                    allowed="a run that nobody deletes",
+                    fix="try again",
+                )
+            )
+        return str(run.info.run_id)
+
+    def _keep(  # noqa: PLR0917 - where, what, under which name, with what marks and what numbers
+        self,
+        experiment: str,
+        run_id: str,
+        record: DriftReport | PerformanceReport | RetrainDecision,
+        path: str,
+        tags: Mapping[str, str],
+        numbers: Mapping[str, float | None],
+    ) -> str:
+        from mlflow.entities import Metric
+
+        moment = int(record.as_of.timestamp() * 1000)
+        step = moment // 86_400_000
+        known = [Metric(metric_name(name), value, moment, step) for name, value in numbers.items() if value is not None]
+        for target in (run_id, self._series(experiment, record.model)):
+            for start in range(0, len(known), _PAGE):
+                self._client.log_batch(target, metrics=known[start : start + _PAGE])
+        self.write_sealed(run_id, path, record.to_text(), _SEALS[path], tags)
+        self.finish_run(run_id)
+        return run_id
+
+    def _history(  # noqa: PLR0917 - whose, what, where it stands, from when, how much
+        self, experiment: str, model: str, kind: type[Kept], path: str, before: datetime, limit: int
+    ) -> Iterator[Kept]:
+        found = self._client.get_experiment_by_name(experiment)
+        if found is None:
+            return
+        query = f"tags.`{KIND}` = 'monitoring' and tags.`{MODEL}` = {quoted(model)}"
+        token, left = None, limit
+        while left:
+            page = self._client.search_runs(
+                [found.experiment_id], query, order_by=[f"tags.`{ENDS}` DESC"], max_results=_PAGE, page_token=token
+            )
+            for run in page:
+                if left and _earlier(run, before) and _SEALS[path] in run.data.tags:
+                    text = self.read_sealed(run.info.run_id, path, _SEALS[path])
+                    if text is not None:
+                        yield kind.from_json(text)
+                        left -= 1
+            token = page.token
+            if not token:
+                return
+
+
+def _earlier(run: Any, before: datetime) -> bool:
+    return datetime.fromisoformat(run.data.tags[ENDS]) < before
+
+
+def _of_drift(report: DriftReport) -> dict[str, float | None]:
+    return {
+        "rows": float(report.rows),
+        "drift.share": report.share,
+        "drift.columns": float(sum(column.verdict == "drift" for column in report.columns)),
+        **{f"psi.{column.column}": column.psi for column in report.columns},
+    }
+
+
+def _of_performance(report: PerformanceReport) -> dict[str, float | None]:
+    estimate = report.estimate
+    return {
+        "performance.realised": report.realised.value if report.realised else None,
+        "performance.lower": report.realised.lower if report.realised else None,
+        "performance.upper": report.realised.upper if report.realised else None,
+        "performance.promised": report.promised,
+        "performance.drop": report.drop.value if report.drop else None,
+        "performance.estimated": estimate.estimated.value if estimate else None,
+        "performance.coverage": report.coverage,
+        "performance.calibration_error": report.calibration_error,
+        **{f"realised.{name}": value for name, value in report.metrics.items()},
+    }
+
+
+def metric_name(column: str) -> str:
+    """Return a column's name in the letters that MLflow allows in a metric's name.
+
+    >>> metric_name("wind speed (kt)")
+    'wind speed _kt_'
+    """
+    return re.sub(r"[^\w\-./: ]", "_", column, flags=re.ASCII)
