@@ -29,6 +29,7 @@ STAGES = (
     ("train", "promote"),
     ("score", "score"),
     ("monitor", "drift"),
+    ("monitor", "performance"),
     ("monitor", "retrain"),
 )
 GOAL_RATIO = 1.5

@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.data import DataStore, Snapshot, Storage
+    from airflow_mlops.core.data import Snapshot
     from airflow_mlops.core.model import Candidate, Champion
+    from airflow_mlops.core.places import DataStore, Storage
     from airflow_mlops.core.training import Fitted
     from airflow_mlops.spec import ModelSpec
 
@@ -62,7 +63,7 @@ class _Month:
 
     def train_and_judge(self, champion: tuple[Champion, Any, Any] | None) -> tuple[Champion, Any, Any]:
         from airflow_mlops.core.gate import decide, evaluate
-        from airflow_mlops.core.profile import build_profile
+        from airflow_mlops.core.reference import reference_profile
         from airflow_mlops.core.snapshot import read_snapshot, take_snapshot
         from airflow_mlops.core.training import fit
         from airflow_mlops.core.validation import enforce, validate_snapshot
@@ -74,7 +75,7 @@ class _Month:
             enforce(validate_snapshot(spec, snapshot, read_snapshot(snapshot, self.storage)))
         with self._timed("train"):
             fitted = fit(spec, snapshot, read_snapshot(snapshot, self.storage))
-            profile = build_profile(spec.name, fitted.train_frame, fitted.features, fitted.train)
+            profile = reference_profile(spec, snapshot, fitted)
         candidate = _candidate(spec, snapshot, fitted)
         old, old_pipeline = champion[:2] if champion else (None, None)
         with self._timed("gate"):
@@ -86,7 +87,9 @@ class _Month:
     def serve(self, champion: tuple[Champion, Any, Any]) -> None:
         from airflow_mlops.core.data import Window
         from airflow_mlops.core.monitoring import observe
+        from airflow_mlops.core.performance import perform
         from airflow_mlops.core.retrain import count_new_rows, decide_retraining
+        from airflow_mlops.core.retrain_record import History, Seen
         from airflow_mlops.core.scoring import score
 
         serving, pipeline, profile = champion
@@ -95,9 +98,13 @@ class _Month:
             score(self.spec, serving, pipeline, self.store, self.storage, window, loop_run="bench/bench")
         with self._timed("drift"):
             report = observe(self.spec, serving, profile, self.store, self.storage, self.as_of)
+        with self._timed("performance"):
+            places = self.store, self.storage
+            performance = perform(self.spec, serving, lambda: pipeline, *places, self.as_of, decision=None)
         with self._timed("retrain"):
             new_rows = count_new_rows(self.spec, serving, self.store, self.as_of)
-            decide_retraining(self.spec, report, serving, new_rows, self.as_of)
+            seen = Seen(drift=report, performance=performance, new_rows=new_rows)
+            decide_retraining(self.spec, serving, seen, History(), self.as_of)
 
 
 def _candidate(spec: ModelSpec, snapshot: Snapshot, fitted: Fitted) -> Candidate:

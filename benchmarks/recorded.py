@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.data import DataStore, Snapshot, Storage
+    from airflow_mlops.core.data import Snapshot
     from airflow_mlops.core.model import Candidate, GateDecision
+    from airflow_mlops.core.places import DataStore, Storage
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.mlflow_store import MLflowStore
 
@@ -99,13 +100,13 @@ class _Month:
         enforce(report)
 
     def _train(self, snapshot: Snapshot) -> Candidate:
-        from airflow_mlops.core.profile import build_profile
+        from airflow_mlops.core.reference import reference_profile
         from airflow_mlops.core.snapshot import read_snapshot
         from airflow_mlops.core.training import fit
 
         run_id = self._open_run(snapshot)
         fitted = fit(self.spec, snapshot, read_snapshot(snapshot, self.storage))
-        profile = build_profile(self.spec.name, fitted.train_frame, fitted.features, fitted.train)
+        profile = reference_profile(self.spec, snapshot, fitted)
         return self.records.record_candidate(
             run_id, fitted, snapshot, self.spec, loop_run=self.loop_run, provenance=TAGS, profile=profile
         )
@@ -146,8 +147,12 @@ class _Month:
 
     def _serve(self) -> None:
         from airflow_mlops.core.data import Window
+        from airflow_mlops.core.evidently_report import evidently_page
         from airflow_mlops.core.monitoring import observe
-        from airflow_mlops.core.retrain import count_new_rows, decide_retraining
+        from airflow_mlops.core.performance import perform
+        from airflow_mlops.core.retrain import count_new_rows
+        from airflow_mlops.core.retrain_log import decide_and_log
+        from airflow_mlops.core.retrain_record import History, Seen
         from airflow_mlops.core.scoring import score
 
         with self._timed("score"):
@@ -159,8 +164,23 @@ class _Month:
             champion = self.records.require_champion(self.spec)
             reference = self.records.profile(champion.run_id)
             report = observe(self.spec, champion, reference, self.store, self.storage, self.as_of)
-            self.records.record_drift(self.spec.experiment, report)
+            page = evidently_page(self.spec, champion, self.store, self.storage, report)
+            self.records.record_drift(self.spec.experiment, report, page)
+        with self._timed("performance"):
+            champion = self.records.require_champion(self.spec)
+            performance = perform(
+                self.spec,
+                champion,
+                lambda: self.records.load_pipeline(champion.model_uri, spec=self.spec),
+                self.store,
+                self.storage,
+                self.as_of,
+                decision=self.records.decision(champion.run_id),
+            )
+            self.records.record_performance(self.spec.experiment, performance)
         with self._timed("retrain"):
             champion = self.records.require_champion(self.spec)
             new_rows = count_new_rows(self.spec, champion, self.store, self.as_of)
-            decide_retraining(self.spec, report, champion, new_rows, self.as_of)
+            seen = Seen(drift=report, performance=performance, new_rows=new_rows)
+            decision = decide_and_log(self.records, self.spec, champion, seen, History(), self.as_of)
+            self.records.record_retraining(self.spec.experiment, decision)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.child import measured
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.data import Storage
     from airflow_mlops.core.model import Champion
+    from airflow_mlops.core.places import Storage
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.files import FileStore
 

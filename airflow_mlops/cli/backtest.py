@@ -16,7 +16,7 @@ from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal, SpecError
 if TYPE_CHECKING:
     from airflow_mlops.core.backtest_plan import Plan
     from airflow_mlops.core.backtest_record import BacktestReport
-    from airflow_mlops.core.data import Storage
+    from airflow_mlops.core.places import Storage
     from airflow_mlops.local.screen import Screen
 
 INTERRUPTED = 130

@@ -21,8 +21,8 @@ from airflow_mlops.core.backtest_policies import Controlled, Dialogue, Now, Poli
 from airflow_mlops.core.backtest_record import Answer, BacktestReport, Future, Line, Trained, Turn
 from airflow_mlops.core.backtest_state import State, identity_of
 from airflow_mlops.core.backtest_work import Opening
-from airflow_mlops.core.data import DataStore, Storage
 from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.places import DataStore, Storage
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from html import escape
 
-from airflow_mlops.core.backtest_plots import loss_over_time, points
+from airflow_mlops.core.backtest_plots import lead_over_always, loss_over_time, points
 from airflow_mlops.core.backtest_record import BacktestReport, Line, Turn
 from airflow_mlops.core.backtest_words import MEANINGS, NAMES, cells, heads, name_of, number
 from airflow_mlops.core.page import banner, facts, mark, optional, page, section, table, words
@@ -29,7 +30,7 @@ def render(report: BacktestReport) -> str:
         ),
         section("Policies", _policies(report)),
         f'<div class="plots"><div>{loss_over_time(report, list(NAMES))}</div>'
-        f"<div>{loss_over_time(report, ['never', 'always', 'specification'])}</div></div>",
+        f"<div>{lead_over_always(report)}</div></div>",
         optional("Grid", points(report), _grid(report)),
         optional("What the specification's own policy did", "" if own is None else _turns(own)),
         section("What the columns mean", facts(_meanings())),
@@ -66,22 +67,23 @@ def _policies(report: BacktestReport) -> str:
 def _grid(report: BacktestReport) -> str:
     if not report.grid:
         return ""
-    titles = ("Settings", *heads(report), "front")
+    titles = ("Settings", "", *heads(report))
     rows = [
-        (escape(name_of(line)), *map(escape, cells(line)), mark("good", "front") if line.pareto else "")
+        (escape(name_of(line)), mark("good", "front") if line.pareto else "", *map(escape, cells(line)))
         for line in report.grid
     ]
-    about = words("On the front: no other point is better in the mean without more promotions, nor the other way.")
-    return table(titles, rows, numbers=frozenset(range(1, len(titles) - 1))) + about
+    paths = ", ".join(dict.fromkeys(path for line in report.grid for path in line.settings))
+    about = f"Settings: {paths}. On the front: no other point is as good in mean and promotions, and better in one."
+    return table(titles, rows, numbers=frozenset(range(2, len(titles)))) + words(about)
 
 
 def _turns(line: Line) -> str:
     rows = [
         (
-            f"{turn.as_of:%Y-%m-%d}",
+            _day(turn.as_of),
             mark(_TONES.get(turn.action, "plain"), turn.action),
             mark("good", "promoted") if turn.promoted else "",
-            f"{turn.serving:%Y-%m-%d}",
+            _day(turn.serving),
             number(turn.loss),
             _behind(turn),
             escape(turn.reason),
@@ -90,6 +92,10 @@ def _turns(line: Line) -> str:
     ]
     titles = ("As of", "Did", "", "Serving is of", "Loss until next", "Decayed", "Because")
     return table(titles, rows, numbers=frozenset({4}), stack=True)
+
+
+def _day(moment: datetime) -> str:
+    return f'<span style="white-space:nowrap">{moment:%Y-%m-%d}</span>'
 
 
 def _behind(turn: Turn) -> str:

@@ -55,7 +55,10 @@ def points(report: BacktestReport) -> str:
         if not mine:
             colour, _ = STYLES[line.policy]
             parts.append(f'<g style="color:{colour}" fill="currentColor">{about}{_square(place, height)}</g>')
-            parts.append(text(place + 8, height + 5, NAMES[line.policy], kind="soft"))
+            left = place > (_LEFT + _RIGHT) / 2
+            parts.append(
+                text(place + (-8 if left else 8), height + 5, NAMES[line.policy], anchor="end" if left else "start")
+            )
         else:
             fill = "currentColor" if line.pareto else "var(--paper)"
             ring = f'<circle cx="{place}" cy="{height}" r="5" fill="{fill}" stroke="currentColor" stroke-width="2"/>'
@@ -65,22 +68,62 @@ def points(report: BacktestReport) -> str:
     return figure("Points of the grid", "".join(parts), _BOTTOM + 44, says=says)
 
 
+def lead_over_always(report: BacktestReport) -> str:
+    """Draw how far each policy is ahead of `always`, summed up over the rows so far, in units of the metric.
+
+    The last point is the difference of the two means. It shows when a policy won or lost what it did.
+    """
+    base = next((line for line in report.lines if line.policy == "always"), None)
+    lines = [line for line in report.lines if line.policy != "always"]
+    if base is None or base.mean_loss is None:
+        return ""
+    sign = 1.0 if report.greater_is_better else -1.0
+    leads = {line.policy: _leads(line, base, report.end, sign) for line in lines}
+    low, high = span([0.0, *(value for lead in leads.values() for _, value in lead)], pad=0.05)
+    x = Scale(report.start.timestamp(), report.end.timestamp(), _LEFT, _RIGHT)
+    area = Area(x=x, y=Scale(low, high, _BOTTOM, _TOP))
+    parts = [*_values_axis(area, "better than always \u2191"), *_months(area, report)]
+    parts.append(rule(_LEFT, area.y(0.0), _RIGHT, area.y(0.0), "axis", dashes="3 3"))
+    for policy, lead in leads.items():
+        path = " ".join(f"{area.x(when.timestamp()):g},{area.y(value):g}" for when, value in lead)
+        parts.append(_polyline(policy, path))
+    says = "; ".join(f"{NAMES[policy]}: {number(lead[-1][1])}" for policy, lead in leads.items() if lead)
+    title = "Lead over 'always', summed up to the end of each step"
+    return figure(title, "".join(parts), _BOTTOM + 30, says=says) + _legend(lines, dots=False)
+
+
+def _leads(line: Line, base: Line, end: datetime, sign: float) -> list[tuple[datetime, float]]:
+    rows = sum(turn.rows for turn in base.turns if turn.loss is not None)
+    found, ahead = [(base.turns[0].as_of, 0.0)], 0.0
+    ends = [*(turn.as_of for turn in base.turns[1:]), end]
+    for mine, theirs, until in zip(line.turns, base.turns, ends, strict=True):
+        if mine.loss is not None and theirs.loss is not None:
+            ahead += sign * (mine.loss - theirs.loss) * mine.rows / rows
+        found.append((until, ahead))
+    return found
+
+
 def _line(area: Area, line: Line) -> str:
-    colour, dashes = STYLES[line.policy]
+    colour, _ = STYLES[line.policy]
     known = [(turn.as_of, turn.loss) for turn in line.turns if turn.loss is not None]
     path = " ".join(f"{area.x(when.timestamp()):g},{area.y(loss):g}" for when, loss in known)
-    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
-    width = 2.5 if line.policy == "specification" else 1.6
-    body = f'<polyline points="{path}" fill="none" stroke="currentColor" stroke-width="{width}"{dashed}/>'
+    body = ""
     for turn in line.turns:
         if turn.promoted and turn.loss is not None:
             about = f"<title>{escape(NAMES[line.policy])}: promotion {turn.as_of:%Y-%m-%d}</title>"
             at = f'cx="{area.x(turn.as_of.timestamp())}" cy="{area.y(turn.loss)}"'
             body += f'<circle {at} r="3.5" fill="currentColor">{about}</circle>'
-    return f'<g style="color:{colour}">{body}</g>'
+    return _polyline(line.policy, path) + f'<g style="color:{colour}">{body}</g>'
 
 
-def _legend(lines: Sequence[Line]) -> str:
+def _polyline(policy: str, path: str) -> str:
+    colour, dashes = STYLES[policy]
+    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
+    width = 2.5 if policy == "specification" else 1.6
+    return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"{dashed}/>'
+
+
+def _legend(lines: Sequence[Line], *, dots: bool = True) -> str:
     """Names of the lines, with a sample of each."""
     keys = []
     for line in lines:
@@ -91,7 +134,7 @@ def _legend(lines: Sequence[Line]) -> str:
             f'<line x1="0" x2="40" y1="5" y2="5" stroke="{colour}" stroke-width="2.5"{dashed}/></svg>'
         )
         keys.append(f'<span style="margin-right:1rem;white-space:nowrap">{sample} {escape(NAMES[line.policy])}</span>')
-    return f'<p class="soft">{"".join(keys)} A dot is a promotion.</p>'
+    return f'<p class="soft">{"".join(keys)}{" A dot is a promotion." if dots else ""}</p>'
 
 
 def _values_axis(area: Area, name: str) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from airflow_mlops.core.backtest_needs import (
     BASE,
@@ -25,6 +25,7 @@ from airflow_mlops.core.backtest_needs import (
     watch_settings,
 )
 from airflow_mlops.core.backtest_record import Answer, Judged, Pointed, Trained, Watched
+from airflow_mlops.core.backtest_shelf import champion_of
 from airflow_mlops.core.model import Champion, Verdict
 from airflow_mlops.core.monitor import DriftReport
 from airflow_mlops.core.performance_record import PerformanceReport
@@ -152,7 +153,7 @@ class Controlled:
         )
         decision = decide_retraining(self.spec, champion, seen, history, now.as_of)
         self._remember(seen, decision)
-        reason = f"{decision.rule}: {'; '.join(decision.reasons)}"
+        reason = f"{decision.rule}: {next(iter(decision.reasons), 'no reason was given')}"
         if decision.action != "retrain":
             return Move(action=decision.action, reason=reason, seconds=seconds)
         refused = _untrained(now)
@@ -169,7 +170,7 @@ class Controlled:
         )
         if accepted:
             self.judged[need.version] = need
-        why = f"{reason}; {_why(found)}"
+        why = f"{reason} Gate: {_why(found)}"
         return _retrained(now, promoted=accepted, reason=why, seconds=seconds + found.seconds)
 
     def _look(self, now: Now) -> Dialogue[tuple[Seen, Champion, float]]:
@@ -201,7 +202,9 @@ class Controlled:
         rules = self.spec.retraining
         counted = found.new_rows if rules.min_new_rows or rules.on_volume is not None else None
         seen = Seen(drift=found.drift, performance=found.performance, new_rows=counted)
-        return seen, _champion(self.spec, trained, now.champion), seconds
+        if not isinstance(trained, Trained) or trained.candidate is None:
+            raise TypeError(f"version {now.champion} serves, and no model was trained for it")
+        return seen, champion_of(self.spec, trained.candidate, now.champion), seconds
 
     def _remember(self, seen: Seen, decision: RetrainDecision) -> None:
         from dataclasses import replace
@@ -245,16 +248,7 @@ def _retrained(now: Now, *, promoted: bool, reason: str, seconds: float) -> Move
 
 
 def _why(found: Judged) -> str:
-    """The gate's verdict with its first reason."""
-    return f"{found.decision.verdict.value}: {next(iter(found.decision.reasons), 'no rule spoke')}"
-
-
-def _champion(spec: ModelSpec, trained: Any, version: int) -> Champion:
-    candidate = trained.candidate
-    return Champion(
-        model=spec.name,
-        version=version,
-        run_id=candidate.run_id,
-        model_uri=candidate.model_uri,
-        candidate=candidate,
-    )
+    """The gate's verdict; of a refusal, the first reason; of an acceptance, what it says of the champion."""
+    told = [rule.reason for rule in found.decision.evaluation.rules if rule.rule == "champion"]
+    reasons = told if found.decision.verdict is Verdict.ACCEPT else found.decision.reasons
+    return f"{found.decision.verdict.value}: {next(iter(reasons), 'no rule spoke')}"

@@ -8,12 +8,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_mlops.core.backtest_record import Answer
-from airflow_mlops.core.data import DataStore, Storage
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.fingerprint import ContentHash
+from airflow_mlops.core.places import DataStore, Storage
 from airflow_mlops.core.record import Record
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -40,6 +42,8 @@ class Identity(Record):
     every_seconds: float
     packages: str
     """Versions that make the numbers."""
+    code: str
+    """SHA-256 of the stages and the specification's code: a version number does not tell two working trees apart."""
     place: str = ""
     """URI of the folder: records in it name files by their whole URI."""
 
@@ -82,6 +86,7 @@ def identity_of(plan: Plan, store: DataStore) -> Identity:
         end=plan.end,
         every_seconds=plan.every.total_seconds(),
         packages=_versions(),
+        code=_code(),
     )
 
 
@@ -188,6 +193,7 @@ def _differences(found: Identity, wanted: Identity) -> Iterator[tuple[str, str, 
         "the data": (f"{found.data[:12]} ({found.rows:,} rows)", f"{wanted.data[:12]} ({wanted.rows:,} rows)"),
         "the span": (_span(found), _span(wanted)),
         "the packages": (found.packages, wanted.packages),
+        "airflow_mlops code": (found.code[:12], wanted.code[:12]),
         "the place": (found.place, wanted.place),
     }
     yield from ((what, one, other) for what, (one, other) in pairs.items() if one != other)
@@ -200,6 +206,16 @@ def _span(identity: Identity) -> str:
 
 def _dump(spec: ModelSpec, part: str) -> Any:
     return spec.model_dump(mode="json")[part]
+
+
+@cache
+def _code() -> str:
+    """As this process found it first: what is changed later is not what it runs."""
+    found = hashlib.sha256()
+    core = Path(__file__).parent
+    for file in sorted((*core.glob("*.py"), *(core.parent / "spec").glob("*.py"))):
+        found.update(f"{file.parent.name}/{file.name}\0".encode() + file.read_bytes() + b"\0")
+    return found.hexdigest()
 
 
 def _versions() -> str:

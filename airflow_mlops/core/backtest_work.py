@@ -7,24 +7,25 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core import backtest_needs as needs
 from airflow_mlops.core.backtest_needs import Need
 from airflow_mlops.core.backtest_plan import Plan
 from airflow_mlops.core.backtest_record import Answer, Future, Judged, Pointed, Referred, Scored, Trained, Watched
+from airflow_mlops.core.backtest_shelf import Shelf, again_fitted, candidate_of
 from airflow_mlops.core.backtest_state import State
-from airflow_mlops.core.data import DataStore, Snapshot, Storage
 from airflow_mlops.core.errors import DataError, TrainingError
-from airflow_mlops.core.model import Candidate, Champion
+from airflow_mlops.core.places import DataStore, Storage
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from airflow_mlops.core.bootstrap import Gain
     from airflow_mlops.core.comparison import Contest
-    from airflow_mlops.core.training import Fitted
+    from airflow_mlops.core.judged import Judged as JudgedRows
+    from airflow_mlops.core.metrics import Metric
 
 CONFIDENCE = 0.95
 """At which a fresh model is surely better: fixed, so that points of a grid are measured alike."""
@@ -48,15 +49,8 @@ class Workshop:
         self.opening = opening
         self.plan, self.spec = opening.plan, opening.plan.spec
         self.state = State(opening.open_storage())
-        # The same models and rows are asked for by many pieces of work in a row; a few of each are held.
-        self._model = lru_cache(maxsize=8)(self._read_model)
-        self._rows = lru_cache(maxsize=2)(self._read_rows)
-        self._future = lru_cache(maxsize=2)(self._read_future)
-
-    @cached_property
-    def store(self) -> DataStore:
-        """The source, opened when it is first read."""
-        return self.opening.open_store()
+        self.shelf = Shelf(self.plan, self.state, opening.open_store)
+        self.store = self.shelf.store
 
     def do(self, need: Need) -> Answer:
         """Do a piece of work and keep its answer; what is kept already is returned."""
@@ -108,37 +102,10 @@ class Workshop:
         """Freeze the reference profile, as the training task does."""
         from airflow_mlops.core.reference import reference_profile
 
-        candidate, pipeline = self._model(need.version)
-        snapshot, frame = self._rows(need.version)
-        fitted = self._fitted(candidate, pipeline, snapshot, frame)
+        candidate, pipeline = self.shelf.model(need.version)
+        snapshot, frame = self.shelf.rows(need.version)
+        fitted = again_fitted(self.spec, candidate, pipeline, snapshot, frame)
         return Referred(profile=reference_profile(self.spec, snapshot, fitted), seconds=0)
-
-    def _fitted(self, candidate: Candidate, pipeline: Any, snapshot: Snapshot, frame: pd.DataFrame) -> Fitted:
-        """What the training returned, from what was kept of it."""
-        from airflow_mlops.core.features import as_features
-        from airflow_mlops.core.labels import clean_labels
-        from airflow_mlops.core.training import Fitted, split_frame
-        from airflow_mlops.core.trust import trusted_types
-
-        classes = candidate.task != "regression"
-        train, holdout = (clean_labels(self.spec, part, classes) for part in split_frame(self.spec, snapshot, frame))
-        return Fitted(
-            pipeline=pipeline,
-            task=candidate.task,
-            features=candidate.features,
-            classes=candidate.classes,
-            parameters=candidate.parameters,
-            metrics=candidate.metrics,
-            train=candidate.train,
-            holdout=candidate.holdout,
-            train_frame=as_features(train[0], candidate.features),
-            holdout_frame=as_features(holdout[0], candidate.features),
-            train_labels=train[1],
-            holdout_labels=holdout[1],
-            trusted_types=trusted_types(self.spec),
-            warnings=(),
-            convergence=candidate.convergence,
-        )
 
     # -- judging ----------------------------------------------------------------------------------------------
 
@@ -175,9 +142,9 @@ class Workshop:
     def _contest(self, spec: ModelSpec, version: int, champion: int | None) -> Contest:
         from airflow_mlops.core.comparison import Contest
 
-        candidate, pipeline = self._model(version)
-        snapshot, frame = self._rows(version)
-        other, other_pipeline = (None, None) if champion is None else self.champion(champion)
+        candidate, pipeline = self.shelf.model(version)
+        snapshot, frame = self.shelf.rows(version)
+        other, other_pipeline = (None, None) if champion is None else self.shelf.champion(champion)
         return Contest(
             spec=spec,
             candidate=candidate,
@@ -195,7 +162,7 @@ class Workshop:
         from airflow_mlops.core.backtest_log import log_folder
         from airflow_mlops.core.scoring import score
 
-        champion, pipeline = self.champion(need.version)
+        champion, pipeline = self.shelf.champion(need.version)
         window = self.plan.steps[need.step]
         where = log_folder(self.state.storage, need.version)
         try:
@@ -221,7 +188,7 @@ class Workshop:
         from airflow_mlops.core.retrain import count_new_rows
 
         spec, as_of = self.opening.variants[need.variant], self.plan.steps[need.step].start
-        champion, pipeline = self.champion(need.version)
+        champion, pipeline = self.shelf.champion(need.version)
         reference = self.state.get(Referred, need.reference).profile
         decision = self.state.get(Judged, need.decision).decision
         log = ScoreLog(spec, self.state.storage, {self.plan.steps[step]: version for step, version in need.served})
@@ -236,86 +203,47 @@ class Workshop:
     def look(self, need: needs.Look) -> Future:
         """Score a step's future by its labels as they are known in the end."""
         from airflow_mlops.core import metrics as metric
-        from airflow_mlops.core.bootstrap import blocks_of, gain
         from airflow_mlops.core.predict import predict
         from airflow_mlops.core.row_weights import row_weights
 
-        mine, pipeline = self._model(need.version)
-        frame, labels = self._future(need.step, self._columns(mine), mine.task != "regression")
-        if not len(frame):
-            return Future(rows=0, loss=None, seconds=0)
-        (weights,) = row_weights(self.spec, frame)
-        said = predict(pipeline, frame, mine)
+        mine, pipeline = self.shelf.model(need.version)
+        rows = 0
+        try:
+            frame, labels = self.shelf.future(need.step, mine)
+            rows = len(frame)
+            if not rows:
+                return Future(rows=0, loss=None, seconds=0)
+            (weights,) = row_weights(self.spec, frame)
+            said = predict(pipeline, frame, mine)
+            newest, fresh = self.shelf.model(need.newest)
+            other = said if need.newest == need.version else predict(fresh, frame, newest)
+        except DataError:  # rows that no model can predict from: the step counts for no policy
+            return Future(rows=rows, loss=None, seconds=0)
         primary = metric.metrics_of(self.spec)[metric.primary(self.spec, mine.task)]
-        loss = primary(metric.judge(labels, said, None, weights))
-        found = Future(rows=len(frame), loss=loss if math.isfinite(loss) else None, seconds=0)
-        if need.newest == need.version:
+        found = Future(rows=rows, loss=_finite(primary(metric.judge(labels, said, None, weights))), seconds=0)
+        if other is said:
             return found
-        newest, fresh = self._model(need.newest)
         known = (*mine.classes, *(label for label in newest.classes if label not in mine.classes))
-        better, own = (metric.judge(labels, one, known, weights) for one in (predict(fresh, frame, newest), said))
-        rule = self.spec.gate.champion
-        over = gain(
+        sides = (metric.judge(labels, other, known, weights), metric.judge(labels, said, known, weights))
+        over = self._gain(primary, sides, frame)
+        return replace(found, gain=_finite(over.value), lower=_finite(over.lower), upper=_finite(over.upper))
+
+    def _gain(self, primary: Metric, sides: tuple[JudgedRows, JudgedRows], frame: pd.DataFrame) -> Gain:
+        """Gain of the first side over the second, with bounds."""
+        from airflow_mlops.core.bootstrap import blocks_of, gain
+
+        return gain(
             primary,
-            better,
-            own,
+            *sides,
             blocks_of(self.spec, frame),
             confidence=CONFIDENCE,
-            resamples=rule.resamples,
+            resamples=self.spec.gate.champion.resamples,
             seed=self.spec.training.seed,
-        )  # fmt: skip
-        gained, lower, upper = (
-            value if math.isfinite(value) else None for value in (over.value, over.lower, over.upper)
         )
-        return replace(found, gain=gained, lower=lower, upper=upper)
 
-    # -- reading ----------------------------------------------------------------------------------------------
 
-    def champion(self, version: int) -> tuple[Champion, Any]:
-        """A version as the registry would tell it, and its model."""
-        candidate, pipeline = self._model(version)
-        found = Champion(
-            model=self.spec.name,
-            version=version,
-            run_id=candidate.run_id,
-            model_uri=candidate.model_uri,
-            candidate=candidate,
-        )
-        return found, pipeline
-
-    def _read_model(self, version: int) -> tuple[Candidate, Any]:
-        trained = self.state.get(Trained, needs.Train(version=version).key)
-        if trained.candidate is None:
-            raise ValueError(f"step {version} trained no model: nobody may ask for it")
-        return trained.candidate, self.state.model(version, self.spec)
-
-    def _read_rows(self, version: int) -> tuple[Snapshot, pd.DataFrame]:
-        from airflow_mlops.core.snapshot import read_snapshot
-
-        snapshot = self.state.get(Trained, needs.Train(version=version).key).snapshot
-        if snapshot is None:
-            raise ValueError(f"step {version} trained no model: nobody may ask for its rows")
-        return snapshot, read_snapshot(snapshot, self.state.storage)
-
-    def _columns(self, model: Candidate) -> tuple[str, ...]:
-        """What a model and the metric need of a row."""
-        data, entity = self.spec.data, self.spec.gate.champion.entity
-        named = (data.time, data.label, data.weight, entity, *(feature.name for feature in model.features))
-        return tuple(dict.fromkeys(name for name in named if name is not None))
-
-    def _read_future(
-        self, step: int, columns: tuple[str, ...], classification: bool
-    ) -> tuple[pd.DataFrame, pd.Series[Any]]:
-        """Labelled rows of a step's future, and their labels."""
-        import pandas as pd
-        import pyarrow as pa
-
-        from airflow_mlops.core.labels import clean_labels
-
-        batches = list(self.store.read(self.plan.steps[step], self.spec.data.time, columns))
-        if not batches:
-            return pd.DataFrame(), pd.Series(dtype="float64")
-        return clean_labels(self.spec, pa.Table.from_batches(batches).to_pandas(), classification)
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 _WORK: Mapping[type[Need], Callable[[Workshop, Any], Answer]] = {
@@ -327,31 +255,6 @@ _WORK: Mapping[type[Need], Callable[[Workshop, Any], Answer]] = {
     needs.Watch: Workshop.watch,
     needs.Look: Workshop.look,
 }
-
-
-def candidate_of(spec: ModelSpec, fitted: Fitted, snapshot: Snapshot, version: int) -> Candidate:
-    """The record that the model store would have made of a training."""
-    return Candidate(
-        model=spec.name,
-        loop_run=f"backtest/{version}",
-        run_id=f"backtest-{version}",
-        model_uri=f"backtest:/{version}",
-        task=fitted.task,
-        as_of=snapshot.as_of,
-        train=fitted.train,
-        holdout=fitted.holdout,
-        train_rows=len(fitted.train_frame),
-        holdout_rows=len(fitted.holdout_frame),
-        snapshot_uri=snapshot.uri,
-        snapshot_fingerprint=snapshot.fingerprint,
-        spec_fingerprint=spec.fingerprint,
-        features=fitted.features,
-        classes=fitted.classes,
-        parameters=fitted.parameters,
-        metrics=fitted.metrics,
-        convergence=fitted.convergence,
-        seed=spec.training.seed,
-    )
 
 
 def judged_spec(spec: ModelSpec) -> ModelSpec:

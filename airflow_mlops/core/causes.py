@@ -91,7 +91,8 @@ class _Look:
 def _broken(look: _Look) -> CauseHint | None:
     if not sum(look.now.counts) + look.now.non_finite:
         return made(look.name, "missing_spike", f"Every value of {look.name} is missing.")
-    if look.now.non_finite and not look.before.non_finite:
+    was, now = (side.non_finite / (sum(counts_of(side)) or 1) for side in (look.before, look.now))
+    if now and (not was or now - was >= MISSING_RISE):
         said = f"{look.now.non_finite} values of {look.name} are not finite: a division or an overflow made them."
         return made(look.name, "non_finite", said)
     return None

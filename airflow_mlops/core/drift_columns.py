@@ -93,12 +93,16 @@ def _flaw(before: ColumnProfile, now: ColumnProfile | None, enough: bool) -> str
         return "the window's profile lacks the column"
     if (before.role, before.edges, before.categories) != (now.role, now.edges, now.categories):
         return "the window was counted in other bins than the reference"
-    if not enough:
-        return ""
+    return _flaw_of_values(before, now) if enough else ""
+
+
+def _flaw_of_values(before: ColumnProfile, now: ColumnProfile) -> str:
     if not _present(now) and _present(before):
         return "all values are missing, which they were not in the reference"
     if now.non_finite and not before.non_finite:
         return f"{now.non_finite} values are not finite, and none was in the reference"
+    if any(before.counts) and not any(now.counts):
+        return "no value is finite, and there were some in the reference"
     return ""
 
 

@@ -127,8 +127,9 @@ def wasserstein(edges: Sequence[float], reference: Sequence[int], current: Seque
     p, q = _filled(reference), _filled(current)
     if p is None or q is None or not len(edges):
         return None
-    at = positions(edges)
-    spread = math.sqrt(float(p @ (at - p @ at) ** 2))
+    with np.errstate(over="ignore", invalid="ignore"):  # edges near the largest number: there is no spread then
+        at = positions(edges)
+        spread = math.sqrt(float(p @ (at - p @ at) ** 2))
     if spread == 0 or not math.isfinite(spread):
         return None
     return float(np.abs(np.cumsum(p - q)[:-1]) @ np.diff(at)) / spread

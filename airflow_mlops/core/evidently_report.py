@@ -8,18 +8,19 @@ read from its tests, not from values: these are p-values or distances, depending
 from __future__ import annotations
 
 import logging
+import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.data import DataStore, Storage
 from airflow_mlops.core.drift_columns import EvidentlyTest
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.features import as_features
 from airflow_mlops.core.model import Champion, Feature
 from airflow_mlops.core.monitor import DriftReport
+from airflow_mlops.core.places import DataStore, Storage
 from airflow_mlops.core.samples import Samples
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.monitoring import METHODS
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+log = logging.getLogger(__name__)
 EITHER = frozenset({"hellinger", "jensenshannon", "kl_div", "psi"})
 """Tests that fit numbers and categories."""
 OF_CATEGORIES = frozenset({"fisher_exact", "z"})
@@ -53,7 +55,8 @@ def evidently_page(
     -------
     str
         Empty when none is wanted (`monitoring.drift.report`: `never`, or `on_drift` and nothing is in drift), when the
-        window is invalid, or when there are no rows to show on either side.
+        window is invalid, when there are no rows to show on either side, or when Evidently cannot draw these: the
+        verdict does not wait for a picture.
 
     Raises
     ------
@@ -72,7 +75,11 @@ def evidently_page(
     there = [feature for feature in features if {feature.name} <= set(before.column_names) & set(now.column_names)]
     frames = [as_features(table.to_pandas(), there) for table in (before, now)]
     shown = [feature for feature in there if all(_testable(frame[feature.name]) for frame in frames)]
-    return _html(frames[0], frames[1], shown) if shown else ""
+    try:
+        return _html(frames[0], frames[1], shown) if shown else ""
+    except (ArithmeticError, TypeError, ValueError) as error:
+        log.warning("no page of Evidently's: it raised %s on these rows", type(error).__name__)
+        return ""
 
 
 def evidently_tests(spec: ModelSpec, features: Sequence[Feature], samples: Samples) -> dict[str, EvidentlyTest]:
@@ -138,9 +145,16 @@ def _test(method: str, feature: Feature, before: pa.Table, now: pa.Table) -> Evi
     if method in _SAME_LENGTH:
         rows = min(map(len, columns))
         columns = [values.sample(rows, random_state=0) for values in columns]
-    value, drift, said = _evidently(method, feature, columns)
-    rows_said = f"{len(columns[0]):,} rows of the reference and {len(columns[1]):,} of the window"
-    return EvidentlyTest(drift=drift, value=value, words=f"Evidently's {method} on {rows_said}: {said}")
+    rows_said = (
+        f"Evidently's {method} on {len(columns[0]):,} rows of the reference and {len(columns[1]):,} of the window"
+    )
+    try:
+        value, drift, said = _evidently(method, feature, columns)
+    except (ArithmeticError, TypeError, ValueError) as error:  # what SciPy says of a constant, for one
+        return EvidentlyTest(drift=None, value=None, words=f"{rows_said} cannot be made ({type(error).__name__})")
+    if not math.isfinite(value):  # which Evidently takes for no drift
+        return EvidentlyTest(drift=None, value=None, words=f"{rows_said} gave no number")
+    return EvidentlyTest(drift=drift, value=value, words=f"{rows_said}: {said}")
 
 
 def _evidently(method: str, feature: Feature, columns: Sequence[pd.Series[Any]]) -> tuple[float, bool, str]:

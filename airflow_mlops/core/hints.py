@@ -27,10 +27,14 @@ def hints(clues: Clues, report: DriftReport, history: Sequence[DriftReport] = ()
     history
         Reports of earlier windows, in any order; those of another champion or reference say nothing of this one.
     """
-    found = [cause_of(clues, column) for column in report.columns if column.verdict in {"drift", "invalid"}]
-    named = {hint.column for hint in found}
     used = clues.used | {column.name for column in clues.reference.columns}
-    found += [hint for change in report.changes if (hint := of_change(change, used)) and hint.column not in named]
+    changed = [hint for change in report.changes if (hint := of_change(change, used))]
+    # A number that became a boolean counts as 0 or 1, and a text that became a time as a new value: no world does that.
+    sure = {hint.column: hint for hint in changed if hint.cause in _SURE}
+    broken = [column for column in report.columns if column.verdict in {"drift", "invalid"}]
+    found = [cause_of(clues, column) for column in broken if column.part != "feature" or column.column not in sure]
+    named = {hint.column for hint in found} | set(sure)
+    found += [*sure.values(), *(hint for hint in changed if hint.column not in named)]
     return tuple(replace(hint, since=since(hint.column, report, history)) for hint in found)
 
 
@@ -46,7 +50,8 @@ def hints_of_problems(
     """
     changes = [hint for change in report.changes if (hint := of_change(change, used))]
     known = {hint.column for hint in changes}
-    about = {problem: next((name for name in used if is_about(problem, name)), problem.field) for problem in problems}
+    longest = sorted(used, key=lambda name: (-len(name), name))  # "dep delay" is about that, and not about "delay"
+    about = {one: next((name for name in longest if is_about(one, name)), one.field) for one in problems}
     refused = [
         made(column, _REFUSED[problem.code], f"{column}: {problem.found}.")
         for problem, column in about.items()
@@ -101,6 +106,8 @@ def _shows(report: DriftReport, column: str) -> bool | None:
     return None if report.verdict in {"unknown", "invalid"} and "ok" not in verdicts else False
 
 
+_SURE = {"retyped", "column_missing"}
+"""What the schema says for certain, while counts only look like something."""
 _CHANGED: dict[str, tuple[Cause, str]] = {
     "new": ("column_new", "The source has a new column {column} ({detail}); the model does not use it."),
     "missing": ("column_missing", "The source has no column {column} any more ({detail})."),

@@ -8,15 +8,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from airflow_mlops.core.causes import Clues
-from airflow_mlops.core.data import DataStore, Storage, Window
+from airflow_mlops.core.data import Window
 from airflow_mlops.core.drift import Against, compare, invalid_report, unknown_report
 from airflow_mlops.core.drift_columns import EvidentlyTest
 from airflow_mlops.core.drift_words import of_other
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.hints import hints, hints_of_problems
 from airflow_mlops.core.model import Champion
-from airflow_mlops.core.monitor import DriftReport, Profile
+from airflow_mlops.core.monitor import DriftReport, Profile, SchemaChange
 from airflow_mlops.core.observed import observed_outputs
+from airflow_mlops.core.places import DataStore, Storage
 from airflow_mlops.core.samples import Samples, sample
 from airflow_mlops.core.schema_change import column_changes
 from airflow_mlops.core.validation import enforce, validate
@@ -194,10 +195,15 @@ class _Watch:
     def _invalid(self, error: DataError) -> DriftReport:
         version = self.champion.version
         report = invalid_report(self.reference, self.window, error.problems, champion_version=version, as_of=self.as_of)
-        changes = column_changes(self.reference.schema, self.store.schema())
-        report = replace(report, changes=changes)
+        report = replace(report, changes=self._changes())
         used = self.used | {column.name for column in self.reference.columns}
         return replace(report, hints=hints_of_problems(error.problems, report, used, self.history))
+
+    def _changes(self) -> tuple[SchemaChange, ...]:
+        try:
+            return column_changes(self.reference.schema, self.store.schema())
+        except DataError:
+            return ()  # files of two schemas have none together: what was refused tells of them
 
     def _validate(self) -> None:
         expectations = [each for each in self.spec.validation if _applies(each, self.spec.data.label)]

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.columns import missing_columns
-from airflow_mlops.core.data import DataStore, Window
+from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.labels import clean_labels
+from airflow_mlops.core.places import DataStore
 from airflow_mlops.core.row_keys import identities, same_kinds, together, whole_keys
 from airflow_mlops.core.said import Said
 from airflow_mlops.core.weighted import Array
@@ -166,7 +167,8 @@ class _Gathered:
         place = self.said.find(numbers)
         found = np.flatnonzero(place >= 0)
         if self.outcomes:
-            known = pc.is_valid(_plain(rows.column(data.label))).to_numpy(zero_copy_only=False)
+            label = _plain(rows.column(data.label))
+            known = ~pc.is_null(label, nan_is_null=True).to_numpy(zero_copy_only=False)
             lost = known & (place < 0)
             self.unpredicted += int(lost.sum())
             self.strange.append(keys[lost])

@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_mlops.core.cohort import Cohort, cohort_of, cohort_window, waiting
-from airflow_mlops.core.data import DataStore, Storage, Window
+from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.estimated import Estimator, estimate, estimator_of
 from airflow_mlops.core.flow import flow_of, newest_row
@@ -27,6 +27,7 @@ from airflow_mlops.core.model import Champion, GateDecision
 from airflow_mlops.core.outcomes import Came, read_came
 from airflow_mlops.core.performance_record import Estimate, Measured, PerformanceReport
 from airflow_mlops.core.performance_words import Counted, judged_words, oddities
+from airflow_mlops.core.places import DataStore, Storage
 from airflow_mlops.core.promise import Promise, judged_window, promise_of, read_holdout
 from airflow_mlops.core.realised import baseline_gain, calibration, finite, realised
 from airflow_mlops.core.said import Said, read_said
@@ -238,7 +239,10 @@ class _Sight:
         if isinstance(estimator, str):
             return immature, None, [estimator] if estimator else []
         parts = self._parts(estimator, said, came, cohort, counted, new, later)
-        rows = waiting(spec, parts)
+        try:
+            rows = waiting(spec, parts)
+        except DataError as error:  # a weight that is known with the outcome only says nothing of the outcomes known
+            return immature, None, [f"no estimate without outcomes: {problem}" for problem in error.problems]
         if rows is None:
             return immature, None, ["no estimate without outcomes: no prediction waits for its outcome"]
         whole = Window(start=self.now - spec.monitoring.performance.window, end=self.now)

@@ -15,18 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.baseline import trivial
 from airflow_mlops.core.bootstrap import blocks_of
-from airflow_mlops.core.data import Storage, Window
+from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError, RecordError, TrainingError
 from airflow_mlops.core.judged import Judged
 from airflow_mlops.core.labels import clean_labels
 from airflow_mlops.core.metrics import Metric, judge
 from airflow_mlops.core.model import Champion, GateDecision
+from airflow_mlops.core.places import Storage
 from airflow_mlops.core.predict import Predicted, predict
 from airflow_mlops.core.row_weights import row_weights
 from airflow_mlops.core.sampled import Sampled, sampled
 from airflow_mlops.core.snapshot import open_snapshot, snapshot_batches
 from airflow_mlops.core.weighted import Array
 from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.monitoring import PerformanceSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,9 +196,11 @@ def _again(spec: ModelSpec, metric: Metric, holdout: Holdout) -> Sampled:
 
 
 def _units(spec: ModelSpec, window: Window, rows: int) -> float:
-    """How many blocks the window has, without looking at its rows."""
+    """How many blocks the window has, without looking at its rows; NaN of entities, which only rows can tell."""
     rule = spec.gate.champion
-    if rule.entity is not None or rule.block is None:
+    if rule.entity is not None:
+        return math.nan
+    if rule.block is None:
         return rows
     return max(1.0, (window.end - window.start - timedelta(microseconds=1)) / rule.block)
 
@@ -220,16 +224,23 @@ def _bounds(spec: ModelSpec, value: float, gain: float | None) -> tuple[float | 
     rule = spec.monitoring.performance
     if rule.max_drop is not None and rule.urgent_drop is not None:
         return rule.max_drop, rule.urgent_drop, []
-    unit, shares, words = gain, (MAX_DROP, URGENT_DROP), []
-    if gain is None or gain <= 0:
+    if gain is not None and gain > 0:
+        unit, shares, words = gain, (MAX_DROP, URGENT_DROP), []
+    else:
         unit, shares = abs(value), FALLBACK
         why = "is not known" if gain is None else f"was {gain:.4g}, no gain at all"
-        words.append(
-            f"what the champion gained on the baseline at the gate {why}: bounds are {FALLBACK[0]:.0%} and"
-            f" {FALLBACK[1]:.0%} of the promised value"
-        )
-    if unit is None or not math.isfinite(unit):
+        words = [
+            f"what the champion gained on the baseline at the gate {why}: {_fallen_back(rule)} of the promised value"
+        ]
+    if not math.isfinite(unit):
         return rule.max_drop, rule.urgent_drop, words
     bound = rule.max_drop if rule.max_drop is not None else shares[0] * unit
     urgent = rule.urgent_drop if rule.urgent_drop is not None else max(shares[1] * unit, bound)
     return min(bound, urgent), urgent, words
+
+
+def _fallen_back(rule: PerformanceSpec) -> str:
+    """Name the bounds that the specification leaves open."""
+    if rule.max_drop is None and rule.urgent_drop is None:
+        return f"bounds are {FALLBACK[0]:.0%} and {FALLBACK[1]:.0%}"
+    return f"the bound is {FALLBACK[0]:.0%}" if rule.max_drop is None else f"the urgent bound is {FALLBACK[1]:.0%}"

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from airflow_mlops.core.data import DataStore, Window
+from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.model import Champion
+from airflow_mlops.core.places import DataStore
 from airflow_mlops.core.retrain_episodes import told
 from airflow_mlops.core.retrain_matter import Against, Matter
 from airflow_mlops.core.retrain_record import History, RetrainDecision, Seen, SignalKind

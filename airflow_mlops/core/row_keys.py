@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+_MISSING = 0x6D697373696E672E
+"""Stands for a missing value: any number that no small one hashes to."""
+
 
 def identities(batch: pa.RecordBatch, key: Sequence[str], time: str) -> tuple[Array, Array]:
     """Return a number for each row's key and event time, and one for its key alone; shape (rows,) each, uint64.
 
-    The same value gives the same number in every width of whole numbers and every kind of text.
+    The same value gives the same number in every width of whole numbers and every kind of text, whatever else stands
+    in its batch.
 
     Examples
     --------
@@ -101,12 +105,15 @@ def _number(values: pa.Array) -> Array:
     kind = values.type
     if t.is_dictionary(kind):
         return _number(values.dictionary_decode())
+    if values.null_count:  # else NumPy makes floats of whole numbers, and each hashes to something else
+        found = np.full(len(values), _MISSING, dtype="uint64")
+        found[values.is_valid().to_numpy(zero_copy_only=False)] = _number(values.drop_null())
+        return found
     if t.is_timestamp(kind):
         values = values.cast(pa.timestamp("us", tz=kind.tz), safe=False).cast(pa.int64())
     elif t.is_integer(kind):
         values = values.cast(pa.uint64() if t.is_unsigned_integer(kind) else pa.int64())
-    found = values.to_numpy(zero_copy_only=False)
-    return np.asarray(pd.util.hash_array(found), dtype="uint64")
+    return np.asarray(pd.util.hash_array(values.to_numpy(zero_copy_only=False)), dtype="uint64")
 
 
 def _mixed(one: Array, other: Array) -> Array:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.data import Storage, Window
+from airflow_mlops.core.data import Window
 from airflow_mlops.core.model import Champion
+from airflow_mlops.core.places import Storage
 from airflow_mlops.core.predict import Predicted
 from airflow_mlops.core.row_keys import identities, together
 from airflow_mlops.core.scored import scored_batches

@@ -36,7 +36,7 @@ class Sampled:
     value: float
     rows: int
     units: float
-    """Blocks, or rows when they count one by one."""
+    """Blocks, or rows when they count one by one; NaN where nobody knows how many blocks its rows fall into."""
     error: float = math.nan
     """Standard error; NaN where there are fewer than `MIN_BLOCKS` units, or the metric is not defined."""
     lower: float = math.nan
@@ -58,7 +58,9 @@ class Sampled:
         """Return this sample with the error that the other one suggests, where it has none of its own."""
         if self.known or not other.known or not self.units:
             return self
-        return replace(self, error=other.error * math.sqrt(other.units / self.units))
+        known = math.isfinite(self.units)
+        ratio = other.units / self.units if known else other.rows / max(self.rows, 1)  # blocks alike in their rows
+        return replace(self, error=other.error * math.sqrt(ratio))
 
 
 def sampled(

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from airflow_mlops.core.data import DataStore, Storage, Window
+from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.model import Champion
-from airflow_mlops.core.snapshot import open_snapshot
+from airflow_mlops.core.places import DataStore, Storage
+from airflow_mlops.core.snapshot import open_snapshot, snapshot_batches
 from airflow_mlops.spec.model import ModelSpec
-from airflow_mlops.spec.problems import ReasonCode
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,11 +105,12 @@ class Samples:
             found = self._of_store(self._reference)
             self.trouble = "" if found is not None else f"no rows in {self._reference}"
             return found
+        if self._storage is None:
+            self.trouble = "no storage was given that holds the champion's snapshot"
+            return None
         try:
-            found = sample(self._training_rows(), ROWS, self._spec.training.seed)
+            found = sample(self._training_rows(self._storage), ROWS, self._spec.training.seed)
         except (DataError, RecordError) as error:
-            if any(problem.code is ReasonCode.STORE_UNAVAILABLE for problem in error.problems):
-                raise
             self.trouble = "; ".join(problem.found for problem in error.problems)
             return None
         self.trouble = "" if found is not None else "the champion's snapshot holds none of its training rows"
@@ -122,16 +123,12 @@ class Samples:
             return None
         return sample(self._store.read(window, self._spec.data.time, wanted), ROWS, self._spec.training.seed)
 
-    def _training_rows(self) -> Iterator[pa.RecordBatch]:
-        if self._storage is None:
-            self.trouble = "no storage was given that holds the champion's snapshot"
-            return
+    def _training_rows(self, storage: Storage) -> Iterator[pa.RecordBatch]:
         candidate, time = self._champion.candidate, self._spec.data.time
-        snapshot = open_snapshot(candidate.snapshot_uri, self._storage)
+        snapshot = open_snapshot(candidate.snapshot_uri, storage)
         there = {column.name for column in snapshot.columns}
         wanted = [name for name in self._columns if name in there]
-        path = f"{candidate.snapshot_uri}/data.parquet".removeprefix(self._storage.root.rstrip("/") + "/")
-        for batch in self._storage.read_batches(path, list(dict.fromkeys([*wanted, time]))):
+        for batch in snapshot_batches(snapshot, storage, [*wanted, time]):
             yield _within(batch, time, candidate.train).select(wanted)
 
 

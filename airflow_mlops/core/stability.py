@@ -171,7 +171,7 @@ def _is_doubtful(counts: NDArray[np.float64], p: float) -> bool:
 def _as_extreme(counts: NDArray[np.float64], draws: int, rng: np.random.Generator) -> int:
     """How many of so many random tables with the same margins have a likelihood ratio at least as large."""
     import numpy as np
-    from scipy.special import xlogy
+    from scipy.special import xlog1py, xlogy
 
     totals, rows = counts.sum(axis=0), int(counts[1].sum())
     if totals.sum() < _DRAWABLE:
@@ -180,8 +180,10 @@ def _as_extreme(counts: NDArray[np.float64], draws: int, rng: np.random.Generato
         tables = rng.multinomial(rows, totals / totals.sum(), size=draws)
     both = np.vstack([counts[1], tables])  # with fixed margins, one row says everything
     rest = np.maximum(totals - both, 0)
-    ratios = (xlogy(both, both) + xlogy(rest, rest)).sum(axis=1)
-    return int(np.count_nonzero(ratios[1:] >= ratios[0] - 1e-9 * abs(ratios[0])))
+    here, there = _expected(counts)[[1, 0]]
+    # Held against what is expected, so that what a thousand rows say is not lost in the digits of a billion others.
+    ratios = (xlogy(both, both / here) + xlog1py(rest, (here - both) / there)).sum(axis=1)
+    return int(np.count_nonzero(ratios[1:] >= ratios[0] - 1e-9 * max(1.0, abs(ratios[0]))))
 
 
 def _occupied(reference: Sequence[int], current: Sequence[int]) -> NDArray[np.float64]:

@@ -98,7 +98,8 @@ def unit_change(before: ColumnProfile, values: NDArray[np.float64]) -> Unit | No
     index = _index(before, finite)
     if index < LEAST_BEFORE:
         return None
-    read = [(_index(before, (finite - unit.shift) / unit.factor), number) for number, unit in enumerate(UNITS)]
+    with np.errstate(over="ignore"):  # what is infinite in a unit lies in the outer bin
+        read = [(_index(before, (finite - unit.shift) / unit.factor), number) for number, unit in enumerate(UNITS)]
     best, number = min(read)
     return UNITS[number] if best < min(MOST_AFTER, index / TIMES_SMALLER) else None
 

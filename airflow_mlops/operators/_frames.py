@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from airflow_mlops.core.data import Storage
+    from airflow_mlops.core.places import Storage
 
 Rows = tuple["pd.DataFrame", str, Sequence[Column]]
 """The rows, the source in words, and every column of the source (empty: those of the rows)."""

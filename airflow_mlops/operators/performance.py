@@ -9,9 +9,9 @@ from airflow_mlops.links import MLflowRunLink, ModelVersionLink
 from airflow_mlops.operators._base import LoopOperator, open_records
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.data import Storage
     from airflow_mlops.core.model import Champion, GateDecision
     from airflow_mlops.core.performance_record import PerformanceReport
+    from airflow_mlops.core.places import Storage
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.mlflow_store import MLflowStore
 

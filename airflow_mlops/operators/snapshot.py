@@ -72,7 +72,10 @@ class SnapshotOperator(LoopOperator):
             self.log.info("%s was trained on by %s", key, holder)
         if len(others) == len(named) and all(keys):
             runs = ", ".join(sorted(set(others.values())))
-            raise AirflowSkipException(f"already trained on by {runs}: the event of {', '.join(named)} came again")
+            raise AirflowSkipException(
+                f"already trained on by {runs}: the event of {', '.join(named)} came again. If that run failed, clear "
+                f"it; if it was deleted, trigger {context['ti'].dag_id} by hand"
+            )
 
     def _champions_columns(self, spec: ModelSpec) -> tuple[str, ...]:
         """Return the champion's features: the gate needs them, also when the specification no longer lists them.

@@ -45,10 +45,11 @@ class WaitingSensor(BaseSensorOperator):
         self.spec = spec
         self.deferrable = deferrable
         self.run_url = self.report_url = self.version_url = ""
+        self.lacking = ""
 
     @abstractmethod
     def look(self, context: Any) -> dict[str, Any] | None:
-        """Return the report to fire with, or None to wait on."""
+        """Return the report to fire with, or None to wait on; then `lacking` says what for."""
 
     @abstractmethod
     def watch(self, context: Any, **how: Any) -> WaitingTrigger:
@@ -86,7 +87,9 @@ class WaitingSensor(BaseSensorOperator):
 
         now = datetime.now(UTC)
         if deadline <= now:
-            raise AirflowSensorTimeout(f"{self.task_id}: what it waits for had not come by {deadline.isoformat()}")
+            raise AirflowSensorTimeout(
+                f"{self.task_id}: what it waits for had not come by {deadline.isoformat()}: {self.lacking}"
+            )
         with consequences():
             trigger = self.watch(
                 context,

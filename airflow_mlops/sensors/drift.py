@@ -58,10 +58,12 @@ class DriftSensor(WaitingSensor):
         seen = self.mark(spec, window)
         self._seen = ""
         if not store.has_rows(window, spec.data.time):
-            self.log.info("no rows yet in %s of %s", window, store.description)
+            self.lacking = f"no rows yet in {window} of {store.description}"
+            self.log.info("%s", self.lacking)
             return None
         report = self._observe(spec, as_of, store)
-        self.log.info("%s in %s (%s rows): %s", report.verdict, window, report.rows, "; ".join(report.reasons))
+        self.lacking = f"{report.verdict} in {window} ({report.rows} rows): {'; '.join(report.reasons)}"
+        self.log.info("%s", self.lacking)
         self._seen = seen
         fires = self.wait_for == "window" or report.verdict == "drift"
         return report.to_json() if fires else None

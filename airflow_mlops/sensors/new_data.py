@@ -64,14 +64,16 @@ class NewDataSensor(WaitingSensor):
         self.window = window
         self.max_age = max_age
         self.up_to = up_to
-        self._lacking: tuple[Window, int] | None = None
+        self._missed: tuple[Window, int] | None = None
 
     def look(self, context: Any) -> dict[str, Any] | None:
         """Return the report once nothing is missing."""
-        self._lacking = self._missing(context)
-        if self._lacking is None:
+        self._missed = self._missing(context)
+        if self._missed is None:
             return self._report(context)
-        self.log.info("not yet: at least %s rows in %s", self._lacking[1], self._lacking[0])
+        window, rows = self._missed
+        self.lacking = f"not yet at least {rows} rows in {window}"
+        self.log.info("%s", self.lacking)
         return None
 
     def watch(self, context: Any, **how: Any) -> WaitingTrigger:
@@ -79,7 +81,7 @@ class NewDataSensor(WaitingSensor):
         from airflow_mlops.triggers.drift import WindowTrigger
 
         spec = self.model_spec(context)
-        window, rows = self._lacking or self._wanted(context, spec)[0]
+        window, rows = self._missed or self._wanted(context, spec)[0]
         return WindowTrigger(min_rows=rows, **self.rows_of(spec, window), **how)
 
     def _missing(self, context: Any) -> tuple[Window, int] | None:

@@ -53,7 +53,8 @@ class PerformanceSensor(WaitingSensor):
         report, self.run_url = performed(spec, self.as_of(context), open_default_storage())
         with open_records(spec) as records:
             self.version_url = records.version_url(spec.registered_model, report.champion_version)
-        self.log.info("%s in %s: %s", report.verdict, report.window, "; ".join(report.reasons))
+        self.lacking = f"{report.verdict} in {report.window}: {'; '.join(report.reasons)}"
+        self.log.info("%s", self.lacking)
         return report.to_json() if self._fires(report, spec.monitoring.performance.min_coverage) else None
 
     def watch(self, context: Any, **how: Any) -> WaitingTrigger:

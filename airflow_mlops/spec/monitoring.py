@@ -98,7 +98,7 @@ class PerformanceSpec(Part):
         nullable=True,
         doc="Drop that is urgent: it does not wait for cooldown nor for a second window; null: half of that gain.",
     )
-    violations: int = whole(default=2, ge=1, doc="Decayed windows, the newest among them, that make a signal ...")
+    violations: int = whole(default=1, ge=1, doc="Decayed windows, the newest among them, that make a signal ...")
     of: int = whole(default=3, ge=1, doc="... out of this many windows.")
     estimate: bool = flag(default=True, doc="Whether performance is estimated before outcomes are known.")
 

@@ -40,7 +40,7 @@ _CELLS, _LEAST_ROWS, _MOST_ROWS = 1 << 21, 1 << 13, 1 << 16
 
 
 class FileStore:
-    r"""A :class:`~airflow_mlops.core.data.DataStore` over files; the order of rows is that of paths, then of the file.
+    r"""A :class:`~airflow_mlops.core.places.DataStore` over files; rows are in the order of paths, then of the file.
 
     Parquet is read by column and, where its statistics allow, by row group; CSV, which has no index, from end to end.
     Nothing is opened before the first read. What was learned of the files (names, types) is kept for the object's life.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from posixpath import normpath
 from typing import Any, TypeVar
 
 from airflow_mlops.core.errors import RecordError
@@ -25,6 +26,8 @@ DRIFT_PAGE = "monitoring/drift.html"
 """Evidently's report of a sample."""
 _SEALS = {DRIFT: "mlops.drift_sha256", PERFORMANCE: "mlops.performance_sha256", RETRAINING: "mlops.retraining_sha256"}
 _PAGE = 100
+_LONGEST_NAME = 250
+"""Of a metric."""
 Kept = TypeVar("Kept", DriftReport, PerformanceReport)
 
 
@@ -142,13 +145,37 @@ class MLflowMonitoring(MLflowRuns):
             )
             for run in page:
                 if left and _earlier(run, before) and _SEALS[path] in run.data.tags:
-                    text = self.read_sealed(run.info.run_id, path, _SEALS[path])
+                    text = self._report(run, path)
                     if text is not None:
                         yield kind.from_json(text)
                         left -= 1
             token = page.token
             if not token:
                 return
+
+    def _report(self, run: Any, path: str) -> str | None:
+        """Read a report of a run that a search found: what the search told of the run need not be asked for again."""
+        try:
+            return self._sealed_in(run, path, _SEALS[path])
+        except RecordError:  # it may have been written anew since the search
+            try:
+                return self.read_sealed(run.info.run_id, path, _SEALS[path])
+            except RecordError as error:
+                # Said anew: a new run of the DAG, which helps elsewhere, would read this window again.
+                raise _unreadable(run, path, error) from error
+
+
+def _unreadable(run: Any, path: str, error: RecordError) -> RecordError:
+    return RecordError(
+        Problem(
+            code=ReasonCode.RECORD_CONFLICT,
+            field="MLflow",
+            found="; ".join(problem.found for problem in error.problems),
+            allowed="reports of earlier windows as they were written",
+            fix=f"clear the task that wrote {path} in the run of monitoring as of {run.data.tags[ENDS]}, or delete "
+            f"MLflow run {run.info.run_id}, whose window then counts for nothing; and find out who changed it",
+        )
+    )
 
 
 def _earlier(run: Any, before: datetime) -> bool:
@@ -180,9 +207,14 @@ def _of_performance(report: PerformanceReport) -> dict[str, float | None]:
 
 
 def metric_name(column: str) -> str:
-    """Return a column's name in the letters that MLflow allows in a metric's name.
+    """Return a column's name in the letters that MLflow allows in a metric's name, and as long as it allows.
+
+    MLflow takes a name for a path, and refuses one that says the same as a shorter path.
 
     >>> metric_name("wind speed (kt)")
     'wind speed _kt_'
+    >>> metric_name("km/h"), metric_name("km//h"), metric_name("share/")
+    ('km/h', 'km__h', 'share_')
     """
-    return re.sub(r"[^\w\-./: ]", "_", column, flags=re.ASCII)
+    name = re.sub(r"[^\w\-./: ]", "_", column, flags=re.ASCII)[:_LONGEST_NAME]
+    return name if normpath(name) == name else name.replace("/", "_")

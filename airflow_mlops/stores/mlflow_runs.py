@@ -129,8 +129,11 @@ class MLflowRuns:
         StoreUnavailableError
             If the artifact is there, but cannot be had now.
         """
+        return self._text_of(self._run(run_id), path)
+
+    def _text_of(self, run: Any, path: str) -> str:
         # Not the client's download_artifacts: it says of whatever went wrong that the path does not exist.
-        uri = f"{str(self._run(run_id).info.artifact_uri).rstrip('/')}/{path}"
+        run_id, uri = str(run.info.run_id), f"{str(run.info.artifact_uri).rstrip('/')}/{path}"
         with tempfile.TemporaryDirectory() as folder:
             file = self._download(uri, folder, lambda _: _no_artifact(run_id, path))
             try:
@@ -154,13 +157,16 @@ class MLflowRuns:
         RecordError
             If the artifact is not what was sealed.
         """
-        written = self._run(run_id).data.tags.get(seal)
+        return self._sealed_in(self._run(run_id), path, seal)
+
+    def _sealed_in(self, run: Any, path: str, seal: str) -> str | None:
+        written = run.data.tags.get(seal)
         if written is None:
             return None
-        text = self.read_text(run_id, path)
+        text = self._text_of(run, path)
         if hashlib.sha256(text.encode()).hexdigest() != written:
             raise _conflict(
-                f"artifact {path} of MLflow run {run_id} is not what the run's tag {seal} was made from",
+                f"artifact {path} of MLflow run {run.info.run_id} is not what the run's tag {seal} was made from",
                 "an artifact that nobody changes after it was written",
                 "trigger a new run of the DAG, and find out who changed it",
             )

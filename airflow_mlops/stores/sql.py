@@ -29,7 +29,7 @@ _PROBE = 1_000
 
 
 class SqlStore:
-    """A :class:`~airflow_mlops.core.data.DataStore` over a database.
+    """A :class:`~airflow_mlops.core.places.DataStore` over a database.
 
     Rows come ordered by event time, then by the other columns as they are asked for, so that two reads agree. They
     are streamed by a server-side cursor where the driver has one. Whatever a query returns, only rows of the window

@@ -93,9 +93,17 @@ def _local(path: str) -> Iterator[str]:
                     if entry.is_dir():
                         waiting.append((entry.path, f"{name}/"))
                     else:
-                        yield f"{name} {_facts(entry.stat())}"
-        except FileNotFoundError:  # removed between being listed and being looked at: the next look sees it gone
+                        yield f"{name} {_facts_of(entry)}"
+        except FileNotFoundError:  # removed between being listed and being opened: the next look sees it gone
             continue
+
+
+def _facts_of(entry: os.DirEntry[str]) -> str:
+    """What changes with a file; of one that went meanwhile, or of a link to nothing, that it is gone."""
+    try:
+        return _facts(entry.stat())
+    except FileNotFoundError:
+        return "gone"
 
 
 def _facts(found: os.stat_result) -> str:

@@ -191,6 +191,8 @@ class NewDataEventTrigger(CursorTrigger):
         answer = await self._stamped.ask(("newest", self.time, self.step, self.model), version, find)
         if answer.error is not None or answer.value is None:
             return answer
+        if answer.value < first:  # this beat's answer, again, to who has just emitted it
+            return Answer(answer.version)
         as_of = _boundary(answer.value, self.step).isoformat()
         payload = {
             "as_of": as_of,

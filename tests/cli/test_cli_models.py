@@ -230,7 +230,7 @@ def test_every_command_of_the_documentation_is_there() -> None:
     group = get_cli_commands()[0]
     names = {command.name for command in group.subcommands}
     assert names == {
-        *("validate", "schema", "new", "status", "history", "rollback", "promote", "retire", "reproduce"),
+        *("validate", "schema", "new", "status", "history", "rollback", "promote", "retire", "reproduce", "backtest"),
     }
     for command in group.subcommands:
         assert callable(command.func), command.name

@@ -131,9 +131,9 @@ def test_a_decision_is_the_gates_own(folder: Path, report: BacktestReport) -> No
         open_storage=lambda: state.storage,
     )  # fmt: skip
     workshop = Workshop(opening)
-    champion, champion_pipeline = workshop.champion(1)
-    candidate, pipeline = workshop._model(2)
-    snapshot, frame = workshop._rows(2)
+    champion, champion_pipeline = workshop.shelf.champion(1)
+    candidate, pipeline = workshop.shelf.model(2)
+    snapshot, frame = workshop.shelf.rows(2)
     spec = judged_spec(specification())
     assert (spec.gate.serving.mode, spec.gate.robustness.mode) == ("off", "off")
     evaluation = evaluate(

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, entropy
 from statsmodels.stats.multitest import multipletests
 
+from airflow_mlops.core.causes import Clues
 from airflow_mlops.core.data import Window
 from airflow_mlops.core.drift import compare, invalid_report
 from airflow_mlops.core.drift_columns import EvidentlyTest
 from airflow_mlops.core.errors import DataError, RecordError
+from airflow_mlops.core.hints import hints
 from airflow_mlops.core.model import Feature
-from airflow_mlops.core.monitor import DriftReport, Profile
+from airflow_mlops.core.monitor import ColumnProfile, DriftReport, Profile
 from airflow_mlops.core.profile import build_profile, profile_batches
 from airflow_mlops.core.stability import SMOOTHING, adjust, homogeneity, psi
 from airflow_mlops.spec.monitoring import EFFECTS, DriftSpec
@@ -200,6 +202,17 @@ def test_broken_values_are_invalid_not_drift():
     assert [c.column for c in one.columns if c.verdict == "invalid"] == ["x1", "x2"]
     assert len(one.reasons) == 3
     assert one.columns[0].verdict == "drift"
+
+
+@pytest.mark.parametrize("finite", [0, 1])
+def test_infinite_values_that_become_many_are_the_pipeline_though_the_reference_had_some(finite):
+    before = ColumnProfile(name="x0", role="numeric", edges=(0.0,), counts=(450, 450), non_finite=100, kind="number")
+    now = replace(before, counts=(300 * finite, 300 * finite), non_finite=1000 - 600 * finite)
+    ref, window = (Profile(model="m", window=w, rows=1000, columns=(c,)) for w, c in ((BEFORE, before), (NOW, now)))
+    one = compare(ref, window, SPEC, champion_version=1, as_of=AS_OF)
+    assert one.verdict == ("drift" if finite else "invalid")
+    (hint,) = hints(Clues(ref, window, SPEC), one)
+    assert (hint.cause, hint.pipeline) == ("non_finite", True)
 
 
 def test_other_columns_or_bins_are_invalid():

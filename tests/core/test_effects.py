@@ -134,6 +134,16 @@ def test_a_rise_of_missing_values_is_an_effect_for_wasserstein_too():
     assert beyond_chance("wasserstein", measure(of_one_value, moved), of_one_value, moved) == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.parametrize("rows", [10**6, 10**9, 10**12])
+def test_a_value_that_is_rare_in_many_rows_and_not_in_the_window_is_found(rows):
+    assert significance([((rows, 3, rows), (300, 6, 301))], 0.05)[0] < 0.01
+    assert significance([((rows, 3, rows), (300, 0, 301))], 0.05)[0] > 0.05
+
+
+def test_numbers_without_end_have_no_distance_and_make_no_noise():
+    assert wasserstein([-1.7e308, 1.7e308], [3, 4, 3], [1, 4, 5]) is None
+
+
 def test_exact_p_values_are_those_of_all_tables():
     """Two columns of two bins: the exact conditional p-value is the sum over the hypergeometric distribution."""
     from scipy.stats import hypergeom

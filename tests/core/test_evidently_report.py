@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from airflow_mlops.core import samples as sampling
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.evidently_report import OF_CATEGORIES, OF_NUMBERS, evidently_page, require_fitting
+from airflow_mlops.core.evidently_report import (
+    OF_CATEGORIES,
+    OF_NUMBERS,
+    evidently_page,
+    evidently_tests,
+    require_fitting,
+)
 from airflow_mlops.core.model import Feature
 from airflow_mlops.core.monitor import DriftReport
+from airflow_mlops.core.monitoring import observe
+from airflow_mlops.core.samples import Samples
 from airflow_mlops.spec.monitoring import METHODS
-from tests.core.watched import Watched
+from tests.core.watched import NOW, Watched
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +72,10 @@ def test_a_test_that_does_not_fit_is_refused_with_every_other_one(watched):
 @pytest.mark.parametrize("method", sorted(METHODS))
 @pytest.mark.parametrize("role", ["numeric", "categorical"])
 def test_each_test_fits_the_roles_that_evidently_says(method, role):
-    from evidently.legacy.calculations.stattests.registry import get_registered_stattest
-    from evidently.legacy.core import ColumnType
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Evidently imports, whichever test is the first to do it
+        from evidently.legacy.calculations.stattests.registry import get_registered_stattest
+        from evidently.legacy.core import ColumnType
 
     kind = {"numeric": ColumnType.Numerical, "categorical": ColumnType.Categorical}[role]
     features = [Feature(name="x", role=role)]
@@ -78,11 +90,6 @@ def test_each_test_fits_the_roles_that_evidently_says(method, role):
 
 def test_two_categories_are_tested_by_their_share(watched):
     columns = {"numeric": ["temp"], "categorical": ["flag"]}
-    import pyarrow as pa
-
-    from airflow_mlops.core.evidently_report import evidently_tests
-    from airflow_mlops.core.samples import Samples
-
     rng = np.random.default_rng(0)
     for method in sorted(OF_CATEGORIES):
         for share, drift in ((0.3, False), (0.6, True)):
@@ -108,6 +115,24 @@ def test_without_the_reference_rows_a_test_is_unknown_not_ok(watched):
     assert report.verdict == "unknown"  # temp is most of the importance: without it nothing can be said
 
 
+@pytest.mark.parametrize("method", ["anderson", "es", "t_test"])
+def test_a_test_that_cannot_be_made_of_a_constant_is_unknown_and_neither_ok_nor_a_crash(watched, method):
+    window = watched.champion.candidate.holdout
+    found = Samples(watched.spec, watched.champion, watched.store, None, window, None, ["temp"])
+    found.__dict__["before"] = found.__dict__["now"] = pa.table({"temp": [12.0] * 600})
+    spec = watched.with_(tests={"temp": method})
+    test = evidently_tests(spec, [Feature(name="temp", role="numeric")], found)["temp"]
+    assert (test.drift, test.value) == (None, None)
+    assert test.words.startswith(f"Evidently's {method} on 600 rows of the reference and 600 of the window ")
+
+
+def test_without_a_storage_the_reason_is_told(watched):
+    spec = watched.with_(tests={"temp": "ks"})
+    watched.observe(watched.week())
+    report = observe(spec, watched.champion, watched.reference, watched.store, None, NOW)
+    assert "no rows to test: no storage was given" in report.columns[0].reason
+
+
 def test_a_page_is_made_when_it_is_wanted_and_without_a_word(watched, caplog, capfd):
     hot = watched.observe(watched.week().assign(temp=lambda f: f.temp + 8, wind=np.nan * 1))
     report = replace(hot, verdict="drift")
@@ -125,6 +150,16 @@ def test_a_page_is_made_when_it_is_wanted_and_without_a_word(watched, caplog, ca
     assert evidently_page(watched.with_(report="never"), *arguments, report) == ""
     assert evidently_page(watched.with_(report="always"), *arguments, replace(quiet, rows=0)) == ""
     assert evidently_page(watched.with_(report="always"), *arguments, replace(report, verdict="invalid")) == ""
+
+
+def test_rows_that_evidently_cannot_draw_leave_the_verdict_without_a_page(watched, monkeypatch, caplog):
+    report = watched.observe(watched.week())
+    huge = pa.table({"temp": np.random.default_rng(0).normal(size=600) * 1e307})
+    monkeypatch.setattr(Samples, "before", huge)
+    monkeypatch.setattr(Samples, "now", huge)
+    spec = watched.with_(report="always")
+    assert evidently_page(spec, watched.champion, watched.store, watched.storage, report) == ""
+    assert "it raised ValueError" in caplog.text
 
 
 def test_evidently_is_given_a_bounded_sample(watched, monkeypatch):

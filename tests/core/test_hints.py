@@ -124,6 +124,17 @@ def test_changes_of_the_schema(watched):
     assert [(hint.column, hint.cause) for hint in twice] == [("temp", "column_missing"), ("wind", "column_missing")]
 
 
+@pytest.mark.parametrize(
+    ("column", "change"), [("temp", lambda f: f.assign(temp=f.temp > 12)), ("carrier", lambda f: f.assign(carrier=f.t))]
+)
+def test_a_type_that_changed_is_the_pipeline_though_its_values_can_be_counted(tmp_path, column, change):
+    own = Watched(tmp_path)
+    (own.rows / "before.parquet").unlink()  # Parquet files of one source have one schema
+    report = own.observe(change(own.week()))
+    assert [c.verdict for c in report.columns if c.column == column] == ["drift"]
+    assert (only(report, column).cause, report.pipeline_fault) == ("retyped", True)
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.words)
 def test_every_unit_is_found_again(unit):
     rng = np.random.default_rng(0)
@@ -149,4 +160,5 @@ def test_a_shift_of_the_world_is_no_unit(shift, spread):
     before = ColumnProfile(name="x", role="numeric", edges=edges, counts=(1000,) * 20)
     assert unit_change(before, rng.gamma(4, 3, 3000) * spread + shift) is None
     assert unit_change(before, np.array([np.nan, np.inf])) is None
+    assert unit_change(before, np.full(500, 1e308)) is None
     assert unit_change(replace(before, edges=(), counts=(1,)), pd.Series([1.0]).to_numpy()) is None

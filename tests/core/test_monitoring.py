@@ -181,6 +181,14 @@ def test_broken_windows_are_invalid_and_look_like_the_pipeline(tmp_path, watched
     assert report.pipeline_fault
 
 
+def test_a_retyped_column_in_one_file_of_several_is_invalid_too(tmp_path):
+    own = Watched(tmp_path)
+    report = own.observe(own.week().assign(temp=lambda f: f.temp.astype(str)))
+    assert report.verdict == "invalid"
+    assert [(hint.column, hint.cause, hint.pipeline) for hint in report.hints] == [("temp", "retyped", True)]
+    assert "temp" in " ".join(report.reasons)
+
+
 def test_a_window_that_breaks_an_expectation_is_invalid_not_drift(watched):
     twice = watched.week().assign(temp=lambda f: f.temp + 500, id=lambda f: f.id // 2)
     assert watched.observe(twice).verdict == "drift"

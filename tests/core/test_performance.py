@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from scipy import stats
 from sklearn import metrics as sk
@@ -125,6 +126,21 @@ def test_a_sample_of_few_blocks_takes_the_error_of_the_other():
     reach = stats.t.ppf(0.9, 15) * np.hypot(0.1, 0.2)
     assert (found.lower, found.upper) == pytest.approx((1 - reach, 1 + reach))
     assert drop(few, few, greater_is_better=False, confidence=0.9).lower is None
+
+
+def test_without_the_holdout_rows_their_entities_are_as_many_as_their_rows_suggest():
+    one = made(gate={"champion": {"entity": "plane"}})
+    for files in (name for name in list(one.storage.files) if name.startswith("snapshots")):
+        one.storage.delete(files)
+    rng = np.random.default_rng(5)
+    frame = classified(days(0, 14), 1400, rng).assign(plane=rng.integers(0, 50, 1400))
+    one.serve(days(0, 14), frame)
+    report = one.perform(day(14))
+    judged = binary(frame["y"], frame["p1"])
+    settings = {"confidence": 0.95, "resamples": one.spec.gate.champion.resamples, "seed": one.spec.training.seed}
+    error = sampled(METRICS["log_loss"], judged, frame["plane"].to_numpy(), **settings).error
+    reach = stats.t.ppf(0.95, 49) * error * np.sqrt(1 + 1400 / 2800)
+    assert report.drop.value - report.drop.lower == pytest.approx(reach, rel=0.02)
 
 
 def test_rows_that_fall_together_widen_the_error():
@@ -253,6 +269,17 @@ def test_weights_count():
     one.serve(days(14, 28), more)
     later = one.perform(day(15))
     assert later.estimate.estimated.rows == int(((frame["t"] > day(13)).sum()) + len(more))
+
+
+def test_weights_that_come_with_the_outcome_leave_only_the_estimate_out():
+    rng = np.random.default_rng(2)
+    train, holdout = (classified(days(a, b), 2000, rng, n).assign(w=1.0) for a, b, n in ((-60, -14, 1), (-14, 0, 5000)))
+    one = served(spec_of(data={"weight": "w", "label_delay": "2d"}), holdout, train, Says(), P1)
+    frame = classified(days(0, 16), 1600, rng, 10_000)
+    one.serve(days(0, 16), frame.assign(w=np.where(frame["t"] > day(14), np.nan, 1.0)))
+    report = one.perform(day(16))
+    assert (report.verdict, report.estimate) == ("ok", None)
+    assert any("no estimate without outcomes: data.weight" in reason for reason in report.reasons)
 
 
 def test_regression_is_compared_too():
@@ -460,6 +487,26 @@ def test_a_source_without_the_label_is_invalid_and_says_so():
     assert "column_missing" in report.reasons[0]
 
 
+def test_one_prediction_without_a_key_hides_no_other():
+    one = made()
+    rng = np.random.default_rng(5)
+    for number in range(14):
+        frame = classified(days(number, number + 1), 100, rng, 2**53 + 10_000 * number).astype({"id": "Int64"})
+        frame.loc[0, "id"] = pd.NA
+        one.serve(days(number, number + 1), frame)
+    report = one.perform(day(14))
+    assert (report.predicted, report.matched, report.verdict) == (1400, 1386, "ok")
+    assert report.problems == ("14 rows of the source have no key",)
+
+
+def test_an_outcome_that_is_not_a_number_is_none():
+    one = made()
+    live(one, 0, 14)
+    batch = batch_of(classified(days(13, 14), 50, np.random.default_rng(1), 10**8))
+    one.store.parts.append((day(13), day(14), batch.set_column(3, "y", pa.array(np.full(50, np.nan)))))
+    assert one.perform(day(14)).problems == ()
+
+
 def test_a_key_that_was_retyped_is_invalid_and_says_so():
     one = made()
     rows = live(one, 0, 14)
@@ -615,6 +662,11 @@ def test_bounds_of_the_specification_are_kept():
     live(one, 0, 14)
     report = one.perform(day(14))
     assert (report.bound, report.urgent_bound) == (0.001, 0.001)
+    del one.storage.files["snapshots/m/f/manifest.json"]
+    for set_, said in (("urgent_drop", "the bound is 5%"), ("max_drop", "the urgent bound is 25%")):
+        one.spec = spec_of(monitoring={"performance": {set_: 0.05}})
+        report = one.perform(day(14), decision=None)
+        assert any(f"is not known: {said} of the promised value" in reason for reason in report.reasons)
 
 
 def test_a_metric_that_the_gate_never_measured_is_unknown():

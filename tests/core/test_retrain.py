@@ -240,9 +240,12 @@ def test_nothing_seen_is_nothing_to_decide():
     assert decide(Seen()).key == "m/v4/2013-06-09T00:00:00+00:00"
 
 
+TWO = {"performance": {"violations": 2}}
+
+
 def test_one_window_of_two_waits():
     seen = Seen(drift=drift(), performance=performance())
-    decision = decide(seen, monitoring={})
+    decision = decide(seen, monitoring=TWO)
     assert (decision.action, decision.rule) == ("wait", "persistence")
     assert "in 1 of the last 1 windows (2 of 5 make a signal)" in " ".join(decision.reasons)
     before = History(drift=(drift(at=NOW - DAY),))
@@ -357,7 +360,7 @@ def test_a_training_that_is_not_judged_starts_no_cooldown():
 def test_urgent_decay_waits_for_no_cooldown_and_no_second_window_and_says_so():
     hot = champion(as_of=NOW - DAY)
     urgent = Seen(performance=performance(urgent=True))
-    decision = decide(urgent, who=hot, monitoring={})
+    decision = decide(urgent, who=hot, monitoring=TWO)
     assert (decision.action, decision.rule, decision.urgent) == ("retrain", "urgent", True)
     assert "It is urgent, and need not wait: The champion is of" in " ".join(decision.reasons)
     assert "need not show in 2 windows" in " ".join(decision.reasons)

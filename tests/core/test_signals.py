@@ -179,7 +179,9 @@ def test_only_people_and_events_ask_from_outside():
 
 def test_what_only_the_newest_window_shows_is_told_apart_from_nothing():
     assert impatient(spec(), CHAMPION, Seen(drift=drift()), History())
-    assert impatient(spec(), CHAMPION, Seen(performance=performance()), History())
+    two = spec(monitoring={"performance": {"violations": 2}})
+    assert impatient(two, CHAMPION, Seen(performance=performance()), History())
+    assert not impatient(spec(), CHAMPION, Seen(performance=performance()), History())
     assert not impatient(spec(), CHAMPION, Seen(drift=drift("ok")), History())
     assert not impatient(spec(on_drift=False), CHAMPION, Seen(drift=drift()), History())
     assert not impatient(spec(), CHAMPION, Seen(drift=drift()), History(drift=(drift(at=NOW - DAY),)))

@@ -157,8 +157,39 @@ def test_the_series_holds_every_window_for_the_charts(store: MLflowStore, mlflow
 def test_a_report_that_was_edited_is_refused(store: MLflowStore, name: str) -> None:
     run_id = store.record_drift(name, drift_of(0))
     store.write_text(run_id, "monitoring/drift.json", drift_of(0, "ok").to_text())
-    with pytest.raises(RecordError, match="is not what the run's tag"):
+    with pytest.raises(RecordError, match="is not what the run's tag") as caught:
         store.drift_history(name, "toy", before=as_of(1))
+    # What can be done about it, and helps: another run of the DAG would read the same window again.
+    assert f"delete MLflow run {run_id}" in str(caught.value)
+    assert as_of(0).isoformat() in str(caught.value)
+    assert "trigger a new run" not in str(caught.value)
+    MlflowClient(store._client.address.uri).delete_run(run_id)
+    assert store.drift_history(name, "toy", before=as_of(1)) == ()
+
+
+def test_history_asks_for_no_run_that_the_search_told_of(
+    store: MLflowStore, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in range(3):
+        store.record_drift(name, drift_of(day))
+    monkeypatch.setattr(MlflowClient, "get_run", None)
+    assert store.drift_history(name, "toy", before=as_of(3)) == (drift_of(2), drift_of(1), drift_of(0))
+
+
+def test_a_report_that_is_written_anew_while_history_is_read_is_no_edited_one(
+    store: MLflowStore, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.record_drift(name, drift_of(0, "ok"))
+    search = MlflowClient.search_runs
+
+    def searched(self: MlflowClient, *given: Any, **more: Any) -> Any:
+        found = search(self, *given, **more)
+        monkeypatch.setattr(MlflowClient, "search_runs", search)
+        store.record_drift(name, drift_of(0))
+        return found
+
+    monkeypatch.setattr(MlflowClient, "search_runs", searched)
+    assert store.drift_history(name, "toy", before=as_of(1)) == (drift_of(0),)
 
 
 def test_a_report_of_the_first_format_is_read(store: MLflowStore) -> None:
@@ -175,3 +206,10 @@ def test_a_report_of_the_first_format_is_read(store: MLflowStore) -> None:
 
 def test_names_of_metrics_are_ones_that_mlflow_takes() -> None:
     assert metric_name("wind speed (kt)") == "wind speed _kt_"
+
+
+@pytest.mark.parametrize("column", ["km//h", "share/", "a/./b", "a/../b", "../../../b", "x" * 400, "é\n'\"", ""])
+def test_no_name_of_a_column_keeps_a_window_from_being_recorded(column: str) -> None:
+    from mlflow.utils.validation import _validate_metric_name
+
+    _validate_metric_name(metric_name(f"psi.{column}"))

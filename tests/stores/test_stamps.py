@@ -86,6 +86,16 @@ def test_files_are_marked_wherever_a_machine_has_mounted_them(tmp_path: Path) ->
     assert stamp_files(str(tmp_path / "a" / "orders")) != one
 
 
+def test_a_link_to_nothing_hides_no_other_file(tmp_path: Path) -> None:
+    for number in range(20):  # folders are listed in any order: before and after the file
+        (tmp_path / f"{number:02}.csv").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "orders.csv").write_text("t\n")
+    before = stamp_files(str(tmp_path))
+    assert stamp_files(str(tmp_path)) == before
+    (tmp_path / "orders.csv").write_text("t\n1\n")
+    assert stamp_files(str(tmp_path)) != before
+
+
 def test_one_file_and_none(tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
     nothing = stamp_files(str(file))

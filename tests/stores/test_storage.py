@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_mlops.core.data import Storage
 from airflow_mlops.core.errors import DataError, StoreUnavailableError
+from airflow_mlops.core.places import Storage
 from airflow_mlops.core.snapshot import open_snapshot, read_snapshot, take_snapshot, verify_snapshot
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.stores.files import FileStore

@@ -177,6 +177,20 @@ def test_without_rows_there_is_nothing_to_emit(tmp_path: Path, rows: int) -> Non
     assert not asyncio.run(new_data(tmp_path).look((START + timedelta(days=1)).isoformat())).value
 
 
+def test_what_was_emitted_in_this_beat_is_not_emitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database is asked once in a beat, and a timer may wake up a hair before the next one begins."""
+    insert(database(tmp_path, monkeypatch), START + timedelta(hours=5))
+
+    async def scene() -> tuple[Any, Any]:
+        trigger = new_data(tmp_path, source=SHOP, interval=3600.0)
+        first = await trigger.look(None)
+        return first.value, (await trigger.look(first.value[0][0])).value
+
+    first, again = asyncio.run(scene())
+    assert first[0][0] == START.isoformat()
+    assert not again
+
+
 def test_files_that_stay_the_same_are_not_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "orders", "a.parquet", START)
     looks = Looks(monkeypatch)
