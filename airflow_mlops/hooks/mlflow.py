@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from airflow_mlops.stores.mlflow_answers import Address
     from airflow_mlops.stores.mlflow_store import MLflowStore
 
+_turn = Lock()
+_open: dict[tuple[tuple[str, str | None], ...], tuple[int, dict[str, str | None]]] = {}
+"""Sessions that are open, and what was there before the first of them, by what they set."""
 DEFAULTS = {"timeout": 60, "max_retries": 4, "backoff": 1}
 """Seconds, number, seconds: with MLflow away a call gives up after some 15 seconds, and the task's retry follows."""
 
@@ -62,23 +66,24 @@ class MLflowHook(BaseHook):
         """Let everything of MLflow in this process use the connection; afterwards all is as it was before.
 
         MLflow reads credentials, TLS options, timeout and retries from environment variables only, so two sessions
-        of one process must not overlap in time.
+        of one process may overlap in time only when they use the same connection: threads of one task.
         """
-        import mlflow
-
-        connection = self._connection()
-        wanted = environment(connection)
-        before = {name: os.environ.get(name) for name in wanted}
+        wanted = environment(self._connection())
+        key = tuple(wanted.items())
+        with _turn:
+            sessions, before = _open.get(key) or (0, {name: os.environ.get(name) for name in wanted})
+            _open[key] = sessions + 1, before
+            _use(wanted["MLFLOW_TRACKING_URI"], wanted["MLFLOW_REGISTRY_URI"], wanted)
         try:
-            mlflow.set_tracking_uri(tracking_uri(connection))
-            mlflow.set_registry_uri(registry_uri(connection))
-            _apply(wanted)
             yield
         finally:
-            # MLflow keeps both in globals and in the environment, and looks there when the globals are unset.
-            mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
-            mlflow.set_registry_uri(None)  # type: ignore[arg-type]
-            _apply(before)
+            with _turn:
+                sessions, before = _open.pop(key)
+                if sessions > 1:
+                    _open[key] = sessions - 1, before
+                else:
+                    # MLflow keeps both in globals and in the environment, and looks there when the globals are unset.
+                    _use(None, None, before)
 
     @contextmanager
     def records(self) -> Iterator[MLflowStore]:
@@ -185,7 +190,12 @@ def _extra(connection: Any) -> Mapping[str, Any]:
     return {name: value for name, value in connection.extra_dejson.items() if value not in (None, "")}
 
 
-def _apply(variables: Mapping[str, str | None]) -> None:
+def _use(tracking: str | None, registry: str | None, variables: Mapping[str, str | None]) -> None:
+    """Set MLflow's globals, which set variables too, and then the variables."""
+    import mlflow
+
+    mlflow.set_tracking_uri(tracking)  # type: ignore[arg-type]
+    mlflow.set_registry_uri(registry)  # type: ignore[arg-type]
     for name, value in variables.items():
         if value is None:
             os.environ.pop(name, None)

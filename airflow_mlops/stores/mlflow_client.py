@@ -58,7 +58,9 @@ def connect(address: Address, registry_uri: str | None = None) -> GuardedClient:
     if noisy.level == logging.NOTSET:
         # "Waiting up to 60 seconds for model version to finish creation" goes to stderr, which Airflow shows as ERROR.
         noisy.setLevel(logging.WARNING)
-    return GuardedClient(MlflowClient(tracking_uri=address.uri, registry_uri=registry_uri), address)
+    # Named even when it is the same: MLflow would ask the process for one that was set elsewhere.
+    client = MlflowClient(tracking_uri=address.uri, registry_uri=registry_uri or address.uri)
+    return GuardedClient(client, address)
 
 
 def quoted(value: str) -> str:

@@ -133,6 +133,19 @@ def test_a_session_leaves_everything_as_it_was(connect: Connect, monkeypatch: py
     mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
 
 
+def test_sessions_that_overlap_leave_everything_as_it_was(connect: Connect) -> None:
+    """As threads of one task do: whoever ends last must not bring back what the other had set."""
+    hook = connect(host="ml")
+    before = dict(os.environ)
+    first, second = hook.session(), hook.session()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert os.environ["MLFLOW_REGISTRY_URI"] == "http://ml"
+    second.__exit__(None, None, None)
+    assert dict(os.environ) == before
+
+
 def test_a_working_connection_answers_and_keeps_records(connect: Connect, tmp_path: Path) -> None:
     with mlflow_server(tmp_path) as address:
         hook = connect(host=address)
