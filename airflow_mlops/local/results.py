@@ -79,7 +79,7 @@ def read_result(run: Json, seconds: float, spec: ModelSpec, records: MLflowStore
         candidate=records.candidate(run_id),
         decision=records.decision(run_id),
         promotion=PromotionRecord.from_json(records.read_text(run_id, "promotion.json")),
-        caused_by=run["run_type"].removesuffix("_triggered").replace("asset", "drift"),
+        caused_by=run["run_type"].removesuffix("_triggered").replace("asset", "monitor"),
         seconds=seconds,
     )
 

@@ -1,4 +1,7 @@
-"""One live stack for all tests of this folder: starting it takes longer than most of them."""
+"""One live stack for all tests of this folder: starting it takes longer than most of them.
+
+A file's tests may stop it: the next file's start it again, so that no file depends on another.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from airflow_mlops.local.home import Home
+from airflow_mlops.local.home import Home, State
 from tests.stack.live import DAG_FILE, MODELS, Live, write_rows
 
 
 @pytest.fixture(scope="session")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     root = tmp_path_factory.mktemp("stack")
     stack = Live(Home(root / "its home"), root / "dags")
     (stack.dags / "models").mkdir(parents=True)
@@ -22,8 +25,15 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     for folder in ("small", "drifting"):
         write_rows(stack.home.data / folder)
     try:
-        started = stack.command("up")
-        assert started.returncode == 0, started.stderr
         yield stack
     finally:
         stack.command("down")
+
+
+@pytest.fixture(scope="module")
+def live(stack: Live) -> Live:
+    state = State.load(stack.home)
+    if state is None or not all(service.alive for service in state.services):
+        started = stack.command("up")
+        assert started.returncode == 0, started.stderr
+    return stack

@@ -88,12 +88,3 @@ def test_a_killed_process_is_noticed_and_up_repairs_the_stack(live: Live) -> Non
     assert [service for service in before.services if service.alive or family(service)] == []
     assert live.records.alias("small", "champion") == 1
     assert live.train("after the kill".replace(" ", "_"))["state"] == "success"
-
-
-def test_down_leaves_nothing_behind(live: Live) -> None:
-    services = live.state.services
-    down = live.command("down")
-    assert down.returncode == 0
-    assert all(name in down.stdout for name in NAMES)
-    assert [service.name for service in services if service.alive or family(service)] == []
-    assert live.command("down").stdout == "nothing to stop\n"
