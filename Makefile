@@ -35,7 +35,7 @@ test: $(STAMP)
 	$(PY) -m pytest -q
 
 chaos: $(STAMP)
-	$(PY) -m pytest -q -m chaos tests/chaos
+	$(PY) -m pytest -q -m chaos tests
 
 bench: $(STAMP)
 	$(PY) -m benchmarks

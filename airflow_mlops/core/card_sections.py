@@ -21,7 +21,8 @@ from airflow_mlops.core.gate_words import (
     sorted_rules,
     span_of,
 )
-from airflow_mlops.core.model import Approval, AuditEvent, Candidate, Evaluation, GateDecision, PromotionRecord, Verdict
+from airflow_mlops.core.model import Candidate, Evaluation, GateDecision, Verdict
+from airflow_mlops.core.promotion_record import Approval, AuditEvent, PromotionRecord
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.types import format_duration
 

@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.model import AuditEvent, Registry, Trail
+from airflow_mlops.core.promotion_record import AuditEvent, Registry, Trail
 from airflow_mlops.core.trail import MOVES, ending, following
 from airflow_mlops.core.trail_state import State, fold, named
 from airflow_mlops.spec.problems import Problem, ReasonCode

@@ -19,7 +19,8 @@ from airflow_mlops.core.card_page import CardSection
 from airflow_mlops.core.card_sections import Trace, limitations, lineage_sections, origin_sections, status
 from airflow_mlops.core.data import Snapshot
 from airflow_mlops.core.gate_words import number, sentence
-from airflow_mlops.core.model import Approval, AuditEvent, Candidate, GateDecision, PromotionRecord
+from airflow_mlops.core.model import Candidate, GateDecision
+from airflow_mlops.core.promotion_record import Approval, AuditEvent, PromotionRecord
 from airflow_mlops.core.record import Record
 from airflow_mlops.spec.model import ModelSpec
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from airflow_mlops.core.ledger import CHAMPION, PREVIOUS, STATUS, Ledger, tag
-from airflow_mlops.core.model import Approval, AuditEvent, Candidate, Champion, GateDecision, PromotionRecord, Registry
+from airflow_mlops.core.model import Candidate, Champion, GateDecision
 from airflow_mlops.core.promotion_checks import first_reason, require_active, require_not_older, stale
+from airflow_mlops.core.promotion_record import Approval, AuditEvent, PromotionRecord, Registry
 from airflow_mlops.core.trail import ending
 from airflow_mlops.core.trail_state import SERVED, State, fold, named
 

@@ -42,7 +42,8 @@ def decide_retraining(
        its gate promised, or, while they are not known, its estimate does.
     8. `escalate_after`: escalate. So many challengers in a row were refused since the last promotion.
     9. `cooldown`, `backoff`: wait. Counted from the newest of the champion's as-of, the last retraining and the last
-       judged challenger; each refused challenger multiplies it. Not for a person, nor for urgent decay.
+       judged challenger; each refused challenger multiplies it. Not for a person. Urgent decay waits for `under_way`
+       instead: the training that was decided last for this champion is neither refused nor promoted, and may still run.
     10. `min_new_rows`: wait. For everybody: a training without new rows gives the same model.
     11. `budget`: wait. Urgent decay too; a person's request is counted, and not held back.
 

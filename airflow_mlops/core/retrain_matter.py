@@ -14,7 +14,11 @@ from airflow_mlops.core.signals import signals_of
 
 _LONGEST = timedelta(days=36_525)
 """A cooldown ends after a century at the latest, whatever backoff makes of it."""
-_REFUSED = (Verdict.REJECT, Verdict.INCONCLUSIVE)
+REFUSED = (Verdict.REJECT, Verdict.INCONCLUSIVE)
+"""Verdicts that leave the champion where it is."""
+_STAGES = 5
+"""Tasks of a training run that the specification's time limit holds for, one after the other: snapshot, validate,
+train, gate, promote."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +62,7 @@ class Matter(Case):
     def refused(self) -> tuple[Challenge, ...]:
         """Challengers that the gate refused, in a row since the last that it did not refuse, newest first."""
         row = takewhile(lambda one: not one.promoted and one.verdict != Verdict.ACCEPT, self.history.challenges)
-        return tuple(one for one in row if one.verdict in _REFUSED)
+        return tuple(one for one in row if one.verdict in REFUSED)
 
     @property
     def retrainings(self) -> tuple[RetrainDecision, ...]:
@@ -80,6 +84,13 @@ class Matter(Case):
                 break
             length = timedelta(seconds=_seconds(length, self.spec.retraining.backoff))
         return min(length, _LONGEST)
+
+    @property
+    def longest_training(self) -> timedelta:
+        """How long a training run may take, by the time limits of its tasks and of an approval, within the cooldown."""
+        execution, approval = self.spec.execution, self.spec.promotion.approval
+        asked = approval.timeout if self.spec.risk_tier in approval.tiers else timedelta(0)
+        return min(_STAGES * (1 + execution.retries) * execution.timeout + asked, self.cooldown)
 
     @cached_property
     def latest(self) -> tuple[str, datetime]:

@@ -60,8 +60,8 @@ class RetrainDecision(Record):
     signals: tuple[Signal, ...] = ()
     """All, highest first."""
     rule: str = ""
-    """What decided: `signal`, `urgent`, `none`, `persistence`, `watch`, `cooldown`, `backoff`, `min_new_rows`,
-    `budget`, `pipeline_fault`, `invalid_data`, `out_of_date`, `escalate_after` or `retired`."""
+    """What decided: `signal`, `urgent`, `none`, `persistence`, `watch`, `cooldown`, `backoff`, `under_way`,
+    `min_new_rows`, `budget`, `pipeline_fault`, `invalid_data`, `out_of_date`, `escalate_after` or `retired`."""
     urgent: bool = False
     """Whether cooldown was bypassed."""
     owner: str = ""

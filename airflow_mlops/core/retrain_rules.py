@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from airflow_mlops.core.retrain_matter import Against, Matter
+from airflow_mlops.core.retrain_matter import REFUSED, Against, Matter
 from airflow_mlops.core.retrain_record import Challenge
 from airflow_mlops.core.signal_counts import Case
 from airflow_mlops.core.signals import DRIFTS, impatient, quote
@@ -114,8 +114,30 @@ def tried(refused: tuple[Challenge, ...]) -> str:
 
 
 def cooldown(matter: Matter) -> Against | None:
-    """Not again so soon; later still after each refused challenger. A person and urgent decay need not wait."""
-    return None if matter.manual or matter.urgent else cooling(matter)
+    """Not again so soon; later still after each refused challenger. A person need not wait.
+
+    Urgent decay waits only for the training that was asked for before: until it is over, it has not helped, nor failed.
+    """
+    if matter.manual:
+        return None
+    return under_way(matter) if matter.urgent else cooling(matter)
+
+
+def under_way(matter: Matter) -> Against | None:
+    """Say which training for this champion is not over, by what became of it and by the time that it may take."""
+    serves = str(matter.champion.version)
+    last = next((one for one in matter.retrainings if one.evidence.get("champion_version") == serves), None)
+    if last is None or matter.as_of - last.as_of >= matter.longest_training:
+        return None
+    answers = [one for one in matter.history.challenges if one.as_of >= last.as_of]
+    if any(one.verdict in REFUSED or one.promoted for one in answers):
+        return None
+    what = "waits to be promoted" if any(one.verdict for one in answers) else "has no verdict yet"
+    return _against(
+        "under_way",
+        f"The training that was decided as of {last.as_of.isoformat()} {what}; it is waited for until "
+        f"{(last.as_of + matter.longest_training).isoformat()}.",
+    )
 
 
 def cooling(matter: Matter) -> Against | None:

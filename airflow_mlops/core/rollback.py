@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 
 from airflow_mlops.core.evidence import ServingReport
 from airflow_mlops.core.ledger import CHAMPION, LEASE, PREVIOUS, STATUS, Ledger
-from airflow_mlops.core.model import Champion, PromotionRecord, Registry, Rollback, Trail, Verdict
+from airflow_mlops.core.model import Champion, Verdict
 from airflow_mlops.core.moves import move, refusal, require_reason
 from airflow_mlops.core.promotion_checks import require_active, require_not_older
+from airflow_mlops.core.promotion_record import PromotionRecord, Registry, Rollback, Trail
 from airflow_mlops.core.trail_state import SERVED, State, fold
 from airflow_mlops.spec.problems import ReasonCode
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.model import AuditEvent
+from airflow_mlops.core.promotion_record import AuditEvent
 from airflow_mlops.core.trail_state import State, after, broken, named
 from airflow_mlops.spec.problems import Problem
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_mlops.core.model import Candidate, GateDecision, PromotionRecord, Verdict
+from airflow_mlops.core.model import Candidate, GateDecision, Verdict
+from airflow_mlops.core.promotion_record import PromotionRecord
 from airflow_mlops.local.airflow_api import Json
 from airflow_mlops.local.errors import LocalError
 

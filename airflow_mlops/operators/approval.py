@@ -12,7 +12,8 @@ from airflow_mlops.links import MLflowRunLink, ModelVersionLink, ReportLink
 from airflow_mlops.operators._base import LoopOperator, consequences
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.model import Approval, Candidate, GateDecision
+    from airflow_mlops.core.model import Candidate, GateDecision
+    from airflow_mlops.core.promotion_record import Approval
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.mlflow_store import MLflowStore
 
@@ -29,9 +30,10 @@ class ApproveOperator(LoopOperator, HITLOperator):
 
     The form under Required Actions shows the decision's summary and asks Approve or Reject, with a note. The answer
     is about exactly this decision and is written to MLflow before this task returns it as an
-    :class:`~airflow_mlops.core.model.Approval`. A rejection, and no answer within `promotion.approval.timeout`, are
-    answers, not failures: this task succeeds, those who asked for `declined` are told, and PromoteOperator ends as
-    skipped. A decision that was not accepting is not asked about: ``{"needed": False}``.
+    :class:`~airflow_mlops.core.promotion_record.Approval`. A rejection, and no answer within
+    `promotion.approval.timeout`, are answers, not failures: this task succeeds, those who asked for `declined` are
+    told, and PromoteOperator ends as skipped. A decision that was not accepting is not asked about:
+    ``{"needed": False}``.
 
     Airflow refuses answers of others than `promotion.approval.approvers`, where the specification names some.
 
@@ -172,7 +174,7 @@ class ApproveOperator(LoopOperator, HITLOperator):
 
     def _read(self, context: Any, event: dict[str, Any], candidate: Candidate, decision: str) -> Approval:
         """Turn Airflow's event into the record: only a person's Approve approves."""
-        from airflow_mlops.core.model import Approval
+        from airflow_mlops.core.promotion_record import Approval
 
         if event.get("error_type") == "timeout":
             event = {

@@ -9,7 +9,8 @@ from airflow_mlops.links import MLflowRunLink, ModelCardLink, ModelVersionLink, 
 from airflow_mlops.operators._base import LoopOperator
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.model import Approval, Candidate, GateDecision, PromotionRecord
+    from airflow_mlops.core.model import Candidate, GateDecision
+    from airflow_mlops.core.promotion_record import Approval, PromotionRecord
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.mlflow_store import MLflowStore
 
@@ -20,11 +21,11 @@ REPLACED_SEAL = "mlops.replaced_digest"
 class PromoteOperator(LoopOperator):
     """Register the candidate, and make it champion if the gate accepted it against the champion that still serves.
 
-    Returns the :class:`~airflow_mlops.core.model.PromotionRecord` as JSON and emits the `Model` asset event. For a
-    candidate that was not accepted, or not approved, the version is registered with its decision, the task log says
-    why and where to look, and the task ends as skipped: no event, and no failure. Every registered version gets its
-    model card, `model_card.md` and `model_card.html` in its MLflow run. A card that cannot be written fails this task
-    after the promotion, which stands; trying again writes the card.
+    Returns the :class:`~airflow_mlops.core.promotion_record.PromotionRecord` as JSON and emits the `Model` asset event.
+    For a candidate that was not accepted, or not approved, the version is registered with its decision, the task log
+    says why and where to look, and the task ends as skipped: no event, and no failure. Every registered version gets
+    its model card, `model_card.md` and `model_card.html` in its MLflow run. A card that cannot be written fails this
+    task after the promotion, which stands; trying again writes the card.
 
     Parameters
     ----------

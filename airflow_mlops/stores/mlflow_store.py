@@ -8,8 +8,9 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_mlops.core.errors import RecordError, StaleDecisionError
-from airflow_mlops.core.model import Approval, Champion, GateDecision, PromotionRecord
+from airflow_mlops.core.model import Champion, GateDecision
 from airflow_mlops.core.monitor import Profile
+from airflow_mlops.core.promotion_record import Approval, PromotionRecord
 from airflow_mlops.core.record import Record
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode

@@ -21,7 +21,7 @@ _TAG, _DESCRIPTION = 5000, 5000
 
 
 class MLflowVersions(MLflowCandidates):
-    """Registered versions; implements :class:`airflow_mlops.core.model.Registry`."""
+    """Registered versions; implements :class:`airflow_mlops.core.promotion_record.Registry`."""
 
     def alias(self, model: str, alias: str) -> int | None:
         """Return the version under an alias; None if there is no such alias, or no such model."""

@@ -8,16 +8,9 @@ from typing import Any
 
 from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.model import (
-    AuditEvent,
-    Candidate,
-    Champion,
-    Evaluation,
-    GateDecision,
-    PromotionRecord,
-    Verdict,
-)
+from airflow_mlops.core.model import Candidate, Champion, Evaluation, GateDecision, Verdict
 from airflow_mlops.core.promotion import promote
+from airflow_mlops.core.promotion_record import AuditEvent, PromotionRecord
 from airflow_mlops.core.trail import require_whole
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

@@ -368,6 +368,62 @@ def test_urgent_decay_waits_for_no_cooldown_and_no_second_window_and_says_so():
     assert (calm.action, calm.rule, calm.urgent) == ("retrain", "signal", False)
 
 
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("before", "answers", "rule"),
+    [
+        (HOUR, (), "under_way"),  # nothing is recorded yet
+        (HOUR, (None,), "under_way"),  # it trains
+        (HOUR, (Verdict.ACCEPT,), "under_way"),  # it waits for its promotion
+        (HOUR, (Verdict.REJECT,), "urgent"),  # it did not help
+        (HOUR, (Verdict.INCONCLUSIVE, None), "urgent"),
+        (15 * HOUR - timedelta(seconds=1), (None,), "under_way"),
+        (15 * HOUR, (None,), "urgent"),  # five tasks of an hour, three tries each: it died
+    ],
+)
+def test_urgent_decay_waits_for_the_training_that_is_under_way(before, answers, rule):
+    urgent = Seen(performance=performance(urgent=True))
+    asked = replace(logged(1), as_of=NOW - before)
+    history = History(
+        decisions=(asked,),
+        challenges=tuple(replace(challenge(0, verdict), as_of=asked.as_of) for verdict in answers),
+    )
+    decision = decide(urgent, history)
+    assert decision.rule == rule, decision.reasons
+    assert decision.action == ("retrain" if rule == "urgent" else "wait")
+    assert any("it is waited for until" in reason for reason in decision.reasons) is (rule == "under_way")
+
+
+def test_what_is_urgent_waits_no_longer_than_what_is_not():
+    urgent = Seen(performance=performance(urgent=True))
+    assert decide(urgent, History(decisions=(logged(0.1),)), cooldown="3h").rule == "under_way"
+    assert decide(urgent, History(decisions=(logged(0.1),)), cooldown="2h").action == "retrain"
+    assert decide(urgent, History(decisions=(logged(0),)), cooldown="0d").action == "retrain"
+
+
+def test_a_training_for_an_earlier_champion_is_not_waited_for():
+    urgent = Seen(performance=performance(urgent=True))
+    other = replace(logged(0.1), evidence={"champion_version": "3"})
+    assert decide(urgent, History(decisions=(other,))).rule == "urgent"
+    mine = replace(other, evidence={"champion_version": "4"})
+    assert decide(urgent, History(decisions=(mine,))).rule == "under_way"
+    before = challenge(0.2)  # an answer to an earlier decision is none to this one
+    assert decide(urgent, History(decisions=(mine,), challenges=(before,))).rule == "under_way"
+
+
+def test_where_a_person_approves_the_training_is_under_way_until_they_answered():
+    model = spec(monitoring=ONE)
+    approval = model.promotion.approval.model_copy(update={"tiers": ("high",), "timeout": 3 * DAY})
+    promotion = model.promotion.model_copy(update={"approval": approval})
+    asking = model.model_copy(update={"risk_tier": "high", "promotion": promotion})
+    history = History(decisions=(logged(2),), challenges=(challenge(2, Verdict.ACCEPT),))
+    urgent = Seen(performance=performance(urgent=True))
+    assert decide_retraining(model, CHAMPION, urgent, history, NOW).rule == "urgent"
+    assert decide_retraining(asking, CHAMPION, urgent, history, NOW).rule == "under_way"
+
+
 def test_urgent_decay_is_within_the_budget_and_ends_with_the_owner():
     urgent = Seen(performance=performance(urgent=True))
     spent = History(decisions=tuple(logged(n, number=n) for n in (3, 2, 1)))
