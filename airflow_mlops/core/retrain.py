@@ -40,7 +40,8 @@ def decide_retraining(
        (`manual`, `event`), and urgent decay, need not show twice.
     7. `watch`: wait, with the plan `drift`. Only drift is on, and the newest outcomes say that the champion does what
        its gate promised, or, while they are not known, its estimate does.
-    8. `escalate_after`: escalate. So many challengers in a row were refused since the last promotion.
+    8. `escalate_after`: escalate. So many challengers that were asked for were refused in a row, since the last
+       promotion. What a schedule or a person trained beside that does not count.
     9. `cooldown`, `backoff`: wait. Counted from the newest of the champion's as-of, the last retraining and the last
        judged challenger; each refused challenger multiplies it. Not for a person. Urgent decay waits for `under_way`
        instead: the training that was decided last for this champion is neither refused nor promoted, and may still run.

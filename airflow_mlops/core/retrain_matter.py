@@ -60,9 +60,13 @@ class Matter(Case):
 
     @cached_property
     def refused(self) -> tuple[Challenge, ...]:
-        """Challengers that the gate refused, in a row since the last that it did not refuse, newest first."""
+        """Challengers that a decision asked for and the gate refused, since the last that it did not, newest first.
+
+        What a schedule trains in good times is refused as a matter of course, and says nothing about bad ones.
+        """
+        asked = {decision.as_of for decision in self.retrainings}
         row = takewhile(lambda one: not one.promoted and one.verdict != Verdict.ACCEPT, self.history.challenges)
-        return tuple(one for one in row if one.verdict in REFUSED)
+        return tuple(one for one in row if one.verdict in REFUSED and one.as_of in asked)
 
     @property
     def retrainings(self) -> tuple[RetrainDecision, ...]:

@@ -54,10 +54,12 @@ class RetrainingSpec(Part):
     min_new_rows: int = whole(default=0, ge=0, doc="Fewest labelled rows since the champion's as-of.")
     budget: BudgetSpec = part(BudgetSpec, default={}, doc="How many retrainings the signals may cause.")
     backoff: float = number(
-        default=2.0, ge=1, doc="Each rejected challenger since the last promotion multiplies the cooldown by this."
+        default=2.0,
+        ge=1,
+        doc="Each refused challenger that was asked for since the last promotion multiplies the cooldown by this.",
     )
     escalate_after: int = whole(
-        default=3, ge=1, doc="Rejected challengers in a row after which the owner is asked instead."
+        default=3, ge=1, doc="Refused challengers in a row, of those asked for, after which the owner is asked instead."
     )
     playbook: dict[str, Any] = plain_mapping(
         doc="What to do, by situation: `pipeline_fault`, `invalid_data`, `drift`, `decay`, `escalate`; alerts carry it."

@@ -45,6 +45,12 @@ def decide(seen=None, history=None, *, as_of=NOW, who=CHAMPION, **rules) -> Retr
     return decide_retraining(model, who, seen or Seen(drift=drift()), history or History(), as_of)
 
 
+def answers(*challenges: Challenge, **others) -> History:
+    """Challengers that decisions asked for."""
+    asked = tuple(replace(logged(0, number=n), as_of=one.as_of) for n, one in enumerate(reversed(challenges), 1))
+    return History(challenges=challenges, decisions=(*others.pop("decisions", ()), *reversed(asked)), **others)
+
+
 # all rules -----------------------------------------------------------------------------------------------------------
 
 
@@ -64,9 +70,9 @@ def case_of(outcomes, retired, fault, signal, refused, hot, few, spent):
         new_rows=99 if few else 100,
         retired="it is replaced" if retired else None,
     )
-    history = History(
-        challenges=tuple(challenge(30 + n) for n in range(2 if refused else 1)),
-        decisions=tuple(logged(20 + n, number=2 - n) for n in range(2 if spent else 1)),
+    history = answers(
+        *(challenge(70 + n) for n in range(2 if refused else 1)),
+        decisions=tuple(logged(20 + n, number=9 - n) for n in range(2 if spent else 1)),
     )
     rules = {
         "cooldown": "21d" if hot else "20d",
@@ -136,7 +142,7 @@ HEARD = {
 
 def test_a_decision_says_everything_and_comes_back_from_json():
     seen = Seen(drift=drift(), performance=performance(), new_rows=50)
-    decision = decide(seen, History(challenges=(challenge(50),)), budget={"runs": 3}, min_new_rows=50)
+    decision = decide(seen, answers(challenge(50)), budget={"runs": 3}, min_new_rows=50)
     assert decision.action == "retrain"
     assert decision.reasons[0].startswith("Realised decay in 1 of the last 1 windows")
     assert decision.signal == "decay"
@@ -162,7 +168,7 @@ def test_a_decision_says_everything_and_comes_back_from_json():
 def test_the_playbook_of_the_specification_comes_before_ours():
     own = {"escalate": "Call Ada.", "decay": "Look at the slices."}
     assert decide(playbook=own).plan == "Look at the slices."
-    assert decide(history=History(challenges=(challenge(50),)), playbook=own, escalate_after=1).plan == "Call Ada."
+    assert decide(history=answers(challenge(50)), playbook=own, escalate_after=1).plan == "Call Ada."
 
 
 @given(
@@ -339,7 +345,7 @@ def test_cooldown_counts_from_the_newest_and_grows_with_each_refused_challenger(
             wanted_now = 10 * DAY if refused else wanted
             challenges[0] = replace(challenges[0], as_of=NOW - wanted_now + extra)
         decisions = (replace(logged(1), as_of=begin),) if since == "decision" else ()
-        history = History(challenges=tuple(challenges), decisions=decisions)
+        history = answers(*challenges, decisions=decisions)
         decision = decide(history=history, who=who, cooldown="10d", escalate_after=9, budget={"runs": 9})
         assert decision.action == action, (since, refused, extra)
         if action == "wait":
@@ -347,8 +353,8 @@ def test_cooldown_counts_from_the_newest_and_grows_with_each_refused_challenger(
 
 
 def test_a_backoff_beyond_all_time_waits():
-    challenges = tuple(challenge(n + 1.0) for n in range(50))
-    decision = decide(history=History(challenges=challenges), backoff=1e300, escalate_after=99)
+    history = answers(*(challenge(n + 1.0) for n in range(50)))
+    decision = decide(history=history, backoff=1e300, escalate_after=99)
     assert decision.rule in ("cooldown", "backoff")
 
 
@@ -428,8 +434,7 @@ def test_urgent_decay_is_within_the_budget_and_ends_with_the_owner():
     urgent = Seen(performance=performance(urgent=True))
     spent = History(decisions=tuple(logged(n, number=n) for n in (3, 2, 1)))
     assert decide(urgent, spent, budget={"runs": 3}).rule == "budget"
-    refused = History(challenges=tuple(challenge(n) for n in (1, 2, 3)))
-    assert decide(urgent, refused).action == "escalate"
+    assert decide(urgent, answers(*(challenge(n) for n in (1, 2, 3)))).action == "escalate"
     assert decide(replace(urgent, new_rows=1), min_new_rows=2).rule == "min_new_rows"
 
 
@@ -491,7 +496,7 @@ def test_an_event_need_not_show_twice_and_is_bound_by_all_limits():
     assert decide(asked).action == "retrain"
     assert decide(asked, who=champion(as_of=NOW - DAY)).rule == "cooldown"
     assert decide(replace(asked, drift=drift(hints=(FAULT,)))).rule == "pipeline_fault"
-    assert decide(asked, History(challenges=(challenge(30),)), escalate_after=1).rule == "escalate_after"
+    assert decide(asked, answers(challenge(30)), escalate_after=1).rule == "escalate_after"
     spent = History(decisions=(logged(20),))
     assert decide(asked, spent, budget={"runs": 1}).rule == "budget"
 
@@ -564,7 +569,7 @@ def test_invalid_outcomes_are_an_episode_of_their_own():
 
 def test_an_escalation_is_said_once_for_each_champion_with_what_was_tried():
     tried = (challenge(1, Verdict.INCONCLUSIVE), challenge(20), challenge(40), challenge(60, None))
-    history = History(challenges=(*tried, challenge(80, Verdict.ACCEPT, promoted=True), challenge(99)))
+    history = answers(*tried, challenge(80, Verdict.ACCEPT, promoted=True), challenge(99))
     decided = month(lambda _, at: Seen(performance=performance(at=at)), 20, history)
     assert [decision.action for decision in decided] == ["escalate"] + ["wait"] * 19
     assert {decision.rule for decision in decided} == {"escalate_after"}
@@ -574,7 +579,7 @@ def test_an_escalation_is_said_once_for_each_champion_with_what_was_tried():
     )
     escalated = replace(decided[0], number=1)
     later = NOW + 3 * DAY
-    promoted = History(challenges=tried, decisions=(escalated,))
+    promoted = answers(*tried, decisions=(escalated,))
     next_one = champion(5)
     seen = Seen(performance=performance(at=later, champion_version=5))
     assert decide(seen, promoted, as_of=later, who=next_one).action == "escalate"
@@ -582,10 +587,21 @@ def test_an_escalation_is_said_once_for_each_champion_with_what_was_tried():
 
 def test_a_promotion_ends_the_row_of_refused_challengers():
     promoted = challenge(30, Verdict.ACCEPT, promoted=True)
-    history = History(challenges=(challenge(20), promoted, challenge(40), challenge(50)))
-    assert decide(history=history, escalate_after=2, cooldown="1d").action == "retrain"
-    forced = History(challenges=(challenge(20, promoted=True), challenge(40), challenge(50)))
-    assert decide(history=forced, escalate_after=1, cooldown="1d").action == "retrain"
+    history = answers(challenge(20), promoted, challenge(40), challenge(50))
+    assert decide(history=history, escalate_after=2, cooldown="1d", budget={"runs": 9}).action == "retrain"
+    forced = answers(challenge(20, promoted=True), challenge(40), challenge(50))
+    assert decide(history=forced, escalate_after=1, cooldown="1d", budget={"runs": 9}).action == "retrain"
+
+
+def test_what_a_schedule_trained_in_good_times_says_nothing_about_bad_ones():
+    """Nine candidates of a monthly schedule were no better than a champion that was all right; now it decays."""
+    monthly = tuple(challenge(30.0 * n, Verdict.INCONCLUSIVE) for n in range(1, 10))
+    seen = Seen(performance=performance())
+    assert decide(seen, History(challenges=monthly)).action == "retrain"
+    assert decide(seen, answers(*monthly, challenge(300))).action == "escalate"
+    mixed = replace(answers(monthly[0], monthly[4]), challenges=monthly)
+    assert decide(seen, mixed, escalate_after=3).rule == "backoff"
+    assert decide(seen, mixed, escalate_after=2).action == "escalate"
 
 
 @pytest.mark.parametrize("runs", [1, 2, 4])

@@ -195,17 +195,30 @@ def test_block_and_escalate_are_said_once_and_skip(watched: Watched, monkeypatch
 def test_after_refused_challengers_the_owner_is_asked(watched: Watched) -> None:
     race, store = watched.race, watched.store
     race.make(store, range(1, 3))
-    for number in (1, 2):
-        candidate = race.candidates[number]
-        store._tag_run(candidate.run_id, {"mlops.as_of": candidate.as_of.isoformat()})
-        store.record_decision(candidate.run_id, race.decision(number, 1, Verdict.REJECT))
     watched.spec = watched.specified(retraining={"escalate_after": 2})
-    ran = watched.run(None, watched.performance(urgent=True))
+    for number in (1, 2):
+        asked = watched.run(None, watched.performance(urgent=True, at=NOW + (number - 1) * DAY)).decision
+        assert asked.action == "retrain"
+        run_id = race.candidates[number].run_id
+        store._tag_run(run_id, {"mlops.as_of": asked.as_of.isoformat()})
+        store.record_decision(run_id, race.decision(number, 1, Verdict.REJECT))
+    ran = watched.run(None, watched.performance(urgent=True, at=NOW + 2 * DAY))
     assert (ran.decision.action, ran.decision.rule) == ("escalate", "escalate_after")
-    assert "reject as of 2026-01-03 00:00, reject as of 2026-01-02 00:00" in ran.skipped
+    tried = ", ".join(f"reject as of {NOW + day * DAY:%Y-%m-%d %H:%M}" for day in (1, 0))
+    assert f"2 challengers in a row did not replace the champion: {tried}" in ran.skipped
     assert "no retraining: team is asked" in ran.skipped
-    later = watched.run(None, watched.performance(urgent=True, at=NOW + DAY))
+    later = watched.run(None, watched.performance(urgent=True, at=NOW + 3 * DAY))
     assert (later.decision.action, later.decision.rule) == ("wait", "escalate_after")
+
+
+def test_urgent_decay_waits_while_what_it_asked_for_trains(watched: Watched) -> None:
+    hour = DAY / 24
+    asked = watched.run(None, watched.performance(urgent=True)).decision
+    assert asked.action == "retrain"
+    watched.store.claim(watched.name, asked.key, f"{watched.name}.train/caused")
+    ran = watched.run(None, watched.performance(urgent=True, at=NOW + hour))
+    assert (ran.decision.action, ran.decision.rule) == ("wait", "under_way")
+    assert "has no verdict yet" in ran.skipped
 
 
 def test_a_person_and_an_event_ask(watched: Watched) -> None:
