@@ -84,7 +84,13 @@ class PerformanceSpec(Part):
     min_coverage: float = number(
         default=0.5, gt=0, le=1, doc="Least share of mature predictions that have an outcome; below it is 'unknown'."
     )
-    confidence: float = number(default=0.95, gt=0.5, lt=1, doc="Of the intervals, and of the verdict.")
+    confidence: float = number(
+        default=0.8,
+        gt=0.5,
+        lt=1,
+        doc="Of each bound of the intervals, and of the verdict. Lower than the gate's: what follows a decay is a "
+        "training that the gate judges. Where a person is called each time, say 0.95.",
+    )
     max_drop: float | None = number(
         default=None,
         gt=0,

@@ -59,7 +59,7 @@ class RetrainingSpec(Part):
         doc="Each refused challenger that was asked for since the last promotion multiplies the cooldown by this.",
     )
     escalate_after: int = whole(
-        default=3, ge=1, doc="Refused challengers in a row, of those asked for, after which the owner is asked instead."
+        default=5, ge=1, doc="Refused challengers in a row, of those asked for, after which the owner is asked instead."
     )
     playbook: dict[str, Any] = plain_mapping(
         doc="What to do, by situation: `pipeline_fault`, `invalid_data`, `drift`, `decay`, `escalate`; alerts carry it."

@@ -171,7 +171,9 @@ def test_false_alarms_of_the_estimate_are_rare():
     decayed = 0
     for seed in range(30):
         one, rng = classifier(
-            seed, gate={"champion": {"resamples": 200}}, monitoring={"performance": {"max_drop": 1e-9}}
+            seed,
+            gate={"champion": {"resamples": 200}},
+            monitoring={"performance": {"max_drop": 1e-9, "confidence": 0.95}},
         )
         p = rng.beta(0.5, 0.5, 4200).clip(0.02, 0.98)
         one.serve(days(0, 14), rows_on(days(0, 14), 4200, rng, p1=p, y=0))

@@ -139,7 +139,7 @@ def test_without_the_holdout_rows_their_entities_are_as_many_as_their_rows_sugge
     judged = binary(frame["y"], frame["p1"])
     settings = {"confidence": 0.95, "resamples": one.spec.gate.champion.resamples, "seed": one.spec.training.seed}
     error = sampled(METRICS["log_loss"], judged, frame["plane"].to_numpy(), **settings).error
-    reach = stats.t.ppf(0.95, 49) * error * np.sqrt(1 + 1400 / 2800)
+    reach = stats.t.ppf(one.spec.monitoring.performance.confidence, 49) * error * np.sqrt(1 + 1400 / 2800)
     assert report.drop.value - report.drop.lower == pytest.approx(reach, rel=0.02)
 
 
@@ -177,15 +177,15 @@ def verdicts(count: int, wrong: float, spread: float = 0.0, **parts: Any) -> lis
     return found
 
 
-@pytest.mark.parametrize("spread", [0.0, 0.2])
-def test_nothing_changed_and_any_sure_drop_is_decay(spread):
+@pytest.mark.parametrize(("spread", "confidence"), [(0.0, 0.95), (0.2, 0.95), (0.2, 0.8)])
+def test_nothing_changed_and_any_sure_drop_is_decay(spread, confidence):
     """With a bound of nothing, at most the level set of champions that have not changed are called decayed."""
-    rule = {"performance": {"max_drop": 1e-9, "urgent_drop": 10.0, "estimate": False}}
+    rule = {"performance": {"max_drop": 1e-9, "urgent_drop": 10.0, "estimate": False, "confidence": confidence}}
     found = verdicts(120, 0.0, spread, monitoring=rule)
     decayed = sum(report.verdict == "decay" for report in found)
     assert {report.verdict for report in found} <= {"decay", "ok"}
-    assert decayed <= stats.binom.ppf(0.999, 120, 0.05)
-    assert decayed >= stats.binom.ppf(0.001, 120, 0.05)  # not by never saying so
+    assert decayed <= stats.binom.ppf(0.999, 120, 1 - confidence)
+    assert decayed >= stats.binom.ppf(0.001, 120, 1 - confidence)  # not by never saying so
 
 
 def test_the_default_bound_makes_false_alarms_rare_and_finds_what_matters():

@@ -434,7 +434,7 @@ def test_urgent_decay_is_within_the_budget_and_ends_with_the_owner():
     urgent = Seen(performance=performance(urgent=True))
     spent = History(decisions=tuple(logged(n, number=n) for n in (3, 2, 1)))
     assert decide(urgent, spent, budget={"runs": 3}).rule == "budget"
-    assert decide(urgent, answers(*(challenge(n) for n in (1, 2, 3)))).action == "escalate"
+    assert decide(urgent, answers(*(challenge(n) for n in (1, 2, 3, 4, 5)))).action == "escalate"
     assert decide(replace(urgent, new_rows=1), min_new_rows=2).rule == "min_new_rows"
 
 
@@ -568,9 +568,10 @@ def test_invalid_outcomes_are_an_episode_of_their_own():
 
 
 def test_an_escalation_is_said_once_for_each_champion_with_what_was_tried():
+    rules = {"escalate_after": 3}
     tried = (challenge(1, Verdict.INCONCLUSIVE), challenge(20), challenge(40), challenge(60, None))
     history = answers(*tried, challenge(80, Verdict.ACCEPT, promoted=True), challenge(99))
-    decided = month(lambda _, at: Seen(performance=performance(at=at)), 20, history)
+    decided = month(lambda _, at: Seen(performance=performance(at=at)), 20, history, **rules)
     assert [decision.action for decision in decided] == ["escalate"] + ["wait"] * 19
     assert {decision.rule for decision in decided} == {"escalate_after"}
     assert decided[0].reasons[0] == (
@@ -582,7 +583,7 @@ def test_an_escalation_is_said_once_for_each_champion_with_what_was_tried():
     promoted = answers(*tried, decisions=(escalated,))
     next_one = champion(5)
     seen = Seen(performance=performance(at=later, champion_version=5))
-    assert decide(seen, promoted, as_of=later, who=next_one).action == "escalate"
+    assert decide(seen, promoted, as_of=later, who=next_one, **rules).action == "escalate"
 
 
 def test_a_promotion_ends_the_row_of_refused_challengers():
@@ -598,7 +599,7 @@ def test_what_a_schedule_trained_in_good_times_says_nothing_about_bad_ones():
     monthly = tuple(challenge(30.0 * n, Verdict.INCONCLUSIVE) for n in range(1, 10))
     seen = Seen(performance=performance())
     assert decide(seen, History(challenges=monthly)).action == "retrain"
-    assert decide(seen, answers(*monthly, challenge(300))).action == "escalate"
+    assert decide(seen, answers(*monthly)).action == "escalate"
     mixed = replace(answers(monthly[0], monthly[4]), challenges=monthly)
     assert decide(seen, mixed, escalate_after=3).rule == "backoff"
     assert decide(seen, mixed, escalate_after=2).action == "escalate"
