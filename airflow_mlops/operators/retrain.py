@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from airflow_mlops.core.retrain_record import History, RetrainDecision, Seen, Signal
     from airflow_mlops.spec import ModelSpec
 
-_WINDOWS, _CHALLENGERS = 10, 20
-"""How far back is looked, at least."""
+_WINDOWS, _CHALLENGERS = 10, 100
+"""How far back is looked, at least: a daily schedule has many challengers between two that were asked for."""
 
 
 class RetrainOperator(LoopOperator):

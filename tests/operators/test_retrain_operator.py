@@ -202,6 +202,14 @@ def test_after_refused_challengers_the_owner_is_asked(watched: Watched) -> None:
         run_id = race.candidates[number].run_id
         store._tag_run(run_id, {"mlops.as_of": asked.as_of.isoformat()})
         store.record_decision(run_id, race.decision(number, 1, Verdict.REJECT))
+    for number in range(30):  # what a schedule trained beside that does not push them out of sight
+        beside = {
+            "mlops.model": watched.name,
+            "mlops.loop_run": f"{watched.name}.train/scheduled{number}",
+            "mlops.as_of": (NOW + DAY + (1 + number) * timedelta(minutes=1)).isoformat(),
+            "mlops.verdict": "inconclusive",
+        }
+        store._client.create_run(store._run(run_id).info.experiment_id, tags=beside)
     ran = watched.run(None, watched.performance(urgent=True, at=NOW + 2 * DAY))
     assert (ran.decision.action, ran.decision.rule) == ("escalate", "escalate_after")
     tried = ", ".join(f"reject as of {NOW + day * DAY:%Y-%m-%d %H:%M}" for day in (1, 0))
