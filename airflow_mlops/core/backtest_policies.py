@@ -166,7 +166,13 @@ class Controlled:
         accepted = found.decision.verdict is Verdict.ACCEPT
         self.challenges.insert(
             0,
-            Challenge(as_of=now.as_of, run_id=found.decision.run_id, verdict=found.decision.verdict, promoted=accepted),
+            Challenge(
+                as_of=now.as_of,
+                run_id=found.decision.run_id,
+                verdict=found.decision.verdict,
+                promoted=accepted,
+                answers=(decision.key,),
+            ),
         )
         if accepted:
             self.judged[need.version] = need

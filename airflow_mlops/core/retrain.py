@@ -40,16 +40,18 @@ def decide_retraining(
        (`manual`, `event`), and urgent decay, need not show twice.
     7. `watch`: wait, with the plan `drift`. Only drift is on, and the newest outcomes say that the champion does what
        its gate promised, or, while they are not known, its estimate does.
-    8. `escalate_after`: escalate. So many challengers that were asked for were refused in a row, since the last
-       promotion. What a schedule or a person trained beside that does not count.
-    9. `cooldown`, `backoff`: wait. Counted from the newest of the champion's as-of, the last retraining and the last
-       judged challenger; each refused challenger multiplies it. Not for a person. Urgent decay waits for `under_way`
-       instead: the training that was decided last for this champion is neither refused nor promoted, and may still run.
+    8. `escalate_after`: escalate. So many challengers that were to cure decay or drift were refused in a row, since the
+       last promotion. Once it is told, one attempt more is made after each cooldown.
+    9. `cooldown`, `backoff`: wait. Counted from the newer of the champion's as-of and the last retraining; each refused
+       challenger multiplies it, up to the budget's period. Not for a person. Urgent decay waits for `under_way` instead
+       (the training that was decided last for this champion is neither refused nor promoted, and may still run), and
+       when challengers were refused, so long that the budget lasts (`backoff`).
     10. `min_new_rows`: wait. For everybody: a training without new rows gives the same model.
-    11. `budget`: wait. Urgent decay too; a person's request is counted, and not held back.
+    11. `budget`: wait; escalate, when it is urgent. A person's request is counted, and not held back.
 
     What is blocked or escalated is said once for each episode: the same again is `wait`, with the same rule and plan. A
-    block's episode ends with a window that was seen without the fault, an escalation's with the champion.
+    block's episode ends with a window that was seen without the fault; that of `escalate_after` with the champion or
+    the next refused challenger; that of `budget` with its period.
 
     Parameters
     ----------
@@ -195,11 +197,14 @@ def _once(matter: Matter, first: Against, decision: RetrainDecision) -> RetrainD
 
 
 def _watched_before(matter: Matter) -> bool:
-    """Whether the window before was watched too."""
-    earlier, outcomes = matter.drifts[1:], matter.performances[1:]
-    if not earlier:
-        return False
-    seen = Seen(drift=earlier[0], performance=next((r for r in outcomes if r.as_of <= earlier[0].as_of), None))
+    """Whether one of the windows before, of those that drift is counted among, was watched too."""
+    return any(_watched(matter, place) for place in range(1, min(len(matter.drifts), matter.spec.monitoring.drift.of)))
+
+
+def _watched(matter: Matter, place: int) -> bool:
+    earlier = matter.drifts[place:]
+    outcomes = tuple(report for report in matter.performances if report.as_of <= earlier[0].as_of)
+    seen = Seen(drift=earlier[0], performance=outcomes[0] if outcomes else None)
     rest = replace(matter.history, drift=earlier[1:], performance=outcomes[1:])
     before = replace(matter, seen=seen, history=rest, as_of=earlier[0].as_of)
     found = next((against for rule in RULES if (against := rule(before)) is not None), None)

@@ -13,13 +13,27 @@ from airflow_mlops.core.retrain_record import RetrainDecision
 def told(matter: Matter, first: Against) -> RetrainDecision | None:
     """Return the logged decision that told the owner of this episode already.
 
-    A block's episode ends with a window that was seen without the fault; an escalation's with the champion.
+    A block's episode ends with a window that was seen without the fault.
     """
     if first.action == "escalate":
-        return next((one for one in _of_this_champion(matter) if one.action == "escalate"), None)
+        return told_of(matter, first.rule)
     before = [one for one in matter.history.decisions if one.action == "block" and one.rule == first.rule]
     newest = before[0] if before else None
     return None if newest is None or _recovered(matter, first.rule, newest.as_of) else newest
+
+
+def told_of(matter: Matter, rule: str) -> RetrainDecision | None:
+    """Return the escalation that told the owner of this champion's episode already.
+
+    That of `escalate_after` ends with the next refused challenger, that of `budget` with the budget's period.
+    """
+    for one in _of_this_champion(matter):
+        if one.action != "escalate" or one.rule != rule:
+            continue
+        if rule == "budget":
+            return one if abs(matter.as_of - one.as_of) < matter.spec.retraining.budget.per else None
+        return one if not matter.refused or one.as_of >= matter.refused[0].as_of else None
+    return None
 
 
 def _of_this_champion(matter: Matter) -> Iterator[RetrainDecision]:

@@ -12,10 +12,8 @@ from airflow_mlops.core.retrain_record import Action, Challenge, RetrainDecision
 from airflow_mlops.core.signal_counts import Case
 from airflow_mlops.core.signals import signals_of
 
-_LONGEST = timedelta(days=36_525)
-"""A cooldown ends after a century at the latest, whatever backoff makes of it."""
-REFUSED = (Verdict.REJECT, Verdict.INCONCLUSIVE)
-"""Verdicts that leave the champion where it is."""
+_SEEN = ("decay", "estimated_decay", "prediction_drift", "input_drift")
+"""Signals that say that the champion got worse, or may have."""
 _STAGES = 5
 """Tasks of a training run that the specification's time limit holds for, one after the other: snapshot, validate,
 train, gate, promote."""
@@ -60,13 +58,16 @@ class Matter(Case):
 
     @cached_property
     def refused(self) -> tuple[Challenge, ...]:
-        """Challengers that a decision asked for and the gate refused, since the last that it did not, newest first.
+        """Challengers that were to cure what monitoring saw, refused since the last that was not; newest first.
 
-        What a schedule trains in good times is refused as a matter of course, and says nothing about bad ones.
+        What a schedule, a person or the mere volume of rows trains while the champion is all right is refused as a
+        matter of course, and says nothing about a cure.
         """
-        asked = {decision.as_of for decision in self.retrainings}
-        row = takewhile(lambda one: not one.promoted and one.verdict != Verdict.ACCEPT, self.history.challenges)
-        return tuple(one for one in row if one.verdict in REFUSED and one.as_of in asked)
+        asked = {decision.key for decision in self.retrainings if decision.signal in _SEEN}
+        row = takewhile(
+            lambda one: not one.promoted and (one.declined or one.verdict != Verdict.ACCEPT), self.history.challenges
+        )
+        return tuple(one for one in row if one.refused and not asked.isdisjoint(one.answers))
 
     @property
     def retrainings(self) -> tuple[RetrainDecision, ...]:
@@ -81,13 +82,21 @@ class Matter(Case):
 
     @property
     def cooldown(self) -> timedelta:
-        """The cooldown, multiplied by backoff for each challenger that was refused."""
-        length = self.spec.retraining.cooldown
+        """The cooldown, multiplied by backoff for each refused challenger; not beyond the budget's period."""
+        rules = self.spec.retraining
+        longest = max(rules.cooldown, rules.budget.per)
+        length = rules.cooldown
         for _ in self.refused:
-            if length >= _LONGEST:
+            if length >= longest:
                 break
-            length = timedelta(seconds=_seconds(length, self.spec.retraining.backoff))
-        return min(length, _LONGEST)
+            length = timedelta(seconds=min(length.total_seconds() * rules.backoff, longest.total_seconds()))
+        return length
+
+    @property
+    def pause(self) -> timedelta:
+        """Between two attempts at an urgent decay: so that the budget lasts for its period, within the cooldown."""
+        budget = self.spec.retraining.budget
+        return min(budget.per / budget.runs, self.cooldown)
 
     @property
     def longest_training(self) -> timedelta:
@@ -98,14 +107,11 @@ class Matter(Case):
 
     @cached_property
     def latest(self) -> tuple[str, datetime]:
-        """What the cooldown is counted from: the newest of champion, retraining and judged challenger."""
-        judged = [one.as_of for one in self.history.challenges if one.verdict is not None]
-        known = [("The champion is of", self.champion.candidate.as_of)]
-        known += [("The last challenger is of", max(judged))] if judged else []
+        """What the cooldown is counted from: the champion, or the last retraining that was decided after it.
+
+        Not what a schedule trained: more often than the cooldown, it would keep decay from being acted on for ever.
+        """
         asked = [decision.as_of for decision in self.retrainings]
+        known = [("The champion is of", self.champion.candidate.as_of)]
         known += [("The last retraining was decided as of", max(asked))] if asked else []
         return max(known, key=lambda one: one[1])
-
-
-def _seconds(length: timedelta, backoff: float) -> float:
-    return min(length.total_seconds() * backoff, _LONGEST.total_seconds())

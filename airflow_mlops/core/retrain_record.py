@@ -80,6 +80,15 @@ class Challenge:
     verdict: Verdict | None
     """What the gate said; None while it has not."""
     promoted: bool
+    declined: bool = False
+    """Accepted by the gate, and not approved: by a person, or since nobody answered."""
+    answers: tuple[str, ...] = ()
+    """Keys of the decisions that this run trained on; none: a schedule or a person started it."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether it is over, and the champion stayed."""
+        return self.declined or self.verdict in (Verdict.REJECT, Verdict.INCONCLUSIVE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from airflow_mlops.core.retrain_matter import REFUSED, Against, Matter
+from airflow_mlops.core.retrain_episodes import told_of
+from airflow_mlops.core.retrain_matter import Against, Matter
 from airflow_mlops.core.retrain_record import Challenge
 from airflow_mlops.core.signal_counts import Case
 from airflow_mlops.core.signals import DRIFTS, impatient, quote
@@ -99,28 +100,38 @@ def fine(case: Case) -> bool:
 
 
 def escalate_after(matter: Matter) -> Against | None:
-    """When retraining did not help, again and again, a person is asked; a person who asks is the answer."""
-    refused = matter.refused
-    if matter.manual or len(refused) < matter.spec.retraining.escalate_after:
+    """When retraining did not help, again and again, a person is asked; a person who asks is the answer.
+
+    Once they were told, one attempt more is made whenever the cooldown is over: nobody may have answered, and what
+    could not be learnt last month can be in this month's rows.
+    """
+    refused, rules = matter.refused, matter.spec.retraining
+    if matter.manual or len(refused) < rules.escalate_after:
         return None
-    reason = f"{len(refused)} challengers in a row did not replace the champion: {tried(refused)}."
+    if told_of(matter, "escalate_after") and cooling(matter) is None:
+        return None
+    reason = (
+        f"{len(refused)} challengers in a row did not replace the champion: {tried(refused)}. The next attempt waits "
+        f"until {(matter.latest[1] + matter.cooldown).isoformat()}, or for a person."
+    )
     return Against(rule="escalate_after", reasons=(reason,), action="escalate", situation="escalate")
 
 
 def tried(refused: tuple[Challenge, ...]) -> str:
-    """Say of what time the challengers were, and what the gate said."""
-    said = [f"{one.verdict} as of {one.as_of:%Y-%m-%d %H:%M}" for one in refused[:5]]
+    """Say of what time the challengers were, and what the gate, or a person, said."""
+    said = [f"{'declined' if one.declined else one.verdict} as of {one.as_of:%Y-%m-%d %H:%M}" for one in refused[:5]]
     return ", ".join(said) + (f", and {len(refused) - 5} before" if len(refused) > len(said) else "")
 
 
 def cooldown(matter: Matter) -> Against | None:
     """Not again so soon; later still after each refused challenger. A person need not wait.
 
-    Urgent decay waits only for the training that was asked for before: until it is over, it has not helped, nor failed.
+    Urgent decay waits only for the training that was asked for before, as long as that may still help; and when it did
+    not help, so long that the budget lasts.
     """
     if matter.manual:
         return None
-    return under_way(matter) if matter.urgent else cooling(matter)
+    return (under_way(matter) or pausing(matter)) if matter.urgent else cooling(matter)
 
 
 def under_way(matter: Matter) -> Against | None:
@@ -129,8 +140,8 @@ def under_way(matter: Matter) -> Against | None:
     last = next((one for one in matter.retrainings if one.evidence.get("champion_version") == serves), None)
     if last is None or matter.as_of - last.as_of >= matter.longest_training:
         return None
-    answers = [one for one in matter.history.challenges if one.as_of >= last.as_of]
-    if any(one.verdict in REFUSED or one.promoted for one in answers):
+    answers = [one for one in matter.history.challenges if last.key in one.answers]
+    if any(one.refused or one.promoted for one in answers):
         return None
     what = "waits to be promoted" if any(one.verdict for one in answers) else "has no verdict yet"
     return _against(
@@ -138,6 +149,19 @@ def under_way(matter: Matter) -> Against | None:
         f"The training that was decided as of {last.as_of.isoformat()} {what}; it is waited for until "
         f"{(last.as_of + matter.longest_training).isoformat()}.",
     )
+
+
+def pausing(matter: Matter) -> Against | None:
+    """Say until when an urgent decay waits that the last challenger did not cure."""
+    refused = matter.refused
+    ends = refused[0].as_of + matter.pause if refused else matter.as_of
+    if matter.as_of >= ends:
+        return None
+    reason = (
+        f"It is urgent, and {len(refused)} challengers did not help, the last as of {refused[0].as_of.isoformat()}; "
+        f"the next waits until {ends.isoformat()}, so that the budget lasts."
+    )
+    return _against("backoff", reason)
 
 
 def cooling(matter: Matter) -> Against | None:
@@ -167,12 +191,15 @@ def min_new_rows(matter: Matter) -> Against | None:
 
 
 def budget(matter: Matter) -> Against | None:
-    """The budget holds for every signal; only a person is not bound by it."""
+    """The budget holds for every signal; only a person is not bound by it, and they are asked when it is urgent."""
     allowed, spent = matter.spec.retraining.budget, matter.spent
     if matter.manual or spent < allowed.runs:
         return None
     per = format_duration(allowed.per)
-    return _against("budget", f"{spent} retrainings were decided within {per}; the budget is {allowed.runs} per {per}.")
+    reason = f"{spent} retrainings were decided within {per}; the budget is {allowed.runs} per {per}."
+    if not matter.urgent:
+        return _against("budget", reason)
+    return Against(rule="budget", reasons=(f"{reason} And it is urgent.",), action="escalate", situation="budget")
 
 
 RULES: tuple[Callable[[Matter], Against | None], ...] = (

@@ -21,6 +21,8 @@ PLAYBOOK: dict[str, str] = {
     "decay": "A retraining has been asked for. If it is rejected, look at the slices that lost most.",
     "escalate": "Retraining did not help. Look for a feature that lost its meaning, a label whose definition changed, "
     "or a slice that needs its own model; consider a rollback.",
+    "budget": "See what became of the retrainings: did they fail, or were they refused? Mend that, then ask for one "
+    "yourself with the monitor's Param `retrain`; or roll back.",
 }
 """What to do, by situation: the texts that alerts carry when the specification has none of its own."""
 
@@ -56,13 +58,14 @@ class RetrainingSpec(Part):
     backoff: float = number(
         default=2.0,
         ge=1,
-        doc="Each refused challenger that was asked for since the last promotion multiplies the cooldown by this.",
+        doc="Each refused challenger since the last promotion multiplies the cooldown by this, up to `budget.per`.",
     )
     escalate_after: int = whole(
         default=5, ge=1, doc="Refused challengers in a row, of those asked for, after which the owner is asked instead."
     )
     playbook: dict[str, Any] = plain_mapping(
-        doc="What to do, by situation: `pipeline_fault`, `invalid_data`, `drift`, `decay`, `escalate`; alerts carry it."
+        doc="What to do, by situation: `pipeline_fault`, `invalid_data`, `drift`, `decay`, `escalate`, `budget`; "
+        "alerts carry it."
     )
 
     def problems_within(self) -> Iterator[Problem]:

@@ -37,7 +37,7 @@ _DECISION = re.compile(r"decision\.(\d{6,})")
 _CLAIM = "claim."
 _LONGEST = 6000
 """MLflow cuts a parameter's value there, without a word."""
-_AS_OF, _VERDICT = "mlops.as_of", "mlops.verdict"
+_AS_OF, _VERDICT, _APPROVAL = "mlops.as_of", "mlops.verdict", "mlops.approval"
 _PAGE = 100
 
 
@@ -106,7 +106,13 @@ class MLflowRetraining(MLflowTrail):
         found = self._client.get_experiment_by_name(experiment)
         runs = [] if found is None else list(self._trainings(found.experiment_id, model, limit))
         served = self._served(registered_model or model, [run.info.run_id for run in runs])
-        return tuple(_challenge(run, promoted=run.info.run_id in served) for run in runs)
+        held: dict[str, list[str]] = {}
+        for key, loop_run in self.claims(model).items():
+            held.setdefault(loop_run, []).append(key)
+        return tuple(
+            _challenge(run, promoted=run.info.run_id in served, answers=held.get(run.data.tags[LOOP_RUN], ()))
+            for run in runs
+        )
 
     # -----------------------------------------------------------------------------------------------------------------
 
@@ -225,13 +231,15 @@ def _holder(model: str, text: str) -> tuple[str, str]:
         raise _broken(model, "a claim that cannot be read") from error
 
 
-def _challenge(run: Any, *, promoted: bool) -> Challenge:
+def _challenge(run: Any, *, promoted: bool, answers: Iterable[str]) -> Challenge:
     verdict = run.data.tags.get(_VERDICT)
     return Challenge(
         as_of=datetime.fromisoformat(run.data.tags[_AS_OF]),
         run_id=str(run.info.run_id),
         verdict=Verdict(verdict) if verdict else None,
         promoted=promoted,
+        declined=run.data.tags.get(_APPROVAL) in ("declined", "timed_out"),
+        answers=tuple(answers),
     )
 
 

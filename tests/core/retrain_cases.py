@@ -102,9 +102,11 @@ def performance(verdict: str = "decay", at: datetime = NOW, estimated: str = "",
     return replace(report, **changes)
 
 
-def challenge(days: float, verdict: Verdict | None = Verdict.REJECT, *, promoted: bool = False) -> Challenge:
+def challenge(
+    days: float, verdict: Verdict | None = Verdict.REJECT, *, promoted: bool = False, **more: Any
+) -> Challenge:
     """A training run as of so many days before NOW."""
-    return Challenge(as_of=NOW - days * DAY, run_id=f"c{days}", verdict=verdict, promoted=promoted)
+    return Challenge(as_of=NOW - days * DAY, run_id=f"c{days}", verdict=verdict, promoted=promoted, **more)
 
 
 def logged(

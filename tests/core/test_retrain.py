@@ -46,9 +46,13 @@ def decide(seen=None, history=None, *, as_of=NOW, who=CHAMPION, **rules) -> Retr
 
 
 def answers(*challenges: Challenge, **others) -> History:
-    """Challengers that decisions asked for."""
-    asked = tuple(replace(logged(0, number=n), as_of=one.as_of) for n, one in enumerate(reversed(challenges), 1))
-    return History(challenges=challenges, decisions=(*others.pop("decisions", ()), *reversed(asked)), **others)
+    """Challengers that decisions asked for, because of decay."""
+    asked = [
+        replace(logged(0, number=len(challenges) - n), as_of=one.as_of, key=f"key {one.run_id}", signal="decay")
+        for n, one in enumerate(challenges)
+    ]
+    done = tuple(replace(one, answers=(f"key {one.run_id}",)) for one in challenges)
+    return History(challenges=done, decisions=(*others.pop("decisions", ()), *asked), **others)
 
 
 # all rules -----------------------------------------------------------------------------------------------------------
@@ -322,6 +326,20 @@ def test_watching_is_told_when_it_begins():
     assert "watching_since" in decide(Seen(drift=drift(), performance=fine), calm).evidence
 
 
+def test_drift_that_comes_and_goes_is_told_once():
+    """On every second day, while outcomes say that all is well: the windows that drift is counted among are one."""
+    told, reports, outcomes = [], (), ()
+    for day in range(40):
+        at = NOW + day * DAY
+        now = drift("drift" if day % 2 else "ok", at=at)
+        fine = performance("ok", at=at)
+        decision = decide(Seen(drift=now, performance=fine), History(drift=reports, performance=outcomes), as_of=at)
+        reports, outcomes = (now, *reports)[:10], (fine, *outcomes)[:10]
+        if "watching_since" in decision.evidence:
+            told.append(day)
+    assert told == [1]
+
+
 def test_another_signal_beside_drift_is_not_only_watched():
     decision = decide(Seen(drift=drift(), performance=performance("ok"), new_rows=10), on_volume=10)
     assert (decision.action, decision.signal) == ("retrain", "input_drift")
@@ -346,21 +364,29 @@ def test_cooldown_counts_from_the_newest_and_grows_with_each_refused_challenger(
             challenges[0] = replace(challenges[0], as_of=NOW - wanted_now + extra)
         decisions = (replace(logged(1), as_of=begin),) if since == "decision" else ()
         history = answers(*challenges, decisions=decisions)
-        decision = decide(history=history, who=who, cooldown="10d", escalate_after=9, budget={"runs": 9})
+        budget = {"runs": 9, "per": "300d"}  # backoff goes no further than its period
+        decision = decide(history=history, who=who, cooldown="10d", escalate_after=9, budget=budget)
         assert decision.action == action, (since, refused, extra)
         if action == "wait":
             assert decision.rule == ("backoff" if refused and since != "challenge" else "cooldown")
 
 
-def test_a_backoff_beyond_all_time_waits():
-    history = answers(*(challenge(n + 1.0) for n in range(50)))
-    decision = decide(history=history, backoff=1e300, escalate_after=99)
-    assert decision.rule in ("cooldown", "backoff")
+@pytest.mark.parametrize("backoff", [3.0, 1e300])
+@pytest.mark.parametrize(("cooldown", "ends"), [("14d", 30), ("40d", 40)])
+def test_backoff_goes_no_further_than_the_budgets_period(backoff, cooldown, ends):
+    def then(day):
+        history = answers(*(challenge(day + n) for n in range(8)))
+        return decide(history=history, backoff=backoff, cooldown=cooldown, escalate_after=99, budget={"runs": 9})
+
+    assert then(ends - 0.01).rule == ("backoff" if ends == 30 else "cooldown")
+    assert then(ends).action == "retrain"
 
 
-def test_a_training_that_is_not_judged_starts_no_cooldown():
-    assert decide(history=History(challenges=(challenge(1, None),))).action == "retrain"
-    assert decide(history=History(challenges=(challenge(1, Verdict.ACCEPT),))).rule == "cooldown"
+def test_what_a_schedule_trains_starts_no_cooldown():
+    """Else a schedule that is shorter than the cooldown would keep decay from being acted on for ever."""
+    for verdict in (None, *Verdict):
+        assert decide(history=History(challenges=(challenge(1, verdict),))).action == "retrain"
+    assert decide(history=answers(challenge(1, Verdict.ACCEPT))).rule == "cooldown"
 
 
 def test_urgent_decay_waits_for_no_cooldown_and_no_second_window_and_says_so():
@@ -383,20 +409,20 @@ HOUR = timedelta(hours=1)
         (HOUR, (), "under_way"),  # nothing is recorded yet
         (HOUR, (None,), "under_way"),  # it trains
         (HOUR, (Verdict.ACCEPT,), "under_way"),  # it waits for its promotion
-        (HOUR, (Verdict.REJECT,), "urgent"),  # it did not help
-        (HOUR, (Verdict.INCONCLUSIVE, None), "urgent"),
+        (HOUR, (Verdict.REJECT,), "backoff"),  # it did not help: the budget is to last
+        (HOUR, (Verdict.INCONCLUSIVE,), "backoff"),
+        (7.5 * DAY - HOUR, (Verdict.REJECT,), "backoff"),
+        (7.5 * DAY, (Verdict.REJECT,), "urgent"),  # four in thirty days
         (15 * HOUR - timedelta(seconds=1), (None,), "under_way"),
         (15 * HOUR, (None,), "urgent"),  # five tasks of an hour, three tries each: it died
     ],
 )
 def test_urgent_decay_waits_for_the_training_that_is_under_way(before, answers, rule):
     urgent = Seen(performance=performance(urgent=True))
-    asked = replace(logged(1), as_of=NOW - before)
-    history = History(
-        decisions=(asked,),
-        challenges=tuple(replace(challenge(0, verdict), as_of=asked.as_of) for verdict in answers),
-    )
-    decision = decide(urgent, history)
+    asked = replace(logged(1), as_of=NOW - before, signal="decay")
+    beside = replace(challenge(0), as_of=asked.as_of)  # what a schedule trained at the same midnight is no answer
+    answering = [replace(challenge(0, verdict, answers=(asked.key,)), as_of=asked.as_of) for verdict in answers]
+    decision = decide(urgent, History(decisions=(asked,), challenges=(beside, *answering)))
     assert decision.rule == rule, decision.reasons
     assert decision.action == ("retrain" if rule == "urgent" else "wait")
     assert any("it is waited for until" in reason for reason in decision.reasons) is (rule == "under_way")
@@ -415,8 +441,8 @@ def test_a_training_for_an_earlier_champion_is_not_waited_for():
     assert decide(urgent, History(decisions=(other,))).rule == "urgent"
     mine = replace(other, evidence={"champion_version": "4"})
     assert decide(urgent, History(decisions=(mine,))).rule == "under_way"
-    before = challenge(0.2)  # an answer to an earlier decision is none to this one
-    assert decide(urgent, History(decisions=(mine,), challenges=(before,))).rule == "under_way"
+    other_one = challenge(0.05, answers=("another decision",))
+    assert decide(urgent, History(decisions=(mine,), challenges=(other_one,))).rule == "under_way"
 
 
 def test_where_a_person_approves_the_training_is_under_way_until_they_answered():
@@ -424,8 +450,13 @@ def test_where_a_person_approves_the_training_is_under_way_until_they_answered()
     approval = model.promotion.approval.model_copy(update={"tiers": ("high",), "timeout": 3 * DAY})
     promotion = model.promotion.model_copy(update={"approval": approval})
     asking = model.model_copy(update={"risk_tier": "high", "promotion": promotion})
-    history = History(decisions=(logged(2),), challenges=(challenge(2, Verdict.ACCEPT),))
+    asked = logged(2, signal="decay")
+    accepted = challenge(2, Verdict.ACCEPT, answers=(asked.key,))
+    history = History(decisions=(asked,), challenges=(accepted,))
     urgent = Seen(performance=performance(urgent=True))
+    declined = replace(history, challenges=(replace(accepted, declined=True),))
+    held = decide_retraining(asking, CHAMPION, urgent, declined, NOW)
+    assert (held.rule, "1 challengers did not help" in held.reasons[0]) == ("backoff", True)
     assert decide_retraining(model, CHAMPION, urgent, history, NOW).rule == "urgent"
     assert decide_retraining(asking, CHAMPION, urgent, history, NOW).rule == "under_way"
 
@@ -576,7 +607,8 @@ def test_an_escalation_is_said_once_for_each_champion_with_what_was_tried():
     assert {decision.rule for decision in decided} == {"escalate_after"}
     assert decided[0].reasons[0] == (
         "3 challengers in a row did not replace the champion: inconclusive as of 2013-06-08 00:00, reject as of "
-        "2013-05-20 00:00, reject as of 2013-04-30 00:00."
+        "2013-05-20 00:00, reject as of 2013-04-30 00:00. The next attempt waits until 2013-07-08T00:00:00+00:00, or "
+        "for a person."
     )
     escalated = replace(decided[0], number=1)
     later = NOW + 3 * DAY
@@ -600,9 +632,53 @@ def test_what_a_schedule_trained_in_good_times_says_nothing_about_bad_ones():
     seen = Seen(performance=performance())
     assert decide(seen, History(challenges=monthly)).action == "retrain"
     assert decide(seen, answers(*monthly)).action == "escalate"
-    mixed = replace(answers(monthly[0], monthly[4]), challenges=monthly)
-    assert decide(seen, mixed, escalate_after=3).rule == "backoff"
+    two = answers(*monthly[:2])
+    mixed = replace(two, challenges=(*two.challenges, *monthly[2:]))
+    assert decide(seen, mixed, escalate_after=3).rule == "signal"
     assert decide(seen, mixed, escalate_after=2).action == "escalate"
+
+
+@pytest.mark.parametrize("signal", ["volume", "event", "manual"])
+def test_what_was_asked_for_while_all_was_well_says_nothing_either(signal):
+    asked = answers(*(challenge(40.0 * n) for n in range(1, 9)))
+    others = replace(asked, decisions=tuple(replace(one, signal=signal) for one in asked.decisions))
+    assert decide(history=others, escalate_after=1).action == "retrain"
+
+
+def test_after_an_escalation_one_attempt_is_made_in_each_cooldown_and_told_when_it_is_refused():
+    """Nobody answers: decay on every day, every challenger refused on the day it is asked for."""
+    history, acted = History(), []
+    for day in range(300):
+        at = NOW + day * DAY
+        decision = decide(Seen(performance=performance(at=at)), history, as_of=at, escalate_after=2)
+        if decision.action == "wait":
+            continue
+        acted.append((day, decision.action))
+        numbered = replace(decision, number=len(acted))
+        history = replace(history, decisions=(numbered, *history.decisions))
+        if decision.action == "retrain":
+            refused = replace(challenge(0, answers=(decision.key,)), as_of=at)
+            history = replace(history, challenges=(refused, *history.challenges))
+    days = [day for day, action in acted if action == "retrain"]
+    assert days == [0, 28, 58, 88, 118, 148, 178, 208, 238, 268, 298]
+    told = [day for day, action in acted if action == "escalate"]
+    assert told == [day + 1 for day in days[1:]]  # each refusal once
+
+
+def test_an_urgent_decay_on_a_spent_budget_is_told_once_in_its_period():
+    """Trainings that crash are never refused, and spend the budget."""
+    history, acted = History(), []
+    for hour in range(0, 24 * 45, 3):
+        at = NOW + hour * HOUR
+        decision = decide(Seen(performance=performance(at=at, urgent=True)), history, as_of=at)
+        if decision.action != "wait":
+            acted.append((hour, decision.action, decision.rule))
+            history = replace(history, decisions=(replace(decision, number=len(acted)), *history.decisions))
+    days = [(hour // 24, action) for hour, action, _ in acted]
+    assert days[:5] == [(0, "retrain"), (0, "retrain"), (1, "retrain"), (1, "retrain"), (2, "escalate")]
+    assert {rule for _, action, rule in acted if action == "escalate"} == {"budget"}
+    assert [action for _, action in days].count("escalate") == 2
+    assert "See what became of the retrainings" in next(one for one in history.decisions if one.rule == "budget").plan
 
 
 @pytest.mark.parametrize("runs", [1, 2, 4])

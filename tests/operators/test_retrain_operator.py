@@ -197,25 +197,28 @@ def test_after_refused_challengers_the_owner_is_asked(watched: Watched) -> None:
     race.make(store, range(1, 3))
     watched.spec = watched.specified(retraining={"escalate_after": 2})
     for number in (1, 2):
-        asked = watched.run(None, watched.performance(urgent=True, at=NOW + (number - 1) * DAY)).decision
+        asked = watched.run(None, watched.performance(urgent=True, at=NOW + 8 * (number - 1) * DAY)).decision
         assert asked.action == "retrain"
         run_id = race.candidates[number].run_id
+        assert (
+            store.claim(watched.name, asked.key, f"{watched.name}.train/{number}") == f"{watched.name}.train/{number}"
+        )
         store._tag_run(run_id, {"mlops.as_of": asked.as_of.isoformat()})
         store.record_decision(run_id, race.decision(number, 1, Verdict.REJECT))
     for number in range(30):  # what a schedule trained beside that does not push them out of sight
         beside = {
             "mlops.model": watched.name,
             "mlops.loop_run": f"{watched.name}.train/scheduled{number}",
-            "mlops.as_of": (NOW + DAY + (1 + number) * timedelta(minutes=1)).isoformat(),
+            "mlops.as_of": (NOW + 8 * DAY + (1 + number) * timedelta(minutes=1)).isoformat(),
             "mlops.verdict": "inconclusive",
         }
         store._client.create_run(store._run(run_id).info.experiment_id, tags=beside)
-    ran = watched.run(None, watched.performance(urgent=True, at=NOW + 2 * DAY))
+    ran = watched.run(None, watched.performance(urgent=True, at=NOW + 9 * DAY))
     assert (ran.decision.action, ran.decision.rule) == ("escalate", "escalate_after")
-    tried = ", ".join(f"reject as of {NOW + day * DAY:%Y-%m-%d %H:%M}" for day in (1, 0))
+    tried = ", ".join(f"reject as of {NOW + day * DAY:%Y-%m-%d %H:%M}" for day in (8, 0))
     assert f"2 challengers in a row did not replace the champion: {tried}" in ran.skipped
     assert "no retraining: team is asked" in ran.skipped
-    later = watched.run(None, watched.performance(urgent=True, at=NOW + 3 * DAY))
+    later = watched.run(None, watched.performance(urgent=True, at=NOW + 10 * DAY))
     assert (later.decision.action, later.decision.rule) == ("wait", "escalate_after")
 
 
@@ -434,8 +437,9 @@ def test_a_storm_of_events_makes_what_the_budget_allows(watched: Watched, count:
         thread.join()
     assert errors == []
     assert len(ran) == count
-    decided = watched.store.decisions(watched.name)
+    *decided, told = watched.store.decisions(watched.name)
     assert [one.action for one in decided] == ["retrain"] * runs
+    assert (told.action, told.rule) == ("escalate", "budget")  # it is urgent, and the budget is spent: said once
     keys = Counter(one.event["key"] for one in ran if one.event)
     assert set(keys) == {one.key for one in decided}
     assert all(times <= 2 for times in keys.values())

@@ -168,6 +168,10 @@ def test_challenges_are_the_trainings_with_what_the_gate_said_and_whether_they_s
     race.promote(store, 1, 1)
     race.promote(store, 2, 2, verdict=Verdict.REJECT)
     race.promote(store, 3, 2)
+    for key in ("a", "b"):
+        store.claim(race.name, key, race.candidates[2].loop_run)
+    store._tag_run(race.candidates[4].run_id, {"mlops.approval": "timed_out"})
+    store._tag_run(race.candidates[3].run_id, {"mlops.approval": "approved"})
     rollback(store, store, registered_model=race.name, by="user:ada", reason="worse", now=NOW)
     found = store.challenges(race.name, race.name)
     assert [(one.run_id, one.as_of) for one in found] == [
@@ -175,6 +179,9 @@ def test_challenges_are_the_trainings_with_what_the_gate_said_and_whether_they_s
     ]
     assert [one.verdict for one in found] == [None, "accept", "accept", "reject", "accept", "accept"]
     assert [one.promoted for one in found] == [False, False, True, False, True, True]
+    assert [one.declined for one in found] == [False, True, False, False, False, False]
+    assert [sorted(one.answers) for one in found] == [[], [], [], ["a", "b"], [], []]
+    assert [one.refused for one in found] == [False, True, False, True, False, False]
     assert store.challenges(race.name, race.name, 2) == found[:2]
     assert store.challenges(race.name, "another") == ()
     other = store.challenges(race.name, race.name, registered_model="never registered")
@@ -284,17 +291,22 @@ def test_events_of_one_minute_make_what_the_budget_allows(mlflow_uri: str, count
         made = storm(mlflow_uri, name, moments, workers, budget={"runs": 4, "per": "30d"})
         decided = MLflowStore.connect(mlflow_uri).decisions(name)
         assert len(made) == count
-        assert [one.action for one in decided] == ["retrain"] * 4
-        assert {one.key for one in made if one.action == "retrain"} == {one.key for one in decided}
+        assert [one.action for one in decided] == ["retrain"] * 4 + ["escalate"]  # urgent, and the budget is spent
+        assert {one.key for one in made if one.action == "retrain"} == {one.key for one in decided[:4]}
 
 
 def test_a_month_of_drift_with_every_event_three_times_makes_what_the_budget_allows(mlflow_uri: str) -> None:
-    """Thirty windows in drift, the budget 2 in 10 days: the days 0 and 1, 10 and 11, 20 and 21."""
+    """Thirty windows, the budget 2 in 10 days: the days 0 and 1, 10 and 11, 20 and 21; then the owner is told, once."""
     for day in range(30):
         storm(mlflow_uri, "month", [NOW + day * DAY] * 3, 3, budget={"runs": 2, "per": "10d"})
-    made = MLflowStore.connect(mlflow_uri).decisions("month")
+    decided = MLflowStore.connect(mlflow_uri).decisions("month")
+    made = [one for one in decided if one.action == "retrain"]
     assert [(one.as_of - NOW).days for one in made] == [0, 1, 10, 11, 20, 21]
     assert len({one.key for one in made}) == 6
+    told = [one for one in decided if one.action != "retrain"]
+    assert [((one.as_of - NOW).days, one.action, one.rule) for one in told] == [
+        (day, "escalate", "budget") for day in (2, 12, 22)
+    ]
 
 
 # dying on the way ----------------------------------------------------------------------------------------------------
