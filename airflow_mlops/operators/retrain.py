@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_mlops.core.retrain_record import History, RetrainDecision, Seen, Signal
     from airflow_mlops.spec import ModelSpec
 
-_WINDOWS, _CHALLENGERS = 10, 100
+_WINDOWS, _CHALLENGERS = 10, 400
 """How far back is looked, at least: a daily schedule has many challengers between two that were asked for."""
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +39,8 @@ _LONGEST = 6000
 """MLflow cuts a parameter's value there, without a word."""
 _AS_OF, _VERDICT, _APPROVAL = "mlops.as_of", "mlops.verdict", "mlops.approval"
 _PAGE = 100
+_NAMED = 50
+"""So many runs are named in one question, which is a URL: servers and proxies refuse long ones."""
 
 
 class MLflowRetraining(MLflowTrail):
@@ -130,15 +132,16 @@ class MLflowRetraining(MLflowTrail):
             if not token:
                 return
 
-    def _served(self, registered_model: str, runs: Iterable[str]) -> frozenset[str]:
+    def _served(self, registered_model: str, runs: Sequence[str]) -> frozenset[str]:
         """Of these runs, those whose version has been champion."""
-        wanted = ", ".join(quoted(run_id) for run_id in runs)
-        served = fold(self.events(registered_model)).served if wanted else frozenset()
-        if not served:
-            return frozenset()
-        query = f"name = {quoted(registered_model)} and run_id IN ({wanted})"
-        versions = self._client.search_model_versions(query, max_results=1000)
-        return frozenset(str(version.run_id) for version in versions if int(version.version) in served)
+        served = fold(self.events(registered_model)).served if runs else frozenset()
+        found: set[str] = set()
+        for first in range(0, len(runs) if served else 0, _NAMED):
+            wanted = ", ".join(quoted(run_id) for run_id in runs[first : first + _NAMED])
+            query = f"name = {quoted(registered_model)} and run_id IN ({wanted})"
+            versions = self._client.search_model_versions(query, max_results=1000)
+            found |= {str(version.run_id) for version in versions if int(version.version) in served}
+        return frozenset(found)
 
     def _write_once(self, model: str, run_id: str, name: str, text: str) -> bool:
         """Write a parameter; False when another value stands there."""
