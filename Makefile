@@ -15,7 +15,7 @@ help:
 	@echo 'make up      the same stack, left running; prints addresses and login'
 	@echo 'make down    stops it                      make status   what of it runs'
 	@echo 'make test    all tests                     make lint     ruff and mypy'
-	@echo 'make chaos   200 promoters at once, 500 kills, storms of 1,000 events, the whole backtest: half an hour'
+	@echo 'make chaos   200 promoters at once, 500 kills, storms of 1,000 events, the whole backtest: an hour or so'
 	@echo 'make bench   speed and memory, as a table  make docs     the specification reference'
 	@echo 'make clean   stops the stack, deletes .venv, .local and caches'
 
