@@ -11,10 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.data import Snapshot
-    from airflow_mlops.core.model import Candidate, Champion
+    from airflow_mlops.core.model import Champion
     from airflow_mlops.core.places import DataStore, Storage
-    from airflow_mlops.core.training import Fitted
     from airflow_mlops.spec import ModelSpec
 
 
@@ -62,6 +60,7 @@ class _Month:
         self.seconds[task] = time.perf_counter() - began
 
     def train_and_judge(self, champion: tuple[Champion, Any, Any] | None) -> tuple[Champion, Any, Any]:
+        from airflow_mlops.core.candidate import candidate_of, champion_of
         from airflow_mlops.core.gate import decide, evaluate
         from airflow_mlops.core.reference import reference_profile
         from airflow_mlops.core.snapshot import read_snapshot, take_snapshot
@@ -76,13 +75,15 @@ class _Month:
         with self._timed("train"):
             fitted = fit(spec, snapshot, read_snapshot(snapshot, self.storage))
             profile = reference_profile(spec, snapshot, fitted)
-        candidate = _candidate(spec, snapshot, fitted)
+        candidate = candidate_of(
+            spec, snapshot, fitted, loop_run="bench/bench", run_id="bench", model_uri="models:/m-bench"
+        )
         old, old_pipeline = champion[:2] if champion else (None, None)
         with self._timed("gate"):
             frame = read_snapshot(snapshot, self.storage)
             models = candidate, fitted.pipeline, old, old_pipeline
             decide(spec, candidate, evaluate(spec, *models, frame, snapshot=snapshot), now=now)
-        return _champion(candidate), fitted.pipeline, profile
+        return champion_of(candidate.model, candidate, 1), fitted.pipeline, profile
 
     def serve(self, champion: tuple[Champion, Any, Any]) -> None:
         from airflow_mlops.core.data import Window
@@ -105,36 +106,3 @@ class _Month:
             new_rows = count_new_rows(self.spec, serving, self.store, self.as_of)
             seen = Seen(drift=report, performance=performance, new_rows=new_rows)
             decide_retraining(self.spec, serving, seen, History(), self.as_of)
-
-
-def _candidate(spec: ModelSpec, snapshot: Snapshot, fitted: Fitted) -> Candidate:
-    from airflow_mlops.core.model import Candidate
-
-    return Candidate(
-        model=spec.name,
-        loop_run="bench/bench",
-        run_id="bench",
-        model_uri="models:/m-bench",
-        task=fitted.task,
-        as_of=snapshot.as_of,
-        train=fitted.train,
-        holdout=fitted.holdout,
-        train_rows=len(fitted.train_frame),
-        holdout_rows=len(fitted.holdout_frame),
-        snapshot_uri=snapshot.uri,
-        snapshot_fingerprint=snapshot.fingerprint,
-        spec_fingerprint="bench",
-        features=fitted.features,
-        classes=fitted.classes,
-        metrics=fitted.metrics,
-        convergence=fitted.convergence,
-        seed=spec.training.seed,
-    )
-
-
-def _champion(candidate: Candidate) -> Champion:
-    from airflow_mlops.core.model import Champion
-
-    return Champion(
-        model=candidate.model, version=1, run_id=candidate.run_id, model_uri=candidate.model_uri, candidate=candidate
-    )

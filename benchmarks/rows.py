@@ -83,31 +83,14 @@ def _write(path: Path, first: int, count: int, *, seconds: int) -> None:
 
 def train(folder: str) -> dict[str, Any]:
     """Train the model that is scored with, by the loop's own snapshot and training."""
-    from airflow_mlops.core.model import Candidate
+    from airflow_mlops.core.candidate import candidate_of
     from airflow_mlops.core.snapshot import read_snapshot, take_snapshot
     from airflow_mlops.core.training import fit
 
     _, store, storage = _open(folder, "train")
     snapshot = take_snapshot(spec(), AS_OF, store, storage, now=datetime.now(UTC))
     fitted = fit(spec(), snapshot, read_snapshot(snapshot, storage))
-    candidate = Candidate(
-        model="bench",
-        loop_run="bench",
-        run_id="bench",
-        model_uri="models:/m-bench",
-        task=fitted.task,
-        as_of=AS_OF,
-        train=fitted.train,
-        holdout=fitted.holdout,
-        train_rows=len(fitted.train_frame),
-        holdout_rows=len(fitted.holdout_frame),
-        snapshot_uri=snapshot.uri,
-        snapshot_fingerprint=snapshot.fingerprint,
-        spec_fingerprint="bench",
-        features=fitted.features,
-        classes=fitted.classes,
-        seed=spec().training.seed,
-    )
+    candidate = candidate_of(spec(), snapshot, fitted, loop_run="bench", run_id="bench", model_uri="models:/m-bench")
     import_module("joblib").dump(fitted.pipeline, Path(folder) / "pipeline.joblib")
     (Path(folder) / "candidate.json").write_text(candidate.to_text())
     return {"metrics": dict(fitted.metrics)}
@@ -128,13 +111,11 @@ def _imported(*modules: str) -> None:
 
 
 def _champion(folder: str) -> tuple[Champion, Any]:
-    from airflow_mlops.core.model import Candidate, Champion
+    from airflow_mlops.core.candidate import champion_of
+    from airflow_mlops.core.model import Candidate
 
     candidate = Candidate.from_json((Path(folder) / "candidate.json").read_text())
-    champion = Champion(
-        model="bench", version=1, run_id=candidate.run_id, model_uri=candidate.model_uri, candidate=candidate
-    )
-    return champion, import_module("joblib").load(Path(folder) / "pipeline.joblib")
+    return champion_of("bench", candidate, 1), import_module("joblib").load(Path(folder) / "pipeline.joblib")
 
 
 def snapshot(folder: str, rows: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from airflow_mlops.core.backtest_needs import (
     watch_settings,
 )
 from airflow_mlops.core.backtest_record import Answer, Judged, Pointed, Trained, Watched
-from airflow_mlops.core.backtest_shelf import champion_of
+from airflow_mlops.core.candidate import champion_of
 from airflow_mlops.core.model import Champion, Verdict
 from airflow_mlops.core.monitor import DriftReport
 from airflow_mlops.core.performance_record import PerformanceReport
@@ -210,7 +210,7 @@ class Controlled:
         seen = Seen(drift=found.drift, performance=found.performance, new_rows=counted)
         if not isinstance(trained, Trained) or trained.candidate is None:
             raise TypeError(f"version {now.champion} serves, and no model was trained for it")
-        return seen, champion_of(self.spec, trained.candidate, now.champion), seconds
+        return seen, champion_of(self.spec.registered_model, trained.candidate, now.champion), seconds
 
     def _remember(self, seen: Seen, decision: RetrainDecision) -> None:
         from dataclasses import replace

@@ -10,6 +10,7 @@ from airflow_mlops.core.backtest_needs import Train
 from airflow_mlops.core.backtest_plan import Plan
 from airflow_mlops.core.backtest_record import Trained
 from airflow_mlops.core.backtest_state import State
+from airflow_mlops.core.candidate import champion_of
 from airflow_mlops.core.data import Snapshot
 from airflow_mlops.core.model import Candidate, Champion
 from airflow_mlops.core.places import DataStore
@@ -36,7 +37,7 @@ class Shelf:
     def champion(self, version: int) -> tuple[Champion, Any]:
         """A version as the registry would tell it, and its pipeline."""
         candidate, pipeline = self.model(version)
-        return champion_of(self.spec, candidate, version), pipeline
+        return champion_of(self.spec.registered_model, candidate, version), pipeline
 
     def _model(self, version: int) -> tuple[Candidate, Any]:
         trained = self.state.get(Trained, Train(version=version).key)
@@ -72,42 +73,6 @@ class Shelf:
         if not batches:
             return pd.DataFrame(), pd.Series(dtype="float64")
         return clean_labels(self.spec, pa.Table.from_batches(batches).to_pandas(), classification)
-
-
-def champion_of(spec: ModelSpec, candidate: Candidate, version: int) -> Champion:
-    """A version as the registry would tell it."""
-    return Champion(
-        model=spec.registered_model,
-        version=version,
-        run_id=candidate.run_id,
-        model_uri=candidate.model_uri,
-        candidate=candidate,
-    )
-
-
-def candidate_of(spec: ModelSpec, fitted: Fitted, snapshot: Snapshot, version: int) -> Candidate:
-    """The record that the model store would have made of a training."""
-    return Candidate(
-        model=spec.name,
-        loop_run=f"backtest/{version}",
-        run_id=f"backtest-{version}",
-        model_uri=f"backtest:/{version}",
-        task=fitted.task,
-        as_of=snapshot.as_of,
-        train=fitted.train,
-        holdout=fitted.holdout,
-        train_rows=len(fitted.train_frame),
-        holdout_rows=len(fitted.holdout_frame),
-        snapshot_uri=snapshot.uri,
-        snapshot_fingerprint=snapshot.fingerprint,
-        spec_fingerprint=spec.fingerprint,
-        features=fitted.features,
-        classes=fitted.classes,
-        parameters=fitted.parameters,
-        metrics=fitted.metrics,
-        convergence=fitted.convergence,
-        seed=spec.training.seed,
-    )
 
 
 def again_fitted(

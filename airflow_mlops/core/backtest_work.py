@@ -13,8 +13,9 @@ from airflow_mlops.core import backtest_needs as needs
 from airflow_mlops.core.backtest_needs import Need
 from airflow_mlops.core.backtest_plan import Plan
 from airflow_mlops.core.backtest_record import Answer, Future, Judged, Pointed, Referred, Scored, Trained, Watched
-from airflow_mlops.core.backtest_shelf import Shelf, again_fitted, candidate_of
+from airflow_mlops.core.backtest_shelf import Shelf, again_fitted
 from airflow_mlops.core.backtest_state import State
+from airflow_mlops.core.candidate import candidate_of
 from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.places import DataStore, Storage
 from airflow_mlops.spec.model import ModelSpec
@@ -93,7 +94,14 @@ class Workshop:
         self.state.keep_model(need.version, fitted.pipeline, spec)
         return Trained(
             outcome="trained",
-            candidate=candidate_of(spec, fitted, snapshot, need.version),
+            candidate=candidate_of(
+                spec,
+                snapshot,
+                fitted,
+                loop_run=f"backtest/{need.version}",
+                run_id=f"backtest-{need.version}",
+                model_uri=f"backtest:/{need.version}",
+            ),
             snapshot=snapshot,
             seconds=0,
         )

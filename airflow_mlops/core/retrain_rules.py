@@ -158,8 +158,8 @@ def pausing(matter: Matter) -> Against | None:
     if matter.as_of >= ends:
         return None
     reason = (
-        f"It is urgent, and {len(refused)} challengers did not help, the last as of {refused[0].as_of.isoformat()}; "
-        f"the next waits until {ends.isoformat()}, so that the budget lasts."
+        f"It is urgent, and retraining did not help ({len(refused)} refused, the last as of {refused[0].as_of.isoformat()}); "
+        f"the next attempt waits until {ends.isoformat()}, so that the budget lasts."
     )
     return _against("backoff", reason)
 

@@ -51,17 +51,22 @@ class RetrainingSpec(Part):
         doc="`<model>.train` runs whenever so much more event time has arrived, seen by the triggerer; null: never.",
     )
     cooldown: timedelta = duration(
-        default="14d", positive=False, doc="Shortest time between the champion's as-of and a retraining."
+        default="14d",
+        positive=False,
+        doc="Shortest time from the champion's as-of, or the last retraining, to the next.",
     )
     min_new_rows: int = whole(default=0, ge=0, doc="Fewest labelled rows since the champion's as-of.")
     budget: BudgetSpec = part(BudgetSpec, default={}, doc="How many retrainings the signals may cause.")
     backoff: float = number(
         default=2.0,
         ge=1,
-        doc="Each refused challenger since the last promotion multiplies the cooldown by this, up to `budget.per`.",
+        doc="Each such challenger (`escalate_after`) multiplies the cooldown by this, up to `budget.per`.",
     )
     escalate_after: int = whole(
-        default=5, ge=1, doc="Refused challengers in a row, of those asked for, after which the owner is asked instead."
+        default=5,
+        ge=1,
+        doc="Refused challengers in a row that were to cure decay or drift, after which the owner is asked; from then "
+        "on one attempt is made in each cooldown.",
     )
     playbook: dict[str, Any] = plain_mapping(
         doc="What to do, by situation: `pipeline_fault`, `invalid_data`, `drift`, `decay`, `escalate`, `budget`; "

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops.core.candidate import candidate_of
 from airflow_mlops.core.data import Snapshot
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.model import Candidate
@@ -184,27 +185,8 @@ class MLflowCandidates(MLflowOrigins):
                 file.parent.mkdir(exist_ok=True)
                 file.write_bytes(content)
             self._client.log_artifacts(run_id, folder)
-        candidate = Candidate(
-            model=spec.name,
-            loop_run=loop_run,
-            run_id=run_id,
-            model_uri=f"models:/{model_id}",
-            task=fitted.task,
-            as_of=snapshot.as_of,
-            train=fitted.train,
-            holdout=fitted.holdout,
-            train_rows=len(fitted.train_frame),
-            holdout_rows=len(fitted.holdout_frame),
-            snapshot_uri=snapshot.uri,
-            snapshot_fingerprint=snapshot.fingerprint,
-            spec_fingerprint=spec.fingerprint,
-            features=fitted.features,
-            classes=fitted.classes,
-            parameters=fitted.parameters,
-            metrics=fitted.metrics,
-            convergence=fitted.convergence,
-            seed=spec.training.seed,
-        )
+        uri = f"models:/{model_id}"
+        candidate = candidate_of(spec, snapshot, fitted, loop_run=loop_run, run_id=run_id, model_uri=uri)
         tags = {INPUTS: f"{snapshot.fingerprint}/{spec.fingerprint}", **seals}
         self.write_sealed(run_id, CANDIDATE, candidate.to_text(), CANDIDATE_SEAL, tags)
         return candidate

@@ -456,7 +456,7 @@ def test_where_a_person_approves_the_training_is_under_way_until_they_answered()
     urgent = Seen(performance=performance(urgent=True))
     declined = replace(history, challenges=(replace(accepted, declined=True),))
     held = decide_retraining(asking, CHAMPION, urgent, declined, NOW)
-    assert (held.rule, "1 challengers did not help" in held.reasons[0]) == ("backoff", True)
+    assert (held.rule, "retraining did not help (1 refused" in held.reasons[0]) == ("backoff", True)
     assert decide_retraining(model, CHAMPION, urgent, history, NOW).rule == "urgent"
     assert decide_retraining(asking, CHAMPION, urgent, history, NOW).rule == "under_way"
 
