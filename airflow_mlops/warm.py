@@ -80,12 +80,17 @@ def preload() -> list[str]:
 
 
 def modules() -> list[str]:
-    """Name everything to import: the libraries, then this package's own modules."""
+    """Name everything to import: the libraries, then this package's own modules, in folders however deep."""
     own = []
     for floor in FLOORS:
         folder = importlib.import_module(floor)
-        own += [f"{floor}.{found.name}" for found in pkgutil.iter_modules(folder.__path__)]
+        own += [found.name for found in pkgutil.walk_packages(folder.__path__, f"{floor}.", onerror=_unreadable)]
     return [*LIBRARIES, *own, *ADAPTERS]
+
+
+def _unreadable(name: str) -> None:
+    """Leave a package that cannot be imported to :func:`preload`, which names it among those that failed."""
+    log.debug("mlops: %s cannot be looked into", name)
 
 
 def forks_tasks(arguments: list[str], executors: str) -> bool:

@@ -4,9 +4,11 @@ import logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import airflow_mlops
 from airflow_mlops import warm
 
 
@@ -44,3 +46,16 @@ def test_preloading_really_loads_all_and_starts_no_python_thread() -> None:
     plain = {name: value for name, value in os.environ.items() if name not in quiet}
     done = subprocess.run([sys.executable, "-c", script], env=plain, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_every_module_of_the_floors_is_named_in_folders_however_deep() -> None:
+    """A list that stops at the top folder warms workers with nothing of ours, and no error says so."""
+    package = Path(airflow_mlops.__file__).parent
+    there = {
+        ".".join(("airflow_mlops", *file.relative_to(package).with_suffix("").parts))
+        for floor in ("core", "stores")
+        for file in (package / floor).rglob("*.py")
+        if file.name != "__init__.py"
+    }
+    assert len(there) > 100
+    assert there - set(warm.modules()) == set()

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_mlops.core.backtest_record import Answer
@@ -17,6 +16,7 @@ from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.fingerprint import ContentHash
 from airflow_mlops.core.places import DataStore, Storage
 from airflow_mlops.core.record import Record
+from airflow_mlops.core.source_digest import source_digest
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def identity_of(plan: Plan, store: DataStore) -> Identity:
         end=plan.end,
         every_seconds=plan.every.total_seconds(),
         packages=_versions(),
-        code=_code(),
+        code=source_digest(),
     )
 
 
@@ -209,15 +209,6 @@ def _dump(spec: ModelSpec, part: str) -> Any:
 
 
 @cache
-def _code() -> str:
-    """As this process found it first: what is changed later is not what it runs."""
-    found = hashlib.sha256()
-    core = Path(__file__).parent
-    for file in sorted((*core.glob("*.py"), *(core.parent / "spec").glob("*.py"))):
-        found.update(f"{file.parent.name}/{file.name}\0".encode() + file.read_bytes() + b"\0")
-    return found.hexdigest()
-
-
 def _versions() -> str:
     from importlib.metadata import PackageNotFoundError, version
 

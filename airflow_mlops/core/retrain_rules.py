@@ -158,8 +158,8 @@ def pausing(matter: Matter) -> Against | None:
     if matter.as_of >= ends:
         return None
     reason = (
-        f"It is urgent, and retraining did not help ({len(refused)} refused, the last as of {refused[0].as_of.isoformat()}); "
-        f"the next attempt waits until {ends.isoformat()}, so that the budget lasts."
+        f"It is urgent, and retraining did not help ({len(refused)} refused, the last as of "
+        f"{refused[0].as_of.isoformat()}); the next attempt waits until {ends.isoformat()}, so that the budget lasts."
     )
     return _against("backoff", reason)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import RecordError, TrainingError
+from airflow_mlops.core.source_digest import source_digest
 from airflow_mlops.core.trust import REVIEWED, trusted_types
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
@@ -179,17 +179,7 @@ def environment() -> str:
 
     pins = "".join(f"{name}=={version}\n" for name, version in sorted(_installed().items()))
     system = f"# Python {platform.python_version()} on {platform.system()} {platform.machine()}\n"
-    return f"{system}# airflow_mlops code {code_digest()}\n{pins}"
-
-
-@cache
-def code_digest() -> str:
-    """SHA-256 of the code here that makes a model: a version number does not tell two working trees apart."""
-    found = hashlib.sha256()
-    package = Path(__file__).parents[1]
-    for file in sorted(file for floor in ("core", "spec") for file in (package / floor).glob("*.py")):
-        found.update(f"{file.parent.name}/{file.name}\0".encode() + file.read_bytes() + b"\0")
-    return found.hexdigest()
+    return f"{system}# airflow_mlops code {source_digest()}\n{pins}"
 
 
 @cache

@@ -62,7 +62,7 @@ def descendants(cls: type[Any]) -> set[type[Any]]:
 
 def discover() -> list[type[Record]]:
     """Return every Record of the package: core is where they live, so all of core is imported."""
-    for module in pkgutil.iter_modules(airflow_mlops.core.__path__, "airflow_mlops.core."):
+    for module in pkgutil.walk_packages(airflow_mlops.core.__path__, "airflow_mlops.core."):
         import_module(module.name)
     ours = [cls for cls in descendants(Record) if cls.__module__.startswith("airflow_mlops.")]
     return sorted(ours, key=lambda cls: cls.__name__)

@@ -25,8 +25,9 @@ from airflow_mlops.core.reproduce import (
     training_differences,
     words,
 )
+from airflow_mlops.core.source_digest import source_digest
 from airflow_mlops.core.training import fit
-from airflow_mlops.stores.mlflow_format import code_digest, environment
+from airflow_mlops.stores.mlflow_format import environment
 
 THEN = Circumstances(
     python="3.11.2", system="Linux x86_64", code="a" * 64, commit="c1", packages={"numpy": "2.0.0", "zope": "1"}
@@ -38,7 +39,7 @@ def test_what_is_written_about_the_environment_is_read_back() -> None:
 
     now = read_environment(environment(), commit="c1")
     assert now.packages["scikit-learn"] == sklearn.__version__
-    assert (now.code, now.commit) == (code_digest(), "c1")
+    assert (now.code, now.commit) == (source_digest(), "c1")
     assert differences(now, read_environment(environment(), commit="c1")) == ()
 
 
