@@ -17,7 +17,8 @@ from benchmarks.report import Table
 if TYPE_CHECKING:
     import numpy as np
 
-    from airflow_mlops.core.monitor import DriftReport, Profile
+    from airflow_mlops.core.records.drift import DriftReport
+    from airflow_mlops.core.records.profile import Profile
 
 ROWS = (50, 200, 1000, 10_000, 100_000)
 COLUMNS = (5, 50, 500)
@@ -113,8 +114,8 @@ def _mixed(columns: int, change: str) -> list[tuple[str, str]]:
 
 
 def _profile(rng: np.random.Generator, rows: int, kinds: list[tuple[str, str]]) -> Profile:
-    from airflow_mlops.core.data import Window
-    from airflow_mlops.core.monitor import ColumnProfile, Profile
+    from airflow_mlops.core.records.profile import ColumnProfile, Profile
+    from airflow_mlops.core.records.snapshot import Window
 
     edges, names = tuple(_edges()), tuple(f"c{number}" for number in range(CATEGORIES))
     made = []

@@ -70,7 +70,8 @@ def _said(spec: Any, month: dict[str, Any]) -> dict[str, Any]:
     import json
 
     from airflow_mlops.core.gate_page import render
-    from airflow_mlops.core.model import Candidate, GateDecision
+    from airflow_mlops.core.records.candidate import Candidate
+    from airflow_mlops.core.records.decision import GateDecision
 
     decision = GateDecision.from_json(month["gate"])
     evidence = decision.evaluation.evidence
@@ -90,8 +91,8 @@ def _alone(spec: Any, month: dict[str, Any]) -> dict[str, float]:
     from airflow_mlops.core import gate
     from airflow_mlops.core.comparison import Contest, compare, judged_rows
     from airflow_mlops.core.curves import curves
-    from airflow_mlops.core.data import Snapshot
-    from airflow_mlops.core.model import Candidate
+    from airflow_mlops.core.records.candidate import Candidate
+    from airflow_mlops.core.records.snapshot import Snapshot
     from airflow_mlops.core.segments import weakest
     from airflow_mlops.core.snapshot import read_snapshot
     from airflow_mlops.operators._base import open_default_storage, open_records

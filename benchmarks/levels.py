@@ -78,7 +78,7 @@ def accepted(metric: str, world: World, by_group: bool, *, worlds: int, resample
 
     from airflow_mlops.core.bootstrap import gain
     from airflow_mlops.core.metrics import METRICS as KNOWN
-    from airflow_mlops.core.model import Verdict
+    from airflow_mlops.core.records.decision import Verdict
     from airflow_mlops.core.rules import compare
 
     count = 0

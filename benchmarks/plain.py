@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.model import Champion
-    from airflow_mlops.core.places import DataStore, Storage
+    from airflow_mlops.core.ports import DataStore, Storage
+    from airflow_mlops.core.records.candidate import Champion
     from airflow_mlops.spec import ModelSpec
 
 
@@ -86,11 +86,11 @@ class _Month:
         return champion_of(candidate.model, candidate, 1), fitted.pipeline, profile
 
     def serve(self, champion: tuple[Champion, Any, Any]) -> None:
-        from airflow_mlops.core.data import Window
         from airflow_mlops.core.monitoring import observe
         from airflow_mlops.core.performance import perform
+        from airflow_mlops.core.records.retraining import History, Seen
+        from airflow_mlops.core.records.snapshot import Window
         from airflow_mlops.core.retrain import count_new_rows, decide_retraining
-        from airflow_mlops.core.retrain_record import History, Seen
         from airflow_mlops.core.scoring import score
 
         serving, pipeline, profile = champion

@@ -17,8 +17,8 @@ from benchmarks.report import Table
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from airflow_mlops.core.data import Window
-    from airflow_mlops.core.monitor import Profile
+    from airflow_mlops.core.records.profile import Profile
+    from airflow_mlops.core.records.snapshot import Window
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 NUMERIC = tuple(f"n{i}" for i in range(20))
@@ -111,9 +111,9 @@ def _reference(path: str) -> tuple[Profile, Window]:
     """Freeze the bins on the first rows; the window is everything."""
     import pyarrow.parquet as pq
 
-    from airflow_mlops.core.data import Window
-    from airflow_mlops.core.model import Feature
     from airflow_mlops.core.profile import build_profile
+    from airflow_mlops.core.records.candidate import Feature
+    from airflow_mlops.core.records.snapshot import Window
 
     features = [Feature(name=name, role="numeric") for name in NUMERIC]
     features += [Feature(name=name, role="categorical") for name in CATEGORICAL]

@@ -11,9 +11,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.data import Snapshot
-    from airflow_mlops.core.model import Candidate, GateDecision
-    from airflow_mlops.core.places import DataStore, Storage
+    from airflow_mlops.core.ports import DataStore, Storage
+    from airflow_mlops.core.records.candidate import Candidate
+    from airflow_mlops.core.records.decision import GateDecision
+    from airflow_mlops.core.records.snapshot import Snapshot
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.mlflow_store import MLflowStore
 
@@ -146,13 +147,13 @@ class _Month:
         self.records.record_promotion(candidate.run_id, record)
 
     def _serve(self) -> None:
-        from airflow_mlops.core.data import Window
         from airflow_mlops.core.evidently_report import evidently_page
         from airflow_mlops.core.monitoring import observe
         from airflow_mlops.core.performance import perform
+        from airflow_mlops.core.records.retraining import History, Seen
+        from airflow_mlops.core.records.snapshot import Window
         from airflow_mlops.core.retrain import count_new_rows
         from airflow_mlops.core.retrain_log import decide_and_log
-        from airflow_mlops.core.retrain_record import History, Seen
         from airflow_mlops.core.scoring import score
 
         with self._timed("score"):

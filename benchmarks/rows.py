@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.child import measured
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.model import Champion
-    from airflow_mlops.core.places import Storage
+    from airflow_mlops.core.ports import Storage
+    from airflow_mlops.core.records.candidate import Champion
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.files import FileStore
 
@@ -112,7 +112,7 @@ def _imported(*modules: str) -> None:
 
 def _champion(folder: str) -> tuple[Champion, Any]:
     from airflow_mlops.core.candidate import champion_of
-    from airflow_mlops.core.model import Candidate
+    from airflow_mlops.core.records.candidate import Candidate
 
     candidate = Candidate.from_json((Path(folder) / "candidate.json").read_text())
     return champion_of("bench", candidate, 1), import_module("joblib").load(Path(folder) / "pipeline.joblib")
@@ -143,7 +143,7 @@ def snapshot_pandas(folder: str, rows: str) -> dict[str, Any]:
 def score(folder: str, rows: str) -> dict[str, Any]:
     """Score a window, in chunks."""
     _imported("pandas", "pyarrow.parquet", "pyarrow.compute", "pyarrow.csv", "pyarrow.dataset", "sqlalchemy")
-    from airflow_mlops.core.data import Window
+    from airflow_mlops.core.records.snapshot import Window
     from airflow_mlops.core.scoring import score as score_window
 
     _, store, storage = _open(folder, rows)

@@ -15,8 +15,8 @@ from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal, SpecError
 
 if TYPE_CHECKING:
     from airflow_mlops.core.backtest_plan import Plan
-    from airflow_mlops.core.backtest_record import BacktestReport
-    from airflow_mlops.core.places import Storage
+    from airflow_mlops.core.ports import Storage
+    from airflow_mlops.core.records.backtest import BacktestReport
     from airflow_mlops.local.screen import Screen
 
 INTERRUPTED = 130

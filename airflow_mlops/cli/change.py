@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.cli.opening import asker, now, opened
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.evidence import ServingReport
+    from airflow_mlops.core.records.evidence import ServingReport
     from airflow_mlops.stores.mlflow_store import MLflowStore
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.cli.opening import columns, opened
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.promotion_record import AuditEvent
+    from airflow_mlops.core.records.promotion import AuditEvent
     from airflow_mlops.spec.problems import Problem
     from airflow_mlops.stores.mlflow_store import MLflowStore
 

@@ -12,9 +12,9 @@ from airflow_mlops.cli.opening import opened
 from airflow_mlops.spec.problems import Refusal
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.data import Snapshot
-    from airflow_mlops.core.model import Candidate
-    from airflow_mlops.core.places import Storage
+    from airflow_mlops.core.ports import Storage
+    from airflow_mlops.core.records.candidate import Candidate
+    from airflow_mlops.core.records.snapshot import Snapshot
     from airflow_mlops.core.reproduce import Circumstances, Comparison, Difference, Reproduction
     from airflow_mlops.core.training import Fitted
     from airflow_mlops.spec.model import ModelSpec

@@ -18,11 +18,11 @@ from airflow_mlops.core.backtest_measures import line_of, with_front
 from airflow_mlops.core.backtest_needs import BASE, Look, Train, look_settings
 from airflow_mlops.core.backtest_plan import Plan
 from airflow_mlops.core.backtest_policies import Controlled, Dialogue, Now, Policy, policies
-from airflow_mlops.core.backtest_record import Answer, BacktestReport, Future, Line, Trained, Turn
 from airflow_mlops.core.backtest_state import State, identity_of
 from airflow_mlops.core.backtest_work import Opening
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.places import DataStore, Storage
+from airflow_mlops.core.ports import DataStore, Storage
+from airflow_mlops.core.records.backtest import Answer, BacktestReport, Future, Line, Trained, Turn
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.backtest_needs import Need
 from airflow_mlops.core.backtest_policies import Dialogue, Result
-from airflow_mlops.core.backtest_record import Answer
 from airflow_mlops.core.errors import StoreUnavailableError
+from airflow_mlops.core.records.backtest import Answer
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from airflow_mlops.core.backtest_record import Line, Turn
+from airflow_mlops.core.records.backtest import Line, Turn
 
 
 def line_of(

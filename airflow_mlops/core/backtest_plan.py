@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.windows import utc
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode

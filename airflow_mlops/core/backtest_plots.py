@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 
-from airflow_mlops.core.backtest_record import BacktestReport, Line
 from airflow_mlops.core.backtest_words import NAMES, name_of, number
 from airflow_mlops.core.plot import WIDTH, Area, Scale, figure, rule, span, text
+from airflow_mlops.core.records.backtest import BacktestReport, Line
 
 STYLES = {
     "never": ("var(--soft)", "2 4"),

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.backtest_needs import Train
 from airflow_mlops.core.backtest_plan import Plan
-from airflow_mlops.core.backtest_record import Trained
 from airflow_mlops.core.backtest_state import State
 from airflow_mlops.core.candidate import champion_of
-from airflow_mlops.core.data import Snapshot
-from airflow_mlops.core.model import Candidate, Champion
-from airflow_mlops.core.places import DataStore
+from airflow_mlops.core.ports import DataStore
+from airflow_mlops.core.records.backtest import Trained
+from airflow_mlops.core.records.candidate import Candidate, Champion
+from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_mlops.core.backtest_record import Answer
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.fingerprint import ContentHash
-from airflow_mlops.core.places import DataStore, Storage
-from airflow_mlops.core.record import Record
+from airflow_mlops.core.ports import DataStore, Storage
+from airflow_mlops.core.records.backtest import Answer
+from airflow_mlops.core.records.base import Record
 from airflow_mlops.core.source_digest import source_digest
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from airflow_mlops.core.backtest_record import BacktestReport, Line
+from airflow_mlops.core.records.backtest import BacktestReport, Line
 
 NAMES = {
     "never": "never",

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.core import backtest_needs as needs
 from airflow_mlops.core.backtest_needs import Need
 from airflow_mlops.core.backtest_plan import Plan
-from airflow_mlops.core.backtest_record import Answer, Future, Judged, Pointed, Referred, Scored, Trained, Watched
 from airflow_mlops.core.backtest_shelf import Shelf, again_fitted
 from airflow_mlops.core.backtest_state import State
 from airflow_mlops.core.candidate import candidate_of
 from airflow_mlops.core.errors import DataError, TrainingError
-from airflow_mlops.core.places import DataStore, Storage
+from airflow_mlops.core.ports import DataStore, Storage
+from airflow_mlops.core.records.backtest import Answer, Future, Judged, Pointed, Referred, Scored, Trained, Watched
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:

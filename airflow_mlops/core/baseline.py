@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.predict import Described, Predicted
 from airflow_mlops.core.ranked import Median
-from airflow_mlops.core.weighted import Array
 
 if TYPE_CHECKING:
     import pandas as pd

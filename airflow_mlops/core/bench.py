@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.data import Snapshot, Window
-from airflow_mlops.core.evidence import ServingReport
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.judged import Judged
 from airflow_mlops.core.metrics import Metric
-from airflow_mlops.core.model import Candidate, Champion, RuleResult
-from airflow_mlops.core.weighted import Array
+from airflow_mlops.core.records.candidate import Candidate, Champion
+from airflow_mlops.core.records.decision import RuleResult
+from airflow_mlops.core.records.evidence import ServingReport
+from airflow_mlops.core.records.snapshot import Snapshot, Window
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:
@@ -53,19 +54,10 @@ class Bench:
         return 1.0 if self.metric.greater_is_better else -1.0
 
 
-def words(metric: str) -> str:
-    """Write a metric's name in words; the import path of a team's own stays one.
-
-    >>> words("roc_auc"), words("our_team.costs.cost_of_delay")
-    ('roc auc', 'our_team.costs.cost_of_delay')
-    """
-    return metric if "." in metric else metric.replace("_", " ")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Found:
     """What a rule says, and the numbers behind it."""
 
     rules: tuple[RuleResult, ...] = ()
     evidence: Mapping[str, Any] = field(default_factory=dict)
-    """By field of :class:`~airflow_mlops.core.evidence.Evidence`."""
+    """By field of :class:`~airflow_mlops.core.records.evidence.Evidence`."""

@@ -16,13 +16,13 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.bench import Bench, Found
 from airflow_mlops.core.bootstrap import MIN_BLOCKS
 from airflow_mlops.core.calibration_error import RESAMPLES, calibration_error, equal_bins, wilson
-from airflow_mlops.core.evidence import Interval, Reliability, ReliabilityBin
 from airflow_mlops.core.judged import Judged
-from airflow_mlops.core.model import RuleResult, Verdict
-from airflow_mlops.core.weighted import Array
+from airflow_mlops.core.records.decision import RuleResult, Verdict
+from airflow_mlops.core.records.evidence import Interval, Reliability, ReliabilityBin
 from airflow_mlops.spec.problems import ReasonCode
 
 METRIC = "expected_calibration_error"

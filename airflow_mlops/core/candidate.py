@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_mlops.core.data import Snapshot
-from airflow_mlops.core.model import Candidate, Champion
+from airflow_mlops.core.records.candidate import Candidate, Champion
+from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def candidate_of(
     ----------
     loop_run, run_id, model_uri
         Where it was trained, where that is recorded, and where the model is kept, as in
-        :class:`~airflow_mlops.core.model.Candidate`.
+        :class:`~airflow_mlops.core.records.candidate.Candidate`.
     """
     return Candidate(
         model=spec.name,

@@ -8,7 +8,6 @@ from datetime import timedelta
 
 from airflow_mlops.core.card_evidence import NOT_JUDGED
 from airflow_mlops.core.card_page import CardSection
-from airflow_mlops.core.data import Snapshot
 from airflow_mlops.core.gate_plots import tone_of
 from airflow_mlops.core.gate_words import (
     PASS,
@@ -21,8 +20,10 @@ from airflow_mlops.core.gate_words import (
     sorted_rules,
     span_of,
 )
-from airflow_mlops.core.model import Candidate, Evaluation, GateDecision, Verdict
-from airflow_mlops.core.promotion_record import Approval, AuditEvent, PromotionRecord
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.decision import Evaluation, GateDecision, Verdict
+from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
+from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.types import format_duration
 

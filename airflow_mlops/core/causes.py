@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from airflow_mlops.core.drift_columns import MISSING_RISE
 from airflow_mlops.core.effects import counts_of
 from airflow_mlops.core.hint_rows import segment_of, unseen_counts, values_of
-from airflow_mlops.core.monitor import Cause, CauseHint, ColumnDrift, ColumnProfile, Profile
+from airflow_mlops.core.records.drift import Cause, CauseHint, ColumnDrift
+from airflow_mlops.core.records.profile import ColumnProfile, Profile
 from airflow_mlops.core.samples import Samples
 from airflow_mlops.core.stability import SMOOTHING
 from airflow_mlops.core.units import unit_change

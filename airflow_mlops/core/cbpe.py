@@ -25,9 +25,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.judged import Judged
 from airflow_mlops.core.predict import Predicted
-from airflow_mlops.core.weighted import Array
 
 FOLDS, LEVEL = 5, 0.05
 ASSUMPTIONS = (

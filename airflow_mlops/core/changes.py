@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_mlops.core.evidence import Change
-from airflow_mlops.core.model import Candidate, Champion
+from airflow_mlops.core.records.candidate import Candidate, Champion
+from airflow_mlops.core.records.evidence import Change
 
 MAX_CHANGES = 60
 """Differences that are listed; the last line counts the rest."""

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.bootstrap import blocks_of
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.estimated import Rows
 from airflow_mlops.core.judged import Judged
 from airflow_mlops.core.metrics import judge
 from airflow_mlops.core.outcomes import EACH, PLACE, Came, known_labels
 from airflow_mlops.core.predict import Predicted
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.row_weights import row_weights
 from airflow_mlops.core.said import Said
-from airflow_mlops.core.weighted import Array
 from airflow_mlops.core.windows import utc
 from airflow_mlops.spec.model import ModelSpec
 

@@ -10,11 +10,12 @@ from airflow_mlops.core import metrics as metric
 from airflow_mlops.core import rules
 from airflow_mlops.core.bench import Bench
 from airflow_mlops.core.bootstrap import blocks_of
-from airflow_mlops.core.data import Snapshot, Window
 from airflow_mlops.core.judged import Judged
 from airflow_mlops.core.labels import clean_labels
-from airflow_mlops.core.model import Candidate, Champion, RuleResult, Verdict
 from airflow_mlops.core.predict import Label, Predicted, predict
+from airflow_mlops.core.records.candidate import Candidate, Champion
+from airflow_mlops.core.records.decision import RuleResult, Verdict
+from airflow_mlops.core.records.snapshot import Snapshot, Window
 from airflow_mlops.core.row_weights import row_weights
 from airflow_mlops.core.training import rows_within
 from airflow_mlops.spec.model import ModelSpec

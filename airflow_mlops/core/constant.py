@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_mlops.core.bench import Bench, Found
 from airflow_mlops.core.judged import Judged
-from airflow_mlops.core.model import RuleResult, Verdict
+from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.spec.problems import ReasonCode
 
 METRIC = "distinct_predictions"

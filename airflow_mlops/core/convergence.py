@@ -11,14 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow_mlops.core.bench import Bench, Found
-from airflow_mlops.core.model import RuleResult, Verdict
+from airflow_mlops.core.records.candidate import MAX_TEXT, MAX_WARNINGS
+from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.spec.problems import ReasonCode
 
 METRIC = "convergence"
 """What the rule's result is about."""
-MAX_WARNINGS = 20
-MAX_TEXT = 400
-"""Warnings, and characters of each, that are recorded: a search warns once for each of its fits."""
 _CATEGORIES = ("ConvergenceWarning", "OptimizeWarning")
 # scikit-learn's estimators for which `n_iter_` at `max_iter` means: stopped, not done. Not here, on purpose: boosting
 # and forests (the number of trees is the model's size), Lars and OrthogonalMatchingPursuit (the number of steps is the

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_mlops.core.monitor import ColumnProfile
+from airflow_mlops.core.records.profile import ColumnProfile
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ import heapq
 from collections.abc import Iterator
 from typing import Literal
 
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.bench import Bench
-from airflow_mlops.core.evidence import MAX_POINTS, Curve
 from airflow_mlops.core.judged import Judged
-from airflow_mlops.core.weighted import Array
+from airflow_mlops.core.records.evidence import MAX_POINTS, Curve
 
 MAX_CLASSES = 5
 """Of several classes, the most frequent so many have curves, each against all others."""

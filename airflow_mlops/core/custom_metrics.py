@@ -28,10 +28,11 @@ from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import TrainingError
-from airflow_mlops.core.estimators import import_object
+from airflow_mlops.core.importing import import_object
 from airflow_mlops.core.measures import Prepare, of_rows
-from airflow_mlops.core.weighted import Array, Spread, Undefined, Weighted
+from airflow_mlops.core.weighted import Spread, Undefined, Weighted
 from airflow_mlops.spec.gate_rules import CustomMetric
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode

@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.features import as_features
 from airflow_mlops.core.judged import Judged
 from airflow_mlops.core.measures import of_rows
 from airflow_mlops.core.metrics import Metric
-from airflow_mlops.core.model import Feature
-from airflow_mlops.core.weighted import Array
+from airflow_mlops.core.records.candidate import Feature
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Literal
 
 from airflow_mlops.core import drift_words as words
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.drift_columns import (
     EvidentlyTest,
     bare_column,
@@ -23,7 +22,9 @@ from airflow_mlops.core.drift_columns import (
     weights_of,
 )
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.monitor import ColumnDrift, DriftReport, DriftVerdict, Profile
+from airflow_mlops.core.records.drift import ColumnDrift, DriftReport, DriftVerdict
+from airflow_mlops.core.records.profile import Profile
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.schema_change import schema_changes
 from airflow_mlops.spec.monitoring import DriftSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode

@@ -8,7 +8,8 @@ from typing import Literal
 
 from airflow_mlops.core import drift_words as words
 from airflow_mlops.core.effects import Effects, beyond_chance, counts_of, measure
-from airflow_mlops.core.monitor import ColumnDrift, ColumnProfile, DriftVerdict, Profile
+from airflow_mlops.core.records.drift import ColumnDrift, DriftVerdict
+from airflow_mlops.core.records.profile import ColumnProfile, Profile
 from airflow_mlops.core.stability import significance
 from airflow_mlops.spec.monitoring import DriftSpec
 from airflow_mlops.spec.problems import Problem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from airflow_mlops.core.monitor import ColumnDrift, DriftReport
+from airflow_mlops.core.records.drift import ColumnDrift, DriftReport
 from airflow_mlops.spec.monitoring import DriftSpec
 
 NAMED = 10

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from airflow_mlops.core.monitor import ColumnProfile
+from airflow_mlops.core.records.profile import ColumnProfile
 from airflow_mlops.core.stability import psi
 
 if TYPE_CHECKING:

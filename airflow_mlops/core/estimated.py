@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_mlops.core import cbpe, direct_loss
-from airflow_mlops.core.data import Window
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.judged import Judged
 from airflow_mlops.core.metrics import Metric, metrics_of
-from airflow_mlops.core.model import Champion
-from airflow_mlops.core.performance_record import DecayVerdict, Estimate, Measured
 from airflow_mlops.core.predict import Predicted
 from airflow_mlops.core.promise import Promise
+from airflow_mlops.core.records.candidate import Champion
+from airflow_mlops.core.records.performance import DecayVerdict, Estimate, Measured
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.sampled import Sampled, drop, sampled
-from airflow_mlops.core.weighted import Array
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:

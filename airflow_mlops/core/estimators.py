@@ -5,50 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from importlib import import_module
 from typing import Any
 
 from airflow_mlops.core.errors import TrainingError
-from airflow_mlops.core.model import Task
+from airflow_mlops.core.importing import import_object
+from airflow_mlops.core.records.candidate import Task
 from airflow_mlops.spec.problems import Problem, ReasonCode
-
-
-def import_object(path: str, field: str) -> Any:
-    """Import what a dotted path of the specification names.
-
-    Raises
-    ------
-    TrainingError
-        If the module cannot be imported or has no such name; it says which of the two, and the nearest name.
-    """
-    module_name, _, name = path.rpartition(".")
-    try:
-        module = import_module(module_name)
-    except ImportError as error:
-        raise TrainingError(_no_module(field, path, module_name, error)) from error
-    except Exception as error:  # a module may raise anything while it runs
-        raise TrainingError(
-            Problem(
-                code=ReasonCode.IMPORT_FAILED,
-                field=field,
-                found=f"{path}, but importing {module_name} raised {type(error).__name__}",
-                allowed="a module that can be imported where Airflow's workers run",
-                fix=f"run `python -c 'import {module_name}'` there and mend what it says",
-            )
-        ) from error
-    if not hasattr(module, name):
-        names = [known for known in dir(module) if not known.startswith("_")]
-        near = get_close_matches(name, names, n=1)
-        raise TrainingError(
-            Problem(
-                code=ReasonCode.ESTIMATOR_INVALID,
-                field=field,
-                found=f"{path}, but {module_name} has no {name!r}",
-                allowed="a name of that module",
-                fix=f"did you mean '{module_name}.{near[0]}'?" if near else "look the name up in its documentation",
-            )
-        )
-    return getattr(module, name)
 
 
 def build_estimator(path: str, parameters: Mapping[str, Any], *, field: str = "training.estimator") -> Any:
@@ -154,34 +116,6 @@ def require_probabilities(estimator: Any, path: str, task: Task, metrics: Iterab
             "or choose another gate.primary",
         )
     )
-
-
-def _no_module(field: str, path: str, module_name: str, error: ImportError) -> Problem:
-    parent, _, last = module_name.rpartition(".")
-    near: list[str] = []
-    try:  # the nearest name of the package that does exist; that there is none is said below
-        near = get_close_matches(last, _submodules(parent), n=1) if parent else []
-    except ImportError:
-        near = []
-    missing = getattr(error, "name", None) or module_name
-    return Problem(
-        code=ReasonCode.IMPORT_FAILED,
-        field=field,
-        found=f"{path}, but there is no module {missing!r}"
-        if isinstance(error, ModuleNotFoundError)
-        else f"{path}, but importing {module_name} raised {type(error).__name__}",
-        allowed="a module that can be imported where Airflow's workers run",
-        fix=f"did you mean '{parent}.{near[0]}.{path.rpartition('.')[2]}'?"
-        if near
-        else f"install the package that has {missing!r}, or correct the path",
-    )
-
-
-def _submodules(package: str) -> list[str]:
-    import pkgutil
-
-    module = import_module(package)
-    return [info.name for info in pkgutil.iter_modules(getattr(module, "__path__", []))]
 
 
 def _no_estimator(field: str, path: str, found: Any) -> Problem:

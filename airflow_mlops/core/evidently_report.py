@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.core.drift_columns import EvidentlyTest
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.features import as_features
-from airflow_mlops.core.model import Champion, Feature
-from airflow_mlops.core.monitor import DriftReport
-from airflow_mlops.core.places import DataStore, Storage
+from airflow_mlops.core.ports import DataStore, Storage
+from airflow_mlops.core.records.candidate import Champion, Feature
+from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.samples import Samples
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.monitoring import METHODS

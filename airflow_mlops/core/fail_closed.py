@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from airflow_mlops.core import metrics as metric
-from airflow_mlops.core import robustness
-from airflow_mlops.core.model import Candidate, Evaluation, RuleResult, Verdict
+from airflow_mlops.core.records import evidence
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.decision import Evaluation, RuleResult, Verdict
 from airflow_mlops.core.serving import bounds as serving_bounds
 from airflow_mlops.spec.gate_rules import FairnessRule
 from airflow_mlops.spec.model import ModelSpec
@@ -97,9 +98,9 @@ def _by_name(spec: ModelSpec) -> Iterator[tuple[str, str]]:
         yield "leakage", "known_with_label"
     yield from (("serving", name) for name, _, _ in serving_bounds(gate.serving))
     if gate.robustness.max_drop is not None:
-        yield "robustness", robustness.DROP
+        yield "robustness", evidence.DROP
     if gate.robustness.max_reliance is not None:
-        yield "robustness", robustness.RELIANCE
+        yield "robustness", evidence.RELIANCE
 
 
 def _asked(spec: ModelSpec) -> dict[str, bool]:

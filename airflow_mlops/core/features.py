@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.data import Column, Snapshot
 from airflow_mlops.core.errors import DataError, TrainingError
-from airflow_mlops.core.model import Feature
+from airflow_mlops.core.records.candidate import Feature
+from airflow_mlops.core.records.snapshot import Column, Snapshot
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

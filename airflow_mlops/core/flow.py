@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.outcomes import Came
-from airflow_mlops.core.performance_record import Flow
-from airflow_mlops.core.places import DataStore
+from airflow_mlops.core.ports import DataStore
+from airflow_mlops.core.records.performance import Flow
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.said import Said
 from airflow_mlops.spec.model import ModelSpec
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.counting import ColumnCounter, column_problem, numbers, tally
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.model import Feature
-from airflow_mlops.core.monitor import ColumnProfile
+from airflow_mlops.core.records.candidate import Feature
+from airflow_mlops.core.records.profile import ColumnProfile
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:

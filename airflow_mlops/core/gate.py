@@ -27,10 +27,11 @@ from airflow_mlops.core.changes import changes
 from airflow_mlops.core.comparison import Contest, Rows, Sides, compare, judged_rows
 from airflow_mlops.core.curves import curves
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.evidence import Evidence, ServingReport
 from airflow_mlops.core.fail_closed import counted, failed_closed, missing
 from airflow_mlops.core.judged import Judged
-from airflow_mlops.core.model import Candidate, Champion, Evaluation, GateDecision, RuleResult, Verdict
+from airflow_mlops.core.records.candidate import Candidate, Champion
+from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult, Verdict
+from airflow_mlops.core.records.evidence import Evidence, ServingReport
 from airflow_mlops.core.row_weights import row_weights
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
@@ -38,7 +39,7 @@ from airflow_mlops.spec.problems import Problem, ReasonCode
 if TYPE_CHECKING:
     import pandas as pd
 
-    from airflow_mlops.core.data import Snapshot
+    from airflow_mlops.core.records.snapshot import Snapshot
 
 RULES: Mapping[str, Callable[[Bench], Found]] = {
     "slices": slices.judge,

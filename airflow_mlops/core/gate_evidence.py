@@ -8,11 +8,19 @@ from html import escape
 from typing import Any, TypeVar
 
 from airflow_mlops.core import gate_plots
-from airflow_mlops.core.evidence import Disparity, Evidence, Group, Interval, Reliability, ServingReport, SliceResult
 from airflow_mlops.core.gate_words import LONGEST, SHORT, clipped, interval, name_of, number, percent
-from airflow_mlops.core.model import Evaluation, RuleResult
 from airflow_mlops.core.page import facts, mark, optional, table, words
-from airflow_mlops.core.robustness import RELIANCE
+from airflow_mlops.core.records.decision import Evaluation, RuleResult
+from airflow_mlops.core.records.evidence import (
+    RELIANCE,
+    Disparity,
+    Evidence,
+    Group,
+    Interval,
+    Reliability,
+    ServingReport,
+    SliceResult,
+)
 
 MOST = 40
 """Rows of one table."""

@@ -24,8 +24,9 @@ from airflow_mlops.core.gate_words import (
     tone,
     waived,
 )
-from airflow_mlops.core.model import Candidate, Evaluation, GateDecision, RuleResult
 from airflow_mlops.core.page import banner, facts, loud, mark, page, section, table, words
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult
 
 MOST_REASONS = 6
 """Reasons in the banner; the table of rules has them all."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
-from airflow_mlops.core.data import Window
-from airflow_mlops.core.evidence import Interval
-from airflow_mlops.core.model import GateDecision, RuleResult, Verdict
+from airflow_mlops.core.records.decision import GateDecision, RuleResult, Verdict
+from airflow_mlops.core.records.evidence import Interval
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.metrics import METRICS
 from airflow_mlops.spec.problems import ReasonCode
 
@@ -126,7 +126,7 @@ def ignored(decision: GateDecision) -> list[RuleResult]:
 def power(rule: RuleResult) -> str:
     """What these rows could have shown, of a comparison that was not decided; empty for others.
 
-    >>> from airflow_mlops.core.model import RuleResult
+    >>> from airflow_mlops.core.records.decision import RuleResult
     >>> print(power(RuleResult(rule="champion", metric="log_loss", verdict=Verdict.INCONCLUSIVE, value=0.002,
     ...     bound="lower bound > 0", rows=27_500, code=None, reason="", detectable=0.004, rows_needed=91_000)))
     a gain of 0.0040 would have been shown on these rows; the observed 0.0020 needs about 91,000 rows, 3.3 times these

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.model import Feature, Task
 from airflow_mlops.core.predict import Described, Label, Predicted, predict
-from airflow_mlops.core.record import Record
+from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.candidate import Feature, Task
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from airflow_mlops.core.bench import Bench, words
+from airflow_mlops.core.arrays import Array
+from airflow_mlops.core.bench import Bench
 from airflow_mlops.core.judged import Judged
 from airflow_mlops.core.shared_resamples import on_units
 from airflow_mlops.core.slice_rows import Rows
-from airflow_mlops.core.weighted import Array
+from airflow_mlops.core.text import words
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

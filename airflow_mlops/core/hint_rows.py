@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow_mlops.core.counting import ColumnCounter, column_problem, numbers, tally
 from airflow_mlops.core.effects import beyond_chance, counts_of, measure
-from airflow_mlops.core.monitor import ColumnProfile
+from airflow_mlops.core.records.profile import ColumnProfile
 from airflow_mlops.core.samples import Samples
 from airflow_mlops.core.stability import significance
 from airflow_mlops.spec.monitoring import DriftSpec

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from airflow_mlops.core.causes import COMMON, Clues, cause_of, made
 from airflow_mlops.core.drift_columns import is_about
-from airflow_mlops.core.monitor import Cause, CauseHint, DriftReport, SchemaChange
+from airflow_mlops.core.records.drift import Cause, CauseHint, DriftReport, SchemaChange
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 

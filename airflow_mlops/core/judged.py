@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airflow_mlops.core.model import Task
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.predict import Label
-from airflow_mlops.core.weighted import Array
+from airflow_mlops.core.records.candidate import Task
 
 
 @dataclass(frozen=True, eq=False)

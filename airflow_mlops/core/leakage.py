@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from airflow_mlops.core.bench import Bench, Found
-from airflow_mlops.core.evidence import Leak
 from airflow_mlops.core.leakage_decided import CERTAIN, MOST_DECIDED
 from airflow_mlops.core.leakage_features import Seen, look, single_feature_power
 from airflow_mlops.core.leakage_pairs import strong_pairs
@@ -26,7 +25,8 @@ from airflow_mlops.core.leakage_rows import (
     shared_content,
     shared_keys,
 )
-from airflow_mlops.core.model import RuleResult, Verdict
+from airflow_mlops.core.records.decision import RuleResult, Verdict
+from airflow_mlops.core.records.evidence import Leak
 from airflow_mlops.spec.gate_rules import LeakageRule
 from airflow_mlops.spec.problems import ReasonCode, Refusal
 

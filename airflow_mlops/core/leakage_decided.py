@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from airflow_mlops.core.weighted import Array
+from airflow_mlops.core.arrays import Array
 
 CERTAIN = 0.98
 """Share of one class from which the rows beyond a value count as decided; held by the lower bound of the share."""

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.features import as_features
 from airflow_mlops.core.leakage_decided import MOST_DECIDED, auc_of, decided
-from airflow_mlops.core.model import Feature, Task
-from airflow_mlops.core.weighted import Array
+from airflow_mlops.core.records.candidate import Feature, Task
 
 if TYPE_CHECKING:
     import pandas as pd

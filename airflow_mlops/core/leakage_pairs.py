@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.features import as_features
 from airflow_mlops.core.leakage_features import (
     PRIOR_ROWS,
@@ -20,8 +21,7 @@ from airflow_mlops.core.leakage_features import (
     spaced,
     targets,
 )
-from airflow_mlops.core.model import Feature, Task
-from airflow_mlops.core.weighted import Array
+from airflow_mlops.core.records.candidate import Feature, Task
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.features import as_features
-from airflow_mlops.core.model import Feature
+from airflow_mlops.core.records.candidate import Feature
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ledger import CHALLENGER, CHAMPION, LEASE, PREVIOUS, STATUS, Ledger
 from airflow_mlops.core.moves import require_reason
-from airflow_mlops.core.promotion_record import AuditEvent, Registry, Trail
+from airflow_mlops.core.ports import Registry, Trail
+from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.core.trail_state import State, fold, named
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

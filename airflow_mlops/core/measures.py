@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.ranked import AveragePrecision, Median, RocAuc
-from airflow_mlops.core.weighted import Additive, Array, Mean, Weighted
+from airflow_mlops.core.weighted import Additive, Mean, Weighted
 
 if TYPE_CHECKING:
     from airflow_mlops.core.judged import Judged

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.custom_metrics import prepared
 from airflow_mlops.core.errors import TrainingError
 from airflow_mlops.core.judged import Judged
 from airflow_mlops.core.measures import FUNCTIONS
-from airflow_mlops.core.model import Task
 from airflow_mlops.core.predict import Label, Predicted, plain_classes
-from airflow_mlops.core.weighted import Array, Undefined, Weighted
+from airflow_mlops.core.records.candidate import Task
+from airflow_mlops.core.weighted import Undefined, Weighted
 from airflow_mlops.spec import metrics as declared
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode

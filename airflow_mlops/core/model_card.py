@@ -17,11 +17,12 @@ from airflow_mlops.core import card_page
 from airflow_mlops.core.card_evidence import evidence_sections
 from airflow_mlops.core.card_page import CardSection
 from airflow_mlops.core.card_sections import Trace, limitations, lineage_sections, origin_sections, status
-from airflow_mlops.core.data import Snapshot
 from airflow_mlops.core.gate_words import number, sentence
-from airflow_mlops.core.model import Candidate, GateDecision
-from airflow_mlops.core.promotion_record import Approval, AuditEvent, PromotionRecord
-from airflow_mlops.core.record import Record
+from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.decision import GateDecision
+from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
+from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.spec.model import ModelSpec
 
 LONGEST_SUMMARY = 1500

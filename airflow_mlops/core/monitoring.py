@@ -8,16 +8,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from airflow_mlops.core.causes import Clues
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.drift import Against, compare, invalid_report, unknown_report
 from airflow_mlops.core.drift_columns import EvidentlyTest
 from airflow_mlops.core.drift_words import of_other
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.hints import hints, hints_of_problems
-from airflow_mlops.core.model import Champion
-from airflow_mlops.core.monitor import DriftReport, Profile, SchemaChange
 from airflow_mlops.core.observed import observed_outputs
-from airflow_mlops.core.places import DataStore, Storage
+from airflow_mlops.core.ports import DataStore, Storage
+from airflow_mlops.core.records.candidate import Champion
+from airflow_mlops.core.records.drift import DriftReport, SchemaChange
+from airflow_mlops.core.records.profile import Profile
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.samples import Samples, sample
 from airflow_mlops.core.schema_change import column_changes
 from airflow_mlops.core.validation import enforce, validate

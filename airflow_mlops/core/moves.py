@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ledger import CHAMPION, Ledger
-from airflow_mlops.core.model import Champion
 from airflow_mlops.core.promotion_checks import stale
-from airflow_mlops.core.promotion_record import AuditEvent
+from airflow_mlops.core.records.candidate import Champion
+from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.core.trail import ending
 from airflow_mlops.core.trail_state import State, fold
 from airflow_mlops.spec.problems import Problem, ReasonCode

@@ -14,8 +14,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from airflow_mlops.core.evidence import Interval
-from airflow_mlops.core.weighted import Array
+from airflow_mlops.core.arrays import Array
+from airflow_mlops.core.records.evidence import Interval
 
 UNDEFINED = 0.05
 """Largest share of resamples in which a metric may be undefined, for a standard error to be taken from the others."""

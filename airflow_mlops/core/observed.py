@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError, RecordError
-from airflow_mlops.core.model import Champion
-from airflow_mlops.core.monitor import ColumnProfile, Profile
-from airflow_mlops.core.places import DataStore, Storage
+from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.profile import profile_batches
+from airflow_mlops.core.records.candidate import Champion
+from airflow_mlops.core.records.profile import ColumnProfile, Profile
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.scored import scored_batches
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Refusal

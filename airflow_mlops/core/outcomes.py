@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.columns import missing_columns
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.labels import clean_labels
-from airflow_mlops.core.places import DataStore
+from airflow_mlops.core.ports import DataStore
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.row_keys import identities, same_kinds, together, whole_keys
 from airflow_mlops.core.said import Said
-from airflow_mlops.core.weighted import Array
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:

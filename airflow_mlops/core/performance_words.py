@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from airflow_mlops.core.bench import words
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.outcomes import Came
-from airflow_mlops.core.performance_record import DecayVerdict, Measured
 from airflow_mlops.core.promise import Promise
+from airflow_mlops.core.records.performance import DecayVerdict, Measured
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.said import Said
+from airflow_mlops.core.text import words
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.monitoring import PerformanceSpec
 

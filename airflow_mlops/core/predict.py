@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_mlops.core.errors import TrainingError
 from airflow_mlops.core.features import as_features
-from airflow_mlops.core.model import Feature, Task
+from airflow_mlops.core.records.candidate import Feature, Task
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.counting import ColumnCounter
-from airflow_mlops.core.data import Column, Window
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.freezing import freeze
-from airflow_mlops.core.model import Feature
-from airflow_mlops.core.monitor import ColumnProfile, Profile
+from airflow_mlops.core.records.candidate import Feature
+from airflow_mlops.core.records.profile import ColumnProfile, Profile
+from airflow_mlops.core.records.snapshot import Column, Window
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:

@@ -13,20 +13,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.baseline import trivial
 from airflow_mlops.core.bootstrap import blocks_of
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError, RecordError, TrainingError
 from airflow_mlops.core.judged import Judged
 from airflow_mlops.core.labels import clean_labels
 from airflow_mlops.core.metrics import Metric, judge
-from airflow_mlops.core.model import Champion, GateDecision
-from airflow_mlops.core.places import Storage
+from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.predict import Predicted, predict
+from airflow_mlops.core.records.candidate import Champion
+from airflow_mlops.core.records.decision import GateDecision
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.row_weights import row_weights
 from airflow_mlops.core.sampled import Sampled, sampled
 from airflow_mlops.core.snapshot import open_snapshot, snapshot_batches
-from airflow_mlops.core.weighted import Array
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.monitoring import PerformanceSpec
 

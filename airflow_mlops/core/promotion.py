@@ -18,10 +18,12 @@ from datetime import datetime, timedelta
 
 from airflow_mlops.core.errors import StaleDecisionError
 from airflow_mlops.core.ledger import CHAMPION, LEASE, PREVIOUS, STATUS, Ledger
-from airflow_mlops.core.model import Candidate, GateDecision, Verdict
+from airflow_mlops.core.ports import Registry, Trail
 from airflow_mlops.core.promotion_checks import declined_because, first_reason, require_answer, require_match
-from airflow_mlops.core.promotion_record import Approval, PromotionRecord, Registry, Trail
 from airflow_mlops.core.promotion_steps import DIGEST, Promotion, has_served, provenance_tags
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.decision import GateDecision, Verdict
+from airflow_mlops.core.records.promotion import Approval, PromotionRecord
 from airflow_mlops.core.trail_state import SERVED
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

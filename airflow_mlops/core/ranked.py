@@ -19,8 +19,9 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Self
 
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.binned import BINS, BinnedMedian, BinnedPrecision, bins_of, tabulate
-from airflow_mlops.core.weighted import Array, Spread, Weighted
+from airflow_mlops.core.weighted import Spread, Weighted
 
 MAX_PAIRED_BLOCKS = 512
 """Up to so many blocks the AUC is kept as a matrix of block pairs; beyond, weights are spread to rows."""

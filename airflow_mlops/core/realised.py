@@ -9,8 +9,8 @@ from airflow_mlops.core.bootstrap import gain
 from airflow_mlops.core.calibration_error import RESAMPLES, calibration_error, equal_bins
 from airflow_mlops.core.cohort import Cohort
 from airflow_mlops.core.metrics import judge
-from airflow_mlops.core.performance_record import Measured
 from airflow_mlops.core.promise import Promise, repeated
+from airflow_mlops.core.records.performance import Measured
 from airflow_mlops.core.sampled import drop, sampled
 from airflow_mlops.spec.model import ModelSpec
 

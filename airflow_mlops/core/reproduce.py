@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.core.golden import Kind, as_numbers, difference
 from airflow_mlops.core.predict import Predicted
-from airflow_mlops.core.record import Record
+from airflow_mlops.core.records.base import Record
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.model import Candidate
+    from airflow_mlops.core.records.candidate import Candidate
     from airflow_mlops.core.training import Fitted
 
 _PYTHON = re.compile(r"^# Python (\S+) on (.+)$")

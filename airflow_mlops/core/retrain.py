@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.model import Champion
-from airflow_mlops.core.places import DataStore
+from airflow_mlops.core.ports import DataStore
+from airflow_mlops.core.records.candidate import Champion
+from airflow_mlops.core.records.retraining import History, RetrainDecision, Seen, SignalKind, fitting
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.retrain_episodes import told
 from airflow_mlops.core.retrain_matter import Against, Matter
-from airflow_mlops.core.retrain_record import History, RetrainDecision, Seen, SignalKind
 from airflow_mlops.core.retrain_rules import RULES, cooling
-from airflow_mlops.core.retrain_words import fitting
 from airflow_mlops.core.signals import ASKED
 from airflow_mlops.core.windows import label_window, utc
 from airflow_mlops.spec.model import ModelSpec

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import takewhile
 
+from airflow_mlops.core.records.retraining import RetrainDecision
 from airflow_mlops.core.retrain_matter import Against, Matter
-from airflow_mlops.core.retrain_record import RetrainDecision
 
 
 def told(matter: Matter, first: Against) -> RetrainDecision | None:

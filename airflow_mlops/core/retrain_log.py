@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.model import Champion
+from airflow_mlops.core.ports import RetrainLog
+from airflow_mlops.core.records.candidate import Champion
+from airflow_mlops.core.records.retraining import History, RetrainDecision, Seen
 from airflow_mlops.core.retrain import again, decide_retraining, unanswered
-from airflow_mlops.core.retrain_record import History, RetrainDecision, RetrainLog, Seen
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import takewhile
 
-from airflow_mlops.core.model import Verdict
-from airflow_mlops.core.retrain_record import Action, Challenge, RetrainDecision, Signal
+from airflow_mlops.core.records.decision import Verdict
+from airflow_mlops.core.records.retraining import Action, Challenge, RetrainDecision, Signal
 from airflow_mlops.core.signal_counts import Case
 from airflow_mlops.core.signals import signals_of
 

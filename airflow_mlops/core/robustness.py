@@ -24,12 +24,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.core import metrics as metric
-from airflow_mlops.core.bench import Bench, Found, words
-from airflow_mlops.core.evidence import Perturbation
+from airflow_mlops.core.arrays import Array
+from airflow_mlops.core.bench import Bench, Found
 from airflow_mlops.core.features import as_features
-from airflow_mlops.core.model import RuleResult, Verdict
 from airflow_mlops.core.predict import predict
-from airflow_mlops.core.weighted import Array
+from airflow_mlops.core.records.decision import RuleResult, Verdict
+from airflow_mlops.core.records.evidence import DROP, RELIANCE, Perturbation
+from airflow_mlops.core.text import words
 from airflow_mlops.spec.problems import ReasonCode
 
 if TYPE_CHECKING:
@@ -42,9 +43,6 @@ MAX_ROWS = 10_000
 MAX_SCORED = 400_000
 """Rows that are scored in all, once for each feature; of very many features each is shuffled on fewer rows."""
 MIN_ROWS = 2_000
-DROP = "drop_under_broken_input"
-RELIANCE = "drop_without_one_column"
-"""What the two results are about."""
 
 
 def judge(bench: Bench) -> Found:

@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from airflow_mlops.core.evidence import ServingReport
 from airflow_mlops.core.ledger import CHAMPION, LEASE, PREVIOUS, STATUS, Ledger
-from airflow_mlops.core.model import Champion, Verdict
 from airflow_mlops.core.moves import move, refusal, require_reason
+from airflow_mlops.core.ports import Registry, Trail
 from airflow_mlops.core.promotion_checks import require_active, require_not_older
-from airflow_mlops.core.promotion_record import PromotionRecord, Registry, Rollback, Trail
+from airflow_mlops.core.records.candidate import Champion
+from airflow_mlops.core.records.decision import Verdict
+from airflow_mlops.core.records.evidence import ServingReport
+from airflow_mlops.core.records.promotion import PromotionRecord, Rollback
 from airflow_mlops.core.trail_state import SERVED, State, fold
 from airflow_mlops.spec.problems import ReasonCode
 

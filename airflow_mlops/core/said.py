@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.data import Window
-from airflow_mlops.core.model import Champion
-from airflow_mlops.core.places import Storage
+from airflow_mlops.core.arrays import Array
+from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.predict import Predicted
+from airflow_mlops.core.records.candidate import Champion
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.row_keys import identities, together
 from airflow_mlops.core.scored import scored_batches
-from airflow_mlops.core.weighted import Array
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:

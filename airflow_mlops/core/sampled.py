@@ -22,11 +22,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.bootstrap import MIN_BLOCKS, bounds, differences
 from airflow_mlops.core.judged import Judged
 from airflow_mlops.core.metrics import Metric
-from airflow_mlops.core.performance_record import Measured
-from airflow_mlops.core.weighted import Additive, Array, Weighted
+from airflow_mlops.core.records.performance import Measured
+from airflow_mlops.core.weighted import Additive, Weighted
 
 
 @dataclass(frozen=True, kw_only=True)

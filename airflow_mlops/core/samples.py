@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError, RecordError
-from airflow_mlops.core.model import Champion
-from airflow_mlops.core.places import DataStore, Storage
+from airflow_mlops.core.ports import DataStore, Storage
+from airflow_mlops.core.records.candidate import Champion
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.snapshot import open_snapshot, snapshot_batches
 from airflow_mlops.spec.model import ModelSpec
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from airflow_mlops.core.data import Column
-from airflow_mlops.core.monitor import ColumnProfile, Profile, SchemaChange
+from airflow_mlops.core.records.drift import SchemaChange
+from airflow_mlops.core.records.profile import ColumnProfile, Profile
+from airflow_mlops.core.records.snapshot import Column
 
 _KINDS = {
     "number": ("int", "uint", "float", "double", "half", "decimal"),

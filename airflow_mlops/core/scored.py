@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.columns import missing_columns
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.monitor import Predictions
-from airflow_mlops.core.places import Storage
+from airflow_mlops.core.ports import Storage
+from airflow_mlops.core.records.predictions import Predictions
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.scoring import folder_of, window_of
-from airflow_mlops.core.weighted import Array
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:

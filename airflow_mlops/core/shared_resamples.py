@@ -7,10 +7,11 @@ for the AUC), and only what has none is computed on resampled rows.
 
 from __future__ import annotations
 
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.bootstrap import CHUNK, MIN_BLOCKS, resample_weights
 from airflow_mlops.core.judged import Judged
 from airflow_mlops.core.metrics import Metric
-from airflow_mlops.core.weighted import Additive, Array, Mean, Spread, Weighted
+from airflow_mlops.core.weighted import Additive, Mean, Spread, Weighted
 
 MAX_UNITS = 500
 """More blocks (or rows) than this are put into as many groups at random before they are resampled."""

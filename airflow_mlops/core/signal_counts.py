@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from airflow_mlops.core.data import Window
-from airflow_mlops.core.model import Champion
-from airflow_mlops.core.monitor import DriftReport
-from airflow_mlops.core.performance_record import PerformanceReport
-from airflow_mlops.core.retrain_record import History, Seen, SignalKind
+from airflow_mlops.core.records.candidate import Champion
+from airflow_mlops.core.records.drift import DriftReport
+from airflow_mlops.core.records.performance import PerformanceReport
+from airflow_mlops.core.records.retraining import History, Seen, SignalKind
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.model import ModelSpec
 
 Report = TypeVar("Report", DriftReport, PerformanceReport)

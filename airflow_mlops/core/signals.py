@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.model import Champion
-from airflow_mlops.core.retrain_record import RANK, History, Seen, Signal, SignalKind
+from airflow_mlops.core.records.candidate import Champion
+from airflow_mlops.core.records.retraining import RANK, History, Seen, Signal, SignalKind
 from airflow_mlops.core.signal_counts import (
     COUNTS,
     Case,

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.judged import Judged
-from airflow_mlops.core.model import GateDecision
-from airflow_mlops.core.performance_record import SliceDecay
 from airflow_mlops.core.promise import Promise
+from airflow_mlops.core.records.decision import GateDecision
+from airflow_mlops.core.records.performance import SliceDecay
 from airflow_mlops.core.sampled import sampled
 from airflow_mlops.core.slice_rows import LARGEST, MISSING, Rows, as_numbers, cut
-from airflow_mlops.core.weighted import Array
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.weighted import Array
+from airflow_mlops.core.arrays import Array
 
 if TYPE_CHECKING:
     import pandas as pd

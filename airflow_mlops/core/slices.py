@@ -20,12 +20,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from airflow_mlops.core.bench import Bench, Found, words
-from airflow_mlops.core.evidence import Interval, SliceResult
-from airflow_mlops.core.model import RuleResult, Verdict
+from airflow_mlops.core.bench import Bench, Found
+from airflow_mlops.core.records.decision import RuleResult, Verdict
+from airflow_mlops.core.records.evidence import Interval, SliceResult
 from airflow_mlops.core.segments import weakest
 from airflow_mlops.core.slice_measure import Measured, measure
 from airflow_mlops.core.slice_rows import MISSING, Cut, cut, in_words
+from airflow_mlops.core.text import words
 from airflow_mlops.spec.problems import ReasonCode
 
 LISTED = 200

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from airflow_mlops.core.data import Snapshot, Window
 from airflow_mlops.core.errors import DataError, RecordError
-from airflow_mlops.core.places import DataStore
+from airflow_mlops.core.ports import DataStore
+from airflow_mlops.core.records.snapshot import Snapshot, Window
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

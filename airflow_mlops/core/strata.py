@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_mlops.core.weighted import Array
+from airflow_mlops.core.arrays import Array
 
 MAX_STRATA = 512
 """More strata leave less to the normal part, and take longer to draw."""

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.promotion_record import AuditEvent
+from airflow_mlops.core.records.promotion import AuditEvent
+from airflow_mlops.core.text import _storable
 from airflow_mlops.core.trail_state import State, after, broken, named
 from airflow_mlops.spec.problems import Problem
 
@@ -120,10 +121,3 @@ def _out_of_turn(state: State, event: AuditEvent) -> str | None:
         if begun is None or MOVES[begun.kind] != event.kind or begun.version != event.version:
             return "ends a move that was not begun"
     return None
-
-
-def _storable(text: str, longest: int) -> str:
-    """One line of printable characters; PostgreSQL stores no NUL and UTF-8 no half of a pair."""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    line = line.encode("utf-8", "replace").decode()
-    return line if len(line) <= longest else f"{line[: longest - 3]}..."

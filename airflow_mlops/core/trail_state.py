@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.promotion_record import AuditEvent
+from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 SERVED = frozenset({"champion", "previous", "archived", "rolled_back"})

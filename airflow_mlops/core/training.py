@@ -9,19 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core import metrics as metric
 from airflow_mlops.core.convergence import observed
-from airflow_mlops.core.data import Snapshot, Window
 from airflow_mlops.core.errors import DataError, TrainingError
-from airflow_mlops.core.estimators import (
-    build_estimator,
-    import_object,
-    is_classification,
-    require_probabilities,
-    set_seed,
-)
+from airflow_mlops.core.estimators import build_estimator, is_classification, require_probabilities, set_seed
 from airflow_mlops.core.features import as_features, build_pipeline, require_frame, resolve
+from airflow_mlops.core.importing import import_object
 from airflow_mlops.core.labels import clean_labels, label_problems
-from airflow_mlops.core.model import Feature, Task
 from airflow_mlops.core.predict import Label, plain_classes, predict
+from airflow_mlops.core.records.candidate import Feature, Task
+from airflow_mlops.core.records.snapshot import Snapshot, Window
 from airflow_mlops.core.row_weights import fit_arguments, require_weights_taken, row_weights
 from airflow_mlops.core.search import search_parameters
 from airflow_mlops.core.trust import require_trusted, trusted_types

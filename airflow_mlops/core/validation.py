@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core import validation_gx as gx
 from airflow_mlops.core import validation_rules as rules
-from airflow_mlops.core.data import Column, Snapshot
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.monitor import Check, ValidationReport
+from airflow_mlops.core.records.snapshot import Column, Snapshot
+from airflow_mlops.core.records.validation import Check, ValidationReport
 from airflow_mlops.core.validation_plan import Rows, Step
 from airflow_mlops.core.validation_schema import Schema, Wanted, compare
 from airflow_mlops.core.validation_words import failed, names

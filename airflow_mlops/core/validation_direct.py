@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.monitor import Check
+from airflow_mlops.core.records.validation import Check
 from airflow_mlops.core.validation_plan import Rows
 from airflow_mlops.core.validation_schema import Kind
 from airflow_mlops.core.validation_words import age, failed, names, passed, share

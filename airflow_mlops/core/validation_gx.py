@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.monitor import Check
+from airflow_mlops.core.records.validation import Check
 from airflow_mlops.core.validation_plan import Rows, Step
 from airflow_mlops.core.validation_words import failed, names, passed, share
 from airflow_mlops.spec.problems import Problem, ReasonCode

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.monitor import Check
+from airflow_mlops.core.records.validation import Check
 from airflow_mlops.core.validation_schema import Kind, Wanted
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.spec.validation import Expectation

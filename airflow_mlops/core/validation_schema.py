@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Literal
 
-from airflow_mlops.core.data import Column
-from airflow_mlops.core.monitor import Check
+from airflow_mlops.core.records.snapshot import Column
+from airflow_mlops.core.records.validation import Check
 from airflow_mlops.core.validation_words import failed, names, share
 from airflow_mlops.spec.problems import ReasonCode
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Literal
 
-from airflow_mlops.core.monitor import Check
+from airflow_mlops.core.records.validation import Check
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.spec.validation import Expectation
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
-Array = Any
-"""numpy.ndarray; its import must not be paid for by whoever only names the type."""
+from airflow_mlops.core.arrays import Array
 
 
 class Weighted(Protocol):

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_mlops.core.monitor import DriftReport, Predictions
-from airflow_mlops.core.performance_record import PerformanceReport
-from airflow_mlops.core.retrain_record import RetrainDecision
+from airflow_mlops.core.records.drift import DriftReport
+from airflow_mlops.core.records.performance import PerformanceReport
+from airflow_mlops.core.records.predictions import Predictions
+from airflow_mlops.core.records.retraining import RetrainDecision
 from airflow_mlops.local import flights
 from airflow_mlops.local.errors import LocalError
 from airflow_mlops.local.home import Home

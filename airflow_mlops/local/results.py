@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_mlops.core.model import Candidate, GateDecision, Verdict
-from airflow_mlops.core.promotion_record import PromotionRecord
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.decision import GateDecision, Verdict
+from airflow_mlops.core.records.promotion import PromotionRecord
 from airflow_mlops.local.airflow_api import Json
 from airflow_mlops.local.errors import LocalError
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from html import escape
 from typing import Any, ClassVar
 
-from airflow_mlops.core.record import Record
+from airflow_mlops.core.records.base import Record
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.promotion import EVENTS
 

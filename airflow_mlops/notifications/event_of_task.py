@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.promotion_checks import declined_because
-from airflow_mlops.core.promotion_record import Approval
-from airflow_mlops.core.retrain_record import RetrainDecision
+from airflow_mlops.core.records.promotion import Approval
+from airflow_mlops.core.records.retraining import RetrainDecision
 from airflow_mlops.notifications.event import loop_event
 
 if TYPE_CHECKING:

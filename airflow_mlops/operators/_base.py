@@ -13,8 +13,8 @@ from airflow.sdk import BaseOperator
 from airflow_mlops.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.model import Candidate
-    from airflow_mlops.core.places import Storage
+    from airflow_mlops.core.ports import Storage
+    from airflow_mlops.core.records.candidate import Candidate
     from airflow_mlops.stores.mlflow_store import MLflowStore
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_mlops.core.model import Candidate, GateDecision
-    from airflow_mlops.core.promotion_record import Approval, PromotionRecord
+    from airflow_mlops.core.records.candidate import Candidate
+    from airflow_mlops.core.records.decision import GateDecision
+    from airflow_mlops.core.records.promotion import Approval, PromotionRecord
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.mlflow_store import MLflowStore
 

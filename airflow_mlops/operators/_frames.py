@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.data import Column, Window
+from airflow_mlops.core.records.snapshot import Column, Window
 from airflow_mlops.spec.problems import Problem, ReasonCode, SpecError
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from airflow_mlops.core.places import Storage
+    from airflow_mlops.core.ports import Storage
 
 Rows = tuple["pd.DataFrame", str, Sequence[Column]]
 """The rows, the source in words, and every column of the source (empty: those of the rows)."""
@@ -20,7 +20,7 @@ Rows = tuple["pd.DataFrame", str, Sequence[Column]]
 
 def from_snapshot(snapshot: Any, storage: Storage) -> Rows:
     """Read a snapshot, given as SnapshotOperator returned it."""
-    from airflow_mlops.core.data import Snapshot
+    from airflow_mlops.core.records.snapshot import Snapshot
     from airflow_mlops.core.snapshot import read_snapshot
 
     record = Snapshot.from_json(snapshot)

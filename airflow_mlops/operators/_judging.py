@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_mlops.core.data import Snapshot
-    from airflow_mlops.core.model import Candidate, Champion, GateDecision
+    from airflow_mlops.core.records.candidate import Candidate, Champion
+    from airflow_mlops.core.records.decision import GateDecision
+    from airflow_mlops.core.records.snapshot import Snapshot
     from airflow_mlops.operators._base import LoopOperator
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.mlflow_store import MLflowStore

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
-from airflow_mlops.core.evidence import Disparity, Evidence, SliceResult
-from airflow_mlops.core.model import Candidate, GateDecision, RuleResult, Verdict
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.decision import GateDecision, RuleResult, Verdict
+from airflow_mlops.core.records.evidence import Disparity, Evidence, SliceResult
 from airflow_mlops.spec import ModelSpec
 
 _REASONS, _SLICES, _DISPARITIES, _CHANGES = 4, 5, 5, 12

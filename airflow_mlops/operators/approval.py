@@ -12,8 +12,9 @@ from airflow_mlops.links import MLflowRunLink, ModelVersionLink, ReportLink
 from airflow_mlops.operators._base import LoopOperator, consequences
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.model import Candidate, GateDecision
-    from airflow_mlops.core.promotion_record import Approval
+    from airflow_mlops.core.records.candidate import Candidate
+    from airflow_mlops.core.records.decision import GateDecision
+    from airflow_mlops.core.records.promotion import Approval
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.mlflow_store import MLflowStore
 
@@ -30,7 +31,7 @@ class ApproveOperator(LoopOperator, HITLOperator):
 
     The form under Required Actions shows the decision's summary and asks Approve or Reject, with a note. The answer
     is about exactly this decision and is written to MLflow before this task returns it as an
-    :class:`~airflow_mlops.core.promotion_record.Approval`. A rejection, and no answer within
+    :class:`~airflow_mlops.core.records.promotion.Approval`. A rejection, and no answer within
     `promotion.approval.timeout`, are answers, not failures: this task succeeds, those who asked for `declined` are
     told, and PromoteOperator ends as skipped. A decision that was not accepting is not asked about:
     ``{"needed": False}``.
@@ -72,7 +73,8 @@ class ApproveOperator(LoopOperator, HITLOperator):
 
     def run_stage(self, context: Any) -> dict[str, Any]:
         """Ask, unless there is nothing to ask or the answer is there: asking leaves by an exception."""
-        from airflow_mlops.core.model import Candidate, GateDecision, Verdict
+        from airflow_mlops.core.records.candidate import Candidate
+        from airflow_mlops.core.records.decision import GateDecision, Verdict
         from airflow_mlops.notifications.event_of_task import answer_words
 
         spec, candidate = self.model_spec(context), Candidate.from_json(self.candidate)
@@ -154,7 +156,8 @@ class ApproveOperator(LoopOperator, HITLOperator):
         return answer
 
     def _take(self, context: Any, event: dict[str, Any], decision: str) -> dict[str, Any]:
-        from airflow_mlops.core.model import Candidate, GateDecision
+        from airflow_mlops.core.records.candidate import Candidate
+        from airflow_mlops.core.records.decision import GateDecision
         from airflow_mlops.notifications.event_of_task import answer_words
 
         spec, candidate = self.model_spec(context), Candidate.from_json(self.candidate)
@@ -174,7 +177,7 @@ class ApproveOperator(LoopOperator, HITLOperator):
 
     def _read(self, context: Any, event: dict[str, Any], candidate: Candidate, decision: str) -> Approval:
         """Turn Airflow's event into the record: only a person's Approve approves."""
-        from airflow_mlops.core.promotion_record import Approval
+        from airflow_mlops.core.records.promotion import Approval
 
         if event.get("error_type") == "timeout":
             event = {

@@ -8,7 +8,8 @@ from airflow_mlops.links import MLflowRunLink, ReportLink
 from airflow_mlops.operators._base import LoopOperator
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.model import Candidate, GateDecision
+    from airflow_mlops.core.records.candidate import Candidate
+    from airflow_mlops.core.records.decision import GateDecision
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.mlflow_store import MLflowStore
 
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 class EvaluateGateOperator(LoopOperator):
     """Score candidate and champion on identical rows that neither was trained on, and decide.
 
-    Returns the :class:`~airflow_mlops.core.model.GateDecision` as JSON: accept, reject or inconclusive, with every
-    rule. A rejection is an answer, not a failure: PromoteOperator draws the consequence. The decision is an artifact
-    of the candidate's MLflow run before this task returns.
+    Returns the :class:`~airflow_mlops.core.records.decision.GateDecision` as JSON: accept, reject or inconclusive, with
+    every rule. A rejection is an answer, not a failure: PromoteOperator draws the consequence. The decision is an
+    artifact of the candidate's MLflow run before this task returns.
 
     Parameters
     ----------
@@ -46,8 +47,8 @@ class EvaluateGateOperator(LoopOperator):
 
     def run_stage(self, context: Any) -> dict[str, Any]:
         """Evaluate, decide, record, tell."""
-        from airflow_mlops.core.data import Snapshot
-        from airflow_mlops.core.model import Candidate
+        from airflow_mlops.core.records.candidate import Candidate
+        from airflow_mlops.core.records.snapshot import Snapshot
         from airflow_mlops.operators._judging import judge
 
         spec, candidate = self.model_spec(context), Candidate.from_json(self.candidate)

@@ -9,9 +9,10 @@ from airflow_mlops.links import MLflowRunLink, ModelVersionLink
 from airflow_mlops.operators._base import LoopOperator, open_records
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.model import Champion, GateDecision
-    from airflow_mlops.core.performance_record import PerformanceReport
-    from airflow_mlops.core.places import Storage
+    from airflow_mlops.core.ports import Storage
+    from airflow_mlops.core.records.candidate import Champion
+    from airflow_mlops.core.records.decision import GateDecision
+    from airflow_mlops.core.records.performance import PerformanceReport
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.mlflow_store import MLflowStore
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class PerformanceOperator(LoopOperator):
     """Join the champion's predictions with their outcomes, and compare with what its gate promised.
 
-    Returns the :class:`~airflow_mlops.core.performance_record.PerformanceReport` as JSON, and keeps it in the
+    Returns the :class:`~airflow_mlops.core.records.performance.PerformanceReport` as JSON, and keeps it in the
     monitoring run of the window. A champion without a score log, or whose outcomes are not known yet, gives the
     verdict `unknown`: that is no failure. Nobody is told; what follows is for the retraining controller to decide.
 

@@ -9,8 +9,9 @@ from airflow_mlops.links import MLflowRunLink, ModelCardLink, ModelVersionLink, 
 from airflow_mlops.operators._base import LoopOperator
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.model import Candidate, GateDecision
-    from airflow_mlops.core.promotion_record import Approval, PromotionRecord
+    from airflow_mlops.core.records.candidate import Candidate
+    from airflow_mlops.core.records.decision import GateDecision
+    from airflow_mlops.core.records.promotion import Approval, PromotionRecord
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.mlflow_store import MLflowStore
 
@@ -21,11 +22,11 @@ REPLACED_SEAL = "mlops.replaced_digest"
 class PromoteOperator(LoopOperator):
     """Register the candidate, and make it champion if the gate accepted it against the champion that still serves.
 
-    Returns the :class:`~airflow_mlops.core.promotion_record.PromotionRecord` as JSON and emits the `Model` asset event.
-    For a candidate that was not accepted, or not approved, the version is registered with its decision, the task log
-    says why and where to look, and the task ends as skipped: no event, and no failure. Every registered version gets
-    its model card, `model_card.md` and `model_card.html` in its MLflow run. A card that cannot be written fails this
-    task after the promotion, which stands; trying again writes the card.
+    Returns the :class:`~airflow_mlops.core.records.promotion.PromotionRecord` as JSON and emits the `Model` asset
+    event. For a candidate that was not accepted, or not approved, the version is registered with its decision, the task
+    log says why and where to look, and the task ends as skipped: no event, and no failure. Every registered version
+    gets its model card, `model_card.md` and `model_card.html` in its MLflow run. A card that cannot be written fails
+    this task after the promotion, which stands; trying again writes the card.
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ class PromoteOperator(LoopOperator):
         """Promote; raise a skip when the answer was no."""
         from airflow.sdk.exceptions import AirflowSkipException
 
-        from airflow_mlops.core.model import Candidate
+        from airflow_mlops.core.records.candidate import Candidate
 
         spec, candidate = self.model_spec(context), Candidate.from_json(self.candidate)
         with self.records(spec) as records:
@@ -91,7 +92,7 @@ class PromoteOperator(LoopOperator):
 
     def _decision(self, records: MLflowStore, candidate: Candidate) -> GateDecision:
         """Return the decision that stands: the one handed along, or what an earlier try of this task replaced it by."""
-        from airflow_mlops.core.model import GateDecision
+        from airflow_mlops.core.records.decision import GateDecision
 
         handed = GateDecision.from_json(self.decision)
         replaced = records.read_sealed(candidate.run_id, REPLACED, REPLACED_SEAL)
@@ -152,8 +153,8 @@ class PromoteOperator(LoopOperator):
 
     def _judge_again(self, context: Any, records: MLflowStore, spec: ModelSpec, candidate: Candidate) -> GateDecision:
         """Judge against the champion of now; first write down which decision may be replaced, for a later try."""
-        from airflow_mlops.core.data import Snapshot
-        from airflow_mlops.core.model import GateDecision
+        from airflow_mlops.core.records.decision import GateDecision
+        from airflow_mlops.core.records.snapshot import Snapshot
         from airflow_mlops.operators._judging import judge
 
         handed = GateDecision.from_json(self.decision).digest

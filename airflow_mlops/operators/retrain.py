@@ -10,10 +10,10 @@ from airflow_mlops.links import MLflowRunLink
 from airflow_mlops.operators._base import LoopOperator
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.model import Champion
-    from airflow_mlops.core.monitor import DriftReport
-    from airflow_mlops.core.performance_record import PerformanceReport
-    from airflow_mlops.core.retrain_record import History, RetrainDecision, Seen, Signal
+    from airflow_mlops.core.records.candidate import Champion
+    from airflow_mlops.core.records.drift import DriftReport
+    from airflow_mlops.core.records.performance import PerformanceReport
+    from airflow_mlops.core.records.retraining import History, RetrainDecision, Seen, Signal
     from airflow_mlops.spec import ModelSpec
 
 _WINDOWS, _CHALLENGERS = 10, 400
@@ -23,7 +23,7 @@ _WINDOWS, _CHALLENGERS = 10, 400
 class RetrainOperator(LoopOperator):
     """Turn what monitoring saw into a RetrainDecision; emit the retrain event when it is to retrain.
 
-    Returns the :class:`~airflow_mlops.core.retrain_record.RetrainDecision` as JSON. Its order of rules is that of
+    Returns the :class:`~airflow_mlops.core.records.retraining.RetrainDecision` as JSON. Its order of rules is that of
     :func:`~airflow_mlops.core.retrain.decide_retraining`. What is decided is first written to the model's log in
     MLflow, then to the window's run, then told, then emitted: a task that dies on the way and is tried again finds its
     decision, and emits the same event. An event that seems to be lost, since no training run has taken it, is emitted
@@ -89,9 +89,9 @@ class RetrainOperator(LoopOperator):
     ) -> tuple[Seen, datetime]:
         """Gather what is known of the newest window, and the instant of the decision: as of the newest report."""
         from airflow_mlops.core.lifecycle import retired
-        from airflow_mlops.core.monitor import DriftReport
-        from airflow_mlops.core.performance_record import PerformanceReport
-        from airflow_mlops.core.retrain_record import Seen
+        from airflow_mlops.core.records.drift import DriftReport
+        from airflow_mlops.core.records.performance import PerformanceReport
+        from airflow_mlops.core.records.retraining import Seen
 
         drift: DriftReport | None = DriftReport.from_json(self.drift) if self.drift else None
         performance: PerformanceReport | None = (
@@ -110,7 +110,7 @@ class RetrainOperator(LoopOperator):
 
     def _history(self, spec: ModelSpec, records: Any, as_of: datetime) -> History:
         """Gather earlier windows and challengers; the decisions are read when it is decided."""
-        from airflow_mlops.core.retrain_record import History
+        from airflow_mlops.core.records.retraining import History
 
         bounds, experiment, name = spec.monitoring, spec.experiment, spec.name
         retraining = max(_CHALLENGERS, spec.retraining.escalate_after + 1)
@@ -137,7 +137,7 @@ def asked(context: Mapping[str, Any]) -> Iterator[Signal]:
     An event that does not say so only caused the run: that data arrived is no reason to train.
     """
     from airflow_mlops.asof import events_of
-    from airflow_mlops.core.retrain_record import Signal
+    from airflow_mlops.core.records.retraining import Signal
 
     def said(wish: Any) -> str:
         return wish if isinstance(wish, str) else "without a reason"

@@ -9,8 +9,8 @@ from airflow_mlops.links import MLflowRunLink, ModelVersionLink
 from airflow_mlops.operators._base import LoopOperator
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.evidence import ServingReport
-    from airflow_mlops.core.promotion_record import Rollback
+    from airflow_mlops.core.records.evidence import ServingReport
+    from airflow_mlops.core.records.promotion import Rollback
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.mlflow_store import MLflowStore
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class RollbackOperator(LoopOperator):
     """Make `previous`, or a named version that has served, the champion again, after a fresh interpreter served it.
 
-    Returns the :class:`~airflow_mlops.core.promotion_record.Rollback` as JSON and emits the `Model` asset event of its
+    Returns the :class:`~airflow_mlops.core.records.promotion.Rollback` as JSON and emits the `Model` asset event of its
     outlets. A task that is tried again finds what it did, and does not go back twice.
 
     Parameters

@@ -11,8 +11,8 @@ from airflow_mlops.operators._base import LoopOperator
 class ScoreOperator(LoopOperator):
     """Score the window that ends at the run's as-of time with the champion, in chunks that bound memory.
 
-    Returns the :class:`~airflow_mlops.core.monitor.Predictions` as JSON. Scoring the same window again replaces its
-    predictions as a whole.
+    Returns the :class:`~airflow_mlops.core.records.predictions.Predictions` as JSON. Scoring the same window again
+    replaces its predictions as a whole.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class ScoreOperator(LoopOperator):
         from datetime import UTC, datetime
 
         from airflow_mlops.config import settings
-        from airflow_mlops.core.data import Window
+        from airflow_mlops.core.records.snapshot import Window
         from airflow_mlops.core.scoring import score
         from airflow_mlops.stores.sources import open_source
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class SnapshotOperator(LoopOperator):
     """Write the training window, as of the run's as-of time, once and for ever.
 
-    Returns the :class:`~airflow_mlops.core.data.Snapshot` as JSON. The same inputs give the same fingerprint, and a
-    snapshot that is already there is used again.
+    Returns the :class:`~airflow_mlops.core.records.snapshot.Snapshot` as JSON. The same inputs give the same
+    fingerprint, and a snapshot that is already there is used again.
 
     A run that events caused which carry the `key` of a decision first claims these decisions: a decision is trained on
     once, however often its event comes. The task, and so the run, is skipped when other runs hold all of them.

@@ -11,7 +11,7 @@ from airflow_mlops.operators._base import LoopOperator
 class TrainOperator(LoopOperator):
     """Train on the older part of a snapshot, measure on the newer part, and record it all in one MLflow run.
 
-    Returns the :class:`~airflow_mlops.core.model.Candidate` as JSON. A retry resumes the same MLflow run.
+    Returns the :class:`~airflow_mlops.core.records.candidate.Candidate` as JSON. A retry resumes the same MLflow run.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class TrainOperator(LoopOperator):
 
     def run_stage(self, context: Any) -> dict[str, Any]:
         """Fit, then record."""
-        from airflow_mlops.core.data import Snapshot
+        from airflow_mlops.core.records.snapshot import Snapshot
         from airflow_mlops.core.reference import reference_profile
         from airflow_mlops.core.snapshot import read_snapshot, verify_snapshot
         from airflow_mlops.core.training import fit

@@ -14,16 +14,16 @@ from airflow_mlops.spec.validation import Expectation
 if TYPE_CHECKING:
     import pandas as pd
 
-    from airflow_mlops.core.data import Snapshot
-    from airflow_mlops.core.monitor import ValidationReport
+    from airflow_mlops.core.records.snapshot import Snapshot
+    from airflow_mlops.core.records.validation import ValidationReport
     from airflow_mlops.spec import ModelSpec
 
 
 class DataValidationOperator(LoopOperator):
     """Check a snapshot, a file, a table or a frame against expectations, keep a page about it, and fail if it is bad.
 
-    Returns the :class:`~airflow_mlops.core.monitor.ValidationReport` as JSON: counts and column names, never a value
-    of the data. The page is written before the task fails, and the task links to it.
+    Returns the :class:`~airflow_mlops.core.records.validation.ValidationReport` as JSON: counts and column names, never
+    a value of the data. The page is written before the task fails, and the task links to it.
 
     In a model's loop give `spec` and `snapshot`. Alone, also in a DAG without a model, give `source` or `frame`, and
     `expectations`.
@@ -118,7 +118,7 @@ class DataValidationOperator(LoopOperator):
 
     def _in_the_loop(self, context: Any, spec: ModelSpec) -> ValidationReport:
         """Check a snapshot; the page and the report also belong to the loop run's MLflow run."""
-        from airflow_mlops.core.data import Snapshot
+        from airflow_mlops.core.records.snapshot import Snapshot
         from airflow_mlops.core.snapshot import read_snapshot
         from airflow_mlops.core.validation import expectations_for, validate, wanted_columns
         from airflow_mlops.provenance import provenance

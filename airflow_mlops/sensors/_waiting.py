@@ -13,7 +13,7 @@ from airflow_mlops.operators._base import consequences, effective_spec
 from airflow_mlops.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.data import Window
+    from airflow_mlops.core.records.snapshot import Window
     from airflow_mlops.stores.files import FileStore
     from airflow_mlops.stores.sql import SqlStore
     from airflow_mlops.triggers.waiting import WaitingTrigger

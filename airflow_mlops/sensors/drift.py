@@ -11,7 +11,7 @@ from airflow_mlops.sensors._waiting import WaitingSensor
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from airflow_mlops.core.monitor import DriftReport
+    from airflow_mlops.core.records.drift import DriftReport
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.files import FileStore
     from airflow_mlops.stores.sql import SqlStore

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.sensors._waiting import WaitingSensor
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.data import Window
+    from airflow_mlops.core.records.snapshot import Window
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.triggers.waiting import WaitingTrigger
 
@@ -99,7 +99,7 @@ class NewDataSensor(WaitingSensor):
     def _wanted(self, context: Any, spec: ModelSpec) -> list[tuple[Window, int]]:
         """Return the windows, and how many rows each needs."""
         from airflow_mlops.asof import parse_as_of
-        from airflow_mlops.core.data import Window
+        from airflow_mlops.core.records.snapshot import Window
 
         as_of = self.as_of(context)
         wanted = [(Window(start=as_of - (self.window or spec.monitoring.window), end=as_of), self.min_rows)]

@@ -9,8 +9,8 @@ from airflow_mlops.operators._base import open_default_storage, open_records
 from airflow_mlops.sensors._waiting import WaitingSensor
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.data import Window
-    from airflow_mlops.core.performance_record import PerformanceReport
+    from airflow_mlops.core.records.performance import PerformanceReport
+    from airflow_mlops.core.records.snapshot import Window
     from airflow_mlops.triggers.waiting import WaitingTrigger
 
 

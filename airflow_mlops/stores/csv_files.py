@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.stores.parts import duplicated, raise_if_away, unreadable
 
 if TYPE_CHECKING:

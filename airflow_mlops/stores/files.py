@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from airflow_mlops.core.columns import missing_columns, one_of
-from airflow_mlops.core.data import Column, Window
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.profile import profile_batches
+from airflow_mlops.core.records.snapshot import Column, Window
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.ahead import ahead
 from airflow_mlops.stores.csv_files import CsvPart
@@ -23,7 +23,7 @@ from airflow_mlops.stores.times import TimeReader, inside, utc_microseconds
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from airflow_mlops.core.monitor import Profile
+    from airflow_mlops.core.records.profile import Profile
 
 Format = Literal["parquet", "csv"]
 ENDINGS: dict[str, Format] = {
@@ -40,7 +40,7 @@ _CELLS, _LEAST_ROWS, _MOST_ROWS = 1 << 21, 1 << 13, 1 << 16
 
 
 class FileStore:
-    r"""A :class:`~airflow_mlops.core.places.DataStore` over files; rows are in the order of paths, then of the file.
+    r"""A :class:`~airflow_mlops.core.ports.DataStore` over files; rows are in the order of paths, then of the file.
 
     Parquet is read by column and, where its statistics allow, by row group; CSV, which has no index, from end to end.
     Nothing is opened before the first read. What was learned of the files (names, types) is kept for the object's life.

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.candidate import candidate_of
-from airflow_mlops.core.data import Snapshot
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.model import Candidate
-from airflow_mlops.core.record import Record
+from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow_answers import is_missing

@@ -13,9 +13,9 @@ from posixpath import normpath
 from typing import Any, TypeVar
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.monitor import DriftReport
-from airflow_mlops.core.performance_record import PerformanceReport
-from airflow_mlops.core.retrain_record import RetrainDecision
+from airflow_mlops.core.records.drift import DriftReport
+from airflow_mlops.core.records.performance import PerformanceReport
+from airflow_mlops.core.records.retraining import RetrainDecision
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow_client import quoted
 from airflow_mlops.stores.mlflow_runs import MODEL, MLflowRuns

@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from airflow_mlops.core.data import Snapshot
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.golden import Golden, GoldenBatch, make_golden, read_golden
+from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.reproduce import Circumstances, read_environment
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode

@@ -16,9 +16,8 @@ from datetime import datetime
 from typing import Any
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.model import Verdict
-from airflow_mlops.core.retrain_record import Challenge, RetrainDecision
-from airflow_mlops.core.retrain_words import as_line
+from airflow_mlops.core.records.decision import Verdict
+from airflow_mlops.core.records.retraining import Challenge, RetrainDecision, as_line
 from airflow_mlops.core.trail_state import fold
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow_answers import is_missing, is_taken
@@ -44,7 +43,7 @@ _NAMED = 50
 
 
 class MLflowRetraining(MLflowTrail):
-    """Logs of decisions; implements :class:`airflow_mlops.core.retrain_record.RetrainLog`."""
+    """Logs of decisions; implements :class:`airflow_mlops.core.ports.RetrainLog`."""
 
     def __init__(self, client: GuardedClient) -> None:
         super().__init__(client)

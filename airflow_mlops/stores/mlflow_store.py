@@ -8,10 +8,11 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_mlops.core.errors import RecordError, StaleDecisionError
-from airflow_mlops.core.model import Champion, GateDecision
-from airflow_mlops.core.monitor import Profile
-from airflow_mlops.core.promotion_record import Approval, PromotionRecord
-from airflow_mlops.core.record import Record
+from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.candidate import Champion
+from airflow_mlops.core.records.decision import GateDecision
+from airflow_mlops.core.records.profile import Profile
+from airflow_mlops.core.records.promotion import Approval, PromotionRecord
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow_answers import Address, is_missing, said, without_credentials

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.promotion_record import AuditEvent
+from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.core.trail import require_whole
 from airflow_mlops.core.trail_state import broken
 from airflow_mlops.spec.problems import Problem, ReasonCode
@@ -38,7 +38,7 @@ _RESTORE = "restore it (mlflow experiments restore, or restore the run), or the 
 
 
 class MLflowTrail(MLflowVersions):
-    """Audit trails; implements :class:`airflow_mlops.core.promotion_record.Trail`."""
+    """Audit trails; implements :class:`airflow_mlops.core.ports.Trail`."""
 
     def __init__(self, client: GuardedClient) -> None:
         super().__init__(client)

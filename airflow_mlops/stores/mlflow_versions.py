@@ -7,8 +7,8 @@ from typing import Any
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ledger import STATUS
-from airflow_mlops.core.model import Candidate, Champion
 from airflow_mlops.core.promotion_steps import DIGEST
+from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.trail_state import SERVED
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow_answers import is_missing, is_taken
@@ -21,7 +21,7 @@ _TAG, _DESCRIPTION = 5000, 5000
 
 
 class MLflowVersions(MLflowCandidates):
-    """Registered versions; implements :class:`airflow_mlops.core.promotion_record.Registry`."""
+    """Registered versions; implements :class:`airflow_mlops.core.ports.Registry`."""
 
     def alias(self, model: str, alias: str) -> int | None:
         """Return the version under an alias; None if there is no such alias, or no such model."""

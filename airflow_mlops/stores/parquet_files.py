@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from airflow_mlops.core.data import Window
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.stores.parts import duplicated, raise_if_away, unreadable
 from airflow_mlops.stores.times import bounds_in
 

@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.columns import missing_columns
-from airflow_mlops.core.data import Column, Window
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.profile import profile_batches
+from airflow_mlops.core.records.snapshot import Column, Window
 from airflow_mlops.stores.sql_connect import make_engine, reading
 from airflow_mlops.stores.sql_profile import pushed_down
 from airflow_mlops.stores.sql_relation import Relation, Statement
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import sqlalchemy as sa
 
-    from airflow_mlops.core.monitor import Profile
+    from airflow_mlops.core.records.profile import Profile
 
 _PROBE = 1_000
 
 
 class SqlStore:
-    """A :class:`~airflow_mlops.core.places.DataStore` over a database.
+    """A :class:`~airflow_mlops.core.ports.DataStore` over a database.
 
     Rows come ordered by event time, then by the other columns as they are asked for, so that two reads agree. They
     are streamed by a server-side cursor where the driver has one. Whatever a query returns, only rows of the window

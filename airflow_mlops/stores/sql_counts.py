@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.core.counting import kind_of_type, type_problem, written
-from airflow_mlops.core.monitor import ColumnProfile
+from airflow_mlops.core.records.profile import ColumnProfile
 from airflow_mlops.spec.problems import Problem
 
 if TYPE_CHECKING:

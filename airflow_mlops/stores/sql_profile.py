@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.data import Column, Window
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.monitor import ColumnProfile, Profile
+from airflow_mlops.core.records.profile import ColumnProfile, Profile
+from airflow_mlops.core.records.snapshot import Column, Window
 from airflow_mlops.spec.problems import Problem
 from airflow_mlops.stores.sql_connect import reading
 from airflow_mlops.stores.sql_counts import Asked, ask

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_mlops.core.data import Window
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.stores.sql_relation import Relation, column
 from airflow_mlops.stores.sql_text import column_ends, iso
 

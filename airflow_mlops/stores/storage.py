@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_mlops.core.errors import DataError, StoreUnavailableError
-from airflow_mlops.core.places import Storage
+from airflow_mlops.core.ports import Storage
 from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal
 from airflow_mlops.stores.backends import Backend, Disk, Objects
 from airflow_mlops.stores.location import locate
@@ -51,7 +51,7 @@ def open_storage(root: str) -> Storage:
 
 
 class _Storage:
-    """Implements :class:`~airflow_mlops.core.places.Storage` over a backend."""
+    """Implements :class:`~airflow_mlops.core.ports.Storage` over a backend."""
 
     def __init__(self, root: str, backend: Backend) -> None:
         self._root = root

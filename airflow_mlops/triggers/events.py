@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from airflow_mlops.core.data import Window
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.triggers.looking import is_files, mark, name_of, place_of
 from airflow_mlops.triggers.shared import Answer, question, tick, until_tick
 from airflow_mlops.triggers.waiting import Failures, Stamped

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-from airflow_mlops.core.data import Window
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.data import FileSource, source_from
 
 

@@ -23,11 +23,12 @@ from typing import Any
 
 import requests
 
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import RecordError, StaleDecisionError, StoreUnavailableError
 from airflow_mlops.core.lifecycle import finish_unfinished, verify
-from airflow_mlops.core.model import Candidate, GateDecision, Verdict
 from airflow_mlops.core.promotion import challenge, promote
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.decision import GateDecision, Verdict
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rollback import rollback
 from airflow_mlops.core.trail import MOVES, ending, to_lines, verify_lines
 from airflow_mlops.core.trail_state import State, after, fold

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from airflow_mlops.core.bench import Bench
-from airflow_mlops.core.data import Column, Snapshot, Window
 from airflow_mlops.core.metrics import METRICS, Judged
-from airflow_mlops.core.model import Candidate, Champion, Feature
+from airflow_mlops.core.records.candidate import Candidate, Champion, Feature
+from airflow_mlops.core.records.snapshot import Column, Snapshot, Window
 from airflow_mlops.spec import ModelSpec
 
 END = datetime(2024, 3, 1, tzinfo=UTC)

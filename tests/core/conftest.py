@@ -10,10 +10,10 @@ import pytest
 from airflow_mlops.core import metrics
 from airflow_mlops.core.bench import Bench
 from airflow_mlops.core.bootstrap import time_blocks
-from airflow_mlops.core.data import Column, Snapshot
 from airflow_mlops.core.labels import clean_labels
-from airflow_mlops.core.model import Candidate, Champion
 from airflow_mlops.core.predict import predict
+from airflow_mlops.core.records.candidate import Candidate, Champion
+from airflow_mlops.core.records.snapshot import Column, Snapshot
 from airflow_mlops.core.training import Fitted, fit, rows_within
 from airflow_mlops.core.windows import label_window
 from airflow_mlops.spec import ModelSpec

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from airflow_mlops.core.data import Window
-from airflow_mlops.core.model import Feature
+from airflow_mlops.core.records.candidate import Feature
+from airflow_mlops.core.records.snapshot import Window
 from tests.core.served import Says, Served, day, days, rows_on, served, spec_of
 
 BEFORE, AFTER = 0.94, 0.81

@@ -10,11 +10,12 @@ import pandas as pd
 
 from airflow_mlops.core import metrics as metric
 from airflow_mlops.core.bench import Bench
-from airflow_mlops.core.data import Column, Snapshot, Window
-from airflow_mlops.core.evidence import Leak
 from airflow_mlops.core.leakage import judge
 from airflow_mlops.core.metrics import Judged
-from airflow_mlops.core.model import Candidate, Feature, RuleResult, Task, Verdict
+from airflow_mlops.core.records.candidate import Candidate, Feature, Task
+from airflow_mlops.core.records.decision import RuleResult, Verdict
+from airflow_mlops.core.records.evidence import Leak
+from airflow_mlops.core.records.snapshot import Column, Snapshot, Window
 from airflow_mlops.spec import ModelSpec
 
 AS_OF = datetime(2024, 3, 1, tzinfo=UTC)

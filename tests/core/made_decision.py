@@ -6,8 +6,9 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from airflow_mlops.core.data import Snapshot, Window
-from airflow_mlops.core.evidence import (
+from airflow_mlops.core.records.candidate import Candidate, Feature
+from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult, Verdict
+from airflow_mlops.core.records.evidence import (
     Change,
     Curve,
     Disparity,
@@ -22,7 +23,7 @@ from airflow_mlops.core.evidence import (
     ServingReport,
     SliceResult,
 )
-from airflow_mlops.core.model import Candidate, Evaluation, Feature, GateDecision, RuleResult, Verdict
+from airflow_mlops.core.records.snapshot import Snapshot, Window
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 WHO: tuple[Literal["candidate", "champion"], ...] = ("candidate", "champion")

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.model import Candidate, Champion, Evaluation, GateDecision, Verdict
 from airflow_mlops.core.promotion import promote
-from airflow_mlops.core.promotion_record import AuditEvent, PromotionRecord
+from airflow_mlops.core.records.candidate import Candidate, Champion
+from airflow_mlops.core.records.decision import Evaluation, GateDecision, Verdict
+from airflow_mlops.core.records.promotion import AuditEvent, PromotionRecord
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.trail import require_whole
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_mlops.core.data import Window
-from airflow_mlops.core.model import Candidate, Champion, Feature, Verdict
-from airflow_mlops.core.monitor import CauseHint, DriftReport
-from airflow_mlops.core.performance_record import Estimate, Measured, PerformanceReport
-from airflow_mlops.core.retrain_record import Challenge, RetrainDecision, Signal
+from airflow_mlops.core.records.candidate import Candidate, Champion, Feature
+from airflow_mlops.core.records.decision import Verdict
+from airflow_mlops.core.records.drift import CauseHint, DriftReport
+from airflow_mlops.core.records.performance import Estimate, Measured, PerformanceReport
+from airflow_mlops.core.records.retraining import Challenge, RetrainDecision, Signal
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.model import ModelSpec
 
 TRAINED = datetime(2013, 3, 1, tzinfo=UTC)

@@ -11,14 +11,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from airflow_mlops.core.data import Column, Snapshot, Window
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.metrics import judge, measure
-from airflow_mlops.core.model import Candidate, Champion, Evaluation, Feature, GateDecision, Verdict
-from airflow_mlops.core.monitor import Predictions
 from airflow_mlops.core.performance import perform
-from airflow_mlops.core.performance_record import PerformanceReport
 from airflow_mlops.core.predict import predict
+from airflow_mlops.core.records.candidate import Candidate, Champion, Feature
+from airflow_mlops.core.records.decision import Evaluation, GateDecision, Verdict
+from airflow_mlops.core.records.performance import PerformanceReport
+from airflow_mlops.core.records.predictions import Predictions
+from airflow_mlops.core.records.snapshot import Column, Snapshot, Window
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

@@ -8,8 +8,8 @@ from math import erfc, sqrt
 
 import numpy as np
 
-from airflow_mlops.core.data import Window
-from airflow_mlops.core.monitor import ColumnProfile, Profile
+from airflow_mlops.core.records.profile import ColumnProfile, Profile
+from airflow_mlops.core.records.snapshot import Window
 
 BEFORE = Window(start=datetime(2013, 1, 1, tzinfo=UTC), end=datetime(2013, 3, 1, tzinfo=UTC))
 NOW = Window(start=datetime(2013, 7, 1, tzinfo=UTC), end=datetime(2013, 7, 8, tzinfo=UTC))

@@ -19,9 +19,9 @@ import pytest
 from airflow_mlops.core.backtest import backtest
 from airflow_mlops.core.backtest_grid import grid_of
 from airflow_mlops.core.backtest_page import render
-from airflow_mlops.core.backtest_record import BacktestReport, Line
 from airflow_mlops.core.backtest_words import NAMES, terminal
 from airflow_mlops.core.errors import DataError, RecordError
+from airflow_mlops.core.records.backtest import BacktestReport, Line
 from tests.core.drifting import END, START, TURN, openers, plan, specification, stream
 
 
@@ -116,10 +116,10 @@ def test_losses_are_those_of_the_models_on_the_rows_that_came(folder: Path, repo
 def test_a_decision_is_the_gates_own(folder: Path, report: BacktestReport) -> None:
     """What a policy was told is what evaluate and decide say of the same models and rows."""
     from airflow_mlops.core.backtest_needs import BASE, Judge, gate_settings
-    from airflow_mlops.core.backtest_record import Judged
     from airflow_mlops.core.backtest_state import State
     from airflow_mlops.core.backtest_work import Opening, Workshop, judged_spec
     from airflow_mlops.core.gate import decide, evaluate
+    from airflow_mlops.core.records.backtest import Judged
     from tests.core.drifting import open_folder
 
     assert report.lines

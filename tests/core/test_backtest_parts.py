@@ -20,10 +20,10 @@ from airflow_mlops.core.backtest_log import ScoreLog, log_folder
 from airflow_mlops.core.backtest_measures import decays, line_of, with_front
 from airflow_mlops.core.backtest_needs import Judge, Need, Score, Train, Watch, gate_settings, watch_settings
 from airflow_mlops.core.backtest_plan import plan_of
-from airflow_mlops.core.backtest_record import Answer, Line, Turn
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError, RecordError
-from airflow_mlops.core.monitor import Predictions
+from airflow_mlops.core.records.backtest import Answer, Line, Turn
+from airflow_mlops.core.records.predictions import Predictions
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import SpecError
 from airflow_mlops.stores.storage import open_storage
 from tests.core.drifting import specification

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_mlops.core.changes import ABSENT, MAX_CHANGES, MAX_TEXT, changes
-from airflow_mlops.core.data import Window
-from airflow_mlops.core.evidence import Change
-from airflow_mlops.core.model import Candidate, Champion, Feature
+from airflow_mlops.core.records.candidate import Candidate, Champion, Feature
+from airflow_mlops.core.records.evidence import Change
+from airflow_mlops.core.records.snapshot import Window
 
 
 @pytest.fixture(scope="module")

@@ -20,9 +20,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from airflow_mlops.core.convergence import MAX_TEXT, MAX_WARNINGS, judge, observed
+from airflow_mlops.core.convergence import judge, observed
 from airflow_mlops.core.estimators import build_estimator
-from airflow_mlops.core.model import Candidate, Verdict
+from airflow_mlops.core.records.candidate import MAX_TEXT, MAX_WARNINGS, Candidate
+from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.trust import REVIEWED
 from airflow_mlops.spec.problems import ReasonCode
 

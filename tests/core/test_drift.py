@@ -16,14 +16,15 @@ from scipy.stats import chi2_contingency, entropy
 from statsmodels.stats.multitest import multipletests
 
 from airflow_mlops.core.causes import Clues
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.drift import compare, invalid_report
 from airflow_mlops.core.drift_columns import EvidentlyTest
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.hints import hints
-from airflow_mlops.core.model import Feature
-from airflow_mlops.core.monitor import ColumnProfile, DriftReport, Profile
 from airflow_mlops.core.profile import build_profile, profile_batches
+from airflow_mlops.core.records.candidate import Feature
+from airflow_mlops.core.records.drift import DriftReport
+from airflow_mlops.core.records.profile import ColumnProfile, Profile
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.stability import SMOOTHING, adjust, homogeneity, psi
 from airflow_mlops.spec.monitoring import EFFECTS, DriftSpec
 from airflow_mlops.spec.problems import ReasonCode

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from airflow_mlops.core.drift import compare
-from airflow_mlops.core.monitor import DriftReport, Profile
+from airflow_mlops.core.records.drift import DriftReport
+from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.spec.monitoring import EFFECTS, DriftSpec
 from tests.core.streams import BEFORE, mixed, profile
 

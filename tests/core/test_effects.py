@@ -23,7 +23,7 @@ from airflow_mlops.core.effects import (
     total_variation,
     wasserstein,
 )
-from airflow_mlops.core.monitor import ColumnProfile
+from airflow_mlops.core.records.profile import ColumnProfile
 from airflow_mlops.core.stability import psi, significance
 from airflow_mlops.spec.monitoring import EFFECTS
 

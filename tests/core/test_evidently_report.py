@@ -20,9 +20,9 @@ from airflow_mlops.core.evidently_report import (
     evidently_tests,
     require_fitting,
 )
-from airflow_mlops.core.model import Feature
-from airflow_mlops.core.monitor import DriftReport
 from airflow_mlops.core.monitoring import observe
+from airflow_mlops.core.records.candidate import Feature
+from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.samples import Samples
 from airflow_mlops.spec.monitoring import METHODS
 from tests.core.watched import NOW, Watched

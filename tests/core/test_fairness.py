@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from airflow_mlops.core.bench import Bench, Found
-from airflow_mlops.core.evidence import Disparity, Group
 from airflow_mlops.core.fairness import judge
 from airflow_mlops.core.group_rates import measures
 from airflow_mlops.core.metrics import Judged
-from airflow_mlops.core.model import RuleResult, Verdict
 from airflow_mlops.core.multiplicity import largest_difference
+from airflow_mlops.core.records.decision import RuleResult, Verdict
+from airflow_mlops.core.records.evidence import Disparity, Group
 from airflow_mlops.core.shared_resamples import weights_of
 from airflow_mlops.core.slice_rows import cut
 from airflow_mlops.spec.problems import ReasonCode

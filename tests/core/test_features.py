@@ -11,11 +11,11 @@ import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-from airflow_mlops.core.data import Column
 from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.features import as_features, resolve, role_of
-from airflow_mlops.core.model import Feature
 from airflow_mlops.core.predict import predict
+from airflow_mlops.core.records.candidate import Feature
+from airflow_mlops.core.records.snapshot import Column
 from airflow_mlops.core.training import fit
 from airflow_mlops.spec.problems import ReasonCode
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from airflow_mlops.core.hints import hints_of_problems, of_change, since
-from airflow_mlops.core.monitor import CauseHint, DriftReport, SchemaChange
+from airflow_mlops.core.records.drift import CauseHint, DriftReport, SchemaChange
 from airflow_mlops.core.units import UNITS, unit_change
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from tests.core.watched import NOW, WEEK, Watched
@@ -141,7 +141,7 @@ def test_every_unit_is_found_again(unit):
     values = rng.normal(40, 9, 20_000)
     edges = tuple(np.quantile(values, np.arange(1, 20) / 20).tolist())
     counts = tuple(np.bincount(np.searchsorted(edges, values, "right"), minlength=20).tolist())
-    from airflow_mlops.core.monitor import ColumnProfile
+    from airflow_mlops.core.records.profile import ColumnProfile
 
     before = ColumnProfile(name="x", role="numeric", edges=edges, counts=counts)
     now = rng.normal(40, 9, 3000) * unit.factor + unit.shift
@@ -155,7 +155,7 @@ def test_a_shift_of_the_world_is_no_unit(shift, spread):
     rng = np.random.default_rng(int(shift))
     values = rng.gamma(4, 3, 20_000)
     edges = tuple(np.quantile(values, np.arange(1, 20) / 20).tolist())
-    from airflow_mlops.core.monitor import ColumnProfile
+    from airflow_mlops.core.records.profile import ColumnProfile
 
     before = ColumnProfile(name="x", role="numeric", edges=edges, counts=(1000,) * 20)
     assert unit_change(before, rng.gamma(4, 3, 3000) * spread + shift) is None

@@ -19,7 +19,8 @@ from airflow_mlops.core.leakage import single_feature_power
 from airflow_mlops.core.leakage_decided import decided, graded
 from airflow_mlops.core.leakage_features import luck_of
 from airflow_mlops.core.leakage_rows import missing_with_label, shared_content
-from airflow_mlops.core.model import Feature, Task, Verdict
+from airflow_mlops.core.records.candidate import Feature, Task
+from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.spec.problems import ReasonCode
 from tests.core.leak_bench import AS_OF, bench_of, found
 

@@ -13,7 +13,7 @@ import pytest
 
 from airflow_mlops.core.features import resolve
 from airflow_mlops.core.labels import clean_labels
-from airflow_mlops.core.model import Verdict
+from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.snapshot import read_snapshot, take_snapshot
 from airflow_mlops.core.training import split_frame
 from airflow_mlops.core.windows import split

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from airflow_mlops.core.card_page import plain
-from airflow_mlops.core.evidence import Evidence
-from airflow_mlops.core.model import Verdict
 from airflow_mlops.core.model_card import LONGEST_SUMMARY, ModelCard, card
-from airflow_mlops.core.promotion_record import Approval, AuditEvent, PromotionRecord
+from airflow_mlops.core.records.decision import Verdict
+from airflow_mlops.core.records.evidence import Evidence
+from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
 from airflow_mlops.spec import ModelSpec
 from tests.core.made_decision import AS_OF, candidate, decision, evidence, rule, snapshot
 

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pytest
 
 from airflow_mlops.core import monitoring
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError, RecordError
-from airflow_mlops.core.monitor import DriftReport, Profile
 from airflow_mlops.core.monitoring import earlier_window, observe
 from airflow_mlops.core.observed import mature
+from airflow_mlops.core.records.drift import DriftReport
+from airflow_mlops.core.records.profile import Profile
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.samples import sample
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode

@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_mlops.core.counting import ColumnCounter, written
-from airflow_mlops.core.data import Column, Window
 from airflow_mlops.core.errors import DataError, RecordError
-from airflow_mlops.core.model import Feature
-from airflow_mlops.core.monitor import ColumnProfile, Profile
 from airflow_mlops.core.profile import build_profile, merge, profile_batches
+from airflow_mlops.core.records.candidate import Feature
+from airflow_mlops.core.records.profile import ColumnProfile, Profile
+from airflow_mlops.core.records.snapshot import Column, Window
 from airflow_mlops.spec.problems import ReasonCode
 
 WINDOW = Window(start=datetime(2013, 1, 1, tzinfo=UTC), end=datetime(2013, 2, 1, tzinfo=UTC))

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import RecordError, StaleDecisionError
 from airflow_mlops.core.lifecycle import finish_unfinished, verify
-from airflow_mlops.core.model import Candidate, Verdict
 from airflow_mlops.core.promotion import STATUS, challenge, has_served, promote, provenance_tags
-from airflow_mlops.core.promotion_record import Approval
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.decision import Verdict
+from airflow_mlops.core.records.promotion import Approval
 from airflow_mlops.core.rollback import rollback
 from airflow_mlops.core.trail_state import fold
 from airflow_mlops.spec.problems import ReasonCode

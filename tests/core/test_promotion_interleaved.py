@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_mlops.core.lifecycle import finish_unfinished, verify
-from airflow_mlops.core.model import Verdict
 from airflow_mlops.core.promotion import challenge, promote
+from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.rollback import override, rollback
 from airflow_mlops.core.trail import MOVES, ending, require_whole
 from airflow_mlops.core.trail_state import fold

@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import airflow_mlops.core
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.model import Evaluation, GateDecision, RuleResult, Verdict
-from airflow_mlops.core.record import Record
+from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult, Verdict
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import ReasonCode
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

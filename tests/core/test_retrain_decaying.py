@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from airflow_mlops.core.performance import prepare
+from airflow_mlops.core.records.retraining import History, Seen
 from airflow_mlops.core.retrain import decide_retraining
-from airflow_mlops.core.retrain_record import History, Seen
 from tests.core.decaying_stream import BEFORE, STABLE, accuracy, day, decaying, lived
 
 

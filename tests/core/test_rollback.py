@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import RecordError, StaleDecisionError
-from airflow_mlops.core.evidence import ServingReport
 from airflow_mlops.core.ledger import STATUS
 from airflow_mlops.core.lifecycle import RETIRED, finish_unfinished, retire, retired, unretire, verify
-from airflow_mlops.core.model import Verdict
 from airflow_mlops.core.promotion import promote
-from airflow_mlops.core.promotion_record import Rollback
+from airflow_mlops.core.records.decision import Verdict
+from airflow_mlops.core.records.evidence import ServingReport
+from airflow_mlops.core.records.promotion import Rollback
 from airflow_mlops.core.rollback import override, rollback, rollback_target
 from airflow_mlops.core.trail_state import fold
 from airflow_mlops.spec.problems import ReasonCode

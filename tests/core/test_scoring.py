@@ -16,12 +16,12 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.features import as_features, build_pipeline
-from airflow_mlops.core.model import Candidate, Champion, Feature, Task
-from airflow_mlops.core.monitor import Predictions
 from airflow_mlops.core.predict import plain_classes
+from airflow_mlops.core.records.candidate import Candidate, Champion, Feature, Task
+from airflow_mlops.core.records.predictions import Predictions
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.scoring import score
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 from airflow_mlops.core.bench import Bench
-from airflow_mlops.core.model import Feature
+from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.segments import weakest
 from airflow_mlops.core.slices import judge
 from tests.core.benches import bench_of, binary, numbers

@@ -16,7 +16,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.evidence import ServingReport
 from airflow_mlops.core.golden import (
     Golden,
     as_numbers,
@@ -27,8 +26,10 @@ from airflow_mlops.core.golden import (
     sample,
     to_parquet,
 )
-from airflow_mlops.core.model import Feature, Verdict
 from airflow_mlops.core.predict import predict
+from airflow_mlops.core.records.candidate import Feature
+from airflow_mlops.core.records.decision import Verdict
+from airflow_mlops.core.records.evidence import ServingReport
 from airflow_mlops.core.serving import judge, require
 from airflow_mlops.core.training import fit
 from airflow_mlops.spec.gate_rules import ServingRule

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.retrain_record import RANK, History, Seen, Signal
+from airflow_mlops.core.records.retraining import RANK, History, Seen, Signal
 from airflow_mlops.core.signals import impatient, signals_of
 from tests.core.retrain_cases import CHAMPION, DAY, NOW, ask, drift, performance, spec
 

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_mlops.core.data import Snapshot
 from airflow_mlops.core.errors import DataError, RecordError, StoreUnavailableError
 from airflow_mlops.core.features import resolve
+from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.snapshot import open_snapshot, read_snapshot, take_snapshot, verify_snapshot
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_mlops.core.data import Column
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.monitor import ValidationReport
+from airflow_mlops.core.records.snapshot import Column
+from airflow_mlops.core.records.validation import ValidationReport
 from airflow_mlops.core.validation import audit, enforce, expectations_for, validate, wanted_columns
 from airflow_mlops.core.validation_page import render
 from airflow_mlops.core.validation_rules import RULES

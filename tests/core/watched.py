@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from airflow_mlops.core.model import Candidate, Champion
-from airflow_mlops.core.monitor import DriftReport, Profile
 from airflow_mlops.core.monitoring import observe
+from airflow_mlops.core.records.candidate import Candidate, Champion
+from airflow_mlops.core.records.drift import DriftReport
+from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.reference import reference_profile
 from airflow_mlops.core.scoring import score
 from airflow_mlops.core.snapshot import read_snapshot, take_snapshot

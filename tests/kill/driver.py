@@ -22,10 +22,11 @@ from typing import Any
 import requests
 
 from airflow_mlops.core.lifecycle import verify
-from airflow_mlops.core.model import Candidate, GateDecision, Verdict
 from airflow_mlops.core.profile import build_profile
 from airflow_mlops.core.promotion import challenge, promote
-from airflow_mlops.core.promotion_record import Approval
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.decision import GateDecision, Verdict
+from airflow_mlops.core.records.promotion import Approval
 from airflow_mlops.core.rollback import rollback
 from airflow_mlops.stores.mlflow_format import environment, write_model
 from airflow_mlops.stores.mlflow_store import MLflowStore

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from airflow_mlops.core.promotion_record import Approval
-from airflow_mlops.core.retrain_record import RetrainDecision
+from airflow_mlops.core.records.promotion import Approval
+from airflow_mlops.core.records.retraining import RetrainDecision
 from airflow_mlops.notifications import LoopEvent, loop_event
 from airflow_mlops.notifications.event_of_task import event_of_task
 from airflow_mlops.operators import EvaluateGateOperator

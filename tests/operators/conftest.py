@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from airflow_mlops.core.model import Candidate, GateDecision
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.stores.mlflow_store import MLflowStore
 from tests.loop_harness import Run, context_of, judge_loop, rows, specification

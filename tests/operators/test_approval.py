@@ -12,8 +12,8 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from airflow.sdk.serde import deserialize, serialize
 
 from airflow_mlops.core.errors import StoreUnavailableError
-from airflow_mlops.core.evidence import Change, Disparity, Evidence, Interval, SliceResult
-from airflow_mlops.core.model import GateDecision, RuleResult, Verdict
+from airflow_mlops.core.records.decision import GateDecision, RuleResult, Verdict
+from airflow_mlops.core.records.evidence import Change, Disparity, Evidence, Interval, SliceResult
 from airflow_mlops.notifications import LoopEvent
 from airflow_mlops.operators import ApproveOperator, _question
 from airflow_mlops.spec.problems import ReasonCode

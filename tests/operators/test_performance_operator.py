@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_mlops.core.performance_record import PerformanceReport
+from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.operators import ScoreOperator
 from airflow_mlops.operators._base import open_default_storage
 from airflow_mlops.operators.performance import PerformanceOperator, performed

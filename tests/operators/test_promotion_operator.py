@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_mlops.core.errors import StoreUnavailableError
 from airflow_mlops.core.lifecycle import retire, unretire
-from airflow_mlops.core.model import GateDecision, Verdict
+from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.operators import SnapshotOperator
 from airflow_mlops.stores.mlflow_store import MLflowStore
 from tests.loop_harness import promote_run

@@ -20,10 +20,10 @@ from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_mlops.core.lifecycle import retire
-from airflow_mlops.core.model import Verdict
-from airflow_mlops.core.monitor import CauseHint, DriftReport
-from airflow_mlops.core.performance_record import PerformanceReport
-from airflow_mlops.core.retrain_record import RetrainDecision
+from airflow_mlops.core.records.decision import Verdict
+from airflow_mlops.core.records.drift import CauseHint, DriftReport
+from airflow_mlops.core.records.performance import PerformanceReport
+from airflow_mlops.core.records.retraining import RetrainDecision
 from airflow_mlops.operators import RetrainOperator, SnapshotOperator
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.stores.mlflow_store import MLflowStore

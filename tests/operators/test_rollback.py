@@ -8,8 +8,8 @@ import pytest
 from airflow.sdk.definitions.asset import Model
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_mlops.core.evidence import ServingReport
-from airflow_mlops.core.model import Candidate
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.evidence import ServingReport
 from airflow_mlops.notifications import LoopEvent
 from airflow_mlops.operators import RollbackOperator
 from airflow_mlops.spec import ModelSpec

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_mlops.core.monitor import ValidationReport
+from airflow_mlops.core.records.validation import ValidationReport
 from airflow_mlops.core.snapshot import take_snapshot
 from airflow_mlops.operators import DataValidationOperator
 from airflow_mlops.spec import ModelSpec

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_mlops.core.model import Verdict
+from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.local.airflow_api import run_path
 from airflow_mlops.local.process import family, start_mark
 from airflow_mlops.local.stack import NAMES

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_mlops.core.model import Verdict
-from airflow_mlops.core.monitor import DriftReport
-from airflow_mlops.core.retrain_record import RetrainDecision
+from airflow_mlops.core.records.decision import Verdict
+from airflow_mlops.core.records.drift import DriftReport
+from airflow_mlops.core.records.retraining import RetrainDecision
 from airflow_mlops.local.airflow_api import run_path
 from tests.stack.live import AS_OF, Live, write_rows
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from airflow_mlops.core.data import Column, Snapshot
-from airflow_mlops.core.model import Candidate, Evaluation, GateDecision, Verdict
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.decision import Evaluation, GateDecision, Verdict
+from airflow_mlops.core.records.snapshot import Column, Snapshot
 from airflow_mlops.core.training import Fitted, fit
 from airflow_mlops.spec.model import ModelSpec
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.files import FileStore
 from airflow_mlops.stores.parquet_files import ParquetPart

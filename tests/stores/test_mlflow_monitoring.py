@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.monitor import ColumnDrift, DriftReport
-from airflow_mlops.core.performance_record import Estimate, Measured, PerformanceReport
-from airflow_mlops.core.retrain_record import RetrainDecision
+from airflow_mlops.core.records.drift import ColumnDrift, DriftReport
+from airflow_mlops.core.records.performance import Estimate, Measured, PerformanceReport
+from airflow_mlops.core.records.retraining import RetrainDecision
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.stores.mlflow_monitoring import metric_name
 from airflow_mlops.stores.mlflow_store import MLflowStore
 

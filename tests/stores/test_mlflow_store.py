@@ -17,9 +17,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from airflow_mlops.core.errors import RecordError, StaleDecisionError, StoreUnavailableError, TrainingError
-from airflow_mlops.core.model import Candidate, Verdict
 from airflow_mlops.core.profile import build_profile
 from airflow_mlops.core.promotion import promote, provenance_tags
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal
 from airflow_mlops.stores.mlflow_answers import said

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.lifecycle import retire, retired, unretire, verify
-from airflow_mlops.core.promotion_record import Approval, AuditEvent
+from airflow_mlops.core.records.promotion import Approval, AuditEvent
 from airflow_mlops.core.trail import following
 from airflow_mlops.core.trail_state import State, fold
 from airflow_mlops.spec.problems import ReasonCode

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.places import DataStore
+from airflow_mlops.core.ports import DataStore
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.files import FileStore
 from airflow_mlops.stores.sql import SqlStore

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError, StoreUnavailableError
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.sql import SqlStore
 from airflow_mlops.stores.sql_text import checked_query

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_mlops.core.data import Window
 from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.data import FileSource, SqlSource
 from airflow_mlops.stores.stamps import count_at_least, stamp, stamp_files
 

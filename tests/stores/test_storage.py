@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_mlops.core.errors import DataError, StoreUnavailableError
-from airflow_mlops.core.places import Storage
+from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.snapshot import open_snapshot, read_snapshot, take_snapshot, verify_snapshot
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.stores.files import FileStore

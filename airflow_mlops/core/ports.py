@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from airflow_mlops.core.data import Column, Window
-from airflow_mlops.core.monitor import Profile
+from airflow_mlops.core.records.candidate import Candidate, Champion
+from airflow_mlops.core.records.profile import Profile
+from airflow_mlops.core.records.promotion import AuditEvent
+from airflow_mlops.core.records.retraining import RetrainDecision
+from airflow_mlops.core.records.snapshot import Column, Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -110,3 +113,94 @@ class Storage(Protocol):
 
     def folders(self, folder: str) -> tuple[str, ...]:
         """Names of the folders directly in a folder, sorted; none if there is no such folder."""
+
+
+class Registry(Protocol):
+    """What promotion needs of the system of record. Each method is one effect, or none."""
+
+    def champion(self, model: str) -> Champion | None:
+        """The version under the alias `champion`.
+
+        Raises
+        ------
+        RecordError
+            If the alias points at a version whose record is missing or unreadable.
+        """
+
+    def version(self, model: str, number: int) -> Champion:
+        """A version as if it served: with the record of its training.
+
+        Raises
+        ------
+        RecordError
+            VERSION_MISSING, if it does not exist (any more); CHAMPION_UNREADABLE, if its record cannot be read.
+        """
+
+    def version_of(self, model: str, run_id: str) -> int | None:
+        """The version that this run registered, if it did."""
+
+    def register(self, model: str, candidate: Candidate, tags: Mapping[str, str]) -> int:
+        """Register the candidate's model; returns the version that already stands for this run, if one does.
+
+        Raises
+        ------
+        RecordError
+            If that version was made from another model.
+        """
+
+    def set_alias(self, model: str, alias: str, version: int) -> None:
+        """Point an alias at a version."""
+
+    def alias(self, model: str, alias: str) -> int | None:
+        """The version under an alias, if any."""
+
+    def version_tags(self, model: str, version: int) -> Mapping[str, str] | None:
+        """Tags of a version; None if it does not exist (any more)."""
+
+    def tag_version(self, model: str, version: int, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+
+    def delete_alias(self, model: str, alias: str) -> None:
+        """Remove an alias; nothing happens if there is none."""
+
+    def model_tags(self, model: str) -> Mapping[str, str]:
+        """Tags of the registered model; none when there is no such model."""
+
+    def tag_model(self, model: str, tags: Mapping[str, str]) -> None:
+        """Set tags of the registered model."""
+
+
+class Trail(Protocol):
+    """The audit trail of one registered model: append-only, numbered without gaps, and the arbiter of who is first."""
+
+    def events(self, model: str) -> tuple[AuditEvent, ...]:
+        """Every event, oldest first.
+
+        Raises
+        ------
+        RecordError
+            AUDIT_BROKEN, if an event is missing, or one is not what its successor's hash says.
+        """
+
+    def append(self, model: str, event: AuditEvent) -> bool:
+        """Write an event at its number, once: False when another event stands there already.
+
+        Of several that write the same number at the same time, exactly one gets True, on every machine; the one
+        that wrote it gets True again when its answer was lost and it asks again.
+        """
+
+
+class RetrainLog(Protocol):
+    """The numbered log of one model's decisions to act: the arbiter of who is first."""
+
+    def decisions(self, model: str) -> tuple[RetrainDecision, ...]:
+        """Every logged decision, oldest first."""
+
+    def log_decision(self, model: str, decision: RetrainDecision) -> bool:
+        """Write a decision at its number, once: False when another one stands there already."""
+
+    def claim(self, model: str, key: str, loop_run: str) -> str:
+        """Claim a decision for a training run, once; return the loop run that holds it, this one or an earlier."""
+
+    def claims(self, model: str) -> Mapping[str, str]:
+        """Who holds what: the loop run, by key."""

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from airflow_mlops.core.data import Snapshot
-from airflow_mlops.core.model import Candidate, GateDecision
-from airflow_mlops.core.monitor import DriftReport, Profile
-from airflow_mlops.core.performance_record import PerformanceReport
-from airflow_mlops.core.record import Record
+from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.decision import GateDecision
+from airflow_mlops.core.records.drift import DriftReport
+from airflow_mlops.core.records.performance import PerformanceReport
+from airflow_mlops.core.records.profile import Profile
+from airflow_mlops.core.records.snapshot import Snapshot
 
 
 @dataclass(frozen=True, kw_only=True)

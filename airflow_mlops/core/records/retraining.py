@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal
 
-from airflow_mlops.core.model import Verdict
-from airflow_mlops.core.monitor import DriftReport
-from airflow_mlops.core.performance_record import PerformanceReport
-from airflow_mlops.core.record import Record
+from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.decision import Verdict
+from airflow_mlops.core.records.drift import DriftReport
+from airflow_mlops.core.records.performance import PerformanceReport
+from airflow_mlops.core.text import _storable
 
 SignalKind = Literal["decay", "estimated_decay", "prediction_drift", "input_drift", "volume", "event", "manual"]
 RANK: tuple[SignalKind, ...] = (
@@ -120,17 +122,37 @@ class Seen:
     """Why the registry says that the model is out of use; the specification may say so too."""
 
 
-class RetrainLog(Protocol):
-    """The numbered log of one model's decisions to act: the arbiter of who is first."""
+LONGEST = 5500
+"""Characters of a decision as JSON; its number is added later, and MLflow cuts a value at 6,000, without a word."""
 
-    def decisions(self, model: str) -> tuple[RetrainDecision, ...]:
-        """Every logged decision, oldest first."""
 
-    def log_decision(self, model: str, decision: RetrainDecision) -> bool:
-        """Write a decision at its number, once: False when another one stands there already."""
+_SIZES = ((600, 12), (400, 12), (250, 10), (120, 10), (60, 8), (24, 4))
+"""Longest text and most reasons, from one try to the next."""
 
-    def claim(self, model: str, key: str, loop_run: str) -> str:
-        """Claim a decision for a training run, once; return the loop run that holds it, this one or an earlier."""
 
-    def claims(self, model: str) -> Mapping[str, str]:
-        """Who holds what: the loop run, by key."""
+def fitting(decision: RetrainDecision) -> RetrainDecision:
+    """Return the decision with texts that can be stored, as long as fits: one line each, printable characters only."""
+    cut = decision
+    for length, most in _SIZES:
+        cut = _cut(decision, length, most)
+        if len(as_line(cut)) <= LONGEST:
+            break
+    return cut
+
+
+def as_line(decision: RetrainDecision) -> str:
+    """Return the decision as JSON in one line."""
+    return json.dumps(decision.to_json(), ensure_ascii=False, separators=(",", ":"))
+
+
+def _cut(decision: RetrainDecision, length: int, most: int) -> RetrainDecision:
+    reasons = tuple(_storable(reason, length) for reason in decision.reasons[:most])
+    left = len(decision.reasons) - most
+    return replace(
+        decision,
+        reasons=(*reasons, f"And {left} more reasons.") if left > 0 else reasons,
+        signals=tuple(replace(one, reason=_storable(one.reason, min(length, 300))) for one in decision.signals),
+        evidence={name: _storable(value, 100) for name, value in decision.evidence.items()},
+        plan=_storable(decision.plan, length),
+        owner=_storable(decision.owner, 100),
+    )

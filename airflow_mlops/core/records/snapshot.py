@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from airflow_mlops.core.record import Record
+from airflow_mlops.core.records.base import Record
 from airflow_mlops.spec.problems import Problem
 
 

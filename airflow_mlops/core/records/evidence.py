@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from airflow_mlops.core.record import Record
+from airflow_mlops.core.records.base import Record
 
 MAX_POINTS = 101
 """Points of a curve that are kept: a page cannot show more."""
@@ -190,3 +190,10 @@ class Evidence:
     changes: tuple[Change, ...] = ()
     convergence: Mapping[str, Any] = field(default_factory=dict)
     """`warnings`, `iterations`, `limit`: what the estimator said of its own training."""
+
+
+DROP = "drop_under_broken_input"
+
+
+RELIANCE = "drop_without_one_column"
+"""What the two results are about."""

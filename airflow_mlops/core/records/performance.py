@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from airflow_mlops.core.data import Window
-from airflow_mlops.core.record import Record
+from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.snapshot import Window
 
 DecayVerdict = Literal["decay", "ok", "unknown", "invalid"]
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from airflow_mlops.core.model import Candidate, Champion, Verdict
-from airflow_mlops.core.record import Record
+from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.decision import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,78 +120,3 @@ class AuditEvent(Record):
         if "event" in body and "kind" not in body:
             body["kind"] = body.pop("event")
         return body
-
-
-class Registry(Protocol):
-    """What promotion needs of the system of record. Each method is one effect, or none."""
-
-    def champion(self, model: str) -> Champion | None:
-        """The version under the alias `champion`.
-
-        Raises
-        ------
-        RecordError
-            If the alias points at a version whose record is missing or unreadable.
-        """
-
-    def version(self, model: str, number: int) -> Champion:
-        """A version as if it served: with the record of its training.
-
-        Raises
-        ------
-        RecordError
-            VERSION_MISSING, if it does not exist (any more); CHAMPION_UNREADABLE, if its record cannot be read.
-        """
-
-    def version_of(self, model: str, run_id: str) -> int | None:
-        """The version that this run registered, if it did."""
-
-    def register(self, model: str, candidate: Candidate, tags: Mapping[str, str]) -> int:
-        """Register the candidate's model; returns the version that already stands for this run, if one does.
-
-        Raises
-        ------
-        RecordError
-            If that version was made from another model.
-        """
-
-    def set_alias(self, model: str, alias: str, version: int) -> None:
-        """Point an alias at a version."""
-
-    def alias(self, model: str, alias: str) -> int | None:
-        """The version under an alias, if any."""
-
-    def version_tags(self, model: str, version: int) -> Mapping[str, str] | None:
-        """Tags of a version; None if it does not exist (any more)."""
-
-    def tag_version(self, model: str, version: int, tags: Mapping[str, str]) -> None:
-        """Set tags of a version."""
-
-    def delete_alias(self, model: str, alias: str) -> None:
-        """Remove an alias; nothing happens if there is none."""
-
-    def model_tags(self, model: str) -> Mapping[str, str]:
-        """Tags of the registered model; none when there is no such model."""
-
-    def tag_model(self, model: str, tags: Mapping[str, str]) -> None:
-        """Set tags of the registered model."""
-
-
-class Trail(Protocol):
-    """The audit trail of one registered model: append-only, numbered without gaps, and the arbiter of who is first."""
-
-    def events(self, model: str) -> tuple[AuditEvent, ...]:
-        """Every event, oldest first.
-
-        Raises
-        ------
-        RecordError
-            AUDIT_BROKEN, if an event is missing, or one is not what its successor's hash says.
-        """
-
-    def append(self, model: str, event: AuditEvent) -> bool:
-        """Write an event at its number, once: False when another event stands there already.
-
-        Of several that write the same number at the same time, exactly one gets True, on every machine; the one
-        that wrote it gets True again when its answer was lost and it asks again.
-        """

@@ -6,73 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from airflow_mlops.core.data import Window
-from airflow_mlops.core.evidence import Evidence
-from airflow_mlops.core.record import Record
+from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.evidence import Evidence
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import ReasonCode
-
-Task = Literal["binary", "multiclass", "regression"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Feature:
-    """A feature column and how the pipeline treats it."""
-
-    name: str
-    role: Literal["numeric", "categorical"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate(Record):
-    """A trained model that is not judged yet, and everything that made it.
-
-    Format 2 added `convergence`; of a candidate written before, it is empty.
-    """
-
-    FORMAT: ClassVar[int] = 2
-
-    model: str
-    loop_run: str
-    """`<dag_id>/<run_id>`: the idempotency key of everything that this loop run writes."""
-    run_id: str
-    """MLflow run."""
-    model_uri: str
-    """`models:/m-...`: exactly this model is judged and promoted."""
-    task: Task
-    as_of: datetime
-    train: Window
-    holdout: Window
-    """Event times of the two parts. `holdout.start - train.end` is the label delay: labels of the training part were
-    known when the holdout began."""
-    train_rows: int
-    holdout_rows: int
-    snapshot_uri: str
-    snapshot_fingerprint: str
-    spec_fingerprint: str
-    features: tuple[Feature, ...]
-    classes: tuple[str | int | float | bool, ...] = ()
-    """Class labels in the order of `predict_proba`'s columns; empty for regression."""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    """The estimator's parameters after any search."""
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    """On the holdout rows."""
-    convergence: Mapping[str, Any] = field(default_factory=dict)
-    """`warnings` (list of text), `iterations` and `limit` (numbers, where the estimator tells them)."""
-    seed: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Champion:
-    """The version that serves, as the registry tells it."""
-
-    model: str
-    version: int
-    run_id: str
-    model_uri: str
-    candidate: Candidate
-    """What was recorded when it was trained."""
 
 
 class Verdict(StrEnum):
