@@ -69,9 +69,9 @@ def judged(folder: str, holdout_rows: int) -> dict[str, Any]:
 def _said(spec: Any, month: dict[str, Any]) -> dict[str, Any]:
     import json
 
-    from airflow_mlops.core.gate_page import render
     from airflow_mlops.core.records.candidate import Candidate
     from airflow_mlops.core.records.decision import GateDecision
+    from airflow_mlops.reports.decision.page import render
 
     decision = GateDecision.from_json(month["gate"])
     evidence = decision.evaluation.evidence

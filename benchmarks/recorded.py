@@ -93,7 +93,7 @@ class _Month:
     def _validate(self, snapshot: Snapshot) -> None:
         from airflow_mlops.core.snapshot import read_snapshot
         from airflow_mlops.core.validation import enforce, validate_snapshot
-        from airflow_mlops.core.validation_page import render
+        from airflow_mlops.reports.validation import render
 
         report = validate_snapshot(self.spec, snapshot, read_snapshot(snapshot, self.storage))
         self.storage.write_text("reports/validation.html", render(report, title="Validation", meta={}, issues=()))
@@ -114,8 +114,8 @@ class _Month:
 
     def _judge(self, snapshot: Snapshot, candidate: Candidate) -> GateDecision:
         from airflow_mlops.core.gate import decide, evaluate
-        from airflow_mlops.core.gate_page import render
         from airflow_mlops.core.snapshot import read_snapshot
+        from airflow_mlops.reports.decision.page import render
         from airflow_mlops.stores.serving import start_serving_check
 
         with start_serving_check(self.records, candidate, self.spec) as trial:

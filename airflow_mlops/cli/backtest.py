@@ -57,7 +57,7 @@ def backtest(args: Namespace) -> None:
     if args.json:
         print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:
-        from airflow_mlops.core.backtest_words import terminal
+        from airflow_mlops.reports.backtest.tables import terminal
 
         print("\n".join(terminal(report)))
     print(f"{page} ({screen.seconds:.0f} s)", file=sys.stderr)
@@ -133,7 +133,7 @@ def _written(report: BacktestReport, storage: Storage, html: str | None) -> str:
     """Write the page, and the report beside the finished work; say where the page is."""
     from pathlib import Path
 
-    from airflow_mlops.core.backtest_page import render
+    from airflow_mlops.reports.backtest.page import render
 
     content = render(report)
     storage.write_text("report.json", report.to_text())

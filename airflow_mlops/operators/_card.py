@@ -42,7 +42,7 @@ def write_card(
     str
         Address of the page.
     """
-    from airflow_mlops.core.model_card import card
+    from airflow_mlops.reports.model_card.card import card
 
     run_id, model = candidate.run_id, spec.registered_model
     origin = records.circumstances_of(run_id)

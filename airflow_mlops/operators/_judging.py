@@ -33,8 +33,8 @@ def judge(  # noqa: PLR0917 - who judges, in which run, with which records, by w
     The stored candidate is tried in a fresh interpreter meanwhile, because both take about as long.
     """
     from airflow_mlops.core.gate import decide, evaluate
-    from airflow_mlops.core.gate_page import render
     from airflow_mlops.core.snapshot import read_snapshot
+    from airflow_mlops.reports.decision.page import render
     from airflow_mlops.stores.serving import start_serving_check
 
     wanted = "off" not in (spec.gate.mode, spec.gate.serving.mode)

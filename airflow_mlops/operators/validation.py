@@ -200,7 +200,7 @@ class DataValidationOperator(LoopOperator):
         """Keep the page, and say so in the report."""
         from dataclasses import replace
 
-        from airflow_mlops.core.validation_page import render
+        from airflow_mlops.reports.validation import render
 
         ti = context.get("ti")
         run = f"{ti.dag_id}, run {ti.run_id}" if ti else self.task_id

@@ -18,10 +18,10 @@ import pytest
 
 from airflow_mlops.core.backtest import backtest
 from airflow_mlops.core.backtest_grid import grid_of
-from airflow_mlops.core.backtest_page import render
-from airflow_mlops.core.backtest_words import NAMES, terminal
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.records.backtest import BacktestReport, Line
+from airflow_mlops.reports.backtest.page import render
+from airflow_mlops.reports.backtest.tables import NAMES, terminal
 from tests.core.drifting import END, START, TURN, openers, plan, specification, stream
 
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_mlops.core.gate_page import render
-from airflow_mlops.core.gate_words import power
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.evidence import RELIANCE, Evidence
+from airflow_mlops.reports.decision.page import render
+from airflow_mlops.reports.decision.wording import power
 from airflow_mlops.spec.problems import ReasonCode
 from tests.core.made_decision import candidate, decision, evidence, rule, serving, slice_result
 

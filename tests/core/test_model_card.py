@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from airflow_mlops.core.card_page import plain
-from airflow_mlops.core.model_card import LONGEST_SUMMARY, ModelCard, card
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.evidence import Evidence
 from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
+from airflow_mlops.reports.model_card.card import LONGEST_SUMMARY, ModelCard, card
+from airflow_mlops.reports.sections import plain
 from airflow_mlops.spec import ModelSpec
 from tests.core.made_decision import AS_OF, candidate, decision, evidence, rule, snapshot
 

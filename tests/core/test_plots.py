@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_mlops.core.plot import WIDTH, Area, Scale, figure, span, text, ticks
-from airflow_mlops.core.plot_rows import Row, rows_plot
+from airflow_mlops.reports.svg import WIDTH, Area, Scale, figure, span, text, ticks
+from airflow_mlops.reports.svg_rows import Row, rows_plot
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 

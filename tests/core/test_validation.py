@@ -14,9 +14,9 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Column
 from airflow_mlops.core.records.validation import ValidationReport
 from airflow_mlops.core.validation import audit, enforce, expectations_for, validate, wanted_columns
-from airflow_mlops.core.validation_page import render
 from airflow_mlops.core.validation_rules import RULES
 from airflow_mlops.core.validation_schema import Wanted, likeness
+from airflow_mlops.reports.validation import render
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.spec.validation import SHORT_NAMES, Expectation

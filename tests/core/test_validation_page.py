@@ -3,7 +3,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 
 from airflow_mlops.core.records.validation import Check, ValidationReport
-from airflow_mlops.core.validation_page import render
+from airflow_mlops.reports.validation import render
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 HOSTILE = "<script>alert('x')</script>&\""

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from airflow_mlops.core.page import TONES
-from airflow_mlops.core.plot import WIDTH, Scale, figure, rule, span, text, ticks
+from airflow_mlops.reports.html import TONES
+from airflow_mlops.reports.svg import WIDTH, Scale, figure, rule, span, text, ticks
 
 RIGHT, STEP, TOP = WIDTH - 14.0, 26.0, 8.0
 _FITS = 27

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 
-from airflow_mlops.core.backtest_words import NAMES, name_of, number
-from airflow_mlops.core.plot import WIDTH, Area, Scale, figure, rule, span, text
 from airflow_mlops.core.records.backtest import BacktestReport, Line
+from airflow_mlops.reports.backtest.tables import NAMES, name_of, number
+from airflow_mlops.reports.svg import WIDTH, Area, Scale, figure, rule, span, text
 
 STYLES = {
     "never": ("var(--soft)", "2 4"),
@@ -138,7 +138,7 @@ def _legend(lines: Sequence[Line], *, dots: bool = True) -> str:
 
 
 def _values_axis(area: Area, name: str) -> list[str]:
-    from airflow_mlops.core.plot import ticks
+    from airflow_mlops.reports.svg import ticks
 
     parts = [text(4, _TOP - 10, name.replace("_", " "))]
     for value, label in ticks(area.y.low, area.y.high):

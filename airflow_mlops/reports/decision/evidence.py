@@ -7,9 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, TypeVar
 
-from airflow_mlops.core import gate_plots
-from airflow_mlops.core.gate_words import LONGEST, SHORT, clipped, interval, name_of, number, percent
-from airflow_mlops.core.page import facts, mark, optional, table, words
 from airflow_mlops.core.records.decision import Evaluation, RuleResult
 from airflow_mlops.core.records.evidence import (
     RELIANCE,
@@ -21,6 +18,9 @@ from airflow_mlops.core.records.evidence import (
     ServingReport,
     SliceResult,
 )
+from airflow_mlops.reports.decision import plots as gate_plots
+from airflow_mlops.reports.decision.wording import LONGEST, SHORT, clipped, interval, name_of, number, percent
+from airflow_mlops.reports.html import facts, mark, optional, table, words
 
 MOST = 40
 """Rows of one table."""

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from airflow_mlops.core.card_evidence import NOT_JUDGED
-from airflow_mlops.core.card_page import CardSection
-from airflow_mlops.core.gate_plots import tone_of
-from airflow_mlops.core.gate_words import (
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.decision import Evaluation, GateDecision, Verdict
+from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
+from airflow_mlops.core.records.snapshot import Snapshot
+from airflow_mlops.reports.decision.plots import tone_of
+from airflow_mlops.reports.decision.wording import (
     PASS,
     ignored,
     interval,
@@ -20,10 +22,8 @@ from airflow_mlops.core.gate_words import (
     sorted_rules,
     span_of,
 )
-from airflow_mlops.core.records.candidate import Candidate
-from airflow_mlops.core.records.decision import Evaluation, GateDecision, Verdict
-from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
-from airflow_mlops.core.records.snapshot import Snapshot
+from airflow_mlops.reports.model_card.evidence import NOT_JUDGED
+from airflow_mlops.reports.sections import CardSection
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.types import format_duration
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from airflow_mlops.core.page import banner, facts, mark, page, section, table
 from airflow_mlops.core.records.validation import Check, ValidationReport
+from airflow_mlops.reports.html import banner, facts, mark, page, section, table
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 _WORDS = {

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
-from airflow_mlops.core import card_page
-from airflow_mlops.core.card_evidence import evidence_sections
-from airflow_mlops.core.card_page import CardSection
-from airflow_mlops.core.card_sections import Trace, limitations, lineage_sections, origin_sections, status
-from airflow_mlops.core.gate_words import number, sentence
 from airflow_mlops.core.records.base import Record
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
 from airflow_mlops.core.records.snapshot import Snapshot
+from airflow_mlops.reports import sections as card_page
+from airflow_mlops.reports.decision.wording import number, sentence
+from airflow_mlops.reports.model_card.evidence import evidence_sections
+from airflow_mlops.reports.model_card.sections import Trace, limitations, lineage_sections, origin_sections, status
+from airflow_mlops.reports.sections import CardSection
 from airflow_mlops.spec.model import ModelSpec
 
 LONGEST_SUMMARY = 1500

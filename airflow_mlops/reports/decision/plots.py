@@ -6,11 +6,11 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from airflow_mlops.core.gate_words import SHORT, TONE, clipped, name_of
-from airflow_mlops.core.plot import Area, Scale, figure, rule, span, text
-from airflow_mlops.core.plot_rows import Row, rows_plot
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Curve, Disparity, Perturbation, Reliability, SliceResult
+from airflow_mlops.reports.decision.wording import SHORT, TONE, clipped, name_of
+from airflow_mlops.reports.svg import Area, Scale, figure, rule, span, text
+from airflow_mlops.reports.svg_rows import Row, rows_plot
 
 MOST_ROWS = 25
 """Lines of one plot; the worst are drawn."""

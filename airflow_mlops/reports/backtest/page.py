@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from html import escape
 
-from airflow_mlops.core.backtest_plots import lead_over_always, loss_over_time, points
-from airflow_mlops.core.backtest_words import MEANINGS, NAMES, cells, heads, name_of, number
-from airflow_mlops.core.page import banner, facts, mark, optional, page, section, table, words
 from airflow_mlops.core.records.backtest import BacktestReport, Line, Turn
+from airflow_mlops.reports.backtest.plots import lead_over_always, loss_over_time, points
+from airflow_mlops.reports.backtest.tables import MEANINGS, NAMES, cells, heads, name_of, number
+from airflow_mlops.reports.html import banner, facts, mark, optional, page, section, table, words
 
 _TONES = {"retrain": "unsure", "escalate": "bad", "block": "bad", "invalid": "bad"}
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from html import escape
 from urllib.parse import quote, urlsplit
 
-from airflow_mlops.core.gate_words import clipped
-from airflow_mlops.core.page import facts, page, section, table
+from airflow_mlops.reports.decision.wording import clipped
+from airflow_mlops.reports.html import facts, page, section, table
 
 MOST_ROWS = 60
 """Rows of one table."""

@@ -6,8 +6,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from airflow_mlops.core import gate_evidence, gate_plots
-from airflow_mlops.core.gate_words import (
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult
+from airflow_mlops.reports.decision import evidence as gate_evidence
+from airflow_mlops.reports.decision import plots as gate_plots
+from airflow_mlops.reports.decision.wording import (
     PASS,
     TONE,
     clipped,
@@ -24,9 +27,7 @@ from airflow_mlops.core.gate_words import (
     tone,
     waived,
 )
-from airflow_mlops.core.page import banner, facts, loud, mark, page, section, table, words
-from airflow_mlops.core.records.candidate import Candidate
-from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult
+from airflow_mlops.reports.html import banner, facts, loud, mark, page, section, table, words
 
 MOST_REASONS = 6
 """Reasons in the banner; the table of rules has them all."""

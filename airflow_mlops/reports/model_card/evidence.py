@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from airflow_mlops.core.card_page import CardSection
-from airflow_mlops.core.gate_evidence import convergence_facts, serving_facts
-from airflow_mlops.core.gate_plots import tone_of
-from airflow_mlops.core.gate_words import direction, interval, name_of, number, percent, span_of
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Evaluation, GateDecision
 from airflow_mlops.core.records.evidence import Disparity, Evidence, Group, SliceResult
+from airflow_mlops.reports.decision.evidence import convergence_facts, serving_facts
+from airflow_mlops.reports.decision.plots import tone_of
+from airflow_mlops.reports.decision.wording import direction, interval, name_of, number, percent, span_of
+from airflow_mlops.reports.sections import CardSection
 from airflow_mlops.spec.model import ModelSpec
 
 NOT_JUDGED = "The gate has not judged this candidate."

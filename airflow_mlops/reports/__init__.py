@@ -1,0 +1,1 @@
+"""What is said: pages, plots, cards and forms. Imports records, text and the specification only."""

@@ -1,0 +1,1 @@
+"""A backtest, as a page and as tables."""

@@ -1,0 +1,1 @@
+"""The gate's decision, as a page and in words."""
