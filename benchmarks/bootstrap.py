@@ -55,9 +55,9 @@ def measure(*, rows: int, resamples: int, loops: int) -> tuple[Table, dict[str, 
 
 def ours(metric: str, unit: str, rows: int, resamples: int) -> dict[str, Any]:
     """Time and memory of `core.bootstrap.gain`; imports and the models' predictions are there before."""
-    from airflow_mlops.core.bootstrap import gain
-    from airflow_mlops.core.metrics import METRICS as KNOWN
-    from airflow_mlops.core.metrics import Judged
+    from airflow_mlops.core.metrics.registry import METRICS as KNOWN
+    from airflow_mlops.core.metrics.registry import Judged
+    from airflow_mlops.core.stats.bootstrap import gain
 
     labels, scores, day = _models(rows)
     models = [Judged("binary", labels, _said(p), _columns(p)) for p in scores]

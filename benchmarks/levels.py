@@ -11,7 +11,7 @@ from benchmarks.report import Table
 if TYPE_CHECKING:
     import numpy as np
 
-    from airflow_mlops.core.metrics import Judged
+    from airflow_mlops.core.metrics.registry import Judged
 
 CONFIDENCE = 0.95
 POWER = 0.8
@@ -37,7 +37,7 @@ class World:
         """Candidate, other, and the group of each row."""
         import numpy as np
 
-        from airflow_mlops.core.metrics import Judged
+        from airflow_mlops.core.metrics.registry import Judged
 
         hidden = rng.normal(0, 1.5, self.rows)
         labels = (rng.random(self.rows) < 1 / (1 + np.exp(-hidden))).astype(int)
@@ -76,10 +76,10 @@ def accepted(metric: str, world: World, by_group: bool, *, worlds: int, resample
     """Share of worlds in which the superiority rule with margin 0 accepts the candidate."""
     import numpy as np
 
-    from airflow_mlops.core.bootstrap import gain
-    from airflow_mlops.core.metrics import METRICS as KNOWN
+    from airflow_mlops.core.metrics.registry import METRICS as KNOWN
     from airflow_mlops.core.records.decision import Verdict
     from airflow_mlops.core.rules import compare
+    from airflow_mlops.core.stats.bootstrap import gain
 
     count = 0
     for number in range(worlds):
@@ -99,9 +99,9 @@ def with_detectable_gain(metric: str, rows: int) -> tuple[World, float]:
     """
     import numpy as np
 
-    from airflow_mlops.core.bootstrap import gain
-    from airflow_mlops.core.metrics import METRICS as KNOWN
-    from airflow_mlops.core.power import rows_needed
+    from airflow_mlops.core.metrics.registry import METRICS as KNOWN
+    from airflow_mlops.core.stats.bootstrap import gain
+    from airflow_mlops.core.stats.power import rows_needed
 
     candidate, other, _ = World(rows, better=STRONG).draw(np.random.default_rng(99))
     found = gain(KNOWN[metric], candidate, other, None, resamples=2000)

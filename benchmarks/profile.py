@@ -111,7 +111,7 @@ def _reference(path: str) -> tuple[Profile, Window]:
     """Freeze the bins on the first rows; the window is everything."""
     import pyarrow.parquet as pq
 
-    from airflow_mlops.core.profile import build_profile
+    from airflow_mlops.core.profiles.build import build_profile
     from airflow_mlops.core.records.candidate import Feature
     from airflow_mlops.core.records.snapshot import Window
 
@@ -231,7 +231,7 @@ def _load(url: str, path: str) -> None:
 
 
 def _in_database(url: str, path: str) -> dict[str, Any]:
-    from airflow_mlops.core.profile import profile_batches
+    from airflow_mlops.core.profiles.build import profile_batches
     from airflow_mlops.stores.sql import SqlStore
 
     reference, window = _reference(path)

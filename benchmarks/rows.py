@@ -159,7 +159,7 @@ def score_pandas(folder: str, rows: str) -> dict[str, Any]:
     _imported("pyarrow.parquet", "pyarrow.dataset")
     import pandas as pd
 
-    from airflow_mlops.core.features import as_features
+    from airflow_mlops.core.pipeline.features import as_features
 
     champion, pipeline = _champion(folder)
 

@@ -84,7 +84,7 @@ def reproduce_version(records: MLflowStore, storage: Storage, model: str, versio
 
 def _comparisons(records: MLflowStore, candidate: Candidate, spec: ModelSpec, fitted: Fitted) -> list[Comparison]:
     from airflow_mlops.core.errors import RecordError
-    from airflow_mlops.core.predict import predict
+    from airflow_mlops.core.pipeline.predict import predict
     from airflow_mlops.core.reproduce import compare
 
     stored = records.load_pipeline(candidate.model_uri, spec=spec)

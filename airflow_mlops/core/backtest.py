@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from airflow_mlops.core import metrics as metric
 from airflow_mlops.core.backtest_crew import Tell, crew
 from airflow_mlops.core.backtest_measures import line_of, with_front
 from airflow_mlops.core.backtest_needs import BASE, Look, Train, look_settings
@@ -21,6 +20,7 @@ from airflow_mlops.core.backtest_policies import Controlled, Dialogue, Now, Poli
 from airflow_mlops.core.backtest_state import State, identity_of
 from airflow_mlops.core.backtest_work import Opening
 from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.metrics import registry as metric
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.backtest import Answer, BacktestReport, Future, Line, Trained, Turn
 from airflow_mlops.spec.model import ModelSpec

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.windows import utc
+from airflow_mlops.core.rows.windows import utc
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.spec.types import format_duration

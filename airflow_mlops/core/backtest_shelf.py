@@ -67,7 +67,7 @@ class Shelf:
         import pandas as pd
         import pyarrow as pa
 
-        from airflow_mlops.core.labels import clean_labels
+        from airflow_mlops.core.rows.labels import clean_labels
 
         batches = list(self.store.read(self.plan.steps[step], self.spec.data.time, columns))
         if not batches:
@@ -79,10 +79,10 @@ def again_fitted(
     spec: ModelSpec, candidate: Candidate, pipeline: Any, snapshot: Snapshot, frame: pd.DataFrame
 ) -> Fitted:
     """What a training returned, from what was kept of it."""
-    from airflow_mlops.core.features import as_features
-    from airflow_mlops.core.labels import clean_labels
+    from airflow_mlops.core.pipeline.features import as_features
+    from airflow_mlops.core.pipeline.trusted_types import trusted_types
+    from airflow_mlops.core.rows.labels import clean_labels
     from airflow_mlops.core.training import Fitted, split_frame
-    from airflow_mlops.core.trust import trusted_types
 
     classes = candidate.task != "regression"
     train, holdout = (clean_labels(spec, part, classes) for part in split_frame(spec, snapshot, frame))

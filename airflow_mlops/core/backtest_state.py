@@ -178,7 +178,7 @@ class State:
         if spec.training.format == "skops":
             import skops.io
 
-            from airflow_mlops.core.trust import trusted_types
+            from airflow_mlops.core.pipeline.trusted_types import trusted_types
 
             return skops.io.loads(content, trusted=list(trusted_types(spec)))
         import pickle

@@ -23,10 +23,10 @@ from airflow_mlops.spec.model import ModelSpec
 if TYPE_CHECKING:
     import pandas as pd
 
-    from airflow_mlops.core.bootstrap import Gain
     from airflow_mlops.core.comparison import Contest
-    from airflow_mlops.core.judged import Judged as JudgedRows
-    from airflow_mlops.core.metrics import Metric
+    from airflow_mlops.core.metrics.labelled import Judged as JudgedRows
+    from airflow_mlops.core.metrics.registry import Metric
+    from airflow_mlops.core.stats.bootstrap import Gain
 
 CONFIDENCE = 0.95
 """At which a fresh model is surely better: fixed, so that points of a grid are measured alike."""
@@ -210,9 +210,9 @@ class Workshop:
 
     def look(self, need: needs.Look) -> Future:
         """Score a step's future by its labels as they are known in the end."""
-        from airflow_mlops.core import metrics as metric
-        from airflow_mlops.core.predict import predict
-        from airflow_mlops.core.row_weights import row_weights
+        from airflow_mlops.core.metrics import registry as metric
+        from airflow_mlops.core.pipeline.predict import predict
+        from airflow_mlops.core.rows.weights import row_weights
 
         mine, pipeline = self.shelf.model(need.version)
         rows = 0
@@ -238,7 +238,7 @@ class Workshop:
 
     def _gain(self, primary: Metric, sides: tuple[JudgedRows, JudgedRows], frame: pd.DataFrame) -> Gain:
         """Gain of the first side over the second, with bounds."""
-        from airflow_mlops.core.bootstrap import blocks_of, gain
+        from airflow_mlops.core.stats.bootstrap import blocks_of, gain
 
         return gain(
             primary,

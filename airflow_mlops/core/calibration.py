@@ -3,7 +3,7 @@
 Rows are put into bins of equal mass by their probability; in each bin the mean probability stands beside the share of
 rows where it came true. The expected calibration error is the mean distance between the two over bins, weighted by
 their mass (Naeini, Cooper and Hauskrecht, 2015). Of several classes it is about the predicted class and its
-probability, the confidence (Guo et al., 2017). How it is estimated: :mod:`airflow_mlops.core.calibration_error`.
+probability, the confidence (Guo et al., 2017). How it is estimated: :mod:`airflow_mlops.core.stats.calibration_error`.
 
 References
 ----------
@@ -18,11 +18,11 @@ from typing import Literal
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.bench import Bench, Found
-from airflow_mlops.core.bootstrap import MIN_BLOCKS
-from airflow_mlops.core.calibration_error import RESAMPLES, calibration_error, equal_bins, wilson
-from airflow_mlops.core.judged import Judged
+from airflow_mlops.core.metrics.labelled import Judged
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Interval, Reliability, ReliabilityBin
+from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS
+from airflow_mlops.core.stats.calibration_error import RESAMPLES, calibration_error, equal_bins, wilson
 from airflow_mlops.spec.problems import ReasonCode
 
 METRIC = "expected_calibration_error"

@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.judged import Judged
-from airflow_mlops.core.predict import Predicted
+from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.pipeline.predict import Predicted
 
 FOLDS, LEVEL = 5, 0.05
 ASSUMPTIONS = (

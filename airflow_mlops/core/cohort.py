@@ -7,16 +7,16 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.bootstrap import blocks_of
 from airflow_mlops.core.estimated import Rows
-from airflow_mlops.core.judged import Judged
-from airflow_mlops.core.metrics import judge
+from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.registry import judge
 from airflow_mlops.core.outcomes import EACH, PLACE, Came, known_labels
-from airflow_mlops.core.predict import Predicted
+from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.row_weights import row_weights
+from airflow_mlops.core.rows.weights import row_weights
+from airflow_mlops.core.rows.windows import utc
 from airflow_mlops.core.said import Said
-from airflow_mlops.core.windows import utc
+from airflow_mlops.core.stats.bootstrap import blocks_of
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def cohort_window(spec: ModelSpec, as_of: datetime) -> Window:
     """Event times of the newest predictions whose outcomes are mature as of `as_of`; as long as performance.window.
 
-    Mature as in :func:`~airflow_mlops.core.windows.label_window`: ``event time + label delay <= as_of``.
+    Mature as in :func:`~airflow_mlops.core.rows.windows.label_window`: ``event time + label delay <= as_of``.
 
     Examples
     --------

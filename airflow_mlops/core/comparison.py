@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core import metrics as metric
 from airflow_mlops.core import rules
 from airflow_mlops.core.bench import Bench
-from airflow_mlops.core.bootstrap import blocks_of
-from airflow_mlops.core.judged import Judged
-from airflow_mlops.core.labels import clean_labels
-from airflow_mlops.core.predict import Label, Predicted, predict
+from airflow_mlops.core.metrics import registry as metric
+from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.pipeline.predict import Label, Predicted, predict
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.snapshot import Snapshot, Window
-from airflow_mlops.core.row_weights import row_weights
-from airflow_mlops.core.training import rows_within
+from airflow_mlops.core.rows.labels import clean_labels
+from airflow_mlops.core.rows.weights import row_weights
+from airflow_mlops.core.rows.windows import rows_within
+from airflow_mlops.core.stats.bootstrap import blocks_of
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Refusal
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_mlops.core.bench import Bench, Found
-from airflow_mlops.core.judged import Judged
+from airflow_mlops.core.metrics.labelled import Judged
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.spec.problems import ReasonCode
 

@@ -20,7 +20,7 @@ from typing import Literal
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.bench import Bench
-from airflow_mlops.core.judged import Judged
+from airflow_mlops.core.metrics.labelled import Judged
 from airflow_mlops.core.records.evidence import MAX_POINTS, Curve
 
 MAX_CLASSES = 5

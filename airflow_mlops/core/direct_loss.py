@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.features import as_features
-from airflow_mlops.core.judged import Judged
-from airflow_mlops.core.measures import of_rows
-from airflow_mlops.core.metrics import Metric
+from airflow_mlops.core.metrics.functions import of_rows
+from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.registry import Metric
+from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.records.candidate import Feature
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from airflow_mlops.core import cbpe, direct_loss
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.judged import Judged
-from airflow_mlops.core.metrics import Metric, metrics_of
-from airflow_mlops.core.predict import Predicted
+from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.registry import Metric, metrics_of
+from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.core.promise import Promise
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.performance import DecayVerdict, Estimate, Measured
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.sampled import Sampled, drop, sampled
+from airflow_mlops.core.stats.two_sample import Sampled, drop, sampled
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:

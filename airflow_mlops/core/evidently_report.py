@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.drift_columns import EvidentlyTest
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.features import as_features
+from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.candidate import Champion, Feature
 from airflow_mlops.core.records.drift import DriftReport

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from airflow_mlops.core import metrics as metric
+from airflow_mlops.core.metrics import registry as metric
 from airflow_mlops.core.records import evidence
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Evaluation, RuleResult, Verdict

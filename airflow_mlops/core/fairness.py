@@ -28,11 +28,11 @@ from dataclasses import dataclass, replace
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.bench import Bench, Found
 from airflow_mlops.core.group_rates import Measure, measures
-from airflow_mlops.core.multiplicity import effective, largest_difference
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Disparity, Group, Interval
-from airflow_mlops.core.shared_resamples import enough, units_of, weights_of
-from airflow_mlops.core.slice_rows import Cut, cut
+from airflow_mlops.core.rows.slicing import Cut, cut
+from airflow_mlops.core.stats.multiple_testing import effective, largest_difference
+from airflow_mlops.core.stats.shared_resamples import enough, units_of, weights_of
 from airflow_mlops.core.text import words
 from airflow_mlops.spec.problems import ReasonCode
 

@@ -19,20 +19,20 @@ from airflow_mlops.core import (
     serving,
     slices,
 )
-from airflow_mlops.core import metrics as metric
-from airflow_mlops.core.baseline import trivial
 from airflow_mlops.core.bench import Bench, Found
-from airflow_mlops.core.bootstrap import Gain, gain
 from airflow_mlops.core.changes import changes
 from airflow_mlops.core.comparison import Contest, Rows, Sides, compare, judged_rows
 from airflow_mlops.core.curves import curves
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.fail_closed import counted, failed_closed, missing
-from airflow_mlops.core.judged import Judged
+from airflow_mlops.core.metrics import registry as metric
+from airflow_mlops.core.metrics.baseline import trivial
+from airflow_mlops.core.metrics.labelled import Judged
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Evidence, ServingReport
-from airflow_mlops.core.row_weights import row_weights
+from airflow_mlops.core.rows.weights import row_weights
+from airflow_mlops.core.stats.bootstrap import Gain, gain
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.predict import Described, Label, Predicted, predict
+from airflow_mlops.core.pipeline.predict import Described, Label, Predicted, predict
 from airflow_mlops.core.records.base import Record
 from airflow_mlops.core.records.candidate import Feature, Task
 from airflow_mlops.spec.problems import Problem, ReasonCode

@@ -8,9 +8,9 @@ from types import MappingProxyType
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.bench import Bench
-from airflow_mlops.core.judged import Judged
-from airflow_mlops.core.shared_resamples import on_units
-from airflow_mlops.core.slice_rows import Rows
+from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.rows.slicing import Rows
+from airflow_mlops.core.stats.shared_resamples import on_units
 from airflow_mlops.core.text import words
 
 

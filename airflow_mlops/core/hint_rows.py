@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_mlops.core.counting import ColumnCounter, column_problem, numbers, tally
 from airflow_mlops.core.effects import beyond_chance, counts_of, measure
+from airflow_mlops.core.profiles.counting import ColumnCounter, column_problem, numbers, tally
 from airflow_mlops.core.records.profile import ColumnProfile
 from airflow_mlops.core.samples import Samples
 from airflow_mlops.core.stability import significance

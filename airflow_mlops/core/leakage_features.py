@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.features import as_features
 from airflow_mlops.core.leakage_decided import MOST_DECIDED, auc_of, decided
+from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.records.candidate import Feature, Task
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.features import as_features
 from airflow_mlops.core.leakage_features import (
     PRIOR_ROWS,
     VIEWS,
@@ -21,6 +20,7 @@ from airflow_mlops.core.leakage_features import (
     spaced,
     targets,
 )
+from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.records.candidate import Feature, Task
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.features import as_features
+from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.records.candidate import Feature
 
 if TYPE_CHECKING:

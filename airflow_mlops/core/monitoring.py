@@ -19,10 +19,11 @@ from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.drift import DriftReport, SchemaChange
 from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.samples import Samples, sample
+from airflow_mlops.core.rows.sampling import sample
+from airflow_mlops.core.rows.windows import utc
+from airflow_mlops.core.samples import Samples
 from airflow_mlops.core.schema_change import column_changes
 from airflow_mlops.core.validation import enforce, validate
-from airflow_mlops.core.windows import utc
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.spec.validation import Expectation

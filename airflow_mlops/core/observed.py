@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.ports import DataStore, Storage
-from airflow_mlops.core.profile import profile_batches
+from airflow_mlops.core.profiles.build import profile_batches
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
 from airflow_mlops.core.records.snapshot import Window

@@ -23,7 +23,7 @@ from airflow_mlops.core.cohort import Cohort, cohort_of, cohort_window, waiting
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.estimated import Estimator, estimate, estimator_of
 from airflow_mlops.core.flow import flow_of, newest_row
-from airflow_mlops.core.metrics import measure, metrics_of, primary
+from airflow_mlops.core.metrics.registry import measure, metrics_of, primary
 from airflow_mlops.core.outcomes import Came, read_came
 from airflow_mlops.core.performance_words import Counted, judged_words, oddities
 from airflow_mlops.core.ports import DataStore, Storage
@@ -33,10 +33,10 @@ from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.performance import Estimate, Measured, PerformanceReport
 from airflow_mlops.core.records.snapshot import Window
+from airflow_mlops.core.rows.windows import utc
 from airflow_mlops.core.said import Said, read_said
 from airflow_mlops.core.scored import rows_ahead, scored_batches
 from airflow_mlops.core.slice_decay import slice_decay
-from airflow_mlops.core.windows import utc
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 

@@ -56,7 +56,7 @@ class DataStore(Protocol):
         """Count the window's rows in the bins of `reference`; memory does not grow with rows.
 
         Columns and bins are those of `reference.columns`; `outputs` and `importance` of the result are empty, `schema`
-        is that of the source. The counts are those of :func:`~airflow_mlops.core.profile.profile_batches` over
+        is that of the source. The counts are those of :func:`~airflow_mlops.core.profiles.build.profile_batches` over
         :meth:`read`, wherever the store has them counted. An empty window gives a profile of no rows.
 
         Raises

@@ -14,20 +14,20 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.baseline import trivial
-from airflow_mlops.core.bootstrap import blocks_of
 from airflow_mlops.core.errors import DataError, RecordError, TrainingError
-from airflow_mlops.core.judged import Judged
-from airflow_mlops.core.labels import clean_labels
-from airflow_mlops.core.metrics import Metric, judge
+from airflow_mlops.core.metrics.baseline import trivial
+from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.registry import Metric, judge
+from airflow_mlops.core.pipeline.predict import Predicted, predict
 from airflow_mlops.core.ports import Storage
-from airflow_mlops.core.predict import Predicted, predict
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.row_weights import row_weights
-from airflow_mlops.core.sampled import Sampled, sampled
+from airflow_mlops.core.rows.labels import clean_labels
+from airflow_mlops.core.rows.weights import row_weights
 from airflow_mlops.core.snapshot import open_snapshot, snapshot_batches
+from airflow_mlops.core.stats.bootstrap import blocks_of
+from airflow_mlops.core.stats.two_sample import Sampled, sampled
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.monitoring import PerformanceSpec
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from airflow_mlops.core.bootstrap import gain
-from airflow_mlops.core.calibration_error import RESAMPLES, calibration_error, equal_bins
 from airflow_mlops.core.cohort import Cohort
-from airflow_mlops.core.metrics import judge
+from airflow_mlops.core.metrics.registry import judge
 from airflow_mlops.core.promise import Promise, repeated
 from airflow_mlops.core.records.performance import Measured
-from airflow_mlops.core.sampled import drop, sampled
+from airflow_mlops.core.stats.bootstrap import gain
+from airflow_mlops.core.stats.calibration_error import RESAMPLES, calibration_error, equal_bins
+from airflow_mlops.core.stats.two_sample import drop, sampled
 from airflow_mlops.spec.model import ModelSpec
 
 

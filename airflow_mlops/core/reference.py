@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_mlops.core.importance import permutation_importance
-from airflow_mlops.core.predict import Predicted, predict
-from airflow_mlops.core.profile import build_profile
+from airflow_mlops.core.pipeline.predict import Predicted, predict
+from airflow_mlops.core.profiles.build import build_profile
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.records.snapshot import Snapshot

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.core.golden import Kind, as_numbers, difference
-from airflow_mlops.core.predict import Predicted
+from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.core.records.base import Record
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.retrain_episodes import told
 from airflow_mlops.core.retrain_matter import Against, Matter
 from airflow_mlops.core.retrain_rules import RULES, cooling
+from airflow_mlops.core.rows.windows import label_window, utc
 from airflow_mlops.core.signals import ASKED
-from airflow_mlops.core.windows import label_window, utc
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_mlops.core import metrics as metric
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.bench import Bench, Found
-from airflow_mlops.core.features import as_features
-from airflow_mlops.core.predict import predict
+from airflow_mlops.core.metrics import registry as metric
+from airflow_mlops.core.pipeline.features import as_features
+from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import DROP, RELIANCE, Perturbation
 from airflow_mlops.core.text import words

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from airflow_mlops.core.bootstrap import MIN_BLOCKS, Gain
-from airflow_mlops.core.power import detectable, rows_needed
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.decision import RuleResult, Verdict
+from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS, Gain
+from airflow_mlops.core.stats.power import detectable, rows_needed
 from airflow_mlops.core.text import words
 from airflow_mlops.spec.gate import AbsoluteRule, GateSpec
 from airflow_mlops.spec.problems import ReasonCode

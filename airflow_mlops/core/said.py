@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
+from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.core.ports import Storage
-from airflow_mlops.core.predict import Predicted
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.row_keys import identities, together
+from airflow_mlops.core.rows.keys import identities, together
 from airflow_mlops.core.scored import scored_batches
 from airflow_mlops.spec.model import ModelSpec
 

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.columns import missing_columns
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.records.predictions import Predictions
 from airflow_mlops.core.records.snapshot import Window
+from airflow_mlops.core.rows.columns import missing_columns
 from airflow_mlops.core.scoring import folder_of, window_of
 from airflow_mlops.spec.model import ModelSpec
 

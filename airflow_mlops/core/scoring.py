@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.columns import missing_columns
 from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.pipeline.predict import Predicted, predict
 from airflow_mlops.core.ports import DataStore, Storage
-from airflow_mlops.core.predict import Predicted, predict
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.predictions import Predictions
 from airflow_mlops.core.records.snapshot import Window
+from airflow_mlops.core.rows.columns import missing_columns
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

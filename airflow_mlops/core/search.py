@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core import metrics as metric
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.estimators import check_parameters
-from airflow_mlops.core.predict import Predicted, plain_classes
+from airflow_mlops.core.metrics import registry as metric
+from airflow_mlops.core.pipeline.estimator import check_parameters
+from airflow_mlops.core.pipeline.predict import Predicted, plain_classes
 from airflow_mlops.core.records.candidate import Task
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode

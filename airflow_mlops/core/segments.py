@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.bench import Bench
-from airflow_mlops.core.judged import Judged
+from airflow_mlops.core.metrics.labelled import Judged
 from airflow_mlops.core.records.evidence import Segment
-from airflow_mlops.core.slice_rows import MISSING, as_numbers, words_of
+from airflow_mlops.core.rows.slicing import MISSING, as_numbers, words_of
 
 if TYPE_CHECKING:
     import pandas as pd

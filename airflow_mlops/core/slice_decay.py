@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.judged import Judged
+from airflow_mlops.core.metrics.labelled import Judged
 from airflow_mlops.core.promise import Promise
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.performance import SliceDecay
-from airflow_mlops.core.sampled import sampled
-from airflow_mlops.core.slice_rows import LARGEST, MISSING, Rows, as_numbers, cut
+from airflow_mlops.core.rows.slicing import LARGEST, MISSING, Rows, as_numbers, cut
+from airflow_mlops.core.stats.two_sample import sampled
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.bench import Bench
-from airflow_mlops.core.bootstrap import MIN_BLOCKS, bounds
-from airflow_mlops.core.multiplicity import UNDEFINED, effective, exceeds, holm
 from airflow_mlops.core.records.evidence import Interval, SliceResult
-from airflow_mlops.core.shared_resamples import enough, on_units, units_of, weights_of
-from airflow_mlops.core.slice_rows import Cut, Rows
+from airflow_mlops.core.rows.slicing import Cut, Rows
+from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS, bounds
+from airflow_mlops.core.stats.multiple_testing import UNDEFINED, effective, exceeds, holm
+from airflow_mlops.core.stats.shared_resamples import enough, on_units, units_of, weights_of
 from airflow_mlops.core.text import words
 
 

@@ -23,9 +23,9 @@ from typing import Any, Literal
 from airflow_mlops.core.bench import Bench, Found
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Interval, SliceResult
+from airflow_mlops.core.rows.slicing import MISSING, Cut, cut, in_words
 from airflow_mlops.core.segments import weakest
 from airflow_mlops.core.slice_measure import Measured, measure
-from airflow_mlops.core.slice_rows import MISSING, Cut, cut, in_words
 from airflow_mlops.core.text import words
 from airflow_mlops.spec.problems import ReasonCode
 

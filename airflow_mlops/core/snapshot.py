@@ -9,13 +9,13 @@ from itertools import chain
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from airflow_mlops.core.columns import missing_columns, plain_type
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.fingerprint import ContentHash, fingerprint
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.snapshot import Column, Snapshot
+from airflow_mlops.core.rows.columns import missing_columns, plain_type
+from airflow_mlops.core.rows.windows import label_window, utc
 from airflow_mlops.core.snapshot_words import differs, issues, nothing
-from airflow_mlops.core.windows import label_window, utc
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

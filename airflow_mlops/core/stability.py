@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops.core.stats.multiple_testing import adjust
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -125,26 +127,6 @@ def significance(pairs: Sequence[tuple[Sequence[int], Sequence[int]]], level: fl
         settled = adjust(unlucky.tolist())
         doubtful = {i: found for i, found in doubtful.items() if found < ENOUGH and settled[i] >= level}
     return adjust(p.tolist())
-
-
-def adjust(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for their number: those below a level have at most that share of false discoveries.
-
-    Y. Benjamini and Y. Hochberg, "Controlling the False Discovery Rate" (1995).
-
-    Examples
-    --------
-    >>> [round(p, 3) for p in adjust([0.01, 0.04, 0.03, 0.5])]
-    [0.04, 0.053, 0.053, 0.5]
-    """
-    import numpy as np
-
-    p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p)[::-1]
-    scaled = p[order] * len(p) / np.arange(len(p), 0, -1)
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum.accumulate(np.minimum(scaled, 1.0))
-    return [float(value) for value in adjusted]
 
 
 def _chi_squared(counts: NDArray[np.float64]) -> float:

@@ -7,20 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core import metrics as metric
 from airflow_mlops.core.convergence import observed
 from airflow_mlops.core.errors import DataError, TrainingError
-from airflow_mlops.core.estimators import build_estimator, is_classification, require_probabilities, set_seed
-from airflow_mlops.core.features import as_features, build_pipeline, require_frame, resolve
 from airflow_mlops.core.importing import import_object
-from airflow_mlops.core.labels import clean_labels, label_problems
-from airflow_mlops.core.predict import Label, plain_classes, predict
+from airflow_mlops.core.metrics import registry as metric
+from airflow_mlops.core.pipeline.estimator import build_estimator, is_classification, require_probabilities, set_seed
+from airflow_mlops.core.pipeline.features import as_features, build_pipeline, require_frame, resolve
+from airflow_mlops.core.pipeline.predict import Label, plain_classes, predict
+from airflow_mlops.core.pipeline.trusted_types import require_trusted, trusted_types
 from airflow_mlops.core.records.candidate import Feature, Task
 from airflow_mlops.core.records.snapshot import Snapshot, Window
-from airflow_mlops.core.row_weights import fit_arguments, require_weights_taken, row_weights
+from airflow_mlops.core.rows.labels import clean_labels, label_problems
+from airflow_mlops.core.rows.weights import fit_arguments, require_weights_taken, row_weights
+from airflow_mlops.core.rows.windows import rows_within, split
 from airflow_mlops.core.search import search_parameters
-from airflow_mlops.core.trust import require_trusted, trusted_types
-from airflow_mlops.core.windows import split
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -133,12 +133,6 @@ def split_frame(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame) -> tup
     """
     train, holdout = split(spec, snapshot.as_of)
     return rows_within(frame, spec.data.time, train), rows_within(frame, spec.data.time, holdout)
-
-
-def rows_within(frame: pd.DataFrame, time: str, window: Window) -> pd.DataFrame:
-    """Rows whose event time is in the window, sorted by it (stable)."""
-    rows = frame[(frame[time] >= window.start) & (frame[time] < window.end)]
-    return rows.sort_values(time, kind="stable")
 
 
 def task_of(labels: pd.Series[Any], classification: bool) -> Task:

@@ -8,10 +8,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from airflow_mlops.core.columns import missing_columns, one_of
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.profile import profile_batches
+from airflow_mlops.core.profiles.build import profile_batches
 from airflow_mlops.core.records.snapshot import Column, Window
+from airflow_mlops.core.rows.columns import missing_columns, one_of
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.ahead import ahead
 from airflow_mlops.stores.csv_files import CsvPart

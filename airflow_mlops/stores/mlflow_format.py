@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import RecordError, TrainingError
+from airflow_mlops.core.pipeline.trusted_types import REVIEWED, trusted_types
 from airflow_mlops.core.source_digest import source_digest
-from airflow_mlops.core.trust import REVIEWED, trusted_types
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.serving_child import BrokenModelError, UntrustedTypesError, load_file
@@ -90,7 +90,7 @@ def load_model(folder: Path, spec: ModelSpec, *, subject: str) -> Any:
     except UntrustedTypesError as error:
         raise _untrusted(
             [f"the stored model asks for {name}" for name in error.types],
-            "types that airflow_mlops.core.trust has reviewed or training.trusted_types names",
+            "types that airflow_mlops.core.pipeline.trusted_types has reviewed or training.trusted_types names",
             "find out who stored it; if it is yours, read the type and add it to training.trusted_types",
             subject,
         ) from error

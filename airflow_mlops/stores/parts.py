@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from airflow_mlops.core.columns import plain_type
 from airflow_mlops.core.errors import DataError, StoreUnavailableError
 from airflow_mlops.core.records.snapshot import Window
+from airflow_mlops.core.rows.columns import plain_type
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:

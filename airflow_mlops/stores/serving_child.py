@@ -87,7 +87,7 @@ def _load_skops(file: Path, trusted: set[str], claimed: set[str]) -> Any:
 
 
 def predictions(pipeline: Any, rows: Any, task: str) -> Any:
-    """Score rows as :func:`airflow_mlops.core.predict.predict` does; floats of shape (n, classes) or (n, 1)."""
+    """Score rows as `core.pipeline.predict` does; floats of shape (n, classes) or (n, 1)."""
     import numpy as np
 
     if task == "regression":

@@ -8,10 +8,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.columns import missing_columns
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.profile import profile_batches
+from airflow_mlops.core.profiles.build import profile_batches
 from airflow_mlops.core.records.snapshot import Column, Window
+from airflow_mlops.core.rows.columns import missing_columns
 from airflow_mlops.stores.sql_connect import make_engine, reading
 from airflow_mlops.stores.sql_profile import pushed_down
 from airflow_mlops.stores.sql_relation import Relation, Statement

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_mlops.core.counting import kind_of_type, type_problem, written
+from airflow_mlops.core.profiles.counting import kind_of_type, type_problem, written
 from airflow_mlops.core.records.profile import ColumnProfile
 from airflow_mlops.spec.problems import Problem
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.columns import did_you_mean, one_of
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Window
+from airflow_mlops.core.rows.columns import did_you_mean, one_of
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.parts import duplicated
 from airflow_mlops.stores.sql_connect import query_failed, reading

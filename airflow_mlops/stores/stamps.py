@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from airflow_mlops.core.columns import missing_columns
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Window
+from airflow_mlops.core.rows.columns import missing_columns
 from airflow_mlops.spec.data import FileSource, Source, SqlSource
 from airflow_mlops.stores.location import locate
 from airflow_mlops.stores.sources import below, connection_url, query_text

@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from airflow_mlops.core import metrics
 from airflow_mlops.core.bench import Bench
-from airflow_mlops.core.bootstrap import time_blocks
-from airflow_mlops.core.labels import clean_labels
-from airflow_mlops.core.predict import predict
+from airflow_mlops.core.metrics import registry as metrics
+from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.snapshot import Column, Snapshot
-from airflow_mlops.core.training import Fitted, fit, rows_within
-from airflow_mlops.core.windows import label_window
+from airflow_mlops.core.rows.labels import clean_labels
+from airflow_mlops.core.rows.windows import label_window, rows_within
+from airflow_mlops.core.stats.bootstrap import time_blocks
+from airflow_mlops.core.training import Fitted, fit
 from airflow_mlops.spec import ModelSpec
 
 HISTOGRAM = "sklearn.ensemble.HistGradientBoostingClassifier"

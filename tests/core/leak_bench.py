@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from airflow_mlops.core import metrics as metric
 from airflow_mlops.core.bench import Bench
 from airflow_mlops.core.leakage import judge
-from airflow_mlops.core.metrics import Judged
+from airflow_mlops.core.metrics import registry as metric
+from airflow_mlops.core.metrics.registry import Judged
 from airflow_mlops.core.records.candidate import Candidate, Feature, Task
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Leak

@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.metrics import judge, measure
+from airflow_mlops.core.metrics.registry import judge, measure
 from airflow_mlops.core.performance import perform
-from airflow_mlops.core.predict import predict
+from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Candidate, Champion, Feature
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, Verdict
 from airflow_mlops.core.records.performance import PerformanceReport
@@ -268,8 +268,8 @@ def served(
 
 
 def decision_of(made: Served, holdout: pd.DataFrame, train: pd.DataFrame, metrics: dict[str, float]) -> GateDecision:
-    from airflow_mlops.core.baseline import trivial
-    from airflow_mlops.core.metrics import primary
+    from airflow_mlops.core.metrics.baseline import trivial
+    from airflow_mlops.core.metrics.registry import primary
 
     candidate = made.champion.candidate
     name = primary(made.spec, candidate.task)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
-from airflow_mlops.core.baseline import trivial
+from airflow_mlops.core.metrics.baseline import trivial
 
 
 @pytest.mark.parametrize("labels", [[True, False, False], [2, 0, 1, 2], ["b", "a", "b", "b"]])

@@ -12,8 +12,11 @@ from sklearn import metrics as sk
 from sklearn.utils import resample
 from statsmodels.stats.contingency_tables import mcnemar
 
-from airflow_mlops.core import bootstrap
-from airflow_mlops.core.bootstrap import (
+from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.metrics.ranking import MANY_ROWS
+from airflow_mlops.core.metrics.registry import METRICS, Judged
+from airflow_mlops.core.stats import bootstrap
+from airflow_mlops.core.stats.bootstrap import (
     EXACT_UNITS,
     MIN_BLOCKS,
     blocks_of,
@@ -24,9 +27,6 @@ from airflow_mlops.core.bootstrap import (
     resample_weights,
     time_blocks,
 )
-from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.metrics import METRICS, Judged
-from airflow_mlops.core.ranked import MANY_ROWS
 
 
 def ranks_auc(labels: np.ndarray, scores: np.ndarray) -> float:

@@ -14,10 +14,10 @@ from statsmodels.stats.proportion import proportion_confint
 
 from airflow_mlops.core.bench import Bench
 from airflow_mlops.core.calibration import METRIC, judge
-from airflow_mlops.core.calibration_error import MAX_UNITS, calibration_error, equal_bins, wilson
-from airflow_mlops.core.metrics import Judged
+from airflow_mlops.core.metrics.registry import Judged
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Reliability
+from airflow_mlops.core.stats.calibration_error import MAX_UNITS, calibration_error, equal_bins, wilson
 from airflow_mlops.spec.problems import ReasonCode
 
 RIDGE = "sklearn.linear_model.Ridge"

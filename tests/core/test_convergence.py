@@ -21,10 +21,10 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from airflow_mlops.core.convergence import judge, observed
-from airflow_mlops.core.estimators import build_estimator
+from airflow_mlops.core.pipeline.estimator import build_estimator
+from airflow_mlops.core.pipeline.trusted_types import REVIEWED
 from airflow_mlops.core.records.candidate import MAX_TEXT, MAX_WARNINGS, Candidate
 from airflow_mlops.core.records.decision import Verdict
-from airflow_mlops.core.trust import REVIEWED
 from airflow_mlops.spec.problems import ReasonCode
 
 # Reviewed estimators whose number of iterations is the size of the model, or which have no limit of it.

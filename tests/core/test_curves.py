@@ -13,7 +13,7 @@ from sklearn.metrics import auc, precision_recall_curve, roc_auc_score, roc_curv
 from airflow_mlops.core import constant
 from airflow_mlops.core.bench import Bench
 from airflow_mlops.core.curves import MAX_CLASSES, RESIDUALS, curves, ranking, thin
-from airflow_mlops.core.metrics import Judged
+from airflow_mlops.core.metrics.registry import Judged
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.evidence import MAX_POINTS, Curve
 from airflow_mlops.spec.problems import ReasonCode

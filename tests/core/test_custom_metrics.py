@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
-from airflow_mlops.core.bootstrap import gain
 from airflow_mlops.core.errors import TrainingError
-from airflow_mlops.core.metrics import METRICS, Judged, judge, measure, metrics_of, require_fitting
-from airflow_mlops.core.predict import Predicted
+from airflow_mlops.core.metrics.registry import METRICS, Judged, judge, measure, metrics_of, require_fitting
+from airflow_mlops.core.pipeline.predict import Predicted
+from airflow_mlops.core.stats.bootstrap import gain
 
 MODULE = "a_teams_metrics"
 

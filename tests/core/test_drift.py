@@ -20,12 +20,13 @@ from airflow_mlops.core.drift import compare, invalid_report
 from airflow_mlops.core.drift_columns import EvidentlyTest
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.hints import hints
-from airflow_mlops.core.profile import build_profile, profile_batches
+from airflow_mlops.core.profiles.build import build_profile, profile_batches
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.stability import SMOOTHING, adjust, homogeneity, psi
+from airflow_mlops.core.stability import SMOOTHING, homogeneity, psi
+from airflow_mlops.core.stats.multiple_testing import adjust
 from airflow_mlops.spec.monitoring import EFFECTS, DriftSpec
 from airflow_mlops.spec.problems import ReasonCode
 

@@ -10,9 +10,9 @@ import pytest
 from sklearn import metrics as sk
 
 from airflow_mlops.core import cbpe, direct_loss
-from airflow_mlops.core.judged import Judged
-from airflow_mlops.core.metrics import METRICS
-from airflow_mlops.core.predict import Predicted
+from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.registry import METRICS
+from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.core.records.candidate import Feature
 from tests.core.benches import binary, numbers
 from tests.core.served import Says, SaysNumber, Served, day, days, rows_on, served, spec_of

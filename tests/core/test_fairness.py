@@ -14,12 +14,12 @@ from sklearn import metrics as sk
 from airflow_mlops.core.bench import Bench, Found
 from airflow_mlops.core.fairness import judge
 from airflow_mlops.core.group_rates import measures
-from airflow_mlops.core.metrics import Judged
-from airflow_mlops.core.multiplicity import largest_difference
+from airflow_mlops.core.metrics.registry import Judged
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Disparity, Group
-from airflow_mlops.core.shared_resamples import weights_of
-from airflow_mlops.core.slice_rows import cut
+from airflow_mlops.core.rows.slicing import cut
+from airflow_mlops.core.stats.multiple_testing import largest_difference
+from airflow_mlops.core.stats.shared_resamples import weights_of
 from airflow_mlops.spec.problems import ReasonCode
 from tests.core.benches import bench_of, binary, numbers
 

@@ -12,8 +12,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from airflow_mlops.core.errors import DataError, TrainingError
-from airflow_mlops.core.features import as_features, resolve, role_of
-from airflow_mlops.core.predict import predict
+from airflow_mlops.core.pipeline.features import as_features, resolve, role_of
+from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.snapshot import Column
 from airflow_mlops.core.training import fit

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from sklearn.preprocessing import label_binarize
 
-from airflow_mlops.core.metrics import METRICS, Judged, judge, measure, metrics_of, primary
-from airflow_mlops.core.predict import Predicted
+from airflow_mlops.core.metrics.registry import METRICS, Judged, judge, measure, metrics_of, primary
+from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.spec import metrics as declared
 
 BINARY = {

@@ -16,7 +16,7 @@ from airflow_mlops.core.observed import mature
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.samples import sample
+from airflow_mlops.core.rows.sampling import sample
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.sources import open_source

@@ -14,12 +14,12 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.metrics import METRICS
+from airflow_mlops.core.metrics.registry import METRICS
 from airflow_mlops.core.performance import prepare
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.sampled import Sampled, drop, sampled
+from airflow_mlops.core.stats.two_sample import Sampled, drop, sampled
 from tests.core.benches import binary, numbers
 from tests.core.served import MemoryStore, Says, SaysNumber, Served, batch_of, day, days, rows_on, served, spec_of
 

@@ -5,8 +5,8 @@ import math
 import pytest
 from statsmodels.stats.power import TTestPower
 
-from airflow_mlops.core.bootstrap import Gain
-from airflow_mlops.core.power import detectable, rows_needed
+from airflow_mlops.core.stats.bootstrap import Gain
+from airflow_mlops.core.stats.power import detectable, rows_needed
 
 
 def observed(value: float, units: int, deviation: float = 1.0, rows: int | None = None) -> Gain:

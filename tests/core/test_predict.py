@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from airflow_mlops.core.errors import TrainingError
-from airflow_mlops.core.predict import predict
+from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.training import fit
 

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_mlops.core.counting import ColumnCounter, written
 from airflow_mlops.core.errors import DataError, RecordError
-from airflow_mlops.core.profile import build_profile, merge, profile_batches
+from airflow_mlops.core.profiles.build import build_profile, merge, profile_batches
+from airflow_mlops.core.profiles.counting import ColumnCounter, written
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
 from airflow_mlops.core.records.snapshot import Column, Window

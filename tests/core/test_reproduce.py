@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from airflow_mlops.core.golden import as_numbers
-from airflow_mlops.core.predict import predict
+from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.reproduce import (
     Circumstances,
     Comparison,

@@ -17,8 +17,8 @@ from sklearn.preprocessing import FunctionTransformer
 
 from airflow_mlops.core import robustness
 from airflow_mlops.core.bench import Bench
-from airflow_mlops.core.features import as_features
-from airflow_mlops.core.metrics import METRICS
+from airflow_mlops.core.metrics.registry import METRICS
+from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.evidence import DROP, RELIANCE, Perturbation
 from airflow_mlops.core.robustness import judge

@@ -17,8 +17,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.pipeline import Pipeline
 
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.features import as_features, build_pipeline
-from airflow_mlops.core.predict import plain_classes
+from airflow_mlops.core.pipeline.features import as_features, build_pipeline
+from airflow_mlops.core.pipeline.predict import plain_classes
 from airflow_mlops.core.records.candidate import Candidate, Champion, Feature, Task
 from airflow_mlops.core.records.predictions import Predictions
 from airflow_mlops.core.records.snapshot import Window

@@ -26,7 +26,7 @@ from airflow_mlops.core.golden import (
     sample,
     to_parquet,
 )
-from airflow_mlops.core.predict import predict
+from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.evidence import ServingReport

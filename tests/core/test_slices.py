@@ -15,13 +15,13 @@ from statsmodels.stats.multitest import multipletests
 
 from airflow_mlops.core.bench import Bench, Found
 from airflow_mlops.core.fail_closed import failed_closed
-from airflow_mlops.core.metrics import METRICS, Judged
-from airflow_mlops.core.multiplicity import effective, exceeds, holm
+from airflow_mlops.core.metrics.registry import METRICS, Judged
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import SliceResult
-from airflow_mlops.core.shared_resamples import MAX_UNITS, on_units, units_of, weights_of
-from airflow_mlops.core.slice_rows import LARGEST, cut, in_words
+from airflow_mlops.core.rows.slicing import LARGEST, cut, in_words
 from airflow_mlops.core.slices import LISTED, judge
+from airflow_mlops.core.stats.multiple_testing import effective, exceeds, holm
+from airflow_mlops.core.stats.shared_resamples import MAX_UNITS, on_units, units_of, weights_of
 from airflow_mlops.spec.problems import ReasonCode
 from tests.core.benches import bench_of, binary, numbers
 

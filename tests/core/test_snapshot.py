@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_mlops.core.errors import DataError, RecordError, StoreUnavailableError
-from airflow_mlops.core.features import resolve
+from airflow_mlops.core.pipeline.features import resolve
 from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.snapshot import open_snapshot, read_snapshot, take_snapshot, verify_snapshot
 from airflow_mlops.spec.model import ModelSpec

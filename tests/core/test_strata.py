@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse, stats
 
-from airflow_mlops.core.strata import ALONE, MAX_STRATA, Strata, stratify
+from airflow_mlops.core.stats.stratified_draws import ALONE, MAX_STRATA, Strata, stratify
 
 
 def moments(found: Strata) -> tuple[np.ndarray, np.ndarray]:
@@ -80,7 +80,7 @@ def test_skewness_and_quantiles_of_heavy_tails_are_those_of_resampling(tail: flo
 
 
 def test_as_many_sums_are_drawn_as_were_asked_for(monkeypatch: Any) -> None:
-    monkeypatch.setattr("airflow_mlops.core.strata.AT_ONCE", 2000)
+    monkeypatch.setattr("airflow_mlops.core.stats.stratified_draws.AT_ONCE", 2000)
     found = list(stratify(np.ones((700, 1)), np.arange(700.0)).draw(np.random.default_rng(0), 11))
     assert [len(part) for part in found] == [3, 3, 3, 2]
     np.testing.assert_allclose(np.concatenate(found), 700)

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from airflow_mlops.core.binned import BINS, BinnedMedian, BinnedPrecision, bins_of
-from airflow_mlops.core.metrics import METRICS, Judged
-from airflow_mlops.core.ranked import MANY_ROWS, AveragePrecision, Median, PairedAuc, RocAuc
-from airflow_mlops.core.weighted import Mean, Spread, Undefined
+from airflow_mlops.core.metrics.ranking import MANY_ROWS, AveragePrecision, Median, PairedAuc, RocAuc
+from airflow_mlops.core.metrics.ranking_binned import BINS, BinnedMedian, BinnedPrecision, bins_of
+from airflow_mlops.core.metrics.registry import METRICS, Judged
+from airflow_mlops.core.metrics.weighted import Mean, Spread, Undefined
 
 SMOOTH = [name for name in METRICS if name != "median_absolute_error"]
 
@@ -28,7 +28,7 @@ def judged(rng: np.random.Generator, name: str, rows: int, classes: int, weights
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("name", SMOOTH)
 def test_gradients_are_finite_differences(name: str, classes: int, weighted: bool, monkeypatch: Any) -> None:
-    monkeypatch.setattr("airflow_mlops.core.ranked.MIN_LINEAR_CLASS", 2)
+    monkeypatch.setattr("airflow_mlops.core.metrics.ranking.MIN_LINEAR_CLASS", 2)
     rng = np.random.default_rng(5)
     rows, step = 70, 1e-5
     own = rng.exponential(size=rows) if weighted else None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.windows import label_window, split
+from airflow_mlops.core.rows.windows import label_window, split
 from airflow_mlops.spec.model import ModelSpec
 
 AS_OF = datetime(2013, 3, 2, tzinfo=UTC)

@@ -22,7 +22,7 @@ from typing import Any
 import requests
 
 from airflow_mlops.core.lifecycle import verify
-from airflow_mlops.core.profile import build_profile
+from airflow_mlops.core.profiles.build import build_profile
 from airflow_mlops.core.promotion import challenge, promote
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision, Verdict

@@ -50,7 +50,7 @@ def frame_of(seed: int = 1) -> pd.DataFrame:
 
 
 def snapshot_of(fingerprint: str = "a" * 64, as_of: datetime = AS_OF) -> Snapshot:
-    from airflow_mlops.core.windows import label_window
+    from airflow_mlops.core.rows.windows import label_window
 
     types = {
         "id": "int64",

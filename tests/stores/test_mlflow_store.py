@@ -17,7 +17,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from airflow_mlops.core.errors import RecordError, StaleDecisionError, StoreUnavailableError, TrainingError
-from airflow_mlops.core.profile import build_profile
+from airflow_mlops.core.profiles.build import build_profile
 from airflow_mlops.core.promotion import promote, provenance_tags
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Verdict

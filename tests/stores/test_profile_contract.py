@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.ports import DataStore
-from airflow_mlops.core.profile import profile_batches
+from airflow_mlops.core.profiles.build import profile_batches
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import ReasonCode

@@ -17,7 +17,7 @@ import pytest
 
 from airflow_mlops.core.errors import RecordError, StoreUnavailableError
 from airflow_mlops.core.golden import as_numbers
-from airflow_mlops.core.predict import predict
+from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.evidence import ServingReport
 from airflow_mlops.core.serving import require

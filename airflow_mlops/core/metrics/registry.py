@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.custom_metrics import prepared
 from airflow_mlops.core.errors import TrainingError
-from airflow_mlops.core.judged import Judged
-from airflow_mlops.core.measures import FUNCTIONS
-from airflow_mlops.core.predict import Label, Predicted, plain_classes
+from airflow_mlops.core.metrics.custom import prepared
+from airflow_mlops.core.metrics.functions import FUNCTIONS
+from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.weighted import Undefined, Weighted
+from airflow_mlops.core.pipeline.predict import Label, Predicted, plain_classes
 from airflow_mlops.core.records.candidate import Task
-from airflow_mlops.core.weighted import Undefined, Weighted
 from airflow_mlops.spec import metrics as declared
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode

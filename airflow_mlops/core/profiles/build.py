@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.counting import ColumnCounter
 from airflow_mlops.core.errors import DataError, RecordError
-from airflow_mlops.core.freezing import freeze
+from airflow_mlops.core.profiles.bins import freeze
+from airflow_mlops.core.profiles.counting import ColumnCounter
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
 from airflow_mlops.core.records.snapshot import Column, Window

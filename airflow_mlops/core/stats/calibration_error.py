@@ -32,8 +32,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.bootstrap import MIN_BLOCKS, resample_weights
 from airflow_mlops.core.records.evidence import Interval
+from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS, resample_weights
 
 MAX_UNITS = 200
 """More blocks (or rows) are put together at random into so many groups: they are alike but for chance."""

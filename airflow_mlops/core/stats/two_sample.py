@@ -23,11 +23,11 @@ import math
 from dataclasses import dataclass, replace
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.bootstrap import MIN_BLOCKS, bounds, differences
-from airflow_mlops.core.judged import Judged
-from airflow_mlops.core.metrics import Metric
+from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.registry import Metric
+from airflow_mlops.core.metrics.weighted import Additive, Weighted
 from airflow_mlops.core.records.performance import Measured
-from airflow_mlops.core.weighted import Additive, Weighted
+from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS, bounds, differences
 
 
 @dataclass(frozen=True, kw_only=True)

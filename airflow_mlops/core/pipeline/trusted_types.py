@@ -141,7 +141,7 @@ def require_trusted(pipeline: Any, spec: ModelSpec) -> None:
             code=ReasonCode.TYPE_UNTRUSTED,
             field="training.trusted_types",
             found=f"the fitted model holds {name}, which nobody has reviewed",
-            allowed="types that skops or airflow_mlops.core.trust trusts, or that training.trusted_types names",
+            allowed="types that skops or airflow_mlops trusts, or that training.trusted_types names",
             fix=f"read what {name} does when it is loaded, then add it to training.trusted_types",
         )
         for name in untrusted(pipeline, spec)

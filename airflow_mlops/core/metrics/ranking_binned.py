@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.weighted import Spread, Weighted
+from airflow_mlops.core.metrics.weighted import Spread, Weighted
 
 SINGLE = 500
 """Steps at the top of the order that are a bin of their own: there precision moves most."""

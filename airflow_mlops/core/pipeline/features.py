@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.snapshot import Column, Snapshot
+from airflow_mlops.core.rows.columns import require_columns
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -69,37 +70,6 @@ def resolve(spec: ModelSpec, snapshot: Snapshot) -> tuple[Feature, ...]:
             subject=spec.name,
         )
     return found
-
-
-def require_columns(wanted: Iterable[str], found: Iterable[str]) -> None:
-    """Refuse when a wanted column is not there, with the nearest name.
-
-    Raises
-    ------
-    DataError
-        One problem for each missing column.
-    """
-    from difflib import get_close_matches
-
-    names = [str(name) for name in found]
-    problems = []
-    for column in wanted:
-        if column in names:
-            continue
-        near = get_close_matches(column, names, n=1)
-        problems.append(
-            Problem(
-                code=ReasonCode.COLUMN_MISSING,
-                field=f"features.{column}",
-                found=f"no column {column!r}",
-                allowed=f"every feature column; there are: {', '.join(names[:40])}",
-                fix=f"did you mean {near[0]!r}?"
-                if near
-                else "add the column to the source, or take it out of features",
-            )
-        )
-    if problems:
-        raise DataError(problems)
 
 
 def as_features(frame: pd.DataFrame, features: Sequence[Feature]) -> pd.DataFrame:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.ranked import AveragePrecision, Median, RocAuc
-from airflow_mlops.core.weighted import Additive, Mean, Weighted
+from airflow_mlops.core.metrics.ranking import AveragePrecision, Median, RocAuc
+from airflow_mlops.core.metrics.weighted import Additive, Mean, Weighted
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.judged import Judged
+    from airflow_mlops.core.metrics.labelled import Judged
 
 Prepare = Callable[["Judged"], Weighted]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from airflow_mlops.core.errors import DataError
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
@@ -92,3 +93,34 @@ def plain_type(type_: pa.DataType) -> pa.DataType:
         if is_kind(type_):
             return plain
     return type_
+
+
+def require_columns(wanted: Iterable[str], found: Iterable[str]) -> None:
+    """Refuse when a wanted column is not there, with the nearest name.
+
+    Raises
+    ------
+    DataError
+        One problem for each missing column.
+    """
+    from difflib import get_close_matches
+
+    names = [str(name) for name in found]
+    problems = []
+    for column in wanted:
+        if column in names:
+            continue
+        near = get_close_matches(column, names, n=1)
+        problems.append(
+            Problem(
+                code=ReasonCode.COLUMN_MISSING,
+                field=f"features.{column}",
+                found=f"no column {column!r}",
+                allowed=f"every feature column; there are: {', '.join(names[:40])}",
+                fix=f"did you mean {near[0]!r}?"
+                if near
+                else "add the column to the source, or take it out of features",
+            )
+        )
+    if problems:
+        raise DataError(problems)

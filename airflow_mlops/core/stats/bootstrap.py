@@ -38,11 +38,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.judged import Judged
-from airflow_mlops.core.metrics import Metric
-from airflow_mlops.core.ranked import MANY_ROWS, MAX_PAIRED_BLOCKS
-from airflow_mlops.core.strata import MAX_STRATA, Strata, stratify
-from airflow_mlops.core.weighted import Additive, Weighted
+from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.ranking import MANY_ROWS, MAX_PAIRED_BLOCKS
+from airflow_mlops.core.metrics.registry import Metric
+from airflow_mlops.core.metrics.weighted import Additive, Weighted
+from airflow_mlops.core.stats.stratified_draws import MAX_STRATA, Strata, stratify
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_mlops.core.errors import TrainingError
-from airflow_mlops.core.features import as_features
+from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.records.candidate import Feature, Task
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

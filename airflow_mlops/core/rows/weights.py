@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.columns import missing_columns
 from airflow_mlops.core.errors import DataError, TrainingError
+from airflow_mlops.core.rows.columns import missing_columns
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def label_window(spec: ModelSpec, as_of: datetime) -> Window:
@@ -84,3 +88,9 @@ def utc(moment: datetime, name: str) -> datetime:
             )
         )
     return moment.astimezone(UTC)
+
+
+def rows_within(frame: pd.DataFrame, time: str, window: Window) -> pd.DataFrame:
+    """Rows whose event time is in the window, sorted by it (stable)."""
+    rows = frame[(frame[time] >= window.start) & (frame[time] < window.end)]
+    return rows.sort_values(time, kind="stable")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.counting import ColumnCounter, column_problem, numbers, tally
 from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.profiles.counting import ColumnCounter, column_problem, numbers, tally
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.profile import ColumnProfile
 from airflow_mlops.spec.problems import Problem, ReasonCode
@@ -25,7 +25,7 @@ def freeze(columns: Sequence[tuple[Feature, Any]], *, bins: int, top: int) -> tu
     columns
         Name and role, and the values: anything that pyarrow makes an array of.
     bins, top
-        As :func:`~airflow_mlops.core.profile.build_profile`.
+        As :func:`~airflow_mlops.core.profiles.build.build_profile`.
 
     Raises
     ------

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 
-from airflow_mlops.core.bootstrap import Gain
+from airflow_mlops.core.stats.bootstrap import Gain
 
 
 def detectable(gain: Gain, least: float, confidence: float, power: float = 0.8) -> float:

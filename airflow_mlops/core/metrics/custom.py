@@ -31,14 +31,14 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import TrainingError
 from airflow_mlops.core.importing import import_object
-from airflow_mlops.core.measures import Prepare, of_rows
-from airflow_mlops.core.weighted import Spread, Undefined, Weighted
+from airflow_mlops.core.metrics.functions import Prepare, of_rows
+from airflow_mlops.core.metrics.weighted import Spread, Undefined, Weighted
 from airflow_mlops.spec.gate_rules import CustomMetric
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.judged import Judged
+    from airflow_mlops.core.metrics.labelled import Judged
 
 log = logging.getLogger(__name__)
 

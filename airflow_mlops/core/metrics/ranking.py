@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.binned import BINS, BinnedMedian, BinnedPrecision, bins_of, tabulate
-from airflow_mlops.core.weighted import Spread, Weighted
+from airflow_mlops.core.metrics.ranking_binned import BINS, BinnedMedian, BinnedPrecision, bins_of, tabulate
+from airflow_mlops.core.metrics.weighted import Spread, Weighted
 
 MAX_PAIRED_BLOCKS = 512
 """Up to so many blocks the AUC is kept as a matrix of block pairs; beyond, weights are spread to rows."""

@@ -8,10 +8,10 @@ for the AUC), and only what has none is computed on resampled rows.
 from __future__ import annotations
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.bootstrap import CHUNK, MIN_BLOCKS, resample_weights
-from airflow_mlops.core.judged import Judged
-from airflow_mlops.core.metrics import Metric
-from airflow_mlops.core.weighted import Additive, Mean, Spread, Weighted
+from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.registry import Metric
+from airflow_mlops.core.metrics.weighted import Additive, Mean, Spread, Weighted
+from airflow_mlops.core.stats.bootstrap import CHUNK, MIN_BLOCKS, resample_weights
 
 MAX_UNITS = 500
 """More blocks (or rows) than this are put into as many groups at random before they are resampled."""

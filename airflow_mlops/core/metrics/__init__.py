@@ -1,0 +1,1 @@
+"""Metrics, by name, as functions of labels, predictions and row weights."""

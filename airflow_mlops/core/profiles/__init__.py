@@ -1,0 +1,1 @@
+"""The distribution of a window, counted in bins that were frozen with the reference."""

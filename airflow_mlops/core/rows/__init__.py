@@ -1,0 +1,1 @@
+"""Rows and what they are: windows of time, columns, types, keys, labels, weights, slices."""
