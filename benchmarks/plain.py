@@ -63,7 +63,8 @@ class _Month:
         from airflow_mlops.core.candidate import candidate_of, champion_of
         from airflow_mlops.core.gate import decide, evaluate
         from airflow_mlops.core.reference import reference_profile
-        from airflow_mlops.core.snapshot import read_snapshot, take_snapshot
+        from airflow_mlops.core.snapshot.read import read_snapshot
+        from airflow_mlops.core.snapshot.take import take_snapshot
         from airflow_mlops.core.training import fit
         from airflow_mlops.core.validation import enforce, validate_snapshot
 

@@ -69,7 +69,7 @@ class _Month:
         self.seconds[task] = time.perf_counter() - began
 
     def run(self) -> dict[str, float]:
-        from airflow_mlops.core.snapshot import take_snapshot
+        from airflow_mlops.core.snapshot.take import take_snapshot
 
         with self._timed("snapshot"):
             snapshot = take_snapshot(self.spec, self.as_of, self.store, self.storage, now=datetime.now(UTC))
@@ -91,7 +91,7 @@ class _Month:
         )
 
     def _validate(self, snapshot: Snapshot) -> None:
-        from airflow_mlops.core.snapshot import read_snapshot
+        from airflow_mlops.core.snapshot.read import read_snapshot
         from airflow_mlops.core.validation import enforce, validate_snapshot
         from airflow_mlops.reports.validation import render
 
@@ -102,7 +102,7 @@ class _Month:
 
     def _train(self, snapshot: Snapshot) -> Candidate:
         from airflow_mlops.core.reference import reference_profile
-        from airflow_mlops.core.snapshot import read_snapshot
+        from airflow_mlops.core.snapshot.read import read_snapshot
         from airflow_mlops.core.training import fit
 
         run_id = self._open_run(snapshot)
@@ -114,7 +114,7 @@ class _Month:
 
     def _judge(self, snapshot: Snapshot, candidate: Candidate) -> GateDecision:
         from airflow_mlops.core.gate import decide, evaluate
-        from airflow_mlops.core.snapshot import read_snapshot
+        from airflow_mlops.core.snapshot.read import read_snapshot
         from airflow_mlops.reports.decision.page import render
         from airflow_mlops.stores.serving import start_serving_check
 

@@ -84,7 +84,8 @@ def _write(path: Path, first: int, count: int, *, seconds: int) -> None:
 def train(folder: str) -> dict[str, Any]:
     """Train the model that is scored with, by the loop's own snapshot and training."""
     from airflow_mlops.core.candidate import candidate_of
-    from airflow_mlops.core.snapshot import read_snapshot, take_snapshot
+    from airflow_mlops.core.snapshot.read import read_snapshot
+    from airflow_mlops.core.snapshot.take import take_snapshot
     from airflow_mlops.core.training import fit
 
     _, store, storage = _open(folder, "train")
@@ -121,7 +122,7 @@ def _champion(folder: str) -> tuple[Champion, Any]:
 def snapshot(folder: str, rows: str) -> dict[str, Any]:
     """Take a snapshot: read, hash, write."""
     _imported("pandas", "pyarrow.parquet", "pyarrow.compute", "pyarrow.csv", "pyarrow.dataset", "sqlalchemy")
-    from airflow_mlops.core.snapshot import take_snapshot
+    from airflow_mlops.core.snapshot.take import take_snapshot
 
     _, store, storage = _open(folder, rows)
     return measured(lambda: take_snapshot(spec(), AS_OF, store, storage, now=datetime.now(UTC)).rows)

@@ -109,7 +109,7 @@ def _comparisons(records: MLflowStore, candidate: Candidate, spec: ModelSpec, fi
 def _rows(candidate: Candidate, snapshot: Snapshot, storage: Storage) -> Any:
     """Read the recorded rows, every one of them verified."""
     from airflow_mlops.core.errors import RecordError
-    from airflow_mlops.core.snapshot import read_snapshot, verify_snapshot
+    from airflow_mlops.core.snapshot.read import read_snapshot, verify_snapshot
     from airflow_mlops.spec.problems import Problem, ReasonCode
 
     if snapshot.fingerprint != candidate.snapshot_fingerprint:

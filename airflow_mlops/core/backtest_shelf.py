@@ -46,7 +46,7 @@ class Shelf:
         return trained.candidate, self.state.model(version, self.spec)
 
     def _rows(self, version: int) -> tuple[Snapshot, pd.DataFrame]:
-        from airflow_mlops.core.snapshot import read_snapshot
+        from airflow_mlops.core.snapshot.read import read_snapshot
 
         snapshot = self.state.get(Trained, Train(version=version).key).snapshot
         if snapshot is None:

@@ -68,7 +68,8 @@ class Workshop:
 
     def train(self, need: needs.Train) -> Trained:
         """Snapshot, validate, fit: what the train DAG does up to the gate."""
-        from airflow_mlops.core.snapshot import read_snapshot, take_snapshot
+        from airflow_mlops.core.snapshot.read import read_snapshot
+        from airflow_mlops.core.snapshot.take import take_snapshot
         from airflow_mlops.core.training import fit
         from airflow_mlops.core.validation import enforce, expectations_for, validate, wanted_columns
 

@@ -36,7 +36,7 @@ class SnapshotOperator(LoopOperator):
     def run_stage(self, context: Any) -> dict[str, Any]:
         """Take the snapshot."""
         from airflow_mlops.config import settings
-        from airflow_mlops.core.snapshot import take_snapshot
+        from airflow_mlops.core.snapshot.take import take_snapshot
         from airflow_mlops.stores.sources import open_source
 
         spec, as_of = self.model_spec(context), self.as_of(context)

@@ -33,7 +33,7 @@ class TrainOperator(LoopOperator):
         """Fit, then record."""
         from airflow_mlops.core.records.snapshot import Snapshot
         from airflow_mlops.core.reference import reference_profile
-        from airflow_mlops.core.snapshot import read_snapshot, verify_snapshot
+        from airflow_mlops.core.snapshot.read import read_snapshot, verify_snapshot
         from airflow_mlops.core.training import fit
         from airflow_mlops.provenance import provenance
 

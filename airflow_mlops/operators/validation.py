@@ -119,7 +119,7 @@ class DataValidationOperator(LoopOperator):
     def _in_the_loop(self, context: Any, spec: ModelSpec) -> ValidationReport:
         """Check a snapshot; the page and the report also belong to the loop run's MLflow run."""
         from airflow_mlops.core.records.snapshot import Snapshot
-        from airflow_mlops.core.snapshot import read_snapshot
+        from airflow_mlops.core.snapshot.read import read_snapshot
         from airflow_mlops.core.validation import expectations_for, validate, wanted_columns
         from airflow_mlops.provenance import provenance
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from airflow_mlops.core.fingerprint import fingerprint
+from airflow_mlops.core.snapshot.fingerprint import fingerprint
 
 MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 SAMPLES: dict[pa.DataType, list[Any]] = {

@@ -19,7 +19,8 @@ import pytest
 from airflow_mlops.core.errors import DataError, RecordError, StoreUnavailableError
 from airflow_mlops.core.pipeline.features import resolve
 from airflow_mlops.core.records.snapshot import Snapshot
-from airflow_mlops.core.snapshot import open_snapshot, read_snapshot, take_snapshot, verify_snapshot
+from airflow_mlops.core.snapshot.read import open_snapshot, read_snapshot, verify_snapshot
+from airflow_mlops.core.snapshot.take import take_snapshot
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.files import FileStore
@@ -354,7 +355,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 known = spec_from_file_location("snapshot_place", sys.argv[3])
 sys.modules["snapshot_place"] = module = module_from_spec(known)
 known.loader.exec_module(module)
-import airflow_mlops.core.snapshot as core
+import airflow_mlops.core.snapshot.take as core
 
 place = object.__new__(module.Place)
 place.folder = Path(sys.argv[1])

@@ -18,7 +18,8 @@ from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.reference import reference_profile
 from airflow_mlops.core.rows.windows import split
 from airflow_mlops.core.scoring import score
-from airflow_mlops.core.snapshot import read_snapshot, take_snapshot
+from airflow_mlops.core.snapshot.read import read_snapshot
+from airflow_mlops.core.snapshot.take import take_snapshot
 from airflow_mlops.core.training import fit
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.stores.sources import open_source

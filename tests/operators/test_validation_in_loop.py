@@ -16,7 +16,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_mlops.core.records.validation import ValidationReport
-from airflow_mlops.core.snapshot import take_snapshot
+from airflow_mlops.core.snapshot.take import take_snapshot
 from airflow_mlops.operators import DataValidationOperator
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.stores.sources import open_source

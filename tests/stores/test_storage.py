@@ -12,7 +12,8 @@ import pytest
 
 from airflow_mlops.core.errors import DataError, StoreUnavailableError
 from airflow_mlops.core.ports import Storage
-from airflow_mlops.core.snapshot import open_snapshot, read_snapshot, take_snapshot, verify_snapshot
+from airflow_mlops.core.snapshot.read import open_snapshot, read_snapshot, verify_snapshot
+from airflow_mlops.core.snapshot.take import take_snapshot
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.stores.files import FileStore
 from airflow_mlops.stores.storage import open_storage

@@ -9,18 +9,17 @@ from itertools import chain
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from airflow_mlops.core.errors import DataError, RecordError
-from airflow_mlops.core.fingerprint import ContentHash, fingerprint
+from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.ports import DataStore, Storage
-from airflow_mlops.core.records.snapshot import Column, Snapshot
+from airflow_mlops.core.records.snapshot import Column, Snapshot, Window
 from airflow_mlops.core.rows.columns import missing_columns, plain_type
 from airflow_mlops.core.rows.windows import label_window, utc
-from airflow_mlops.core.snapshot_words import differs, issues, nothing
+from airflow_mlops.core.snapshot.fingerprint import ContentHash
+from airflow_mlops.core.snapshot.read import differs, open_snapshot
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
 
 _STAGING = ".staging-"
@@ -95,83 +94,6 @@ def take_snapshot(
         return _commit(snapshot, storage, staging)
     finally:
         storage.delete(staging)
-
-
-def open_snapshot(uri: str, storage: Storage) -> Snapshot:
-    """Read the manifest of the snapshot at `uri`.
-
-    Raises
-    ------
-    RecordError
-        If `uri` is not below the storage, or the manifest is of a newer format or not whole.
-    DataError
-        If there is no snapshot.
-    """
-    return Snapshot.from_json(storage.read_text(f"{_path(uri, storage)}/manifest.json"))
-
-
-def read_snapshot(snapshot: Snapshot, storage: Storage, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read a snapshot's rows, in their order, as a frame.
-
-    Parameters
-    ----------
-    columns
-        Only these; all when None.
-
-    Raises
-    ------
-    RecordError
-        If the file holds other columns or another number of rows than the manifest says.
-    DataError
-        If the file is missing or damaged.
-    """
-    import pyarrow as pa
-
-    types = {column.name: column.type for column in snapshot.columns}
-    wanted = list(types) if columns is None else list(columns)
-    problems = missing_columns({name: f"column {name}" for name in wanted}, types, where=snapshot.uri)
-    if problems:
-        raise DataError(problems)
-    batches = list(storage.read_batches(f"{_path(snapshot.uri, storage)}/data.parquet", wanted))
-    table = pa.Table.from_batches(batches).select(wanted) if batches else None
-    found = {f.name: str(plain_type(f.type)) for f in table.schema} if table else {}
-    if table is None or table.num_rows != snapshot.rows or found != {name: types[name] for name in wanted}:
-        rows = table.num_rows if table else 0
-        raise differs(snapshot, f"{rows} rows of columns {found}", f"{snapshot.rows} rows, and the manifest's types")
-    frame: pd.DataFrame = table.to_pandas(split_blocks=True)
-    return frame
-
-
-def snapshot_batches(snapshot: Snapshot, storage: Storage, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Read some columns of a snapshot in batches: for who needs few of its rows.
-
-    Raises
-    ------
-    RecordError
-        If it is not below the storage.
-    DataError
-        If it has no such column, or the file is missing or damaged.
-    """
-    wanted = {name: f"column {name}" for name in columns}
-    problems = missing_columns(wanted, [column.name for column in snapshot.columns], where=snapshot.uri)
-    if problems:
-        raise DataError(problems)
-    yield from storage.read_batches(f"{_path(snapshot.uri, storage)}/data.parquet", list(wanted))
-
-
-def verify_snapshot(snapshot: Snapshot, storage: Storage) -> None:
-    """Read every row again and compare its hash with the snapshot's fingerprint.
-
-    Raises
-    ------
-    RecordError
-        If a single value differs.
-    """
-    batches = storage.read_batches(f"{_path(snapshot.uri, storage)}/data.parquet")
-    first = next(batches, None)
-    found = "no rows" if first is None else fingerprint(chain((first,), batches), first.schema)
-    if found != snapshot.fingerprint:
-        raise differs(snapshot, f"rows with fingerprint {found}", f"rows with fingerprint {snapshot.fingerprint}")
 
 
 @dataclass
@@ -279,16 +201,48 @@ def _sweep(spec: ModelSpec, storage: Storage, now: datetime) -> None:
             storage.delete(f"{folder}/{name}")
 
 
-def _path(uri: str, storage: Storage) -> str:
-    prefix = storage.root.rstrip("/") + "/"
-    if not uri.startswith(prefix):
-        raise RecordError(
+def issues(spec: ModelSpec, store: DataStore, unlabelled: int) -> Iterator[Problem]:
+    """Rows that are left out, by why: known issues for the manifest."""
+    if unlabelled:
+        yield _left_out(ReasonCode.LABELS_MISSING, "data.label", unlabelled, f"label '{spec.data.label}'")
+    undated = store.undated(spec.data.time)
+    if undated:
+        yield _left_out(ReasonCode.TIME_INVALID, "data.time", undated, f"event time '{spec.data.time}', in any window")
+
+
+def _left_out(code: ReasonCode, where: str, count: int, what: str) -> Problem:
+    return Problem(
+        code=code,
+        field=where,
+        found=f"{count} rows without a {what}",
+        allowed="rows that have one",
+        fix="they are left out; look at the source if they are more than usual",
+    )
+
+
+def nothing(spec: ModelSpec, store: DataStore, window: Window, unlabelled: int) -> DataError:
+    """The window holds no row that could be learned from."""
+    subject = f"{store.description}, window {window}"
+    if unlabelled:
+        return DataError(
             Problem(
-                code=ReasonCode.RECORD_CONFLICT,
-                field="snapshot.uri",
-                found=uri,
-                allowed=f"a snapshot below {storage.root}",
-                fix="set [mlops] storage to where the snapshot was written",
-            )
+                code=ReasonCode.LABELS_MISSING,
+                field="data.label",
+                found=f"no label '{spec.data.label}' in any of {unlabelled} rows",
+                allowed="rows with a label",
+                fix="check that outcomes arrive, and that data.label_delay covers how late they do",
+            ),
+            subject=subject,
         )
-    return uri.removeprefix(prefix)
+    ends = store.bounds(spec.data.time)
+    there = f"times from {ends[0].isoformat()} to {ends[1].isoformat()}" if ends else "no times at all"
+    return DataError(
+        Problem(
+            code=ReasonCode.WINDOW_EMPTY,
+            field="data.window",
+            found=f"no row in the window; the source holds {there}",
+            allowed="at least one row",
+            fix="check the as-of time, data.window and data.label_delay, or load the missing rows",
+        ),
+        subject=subject,
+    )

@@ -1,0 +1,1 @@
+"""The first stage: the immutable rows of one window."""
