@@ -66,7 +66,7 @@ class _Month:
         from airflow_mlops.core.snapshot.read import read_snapshot
         from airflow_mlops.core.snapshot.take import take_snapshot
         from airflow_mlops.core.training import fit
-        from airflow_mlops.core.validation import enforce, validate_snapshot
+        from airflow_mlops.core.validation.validate import enforce, validate_snapshot
 
         spec, now = self.spec, datetime.now(UTC)
         with self._timed("snapshot"):

@@ -92,7 +92,7 @@ class _Month:
 
     def _validate(self, snapshot: Snapshot) -> None:
         from airflow_mlops.core.snapshot.read import read_snapshot
-        from airflow_mlops.core.validation import enforce, validate_snapshot
+        from airflow_mlops.core.validation.validate import enforce, validate_snapshot
         from airflow_mlops.reports.validation import render
 
         report = validate_snapshot(self.spec, snapshot, read_snapshot(snapshot, self.storage))

@@ -71,7 +71,7 @@ class Workshop:
         from airflow_mlops.core.snapshot.read import read_snapshot
         from airflow_mlops.core.snapshot.take import take_snapshot
         from airflow_mlops.core.training import fit
-        from airflow_mlops.core.validation import enforce, expectations_for, validate, wanted_columns
+        from airflow_mlops.core.validation.validate import enforce, expectations_for, validate, wanted_columns
 
         spec, as_of = self.spec, self.plan.steps[need.version - 1].start
         try:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Column
 from airflow_mlops.core.records.validation import ValidationReport
-from airflow_mlops.core.validation import audit, enforce, expectations_for, validate, wanted_columns
-from airflow_mlops.core.validation_rules import RULES
-from airflow_mlops.core.validation_schema import Wanted, likeness
+from airflow_mlops.core.validation.rules import RULES
+from airflow_mlops.core.validation.schema import Wanted, likeness
+from airflow_mlops.core.validation.validate import audit, enforce, expectations_for, validate, wanted_columns
 from airflow_mlops.reports.validation import render
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
@@ -386,7 +386,7 @@ def test_wide_frames_give_the_same_answers_in_several_batches(monkeypatch: pytes
         {"expect": "expect_table_column_count_to_equal", "value": 6},
     ]
     together = check(rows, validation=checks)
-    monkeypatch.setattr("airflow_mlops.core.validation_gx.CELLS", 0)
+    monkeypatch.setattr("airflow_mlops.core.validation.great_expectations.CELLS", 0)
     assert check(rows, validation=checks) == together
     assert not together.passed
 

@@ -15,8 +15,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.records.validation import Check
-from airflow_mlops.core.validation_plan import Rows, Step
-from airflow_mlops.core.validation_words import failed, names, passed, share
+from airflow_mlops.core.validation.plan import Rows, Step
+from airflow_mlops.core.validation.wording import failed, names, passed, share
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.spec.validation import Expectation
 

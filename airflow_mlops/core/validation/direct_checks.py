@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.records.validation import Check
-from airflow_mlops.core.validation_plan import Rows
-from airflow_mlops.core.validation_schema import Kind
-from airflow_mlops.core.validation_words import age, failed, names, passed, share
+from airflow_mlops.core.validation.plan import Rows
+from airflow_mlops.core.validation.schema import Kind
+from airflow_mlops.core.validation.wording import age, failed, names, passed, share
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.spec.types import format_duration
 from airflow_mlops.spec.validation import Expectation

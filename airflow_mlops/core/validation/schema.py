@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from airflow_mlops.core.records.snapshot import Column
 from airflow_mlops.core.records.validation import Check
-from airflow_mlops.core.validation_words import failed, names, share
+from airflow_mlops.core.validation.wording import failed, names, share
 from airflow_mlops.spec.problems import ReasonCode
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.validation_plan import Rows, Step
-from airflow_mlops.core.validation_words import names
+from airflow_mlops.core.validation.plan import Rows, Step
+from airflow_mlops.core.validation.wording import names
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.spec.validation import Expectation
 

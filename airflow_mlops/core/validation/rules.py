@@ -1,4 +1,4 @@
-"""What the arguments of our short expectation names must be. No row is read here."""
+"""Our short expectation names, each with its arguments and how it is checked."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
-from airflow_mlops.core.validation_counted import COMPARISONS
-from airflow_mlops.core.validation_direct import TYPES
+from airflow_mlops.core.validation import counted_checks as counted
+from airflow_mlops.core.validation import direct_checks as direct
+from airflow_mlops.core.validation.counted_checks import COMPARISONS
+from airflow_mlops.core.validation.direct_checks import TYPES
+from airflow_mlops.core.validation.plan import Rule
+from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.spec.validation import Expectation
 
 
@@ -72,3 +76,54 @@ def wrong_columns(expectation: Expectation) -> str:
     """Check what is said about extra columns."""
     extra = expectation.arguments.get("extra")
     return "" if extra in {"forbid", "allow"} else f"extra {extra!r}"
+
+
+_COLUMN = "column or columns"
+RULES: Mapping[str, Rule] = {
+    "row_count": Rule(
+        wrong=wrong_row_count,
+        takes="min, max or both: whole numbers, min not above max",
+        plan=counted.row_count,
+    ),
+    "not_null": Rule(wrong=some_column, takes=_COLUMN, plan=counted.not_null),
+    "unique": Rule(wrong=some_column, takes=_COLUMN, plan=counted.unique),
+    "between": Rule(
+        wrong=wrong_between,
+        takes=f"{_COLUMN}; min, max or both: numbers, texts or dates, in order",
+        plan=counted.between,
+    ),
+    "in_set": Rule(wrong=wrong_in_set, takes=f"{_COLUMN}; values: a list that is not empty", plan=counted.in_set),
+    "type": Rule(wrong=wrong_type, takes=f"{_COLUMN}; type: one of {', '.join(direct.TYPES)}", plan=direct.check_type),
+    "finite": Rule(wrong=lambda _: "", takes=f"{_COLUMN}, or none for every numeric column", plan=direct.check_finite),
+    "freshness": Rule(
+        wrong=lambda e: "" if e.max_age else "no max_age", takes="max_age, such as 2d", plan=direct.check_freshness
+    ),
+    "compare": Rule(
+        wrong=wrong_compare,
+        takes=f"left and right: column names; op: one of {' '.join(counted.COMPARISONS)}",
+        plan=counted.compare,
+    ),
+    "columns": Rule(wrong=wrong_columns, takes="extra: forbid or allow", plan=direct.check_columns),
+    "not_all_null": Rule(
+        wrong=lambda _: "", takes=f"{_COLUMN}, or none for every column", plan=direct.check_not_all_null
+    ),
+    "not_future": Rule(
+        wrong=lambda _: "", takes=f"{_COLUMN}, or none for the event time", plan=direct.check_not_future
+    ),
+}
+"""Every short name of :data:`airflow_mlops.spec.validation.SHORT_NAMES`."""
+
+
+def audit(expectation: Expectation) -> Problem | None:
+    """Say what is wrong with a short expectation's arguments, before any row is read."""
+    rule = RULES[expectation.expect]
+    found = rule.wrong(expectation)
+    if not found:
+        return None
+    return Problem(
+        code=ReasonCode.SPEC_INVALID_VALUE,
+        field=f"validation.{expectation.expect}",
+        found=found,
+        allowed=rule.takes,
+        fix="correct the expectation's arguments",
+    )

@@ -7,14 +7,14 @@ from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core import validation_gx as gx
-from airflow_mlops.core import validation_rules as rules
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Column, Snapshot
 from airflow_mlops.core.records.validation import Check, ValidationReport
-from airflow_mlops.core.validation_plan import Rows, Step
-from airflow_mlops.core.validation_schema import Schema, Wanted, compare
-from airflow_mlops.core.validation_words import failed, names
+from airflow_mlops.core.validation import great_expectations as gx
+from airflow_mlops.core.validation import rules
+from airflow_mlops.core.validation.plan import Rows, Step
+from airflow_mlops.core.validation.schema import Schema, Wanted, compare
+from airflow_mlops.core.validation.wording import failed, names
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem
 from airflow_mlops.spec.validation import Expectation, Severity

@@ -1,0 +1,1 @@
+"""The second stage: whether rows may be trained on."""
