@@ -60,12 +60,12 @@ class _Month:
         self.seconds[task] = time.perf_counter() - began
 
     def train_and_judge(self, champion: tuple[Champion, Any, Any] | None) -> tuple[Champion, Any, Any]:
-        from airflow_mlops.core.candidate import candidate_of, champion_of
         from airflow_mlops.core.gate import decide, evaluate
-        from airflow_mlops.core.reference import reference_profile
         from airflow_mlops.core.snapshot.read import read_snapshot
         from airflow_mlops.core.snapshot.take import take_snapshot
-        from airflow_mlops.core.training import fit
+        from airflow_mlops.core.training.candidate import candidate_of, champion_of
+        from airflow_mlops.core.training.fit import fit
+        from airflow_mlops.core.training.reference_profile import reference_profile
         from airflow_mlops.core.validation.validate import enforce, validate_snapshot
 
         spec, now = self.spec, datetime.now(UTC)

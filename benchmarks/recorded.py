@@ -101,9 +101,9 @@ class _Month:
         enforce(report)
 
     def _train(self, snapshot: Snapshot) -> Candidate:
-        from airflow_mlops.core.reference import reference_profile
         from airflow_mlops.core.snapshot.read import read_snapshot
-        from airflow_mlops.core.training import fit
+        from airflow_mlops.core.training.fit import fit
+        from airflow_mlops.core.training.reference_profile import reference_profile
 
         run_id = self._open_run(snapshot)
         fitted = fit(self.spec, snapshot, read_snapshot(snapshot, self.storage))

@@ -83,10 +83,10 @@ def _write(path: Path, first: int, count: int, *, seconds: int) -> None:
 
 def train(folder: str) -> dict[str, Any]:
     """Train the model that is scored with, by the loop's own snapshot and training."""
-    from airflow_mlops.core.candidate import candidate_of
     from airflow_mlops.core.snapshot.read import read_snapshot
     from airflow_mlops.core.snapshot.take import take_snapshot
-    from airflow_mlops.core.training import fit
+    from airflow_mlops.core.training.candidate import candidate_of
+    from airflow_mlops.core.training.fit import fit
 
     _, store, storage = _open(folder, "train")
     snapshot = take_snapshot(spec(), AS_OF, store, storage, now=datetime.now(UTC))
@@ -112,8 +112,8 @@ def _imported(*modules: str) -> None:
 
 
 def _champion(folder: str) -> tuple[Champion, Any]:
-    from airflow_mlops.core.candidate import champion_of
     from airflow_mlops.core.records.candidate import Candidate
+    from airflow_mlops.core.training.candidate import champion_of
 
     candidate = Candidate.from_json((Path(folder) / "candidate.json").read_text())
     return champion_of("bench", candidate, 1), import_module("joblib").load(Path(folder) / "pipeline.joblib")

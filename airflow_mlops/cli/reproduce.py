@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from airflow_mlops.core.ports import Storage
     from airflow_mlops.core.records.candidate import Candidate
     from airflow_mlops.core.records.snapshot import Snapshot
-    from airflow_mlops.core.reproduce import Circumstances, Comparison, Difference, Reproduction
-    from airflow_mlops.core.training import Fitted
+    from airflow_mlops.core.training.fit import Fitted
+    from airflow_mlops.core.training.reproduce import Circumstances, Comparison, Difference, Reproduction
     from airflow_mlops.spec.model import ModelSpec
     from airflow_mlops.stores.mlflow_store import MLflowStore
 
@@ -37,7 +37,7 @@ def reproduce(args: Namespace) -> None:
         With status 1 when the predictions differ, 2 when the version could not be trained again.
     """
     from airflow_mlops.config import settings
-    from airflow_mlops.core.reproduce import words
+    from airflow_mlops.core.training.reproduce import words
     from airflow_mlops.stores.storage import open_storage
 
     with opened(args.conn_id, EXIT["impossible"]) as records:
@@ -57,8 +57,8 @@ def reproduce_version(records: MLflowStore, storage: Storage, model: str, versio
     StoreUnavailableError
         If a store is away.
     """
-    from airflow_mlops.core.reproduce import conclude, differences, impossible, training_differences
-    from airflow_mlops.core.training import fit
+    from airflow_mlops.core.training.fit import fit
+    from airflow_mlops.core.training.reproduce import conclude, differences, impossible, training_differences
     from airflow_mlops.stores.mlflow_format import environment
 
     candidate = records.candidate_of(model, version)
@@ -85,7 +85,7 @@ def reproduce_version(records: MLflowStore, storage: Storage, model: str, versio
 def _comparisons(records: MLflowStore, candidate: Candidate, spec: ModelSpec, fitted: Fitted) -> list[Comparison]:
     from airflow_mlops.core.errors import RecordError
     from airflow_mlops.core.pipeline.predict import predict
-    from airflow_mlops.core.reproduce import compare
+    from airflow_mlops.core.training.reproduce import compare
 
     stored = records.load_pipeline(candidate.model_uri, spec=spec)
     rows = fitted.holdout_frame
@@ -127,7 +127,7 @@ def _rows(candidate: Candidate, snapshot: Snapshot, storage: Storage) -> Any:
 
 
 def _record_differences(candidate: Candidate, spec: ModelSpec) -> list[Difference]:
-    from airflow_mlops.core.reproduce import Difference
+    from airflow_mlops.core.training.reproduce import Difference
 
     if spec.fingerprint == candidate.spec_fingerprint:
         return []
@@ -140,7 +140,7 @@ def _now(text: str) -> Circumstances:
     """Return Python, packages and code of this process, and the commit of the DAG folder."""
     from airflow.sdk.configuration import conf
 
-    from airflow_mlops.core.reproduce import read_environment
+    from airflow_mlops.core.training.reproduce import read_environment
     from airflow_mlops.provenance import git_commit
 
     return read_environment(text, commit=git_commit(Path(conf.get("core", "dags_folder"))))

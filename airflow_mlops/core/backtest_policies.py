@@ -24,13 +24,13 @@ from airflow_mlops.core.backtest_needs import (
     gate_settings,
     watch_settings,
 )
-from airflow_mlops.core.candidate import champion_of
 from airflow_mlops.core.records.backtest import Answer, Judged, Pointed, Trained, Watched
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.records.retraining import Challenge, History, RetrainDecision, Seen
+from airflow_mlops.core.training.candidate import champion_of
 from airflow_mlops.spec.model import ModelSpec
 
 Result = TypeVar("Result")

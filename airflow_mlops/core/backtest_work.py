@@ -14,10 +14,10 @@ from airflow_mlops.core.backtest_needs import Need
 from airflow_mlops.core.backtest_plan import Plan
 from airflow_mlops.core.backtest_shelf import Shelf, again_fitted
 from airflow_mlops.core.backtest_state import State
-from airflow_mlops.core.candidate import candidate_of
 from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.backtest import Answer, Future, Judged, Pointed, Referred, Scored, Trained, Watched
+from airflow_mlops.core.training.candidate import candidate_of
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Workshop:
         """Snapshot, validate, fit: what the train DAG does up to the gate."""
         from airflow_mlops.core.snapshot.read import read_snapshot
         from airflow_mlops.core.snapshot.take import take_snapshot
-        from airflow_mlops.core.training import fit
+        from airflow_mlops.core.training.fit import fit
         from airflow_mlops.core.validation.validate import enforce, expectations_for, validate, wanted_columns
 
         spec, as_of = self.spec, self.plan.steps[need.version - 1].start
@@ -109,7 +109,7 @@ class Workshop:
 
     def refer(self, need: needs.Refer) -> Referred:
         """Freeze the reference profile, as the training task does."""
-        from airflow_mlops.core.reference import reference_profile
+        from airflow_mlops.core.training.reference_profile import reference_profile
 
         candidate, pipeline = self.shelf.model(need.version)
         snapshot, frame = self.shelf.rows(need.version)

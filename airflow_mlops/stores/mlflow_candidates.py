@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.candidate import candidate_of
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.base import Record
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.snapshot import Snapshot
+from airflow_mlops.core.training.candidate import candidate_of
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow_answers import is_missing
@@ -22,7 +22,7 @@ from airflow_mlops.stores.mlflow_origins import MLflowOrigins, origin_files
 from airflow_mlops.stores.mlflow_runs import INPUTS, _conflict
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.training import Fitted
+    from airflow_mlops.core.training.fit import Fitted
 
 CANDIDATE = "candidate.json"
 CANDIDATE_SEAL = "mlops.candidate_digest"

@@ -16,7 +16,7 @@ from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.serving_child import BrokenModelError, UntrustedTypesError, load_file
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.training import Fitted
+    from airflow_mlops.core.training.fit import Fitted
 
 EXAMPLE_ROWS = 5
 SIGNATURE_ROWS = 1000
@@ -173,7 +173,7 @@ def requirements(spec: ModelSpec) -> list[str]:
 def environment() -> str:
     """Every installed package, pinned, one a line; Python, the system and our own code as comments before them.
 
-    :func:`airflow_mlops.core.reproduce.read_environment` reads it.
+    :func:`airflow_mlops.core.training.reproduce.read_environment` reads it.
     """
     import platform
 

@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.golden import Golden, GoldenBatch, make_golden, read_golden
 from airflow_mlops.core.records.snapshot import Snapshot
-from airflow_mlops.core.reproduce import Circumstances, read_environment
+from airflow_mlops.core.training.golden_batch import Golden, GoldenBatch, make_golden, read_golden
+from airflow_mlops.core.training.reproduce import Circumstances, read_environment
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow_format import environment
 from airflow_mlops.stores.mlflow_runs import MLflowRuns, _conflict
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.training import Fitted
+    from airflow_mlops.core.training.fit import Fitted
 
 SPEC = "spec.json"
 SNAPSHOT = "snapshot.json"

@@ -21,9 +21,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.golden import Golden, GoldenBatch, difference
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.evidence import ServingReport
+from airflow_mlops.core.training.golden_batch import Golden, GoldenBatch, difference
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.stores import serving_child
 from airflow_mlops.stores.mlflow_format import model_file

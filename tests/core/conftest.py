@@ -15,7 +15,7 @@ from airflow_mlops.core.records.snapshot import Column, Snapshot
 from airflow_mlops.core.rows.labels import clean_labels
 from airflow_mlops.core.rows.windows import label_window, rows_within
 from airflow_mlops.core.stats.bootstrap import time_blocks
-from airflow_mlops.core.training import Fitted, fit
+from airflow_mlops.core.training.fit import Fitted, fit
 from airflow_mlops.spec import ModelSpec
 
 HISTOGRAM = "sklearn.ensemble.HistGradientBoostingClassifier"

@@ -20,11 +20,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from airflow_mlops.core.convergence import judge, observed
+from airflow_mlops.core.convergence import judge
 from airflow_mlops.core.pipeline.estimator import build_estimator
 from airflow_mlops.core.pipeline.trusted_types import REVIEWED
 from airflow_mlops.core.records.candidate import MAX_TEXT, MAX_WARNINGS, Candidate
 from airflow_mlops.core.records.decision import Verdict
+from airflow_mlops.core.training.convergence import observed
 from airflow_mlops.spec.problems import ReasonCode
 
 # Reviewed estimators whose number of iterations is the size of the model, or which have no limit of it.

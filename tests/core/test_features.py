@@ -16,7 +16,7 @@ from airflow_mlops.core.pipeline.features import as_features, resolve, role_of
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.snapshot import Column
-from airflow_mlops.core.training import fit
+from airflow_mlops.core.training.fit import fit
 from airflow_mlops.spec.problems import ReasonCode
 
 LOGISTIC = "sklearn.linear_model.LogisticRegression"

@@ -18,7 +18,7 @@ from airflow_mlops.core.records.evidence import ServingReport
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rules import compare
 from airflow_mlops.core.stats.bootstrap import Gain
-from airflow_mlops.core.training import Fitted, fit
+from airflow_mlops.core.training.fit import Fitted, fit
 from airflow_mlops.spec.problems import ReasonCode
 
 LOGISTIC = "sklearn.linear_model.LogisticRegression"

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from sklearn.inspection import permutation_importance as by_sklearn
 
-from airflow_mlops.core import importance as module
-from airflow_mlops.core.importance import permutation_importance
-from airflow_mlops.core.reference import reference_profile
-from airflow_mlops.core.training import fit
+from airflow_mlops.core.training import importance as module
+from airflow_mlops.core.training.fit import fit
+from airflow_mlops.core.training.importance import permutation_importance
+from airflow_mlops.core.training.reference_profile import reference_profile
 
 RIDGE, FOREST = "sklearn.linear_model.Ridge", "sklearn.ensemble.RandomForestClassifier"
 SVC = "sklearn.svm.LinearSVC"

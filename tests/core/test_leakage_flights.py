@@ -17,7 +17,7 @@ from airflow_mlops.core.rows.labels import clean_labels
 from airflow_mlops.core.rows.windows import split
 from airflow_mlops.core.snapshot.read import read_snapshot
 from airflow_mlops.core.snapshot.take import take_snapshot
-from airflow_mlops.core.training import split_frame
+from airflow_mlops.core.training.fit import split_frame
 from airflow_mlops.local import flights
 from airflow_mlops.spec import ModelSpec, load_spec
 from airflow_mlops.stores.files import FileStore

@@ -8,7 +8,7 @@ import pytest
 from airflow_mlops.core.errors import TrainingError
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Candidate
-from airflow_mlops.core.training import fit
+from airflow_mlops.core.training.fit import fit
 
 CASES = {
     "binary": "sklearn.ensemble.RandomForestClassifier",

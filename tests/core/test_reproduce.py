@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from airflow_mlops.core.golden import as_numbers
 from airflow_mlops.core.pipeline.predict import predict
-from airflow_mlops.core.reproduce import (
+from airflow_mlops.core.source_digest import source_digest
+from airflow_mlops.core.training.fit import fit
+from airflow_mlops.core.training.golden_batch import as_numbers
+from airflow_mlops.core.training.reproduce import (
     Circumstances,
     Comparison,
     Difference,
@@ -25,8 +27,6 @@ from airflow_mlops.core.reproduce import (
     training_differences,
     words,
 )
-from airflow_mlops.core.source_digest import source_digest
-from airflow_mlops.core.training import fit
 from airflow_mlops.stores.mlflow_format import environment
 
 THEN = Circumstances(

@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_squared_error
 from sklearn.pipeline import Pipeline
 
-from airflow_mlops.core.search import search_parameters, time_folds
+from airflow_mlops.core.training.search import search_parameters, time_folds
 
 ALPHAS = [1e-3, 1e1, 1e3]
 

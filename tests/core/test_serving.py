@@ -16,7 +16,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.golden import (
+from airflow_mlops.core.pipeline.predict import predict
+from airflow_mlops.core.records.candidate import Feature
+from airflow_mlops.core.records.decision import Verdict
+from airflow_mlops.core.records.evidence import ServingReport
+from airflow_mlops.core.serving import judge, require
+from airflow_mlops.core.training.fit import fit
+from airflow_mlops.core.training.golden_batch import (
     Golden,
     as_numbers,
     difference,
@@ -26,12 +32,6 @@ from airflow_mlops.core.golden import (
     sample,
     to_parquet,
 )
-from airflow_mlops.core.pipeline.predict import predict
-from airflow_mlops.core.records.candidate import Feature
-from airflow_mlops.core.records.decision import Verdict
-from airflow_mlops.core.records.evidence import ServingReport
-from airflow_mlops.core.serving import judge, require
-from airflow_mlops.core.training import fit
 from airflow_mlops.spec.gate_rules import ServingRule
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.serving_child import load_file, measure, predictions

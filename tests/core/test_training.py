@@ -14,8 +14,8 @@ from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.pipeline.estimator import build_estimator, set_seed
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.rows.windows import split
-from airflow_mlops.core.search import time_folds
-from airflow_mlops.core.training import fit, plain, split_frame
+from airflow_mlops.core.training.fit import fit, plain, split_frame
+from airflow_mlops.core.training.search import time_folds
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 

@@ -13,7 +13,7 @@ from airflow_mlops.core.errors import TrainingError
 from airflow_mlops.core.pipeline.estimator import build_estimator, is_classification
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.pipeline.trusted_types import REVIEWED, trusted_types, untrusted
-from airflow_mlops.core.training import fit
+from airflow_mlops.core.training.fit import fit
 from airflow_mlops.spec.problems import ReasonCode
 
 PARAMETERS: dict[str, dict[str, Any]] = {

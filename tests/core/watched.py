@@ -15,12 +15,12 @@ from airflow_mlops.core.monitoring import observe
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.profile import Profile
-from airflow_mlops.core.reference import reference_profile
 from airflow_mlops.core.rows.windows import split
 from airflow_mlops.core.scoring import score
 from airflow_mlops.core.snapshot.read import read_snapshot
 from airflow_mlops.core.snapshot.take import take_snapshot
-from airflow_mlops.core.training import fit
+from airflow_mlops.core.training.fit import fit
+from airflow_mlops.core.training.reference_profile import reference_profile
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.stores.sources import open_source
 from airflow_mlops.stores.storage import open_storage

@@ -13,7 +13,7 @@ import pandas as pd
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, Verdict
 from airflow_mlops.core.records.snapshot import Column, Snapshot
-from airflow_mlops.core.training import Fitted, fit
+from airflow_mlops.core.training.fit import Fitted, fit
 from airflow_mlops.spec.model import ModelSpec
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)

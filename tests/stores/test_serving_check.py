@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from airflow_mlops.core.errors import RecordError, StoreUnavailableError
-from airflow_mlops.core.golden import as_numbers
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.evidence import ServingReport
 from airflow_mlops.core.serving import require
-from airflow_mlops.core.training import Fitted, fit
+from airflow_mlops.core.training.fit import Fitted, fit
+from airflow_mlops.core.training.golden_batch import as_numbers
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores import serving_child, serving_environment

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_mlops.core.golden import Kind, as_numbers, difference
 from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.training.golden_batch import Kind, as_numbers, difference
 
 if TYPE_CHECKING:
     from airflow_mlops.core.records.candidate import Candidate
-    from airflow_mlops.core.training import Fitted
+    from airflow_mlops.core.training.fit import Fitted
 
 _PYTHON = re.compile(r"^# Python (\S+) on (.+)$")
 _CODE = re.compile(r"^# airflow_mlops code (\w+)$")
@@ -55,7 +55,8 @@ class Comparison:
     differing: int
     """Rows with a prediction that is not equal bit for bit."""
     max_difference: float
-    """As :func:`airflow_mlops.core.golden.difference`; 0 when identical, NaN when they cannot be compared."""
+    """As :func:`airflow_mlops.core.training.golden_batch.difference`; 0 when identical, NaN when they cannot be
+    compared."""
 
     @property
     def identical(self) -> bool:

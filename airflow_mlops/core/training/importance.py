@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.pipeline.predict import predict
-from airflow_mlops.core.training import Fitted
+from airflow_mlops.core.training.fit import Fitted
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_mlops.core.importance import permutation_importance
 from airflow_mlops.core.pipeline.predict import Predicted, predict
 from airflow_mlops.core.profiles.build import build_profile
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.records.snapshot import Snapshot
-from airflow_mlops.core.training import Fitted
+from airflow_mlops.core.training.fit import Fitted
+from airflow_mlops.core.training.importance import permutation_importance
 from airflow_mlops.spec.model import ModelSpec
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.convergence import observed
 from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.importing import import_object
 from airflow_mlops.core.metrics import registry as metric
@@ -20,7 +19,8 @@ from airflow_mlops.core.records.snapshot import Snapshot, Window
 from airflow_mlops.core.rows.labels import clean_labels, label_problems
 from airflow_mlops.core.rows.weights import fit_arguments, require_weights_taken, row_weights
 from airflow_mlops.core.rows.windows import rows_within, split
-from airflow_mlops.core.search import search_parameters
+from airflow_mlops.core.training.convergence import observed
+from airflow_mlops.core.training.search import search_parameters
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

@@ -9,7 +9,7 @@ from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.training import Fitted
+    from airflow_mlops.core.training.fit import Fitted
 
 
 def candidate_of(

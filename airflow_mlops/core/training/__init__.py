@@ -1,0 +1,1 @@
+"""The third stage: fit a candidate, and what is frozen with it."""
