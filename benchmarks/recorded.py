@@ -130,7 +130,7 @@ class _Month:
         return decision
 
     def _promote(self, candidate: Candidate, decision: GateDecision) -> None:
-        from airflow_mlops.core.promotion import promote
+        from airflow_mlops.core.promotion.promote import promote
 
         decision = self.records.decision(candidate.run_id, expected=decision)
         name = self.spec.registered_model

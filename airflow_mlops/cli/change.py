@@ -24,9 +24,9 @@ def rollback(args: Namespace) -> None:
     SystemExit
         With status 1 when it is refused; the champion is the one from before then.
     """
-    from airflow_mlops.core.moves import require_reason
-    from airflow_mlops.core.rollback import rollback as roll_back
-    from airflow_mlops.core.rollback import rollback_target
+    from airflow_mlops.core.promotion.manual_move import require_reason
+    from airflow_mlops.core.promotion.rollback import rollback as roll_back
+    from airflow_mlops.core.promotion.rollback import rollback_target
 
     with opened(args.conn_id) as records:
         require_reason(args.reason, args.model)
@@ -57,8 +57,8 @@ def promote(args: Namespace) -> None:
     SystemExit
         With status 1 when it is refused, or --force is missing.
     """
-    from airflow_mlops.core.moves import require_reason
-    from airflow_mlops.core.rollback import override
+    from airflow_mlops.core.promotion.manual_move import require_reason
+    from airflow_mlops.core.promotion.override import override
 
     if not args.force:
         print(
@@ -91,7 +91,7 @@ def retire(args: Namespace) -> None:
     SystemExit
         With status 1 when it is refused.
     """
-    from airflow_mlops.core import lifecycle
+    from airflow_mlops.core.promotion import retire as lifecycle
 
     change = lifecycle.unretire if args.undo else lifecycle.retire
     with opened(args.conn_id) as records:
@@ -126,8 +126,8 @@ def _finish_others(records: MLflowStore, model: str) -> None:
 
     Most often it is the same person's own rollback, whose answer was lost; a second one would go back too far.
     """
-    from airflow_mlops.core.lifecycle import finish_unfinished
-    from airflow_mlops.core.trail_state import fold, named
+    from airflow_mlops.core.promotion.audit_state import fold, named
+    from airflow_mlops.core.promotion.verify import finish_unfinished
 
     begun = fold(records.events(model)).unfinished
     if begun is None:

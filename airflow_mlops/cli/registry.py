@@ -46,8 +46,8 @@ def status(args: Namespace) -> None:
 
 def _state_of(records: MLflowStore, model: str) -> dict[str, Any]:
     from airflow_mlops.core.errors import RecordError
-    from airflow_mlops.core.lifecycle import no_trail, verify
-    from airflow_mlops.core.trail_state import fold
+    from airflow_mlops.core.promotion.audit_state import fold, no_trail
+    from airflow_mlops.core.promotion.verify import verify
 
     try:
         events = records.events(model)
@@ -99,8 +99,9 @@ def history(args: Namespace) -> None:
     if args.file:
         _verify_file(args.file, args.model)
         return
-    from airflow_mlops.core.lifecycle import no_trail, verify
-    from airflow_mlops.core.trail import seal, to_lines
+    from airflow_mlops.core.promotion.audit_chain import seal, to_lines
+    from airflow_mlops.core.promotion.audit_state import no_trail
+    from airflow_mlops.core.promotion.verify import verify
 
     with opened(args.conn_id) as records:
         events: Sequence[AuditEvent] = records.events(args.model)
@@ -116,7 +117,7 @@ def history(args: Namespace) -> None:
 
 
 def _verify_file(name: str, model: str) -> None:
-    from airflow_mlops.core.trail import from_lines, seal, verify_lines
+    from airflow_mlops.core.promotion.audit_chain import from_lines, seal, verify_lines
 
     try:
         text = Path(name).read_text(encoding="utf-8")

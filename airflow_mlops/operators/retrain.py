@@ -88,7 +88,7 @@ class RetrainOperator(LoopOperator):
         self, spec: ModelSpec, champion: Champion, records: Any, context: Mapping[str, Any]
     ) -> tuple[Seen, datetime]:
         """Gather what is known of the newest window, and the instant of the decision: as of the newest report."""
-        from airflow_mlops.core.lifecycle import retired
+        from airflow_mlops.core.promotion.retire import retired
         from airflow_mlops.core.records.drift import DriftReport
         from airflow_mlops.core.records.performance import PerformanceReport
         from airflow_mlops.core.records.retraining import Seen

@@ -82,7 +82,7 @@ class SnapshotOperator(LoopOperator):
 
         Without listed features every column is kept anyway. A model that was retired by the command is skipped.
         """
-        from airflow_mlops.core.lifecycle import retired
+        from airflow_mlops.core.promotion.retire import retired
 
         with self.records(spec) as records:
             skip_retired(retired(records, spec.registered_model))

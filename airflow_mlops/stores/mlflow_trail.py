@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.promotion.audit_chain import require_whole
+from airflow_mlops.core.promotion.audit_state import broken
 from airflow_mlops.core.records.promotion import AuditEvent
-from airflow_mlops.core.trail import require_whole
-from airflow_mlops.core.trail_state import broken
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow_answers import is_missing, is_taken
 from airflow_mlops.stores.mlflow_client import GuardedClient, quoted

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.ledger import STATUS
-from airflow_mlops.core.promotion_steps import DIGEST
+from airflow_mlops.core.promotion.alias_log import STATUS
+from airflow_mlops.core.promotion.audit_state import SERVED
+from airflow_mlops.core.promotion.registration import DIGEST
 from airflow_mlops.core.records.candidate import Candidate, Champion
-from airflow_mlops.core.trail_state import SERVED
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow_answers import is_missing, is_taken
 from airflow_mlops.stores.mlflow_candidates import MLflowCandidates

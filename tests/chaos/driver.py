@@ -24,14 +24,14 @@ from typing import Any
 import requests
 
 from airflow_mlops.core.errors import RecordError, StaleDecisionError, StoreUnavailableError
-from airflow_mlops.core.lifecycle import finish_unfinished, verify
-from airflow_mlops.core.promotion import challenge, promote
+from airflow_mlops.core.promotion.audit_chain import MOVES, ending, to_lines, verify_lines
+from airflow_mlops.core.promotion.audit_state import State, after, fold
+from airflow_mlops.core.promotion.promote import challenge, promote
+from airflow_mlops.core.promotion.rollback import rollback
+from airflow_mlops.core.promotion.verify import finish_unfinished, verify
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.rollback import rollback
-from airflow_mlops.core.trail import MOVES, ending, to_lines, verify_lines
-from airflow_mlops.core.trail_state import State, after, fold
 from airflow_mlops.stores.mlflow_candidates import CANDIDATE, CANDIDATE_SEAL
 from airflow_mlops.stores.mlflow_store import MLflowStore
 from tests.flaky import flaky_proxy

@@ -16,8 +16,8 @@ from airflow_mlops.cli import change, get_cli_commands
 from airflow_mlops.cli.change import promote, retire, rollback
 from airflow_mlops.cli.registry import history, status
 from airflow_mlops.core.errors import StoreUnavailableError
-from airflow_mlops.core.lifecycle import finish_unfinished
-from airflow_mlops.core.trail import from_lines
+from airflow_mlops.core.promotion.audit_chain import from_lines
+from airflow_mlops.core.promotion.verify import finish_unfinished
 from airflow_mlops.hooks.mlflow import MLflowHook
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode

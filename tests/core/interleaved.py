@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from greenlet import getcurrent, greenlet
 
-from airflow_mlops.core import ledger
 from airflow_mlops.core.errors import RecordError, StaleDecisionError
+from airflow_mlops.core.promotion import alias_log
 from tests.core.memory import Killed, MemoryRegistry
 
 
@@ -116,7 +116,7 @@ def world() -> Iterator[World]:
     """A world with a clock of its own."""
     made = World(MemoryRegistry())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledger, "time", SimpleNamespace(monotonic=lambda: made.time))
+        patch.setattr(alias_log, "time", SimpleNamespace(monotonic=lambda: made.time))
         yield made
 
 

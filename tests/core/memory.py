@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.promotion import promote
+from airflow_mlops.core.promotion.audit_chain import require_whole
+from airflow_mlops.core.promotion.promote import promote
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, Verdict
 from airflow_mlops.core.records.promotion import AuditEvent, PromotionRecord
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.trail import require_whole
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 MODEL = "late"

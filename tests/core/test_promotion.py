@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import RecordError, StaleDecisionError
-from airflow_mlops.core.lifecycle import finish_unfinished, verify
-from airflow_mlops.core.promotion import STATUS, challenge, has_served, promote, provenance_tags
+from airflow_mlops.core.promotion.audit_state import fold
+from airflow_mlops.core.promotion.promote import STATUS, challenge, has_served, promote, provenance_tags
+from airflow_mlops.core.promotion.rollback import rollback
+from airflow_mlops.core.promotion.verify import finish_unfinished, verify
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.promotion import Approval
-from airflow_mlops.core.rollback import rollback
-from airflow_mlops.core.trail_state import fold
 from airflow_mlops.spec.problems import ReasonCode
 from tests.core.memory import AT_ONCE, MODEL, NOW, START, Killed, MemoryRegistry, candidate_of, decision_of, go
 

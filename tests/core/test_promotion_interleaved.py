@@ -9,12 +9,13 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_mlops.core.lifecycle import finish_unfinished, verify
-from airflow_mlops.core.promotion import challenge, promote
+from airflow_mlops.core.promotion.audit_chain import MOVES, ending, require_whole
+from airflow_mlops.core.promotion.audit_state import fold
+from airflow_mlops.core.promotion.override import override
+from airflow_mlops.core.promotion.promote import challenge, promote
+from airflow_mlops.core.promotion.rollback import rollback
+from airflow_mlops.core.promotion.verify import finish_unfinished, verify
 from airflow_mlops.core.records.decision import Verdict
-from airflow_mlops.core.rollback import override, rollback
-from airflow_mlops.core.trail import MOVES, ending, require_whole
-from airflow_mlops.core.trail_state import fold
 from tests.core.interleaved import Process, World, wait, world
 from tests.core.memory import MODEL, NOW, MemoryRegistry, candidate_of, decision_of, go
 

@@ -10,14 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import RecordError, StaleDecisionError
-from airflow_mlops.core.ledger import STATUS
-from airflow_mlops.core.lifecycle import RETIRED, finish_unfinished, retire, retired, unretire, verify
-from airflow_mlops.core.promotion import promote
+from airflow_mlops.core.promotion.alias_log import STATUS
+from airflow_mlops.core.promotion.audit_state import fold
+from airflow_mlops.core.promotion.override import override
+from airflow_mlops.core.promotion.promote import promote
+from airflow_mlops.core.promotion.retire import RETIRED, retire, retired, unretire
+from airflow_mlops.core.promotion.rollback import rollback, rollback_target
+from airflow_mlops.core.promotion.verify import finish_unfinished, verify
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.evidence import ServingReport
 from airflow_mlops.core.records.promotion import Rollback
-from airflow_mlops.core.rollback import override, rollback, rollback_target
-from airflow_mlops.core.trail_state import fold
 from airflow_mlops.spec.problems import ReasonCode
 from tests.core.memory import AT_ONCE, MODEL, NOW, Killed, MemoryRegistry, candidate_of, decision_of, go
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.promotion.audit_chain import following, from_lines, require_whole, seal, to_lines, verify_lines
+from airflow_mlops.core.promotion.audit_state import State, fold
 from airflow_mlops.core.records.promotion import AuditEvent
-from airflow_mlops.core.trail import following, from_lines, require_whole, seal, to_lines, verify_lines
-from airflow_mlops.core.trail_state import State, fold
 from airflow_mlops.spec.problems import ReasonCode
 from tests.core.memory import MODEL, NOW
 

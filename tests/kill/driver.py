@@ -21,13 +21,13 @@ from typing import Any
 
 import requests
 
-from airflow_mlops.core.lifecycle import verify
 from airflow_mlops.core.profiles.build import build_profile
-from airflow_mlops.core.promotion import challenge, promote
+from airflow_mlops.core.promotion.promote import challenge, promote
+from airflow_mlops.core.promotion.rollback import rollback
+from airflow_mlops.core.promotion.verify import verify
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.promotion import Approval
-from airflow_mlops.core.rollback import rollback
 from airflow_mlops.stores.mlflow_format import environment, write_model
 from airflow_mlops.stores.mlflow_store import MLflowStore
 from tests.stores.loop_parts import AS_OF, decision_of, fitted_of, snapshot_of, spec_of

@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_mlops.core.errors import StoreUnavailableError
-from airflow_mlops.core.lifecycle import retire, unretire
+from airflow_mlops.core.promotion.retire import retire, unretire
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.operators import SnapshotOperator
 from airflow_mlops.stores.mlflow_store import MLflowStore

@@ -19,7 +19,7 @@ import requests
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from airflow_mlops.core.lifecycle import retire
+from airflow_mlops.core.promotion.retire import retire
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.drift import CauseHint, DriftReport
 from airflow_mlops.core.records.performance import PerformanceReport

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.lifecycle import retire, retired, unretire, verify
+from airflow_mlops.core.promotion.audit_chain import following
+from airflow_mlops.core.promotion.audit_state import State, fold
+from airflow_mlops.core.promotion.retire import retire, retired, unretire
+from airflow_mlops.core.promotion.verify import verify
 from airflow_mlops.core.records.promotion import Approval, AuditEvent
-from airflow_mlops.core.trail import following
-from airflow_mlops.core.trail_state import State, fold
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.mlflow_store import MLflowStore
 from airflow_mlops.stores.mlflow_trail import RUNS, TRAIL, TRAIL_OF

@@ -212,3 +212,16 @@ _MEANING: Mapping[str, Callable[[State, AuditEvent], State]] = {
     "retired": _retired,
     "unretired": _unretired,
 }
+
+
+def no_trail(model: str) -> RecordError:
+    """Return the refusal of a model that has no audit trail."""
+    return RecordError(
+        Problem(
+            code=ReasonCode.NO_CHAMPION,
+            field=model,
+            found="no audit trail: nothing that happened was ever written down under this name",
+            allowed="a model that the loop registered",
+            fix="look for a misspelt name: airflow mlops status lists the models",
+        )
+    )

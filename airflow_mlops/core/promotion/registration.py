@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from airflow_mlops.core.ledger import CHAMPION, PREVIOUS, STATUS, Ledger, tag
 from airflow_mlops.core.ports import Registry
-from airflow_mlops.core.promotion_checks import first_reason, require_active, require_not_older, stale
+from airflow_mlops.core.promotion.alias_log import CHAMPION, PREVIOUS, STATUS, Ledger, tag
+from airflow_mlops.core.promotion.audit_chain import ending
+from airflow_mlops.core.promotion.audit_state import SERVED, State, fold, named
+from airflow_mlops.core.promotion.checks import first_reason, require_active, require_not_older, stale
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
-from airflow_mlops.core.trail import ending
-from airflow_mlops.core.trail_state import SERVED, State, fold, named
 
 DIGEST = "mlops.decision_digest"
 DISPLACES = "mlops.displaces"

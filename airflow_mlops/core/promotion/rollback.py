@@ -7,15 +7,13 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from airflow_mlops.core.ledger import CHAMPION, LEASE, PREVIOUS, STATUS, Ledger
-from airflow_mlops.core.moves import move, refusal, require_reason
 from airflow_mlops.core.ports import Registry, Trail
-from airflow_mlops.core.promotion_checks import require_active, require_not_older
+from airflow_mlops.core.promotion.alias_log import CHAMPION, LEASE, PREVIOUS, STATUS, Ledger
+from airflow_mlops.core.promotion.audit_state import SERVED, State, fold
+from airflow_mlops.core.promotion.manual_move import move, refusal, require_reason
 from airflow_mlops.core.records.candidate import Champion
-from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.evidence import ServingReport
-from airflow_mlops.core.records.promotion import PromotionRecord, Rollback
-from airflow_mlops.core.trail_state import SERVED, State, fold
+from airflow_mlops.core.records.promotion import Rollback
 from airflow_mlops.spec.problems import ReasonCode
 
 
@@ -42,7 +40,7 @@ def rollback(
     Parameters
     ----------
     registry, trail, registered_model, by, now, lease, pause
-        As for :func:`airflow_mlops.core.promotion.promote`.
+        As for :func:`airflow_mlops.core.promotion.promote.promote`.
     reason
         Why, for those who read the trail later.
     to
@@ -108,72 +106,6 @@ def rollback_target(
         line = (registry.alias(registered_model, PREVIOUS), registry.alias(registered_model, CHAMPION))
         state = State(champion=line[1], line=tuple(version for version in line if version is not None))
     return _target(desk, state, to, force=force)
-
-
-def override(
-    registry: Registry,
-    trail: Trail,
-    *,
-    registered_model: str,
-    version: int,
-    by: str,
-    reason: str,
-    now: datetime,
-    allow_older: bool = False,
-    request: str = "",
-    lease: timedelta = LEASE,
-    pause: Callable[[float], None] = time.sleep,
-) -> PromotionRecord:
-    """Promote a version of the loop against the gate's decision: a person's decision, with a name and a reason.
-
-    Parameters
-    ----------
-    version
-        What the loop registered, and has not served yet.
-    allow_older
-        Also when the champion knows later data.
-
-    Raises
-    ------
-    RecordError
-        REASON_MISSING, VERSION_MISSING, CHAMPION_UNREADABLE, AUDIT_BROKEN; RECORD_CONFLICT if it serves or has served.
-    StaleDecisionError
-        AS_OF_BACKWARDS, MODEL_RETIRED, or DECISION_STALE if somebody else moved the alias meanwhile.
-    """
-    require_reason(reason, registered_model)
-    desk = Ledger(registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause)
-
-    def choose(state: State) -> Champion:
-        require_active(state, registered_model)
-        target = registry.version(registered_model, version)
-        if _has_served(desk, state, version):
-            raise refusal(
-                ReasonCode.RECORD_CONFLICT,
-                f"{registered_model} version {version}",
-                f"a version that {'serves' if version == state.champion else 'has served'} already",
-                "a version that has not served yet",
-                "roll the model back to it instead" if version != state.champion else "there is nothing to do",
-            )
-        # With allow_older a champion whose record cannot be read is no obstacle: it may be why somebody forces this.
-        champion = None if allow_older or state.champion is None else registry.champion(registered_model)
-        if champion is not None:
-            require_not_older(target.candidate, champion)
-        return target
-
-    made = move(desk, "promoting", choose, reason=reason, forced=True, request=request)
-    tags = registry.version_tags(registered_model, version) or {}
-    verdict = tags.get("mlops.verdict", "")
-    return PromotionRecord(
-        model=registered_model,
-        version=version,
-        run_id=made.target.run_id,
-        promoted=True,
-        champion_version=version,
-        previous_version=made.previous,
-        as_of=made.target.candidate.as_of,
-        verdict=Verdict(verdict) if verdict in set(Verdict) else Verdict.REJECT,
-        reasons=(f"forced by {made.begun.by}: {made.begun.reason}",),
-    )
 
 
 def _target(desk: Ledger, state: State, to: int | None, *, force: bool) -> Champion:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from airflow_mlops.core.errors import StaleDecisionError
+from airflow_mlops.core.promotion.audit_state import State
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.promotion import Approval
-from airflow_mlops.core.trail_state import State
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.ledger import CHAMPION, Ledger
-from airflow_mlops.core.promotion_checks import stale
+from airflow_mlops.core.promotion.alias_log import CHAMPION, Ledger
+from airflow_mlops.core.promotion.audit_chain import ending
+from airflow_mlops.core.promotion.audit_state import State, fold
+from airflow_mlops.core.promotion.checks import stale
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.promotion import AuditEvent
-from airflow_mlops.core.trail import ending
-from airflow_mlops.core.trail_state import State, fold
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 

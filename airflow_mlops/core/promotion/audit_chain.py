@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.promotion.audit_state import State, after, broken, named
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.core.text import _storable
-from airflow_mlops.core.trail_state import State, after, broken, named
 from airflow_mlops.spec.problems import Problem
 
 MOVES = {"promoting": "promoted", "rolling_back": "rolled_back"}

@@ -1,6 +1,7 @@
 """From a decision to the champion: compare-and-set in effect, although an alias knows no such thing.
 
-The audit trail decides (core/trail.py), the registry follows (core/ledger.py). In this order:
+The audit trail decides (core/promotion/audit_chain.py), the registry follows (core/promotion/alias_log.py). In this
+order:
 
 1. the decision is about this candidate, is approved where it must be, and the champion that it names still serves;
 2. the version is registered, with its decision and provenance as tags, in one request; once for a loop run;
@@ -17,14 +18,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from airflow_mlops.core.errors import StaleDecisionError
-from airflow_mlops.core.ledger import CHAMPION, LEASE, PREVIOUS, STATUS, Ledger
 from airflow_mlops.core.ports import Registry, Trail
-from airflow_mlops.core.promotion_checks import declined_because, first_reason, require_answer, require_match
-from airflow_mlops.core.promotion_steps import DIGEST, Promotion, has_served, provenance_tags
+from airflow_mlops.core.promotion.alias_log import CHAMPION, LEASE, PREVIOUS, STATUS, Ledger
+from airflow_mlops.core.promotion.audit_state import SERVED
+from airflow_mlops.core.promotion.checks import declined_because, first_reason, require_answer, require_match
+from airflow_mlops.core.promotion.registration import DIGEST, Promotion, has_served, provenance_tags
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.promotion import Approval, PromotionRecord
-from airflow_mlops.core.trail_state import SERVED
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The life of a registered model: taken out of use and back, finished where a move was left, and checked."""
+"""The trail of a model, read, verified and finished."""
 
 from __future__ import annotations
 
@@ -7,46 +7,12 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.ledger import CHALLENGER, CHAMPION, LEASE, PREVIOUS, STATUS, Ledger
-from airflow_mlops.core.moves import require_reason
 from airflow_mlops.core.ports import Registry, Trail
+from airflow_mlops.core.promotion.alias_log import CHALLENGER, CHAMPION, LEASE, PREVIOUS, STATUS, Ledger
+from airflow_mlops.core.promotion.audit_state import State, fold, named
+from airflow_mlops.core.promotion.retire import RETIRED, retired
 from airflow_mlops.core.records.promotion import AuditEvent
-from airflow_mlops.core.trail_state import State, fold, named
 from airflow_mlops.spec.problems import Problem, ReasonCode
-
-RETIRED = "mlops.retired"
-"""Tag of a registered model that is out of use: why."""
-
-
-def retire(registry: Registry, trail: Trail, *, registered_model: str, by: str, reason: str, now: datetime) -> None:
-    """Take a model out of use: nothing is promoted any more, and its DAGs find the tag. The champion stays.
-
-    Raises
-    ------
-    RecordError
-        REASON_MISSING, AUDIT_BROKEN, or NO_CHAMPION if there is no such registered model.
-    """
-    require_reason(reason, registered_model)
-    desk = Ledger(registry=registry, trail=trail, model=registered_model, by=by, now=now)
-    _set_retired(desk, "retired", reason)
-
-
-def unretire(registry: Registry, trail: Trail, *, registered_model: str, by: str, reason: str, now: datetime) -> None:
-    """Take a retired model back into use.
-
-    Raises
-    ------
-    RecordError
-        REASON_MISSING, AUDIT_BROKEN, or NO_CHAMPION if no version of such a model was ever registered by the loop.
-    """
-    require_reason(reason, registered_model)
-    desk = Ledger(registry=registry, trail=trail, model=registered_model, by=by, now=now)
-    _set_retired(desk, "unretired", reason)
-
-
-def retired(registry: Registry, model: str) -> str | None:
-    """Return why the model was retired; None when it is in use."""
-    return registry.model_tags(model).get(RETIRED) or None
 
 
 def finish_unfinished(
@@ -73,19 +39,6 @@ def history(trail: Trail, model: str) -> tuple[AuditEvent, ...]:
         AUDIT_BROKEN, if the trail is not whole.
     """
     return trail.events(model)
-
-
-def no_trail(model: str) -> RecordError:
-    """Return the refusal of a model that has no audit trail."""
-    return RecordError(
-        Problem(
-            code=ReasonCode.NO_CHAMPION,
-            field=model,
-            found="no audit trail: nothing that happened was ever written down under this name",
-            allowed="a model that the loop registered",
-            fix="look for a misspelt name: airflow mlops status lists the models",
-        )
-    )
 
 
 def verify(registry: Registry, trail: Trail, model: str) -> tuple[Problem, ...]:
@@ -154,22 +107,3 @@ def _tags(registry: Registry, model: str, state: State) -> Iterator[Problem]:
             allowed="a model in use" if state.retired is None else f"a retired model: {state.retired}",
             fix="retire it, or take it back into use, by the command and not by hand",
         )
-
-
-def _set_retired(desk: Ledger, kind: str, reason: str) -> None:
-    wanted = kind == "retired"
-    for _ in desk.tries():
-        events = desk.events()
-        state = fold(events)
-        if not events and not wanted:
-            raise no_trail(desk.model)
-        if (state.retired is not None) == wanted or desk.append(state, kind=kind, reason=reason) is not None:
-            break
-    else:
-        raise desk.unfinished()
-    for _ in desk.tries():  # whoever writes last has also read what stands
-        state = fold(desk.events())
-        desk.registry.tag_model(desk.model, {RETIRED: state.retired or ""})
-        if fold(desk.events()).retired == state.retired:
-            return
-    raise desk.unfinished()

@@ -21,9 +21,9 @@ from typing import Any
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ports import Registry, Trail
+from airflow_mlops.core.promotion.audit_chain import MOVES, ending, following
+from airflow_mlops.core.promotion.audit_state import State, fold, named
 from airflow_mlops.core.records.promotion import AuditEvent
-from airflow_mlops.core.trail import MOVES, ending, following
-from airflow_mlops.core.trail_state import State, fold, named
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"

@@ -1,0 +1,1 @@
+"""The fifth stage: what serves, who moved it, and the trail of it."""

@@ -1,0 +1,63 @@
+"""The life of a registered model: taken out of use and back, finished where a move was left, and checked."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from airflow_mlops.core.ports import Registry, Trail
+from airflow_mlops.core.promotion.alias_log import Ledger
+from airflow_mlops.core.promotion.audit_state import fold, no_trail
+from airflow_mlops.core.promotion.manual_move import require_reason
+
+RETIRED = "mlops.retired"
+"""Tag of a registered model that is out of use: why."""
+
+
+def retire(registry: Registry, trail: Trail, *, registered_model: str, by: str, reason: str, now: datetime) -> None:
+    """Take a model out of use: nothing is promoted any more, and its DAGs find the tag. The champion stays.
+
+    Raises
+    ------
+    RecordError
+        REASON_MISSING, AUDIT_BROKEN, or NO_CHAMPION if there is no such registered model.
+    """
+    require_reason(reason, registered_model)
+    desk = Ledger(registry=registry, trail=trail, model=registered_model, by=by, now=now)
+    _set_retired(desk, "retired", reason)
+
+
+def unretire(registry: Registry, trail: Trail, *, registered_model: str, by: str, reason: str, now: datetime) -> None:
+    """Take a retired model back into use.
+
+    Raises
+    ------
+    RecordError
+        REASON_MISSING, AUDIT_BROKEN, or NO_CHAMPION if no version of such a model was ever registered by the loop.
+    """
+    require_reason(reason, registered_model)
+    desk = Ledger(registry=registry, trail=trail, model=registered_model, by=by, now=now)
+    _set_retired(desk, "unretired", reason)
+
+
+def retired(registry: Registry, model: str) -> str | None:
+    """Return why the model was retired; None when it is in use."""
+    return registry.model_tags(model).get(RETIRED) or None
+
+
+def _set_retired(desk: Ledger, kind: str, reason: str) -> None:
+    wanted = kind == "retired"
+    for _ in desk.tries():
+        events = desk.events()
+        state = fold(events)
+        if not events and not wanted:
+            raise no_trail(desk.model)
+        if (state.retired is not None) == wanted or desk.append(state, kind=kind, reason=reason) is not None:
+            break
+    else:
+        raise desk.unfinished()
+    for _ in desk.tries():  # whoever writes last has also read what stands
+        state = fold(desk.events())
+        desk.registry.tag_model(desk.model, {RETIRED: state.retired or ""})
+        if fold(desk.events()).retired == state.retired:
+            return
+    raise desk.unfinished()
