@@ -92,7 +92,7 @@ class _Month:
         from airflow_mlops.core.records.retraining import History, Seen
         from airflow_mlops.core.records.snapshot import Window
         from airflow_mlops.core.retrain import count_new_rows, decide_retraining
-        from airflow_mlops.core.scoring import score
+        from airflow_mlops.core.scoring.score import score
 
         serving, pipeline, profile = champion
         window = Window(start=self.as_of - self.spec.scoring.window, end=self.as_of)

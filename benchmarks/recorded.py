@@ -154,7 +154,7 @@ class _Month:
         from airflow_mlops.core.records.snapshot import Window
         from airflow_mlops.core.retrain import count_new_rows
         from airflow_mlops.core.retrain_log import decide_and_log
-        from airflow_mlops.core.scoring import score
+        from airflow_mlops.core.scoring.score import score
 
         with self._timed("score"):
             champion = self.records.require_champion(self.spec)

@@ -145,7 +145,7 @@ def score(folder: str, rows: str) -> dict[str, Any]:
     """Score a window, in chunks."""
     _imported("pandas", "pyarrow.parquet", "pyarrow.compute", "pyarrow.csv", "pyarrow.dataset", "sqlalchemy")
     from airflow_mlops.core.records.snapshot import Window
-    from airflow_mlops.core.scoring import score as score_window
+    from airflow_mlops.core.scoring.score import score as score_window
 
     _, store, storage = _open(folder, rows)
     champion, pipeline = _champion(folder)

@@ -169,7 +169,7 @@ class Workshop:
     def score(self, need: needs.Score) -> Scored:
         """Score a step's future into the score log of this version."""
         from airflow_mlops.core.backtest_log import log_folder
-        from airflow_mlops.core.scoring import score
+        from airflow_mlops.core.scoring.score import score
 
         champion, pipeline = self.shelf.champion(need.version)
         window = self.plan.steps[need.step]

@@ -35,7 +35,7 @@ from airflow_mlops.core.records.performance import Estimate, Measured, Performan
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.windows import utc
 from airflow_mlops.core.said import Said, read_said
-from airflow_mlops.core.scored import rows_ahead, scored_batches
+from airflow_mlops.core.scoring.score_log import rows_ahead, scored_batches
 from airflow_mlops.core.slice_decay import slice_decay
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.records.predictions import Predictions
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.scored import scored_batches, scored_files
+from airflow_mlops.core.scoring.score_log import scored_batches, scored_files
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.storage import open_storage

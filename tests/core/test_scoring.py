@@ -22,7 +22,7 @@ from airflow_mlops.core.pipeline.predict import plain_classes
 from airflow_mlops.core.records.candidate import Candidate, Champion, Feature, Task
 from airflow_mlops.core.records.predictions import Predictions
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.scoring import score
+from airflow_mlops.core.scoring.score import score
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.files import FileStore

@@ -16,7 +16,7 @@ from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.rows.windows import split
-from airflow_mlops.core.scoring import score
+from airflow_mlops.core.scoring.score import score
 from airflow_mlops.core.snapshot.read import read_snapshot
 from airflow_mlops.core.snapshot.take import take_snapshot
 from airflow_mlops.core.training.fit import fit

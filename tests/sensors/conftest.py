@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_mlops.core.scoring import folder_of
+from airflow_mlops.core.scoring.score import folder_of
 from airflow_mlops.operators import ScoreOperator
 from airflow_mlops.spec import ModelSpec
 from tests.loop_harness import context_of, rows, run_loop, specification

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from airflow_mlops.core.scoring import folder_of
+from airflow_mlops.core.scoring.score import folder_of
 from airflow_mlops.sensors import DriftSensor, NewDataSensor, PerformanceSensor
 from airflow_mlops.sensors._waiting import WaitingSensor
 from airflow_mlops.spec import ModelSpec

@@ -13,7 +13,7 @@ from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.records.predictions import Predictions
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.columns import missing_columns
-from airflow_mlops.core.scoring import folder_of, window_of
+from airflow_mlops.core.scoring.score import folder_of, window_of
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The sixth stage: predictions of the champion, and the log of them."""
