@@ -87,7 +87,7 @@ class _Month:
         return champion_of(candidate.model, candidate, 1), fitted.pipeline, profile
 
     def serve(self, champion: tuple[Champion, Any, Any]) -> None:
-        from airflow_mlops.core.monitoring import observe
+        from airflow_mlops.core.monitoring.drift.observe import observe
         from airflow_mlops.core.performance import perform
         from airflow_mlops.core.records.retraining import History, Seen
         from airflow_mlops.core.records.snapshot import Window

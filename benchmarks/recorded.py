@@ -147,8 +147,8 @@ class _Month:
         self.records.record_promotion(candidate.run_id, record)
 
     def _serve(self) -> None:
-        from airflow_mlops.core.evidently_report import evidently_page
-        from airflow_mlops.core.monitoring import observe
+        from airflow_mlops.core.monitoring.drift.evidently import evidently_page
+        from airflow_mlops.core.monitoring.drift.observe import observe
         from airflow_mlops.core.performance import perform
         from airflow_mlops.core.records.retraining import History, Seen
         from airflow_mlops.core.records.snapshot import Window

@@ -192,7 +192,7 @@ class Workshop:
     def watch(self, need: needs.Watch) -> Watched:
         """Drift and performance, as the monitor DAG has them."""
         from airflow_mlops.core.backtest_log import ScoreLog
-        from airflow_mlops.core.monitoring import observe
+        from airflow_mlops.core.monitoring.drift.observe import observe
         from airflow_mlops.core.performance import perform
         from airflow_mlops.core.retrain import count_new_rows
 

@@ -15,17 +15,18 @@ from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, entropy
 from statsmodels.stats.multitest import multipletests
 
-from airflow_mlops.core.causes import Clues
-from airflow_mlops.core.drift import compare, invalid_report
-from airflow_mlops.core.drift_columns import EvidentlyTest
 from airflow_mlops.core.errors import DataError, RecordError
-from airflow_mlops.core.hints import hints
+from airflow_mlops.core.monitoring.drift.causes_in_counts import Clues
+from airflow_mlops.core.monitoring.drift.columns import EvidentlyTest
+from airflow_mlops.core.monitoring.drift.compare import compare, invalid_report
+from airflow_mlops.core.monitoring.drift.effect_sizes import psi
+from airflow_mlops.core.monitoring.drift.hints import hints
+from airflow_mlops.core.monitoring.drift.significance import SMOOTHING, homogeneity
 from airflow_mlops.core.profiles.build import build_profile, profile_batches
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.stability import SMOOTHING, homogeneity, psi
 from airflow_mlops.core.stats.multiple_testing import adjust
 from airflow_mlops.spec.monitoring import EFFECTS, DriftSpec
 from airflow_mlops.spec.problems import ReasonCode

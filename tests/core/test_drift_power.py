@@ -8,7 +8,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from airflow_mlops.core.drift import compare
+from airflow_mlops.core.monitoring.drift.compare import compare
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.spec.monitoring import EFFECTS, DriftSpec

@@ -12,7 +12,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 from scipy.stats.contingency import association
 
-from airflow_mlops.core.effects import (
+from airflow_mlops.core.monitoring.drift.effect_sizes import (
     beyond_chance,
     counts_of,
     cramers_v,
@@ -20,11 +20,12 @@ from airflow_mlops.core.effects import (
     jensen_shannon,
     measure,
     positions,
+    psi,
     total_variation,
     wasserstein,
 )
+from airflow_mlops.core.monitoring.drift.significance import significance
 from airflow_mlops.core.records.profile import ColumnProfile
-from airflow_mlops.core.stability import psi, significance
 from airflow_mlops.spec.monitoring import EFFECTS
 
 pairs_of_counts = st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)), min_size=2, max_size=25).filter(

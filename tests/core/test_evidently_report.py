@@ -11,19 +11,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from airflow_mlops.core import samples as sampling
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.evidently_report import (
+from airflow_mlops.core.monitoring.drift import sampling
+from airflow_mlops.core.monitoring.drift.evidently import (
     OF_CATEGORIES,
     OF_NUMBERS,
     evidently_page,
     evidently_tests,
     require_fitting,
 )
-from airflow_mlops.core.monitoring import observe
+from airflow_mlops.core.monitoring.drift.observe import observe
+from airflow_mlops.core.monitoring.drift.sampling import Samples
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.drift import DriftReport
-from airflow_mlops.core.samples import Samples
 from airflow_mlops.spec.monitoring import METHODS
 from tests.core.watched import NOW, Watched
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from airflow_mlops.core.hints import hints_of_problems, of_change, since
+from airflow_mlops.core.monitoring.drift.hints import hints_of_problems, of_change, since
+from airflow_mlops.core.monitoring.drift.unit_change import UNITS, unit_change
 from airflow_mlops.core.records.drift import CauseHint, DriftReport, SchemaChange
-from airflow_mlops.core.units import UNITS, unit_change
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from tests.core.watched import NOW, WEEK, Watched
 

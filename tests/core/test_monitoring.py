@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from airflow_mlops.core import monitoring
 from airflow_mlops.core.errors import DataError, RecordError
-from airflow_mlops.core.monitoring import earlier_window, observe
-from airflow_mlops.core.observed import mature
+from airflow_mlops.core.monitoring.drift import observe as monitoring
+from airflow_mlops.core.monitoring.drift.observe import earlier_window, observe
+from airflow_mlops.core.monitoring.drift.outputs import mature
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.records.snapshot import Window

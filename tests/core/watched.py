@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from airflow_mlops.core.monitoring import observe
+from airflow_mlops.core.monitoring.drift.observe import observe
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.profile import Profile

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airflow_mlops.core.drift_columns import MISSING_RISE
-from airflow_mlops.core.effects import counts_of
-from airflow_mlops.core.hint_rows import segment_of, unseen_counts, values_of
+from airflow_mlops.core.monitoring.drift.causes_in_rows import segment_of, unseen_counts, values_of
+from airflow_mlops.core.monitoring.drift.columns import MISSING_RISE
+from airflow_mlops.core.monitoring.drift.effect_sizes import counts_of
+from airflow_mlops.core.monitoring.drift.sampling import Samples
+from airflow_mlops.core.monitoring.drift.significance import SMOOTHING
+from airflow_mlops.core.monitoring.drift.unit_change import unit_change
 from airflow_mlops.core.records.drift import Cause, CauseHint, ColumnDrift
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
-from airflow_mlops.core.samples import Samples
-from airflow_mlops.core.stability import SMOOTHING
-from airflow_mlops.core.units import unit_change
 from airflow_mlops.spec.monitoring import DriftSpec
 
 if TYPE_CHECKING:

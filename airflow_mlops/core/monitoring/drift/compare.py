@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
-from airflow_mlops.core import drift_words as words
-from airflow_mlops.core.drift_columns import (
+from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.monitoring.drift import wording as words
+from airflow_mlops.core.monitoring.drift.columns import (
     EvidentlyTest,
     bare_column,
     feature_pairs,
@@ -21,11 +22,10 @@ from airflow_mlops.core.drift_columns import (
     output_pairs,
     weights_of,
 )
-from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.monitoring.drift.schema_change import schema_changes
 from airflow_mlops.core.records.drift import ColumnDrift, DriftReport, DriftVerdict
 from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.schema_change import schema_changes
 from airflow_mlops.spec.monitoring import DriftSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

@@ -32,37 +32,6 @@ _DRAWABLE = 1_000_000_000
 """Rows that NumPy can draw from without replacement."""
 
 
-def psi(reference: Sequence[int], current: Sequence[int]) -> float:
-    """Population stability index of two count vectors.
-
-    ``sum((q - p) * ln(q / p))`` over the bins that are not empty on both sides (N. Siddiqi, "Credit Risk
-    Scorecards", 2006: below 0.1 no change to speak of, above 0.25 a large one; it is the symmetrised
-    Kullback-Leibler divergence). The shares are ``(n + 0.5) / (N + 0.5 * bins)``: they add up to one, and an
-    empty bin gives a finite value.
-
-    Parameters
-    ----------
-    reference, current
-        Counts of the same bins, shape (bins,), each with at least one row.
-
-    Returns
-    -------
-    float
-        At least 0. With no drift it is about ``(bins - 1) * (1/N + 1/M)`` (B. Yurdakul, "Statistical Properties
-        of Population Stability Index", 2018): small windows have large values by chance alone.
-
-    Examples
-    --------
-    >>> psi([100, 100], [100, 100]), round(psi([500, 500], [300, 700]), 3)
-    (0.0, 0.169)
-    """
-    import numpy as np
-
-    counts = _occupied(reference, current) + SMOOTHING
-    p, q = counts / counts.sum(axis=1, keepdims=True)
-    return float(np.sum((q - p) * np.log(q / p)))
-
-
 def homogeneity(reference: Sequence[int], current: Sequence[int]) -> float:
     """P-value of Pearson's chi-squared test that two count vectors come from one distribution.
 

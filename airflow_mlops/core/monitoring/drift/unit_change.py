@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_mlops.core.effects import expected_psi
+from airflow_mlops.core.monitoring.drift.effect_sizes import expected_psi, psi
 from airflow_mlops.core.records.profile import ColumnProfile
-from airflow_mlops.core.stability import psi
 
 if TYPE_CHECKING:
     import numpy as np

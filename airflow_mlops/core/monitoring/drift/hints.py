@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from airflow_mlops.core.causes import COMMON, Clues, cause_of, made
-from airflow_mlops.core.drift_columns import is_about
+from airflow_mlops.core.monitoring.drift.causes_in_counts import COMMON, Clues, cause_of, made
+from airflow_mlops.core.monitoring.drift.columns import is_about
 from airflow_mlops.core.records.drift import Cause, CauseHint, DriftReport, SchemaChange
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

@@ -7,13 +7,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
-from airflow_mlops.core.causes import Clues
-from airflow_mlops.core.drift import Against, compare, invalid_report, unknown_report
-from airflow_mlops.core.drift_columns import EvidentlyTest
-from airflow_mlops.core.drift_words import of_other
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.hints import hints, hints_of_problems
-from airflow_mlops.core.observed import observed_outputs
+from airflow_mlops.core.monitoring.drift.causes_in_counts import Clues
+from airflow_mlops.core.monitoring.drift.columns import EvidentlyTest
+from airflow_mlops.core.monitoring.drift.compare import Against, compare, invalid_report, unknown_report
+from airflow_mlops.core.monitoring.drift.hints import hints, hints_of_problems
+from airflow_mlops.core.monitoring.drift.outputs import observed_outputs
+from airflow_mlops.core.monitoring.drift.sampling import Samples
+from airflow_mlops.core.monitoring.drift.schema_change import column_changes
+from airflow_mlops.core.monitoring.drift.wording import of_other
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.drift import DriftReport, SchemaChange
@@ -21,8 +23,6 @@ from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.sampling import sample
 from airflow_mlops.core.rows.windows import utc
-from airflow_mlops.core.samples import Samples
-from airflow_mlops.core.schema_change import column_changes
 from airflow_mlops.core.validation.validate import enforce, validate
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
@@ -190,7 +190,7 @@ class _Watch:
     def _tests(self, samples: Samples) -> dict[str, EvidentlyTest]:
         if not self.drift.tests:
             return {}
-        from airflow_mlops.core.evidently_report import evidently_tests
+        from airflow_mlops.core.monitoring.drift.evidently import evidently_tests
 
         return evidently_tests(self.spec, self.champion.candidate.features, samples)
 

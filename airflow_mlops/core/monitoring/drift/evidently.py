@@ -15,13 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.drift_columns import EvidentlyTest
 from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.monitoring.drift.columns import EvidentlyTest
+from airflow_mlops.core.monitoring.drift.sampling import Samples
 from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.candidate import Champion, Feature
 from airflow_mlops.core.records.drift import DriftReport
-from airflow_mlops.core.samples import Samples
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.monitoring import METHODS
 from airflow_mlops.spec.problems import Problem, ReasonCode

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_mlops.core.effects import beyond_chance, counts_of, measure
+from airflow_mlops.core.monitoring.drift.effect_sizes import beyond_chance, counts_of, measure
+from airflow_mlops.core.monitoring.drift.sampling import Samples
+from airflow_mlops.core.monitoring.drift.significance import significance
 from airflow_mlops.core.profiles.counting import ColumnCounter, column_problem, numbers, tally
 from airflow_mlops.core.records.profile import ColumnProfile
-from airflow_mlops.core.samples import Samples
-from airflow_mlops.core.stability import significance
 from airflow_mlops.spec.monitoring import DriftSpec
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from airflow_mlops.core import drift_words as words
-from airflow_mlops.core.effects import Effects, beyond_chance, counts_of, measure
+from airflow_mlops.core.monitoring.drift import wording as words
+from airflow_mlops.core.monitoring.drift.effect_sizes import Effects, beyond_chance, counts_of, measure
+from airflow_mlops.core.monitoring.drift.significance import significance
 from airflow_mlops.core.records.drift import ColumnDrift, DriftVerdict
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
-from airflow_mlops.core.stability import significance
 from airflow_mlops.spec.monitoring import DriftSpec
 from airflow_mlops.spec.problems import Problem
 

@@ -1,0 +1,1 @@
+"""The seventh stage: what drifts, and how well the champion does."""
