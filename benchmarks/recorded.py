@@ -149,7 +149,7 @@ class _Month:
     def _serve(self) -> None:
         from airflow_mlops.core.monitoring.drift.evidently import evidently_page
         from airflow_mlops.core.monitoring.drift.observe import observe
-        from airflow_mlops.core.performance import perform
+        from airflow_mlops.core.monitoring.performance.measure import perform
         from airflow_mlops.core.records.retraining import History, Seen
         from airflow_mlops.core.records.snapshot import Window
         from airflow_mlops.core.retrain import count_new_rows

@@ -193,7 +193,7 @@ class Workshop:
         """Drift and performance, as the monitor DAG has them."""
         from airflow_mlops.core.backtest_log import ScoreLog
         from airflow_mlops.core.monitoring.drift.observe import observe
-        from airflow_mlops.core.performance import perform
+        from airflow_mlops.core.monitoring.performance.measure import perform
         from airflow_mlops.core.retrain import count_new_rows
 
         spec, as_of = self.opening.variants[need.variant], self.plan.steps[need.step].start

@@ -70,7 +70,7 @@ class PerformanceSensor(WaitingSensor):
         return report.predicted > 0 and report.coverage >= coverage
 
     def _cohort(self, context: Any) -> Window:
-        from airflow_mlops.core.cohort import cohort_window
+        from airflow_mlops.core.monitoring.performance.cohort import cohort_window
 
         return cohort_window(self.model_spec(context), self.as_of(context))
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.metrics.registry import judge, measure
-from airflow_mlops.core.performance import perform
+from airflow_mlops.core.monitoring.performance.measure import perform
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Candidate, Champion, Feature
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, Verdict

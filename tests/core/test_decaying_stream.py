@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_mlops.core.performance import prepare
+from airflow_mlops.core.monitoring.performance.measure import prepare
 from tests.core.decaying_stream import AFTER, BEFORE, STABLE, accuracy, day, decaying, lived
 
 

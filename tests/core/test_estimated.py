@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
-from airflow_mlops.core import cbpe, direct_loss
 from airflow_mlops.core.metrics.labelled import Judged
 from airflow_mlops.core.metrics.registry import METRICS
+from airflow_mlops.core.monitoring.performance import cbpe, direct_loss
 from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.core.records.candidate import Feature
 from tests.core.benches import binary, numbers

@@ -15,7 +15,7 @@ from sklearn import metrics as sk
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.metrics.registry import METRICS
-from airflow_mlops.core.performance import prepare
+from airflow_mlops.core.monitoring.performance.measure import prepare
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.records.snapshot import Window

@@ -7,15 +7,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.estimated import Rows
 from airflow_mlops.core.metrics.labelled import Judged
 from airflow_mlops.core.metrics.registry import judge
-from airflow_mlops.core.outcomes import EACH, PLACE, Came, known_labels
+from airflow_mlops.core.monitoring.performance.estimated import Rows
+from airflow_mlops.core.monitoring.performance.outcomes import EACH, PLACE, Came, known_labels
+from airflow_mlops.core.monitoring.performance.prediction_log import Said
 from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.weights import row_weights
 from airflow_mlops.core.rows.windows import utc
-from airflow_mlops.core.said import Said
 from airflow_mlops.core.stats.bootstrap import blocks_of
 from airflow_mlops.spec.model import ModelSpec
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_mlops.core import cbpe, direct_loss
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.metrics.labelled import Judged
 from airflow_mlops.core.metrics.registry import Metric, metrics_of
+from airflow_mlops.core.monitoring.performance import cbpe, direct_loss
+from airflow_mlops.core.monitoring.performance.expected import Promise
 from airflow_mlops.core.pipeline.predict import Predicted
-from airflow_mlops.core.promise import Promise
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.performance import DecayVerdict, Estimate, Measured
 from airflow_mlops.core.records.snapshot import Window

@@ -19,24 +19,23 @@ from datetime import datetime
 from typing import Any
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.cohort import Cohort, cohort_of, cohort_window, waiting
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.estimated import Estimator, estimate, estimator_of
-from airflow_mlops.core.flow import flow_of, newest_row
 from airflow_mlops.core.metrics.registry import measure, metrics_of, primary
-from airflow_mlops.core.outcomes import Came, read_came
-from airflow_mlops.core.performance_words import Counted, judged_words, oddities
+from airflow_mlops.core.monitoring.performance.cohort import Cohort, cohort_of, cohort_window, waiting
+from airflow_mlops.core.monitoring.performance.estimated import Estimator, estimate, estimator_of
+from airflow_mlops.core.monitoring.performance.expected import Promise, judged_window, promise_of, read_holdout
+from airflow_mlops.core.monitoring.performance.health import flow_of, newest_row
+from airflow_mlops.core.monitoring.performance.outcomes import Came, read_came
+from airflow_mlops.core.monitoring.performance.prediction_log import Said, read_said
+from airflow_mlops.core.monitoring.performance.realised import baseline_gain, calibration, finite, realised, slice_decay
+from airflow_mlops.core.monitoring.performance.wording import Counted, judged_words, oddities
 from airflow_mlops.core.ports import DataStore, Storage
-from airflow_mlops.core.promise import Promise, judged_window, promise_of, read_holdout
-from airflow_mlops.core.realised import baseline_gain, calibration, finite, realised
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.performance import Estimate, Measured, PerformanceReport
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.windows import utc
-from airflow_mlops.core.said import Said, read_said
 from airflow_mlops.core.scoring.score_log import rows_ahead, scored_batches
-from airflow_mlops.core.slice_decay import slice_decay
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.monitoring.performance.prediction_log import Said
 from airflow_mlops.core.ports import DataStore
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.columns import missing_columns
 from airflow_mlops.core.rows.keys import identities, same_kinds, together, whole_keys
 from airflow_mlops.core.rows.labels import clean_labels
-from airflow_mlops.core.said import Said
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from airflow_mlops.core.outcomes import Came
-from airflow_mlops.core.promise import Promise
+from airflow_mlops.core.monitoring.performance.expected import Promise
+from airflow_mlops.core.monitoring.performance.outcomes import Came
+from airflow_mlops.core.monitoring.performance.prediction_log import Said
 from airflow_mlops.core.records.performance import DecayVerdict, Measured
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.said import Said
 from airflow_mlops.core.text import words
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.monitoring import PerformanceSpec

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_mlops.core.outcomes import Came
+from airflow_mlops.core.monitoring.performance.outcomes import Came
+from airflow_mlops.core.monitoring.performance.prediction_log import Said
 from airflow_mlops.core.ports import DataStore
 from airflow_mlops.core.records.performance import Flow
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.said import Said
 from airflow_mlops.spec.model import ModelSpec
 
 

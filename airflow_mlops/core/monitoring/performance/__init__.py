@@ -1,0 +1,1 @@
+"""Whether the champion still does what the gate expected of it."""
