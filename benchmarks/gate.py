@@ -88,12 +88,13 @@ def _said(spec: Any, month: dict[str, Any]) -> dict[str, Any]:
 
 def _alone(spec: Any, month: dict[str, Any]) -> dict[str, float]:
     """Seconds of each part, one after the other."""
-    from airflow_mlops.core import gate
-    from airflow_mlops.core.comparison import Contest, compare, judged_rows
-    from airflow_mlops.core.curves import curves
+    from airflow_mlops.core.gate import evaluate as gate
+    from airflow_mlops.core.gate import rules
+    from airflow_mlops.core.gate.curves import curves
+    from airflow_mlops.core.gate.holdout import Contest, compare, judged_rows
+    from airflow_mlops.core.gate.rules.slices.weakest import weakest
     from airflow_mlops.core.records.candidate import Candidate
     from airflow_mlops.core.records.snapshot import Snapshot
-    from airflow_mlops.core.segments import weakest
     from airflow_mlops.core.snapshot.read import read_snapshot
     from airflow_mlops.operators._base import open_default_storage, open_records
     from airflow_mlops.stores.serving import check_serving
@@ -128,7 +129,7 @@ def _alone(spec: Any, month: dict[str, Any]) -> dict[str, float]:
     rows = judged_rows(contest)
     sides = timed("predictions and metrics", lambda: compare(contest, rows))
     timed("champion and baseline", lambda: gate.numbers(contest, sides))
-    for name, judge in gate.RULES.items():
+    for name, judge in rules.RULES.items():
         if name != "serving":
             timed(name, lambda judge=judge: judge(sides.bench))
     timed("curves", lambda: curves(sides.bench))

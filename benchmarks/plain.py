@@ -60,7 +60,8 @@ class _Month:
         self.seconds[task] = time.perf_counter() - began
 
     def train_and_judge(self, champion: tuple[Champion, Any, Any] | None) -> tuple[Champion, Any, Any]:
-        from airflow_mlops.core.gate import decide, evaluate
+        from airflow_mlops.core.gate.decide import decide
+        from airflow_mlops.core.gate.evaluate import evaluate
         from airflow_mlops.core.snapshot.read import read_snapshot
         from airflow_mlops.core.snapshot.take import take_snapshot
         from airflow_mlops.core.training.candidate import candidate_of, champion_of

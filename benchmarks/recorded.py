@@ -113,7 +113,8 @@ class _Month:
         )
 
     def _judge(self, snapshot: Snapshot, candidate: Candidate) -> GateDecision:
-        from airflow_mlops.core.gate import decide, evaluate
+        from airflow_mlops.core.gate.decide import decide
+        from airflow_mlops.core.gate.evaluate import evaluate
         from airflow_mlops.core.snapshot.read import read_snapshot
         from airflow_mlops.reports.decision.page import render
         from airflow_mlops.stores.serving import start_serving_check

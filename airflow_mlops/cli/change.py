@@ -144,7 +144,7 @@ def _finish_others(records: MLflowStore, model: str) -> None:
 
 def _served(records: MLflowStore, model: str, version: int) -> ServingReport:
     """Serve the version's stored model once; what it showed decides with its own specification's bounds."""
-    from airflow_mlops.core.serving import require
+    from airflow_mlops.core.gate.rules.serving import require
     from airflow_mlops.stores.serving import check_serving
 
     candidate = records.version(model, version).candidate

@@ -23,7 +23,7 @@ from airflow_mlops.spec.model import ModelSpec
 if TYPE_CHECKING:
     import pandas as pd
 
-    from airflow_mlops.core.comparison import Contest
+    from airflow_mlops.core.gate.holdout import Contest
     from airflow_mlops.core.metrics.labelled import Judged as JudgedRows
     from airflow_mlops.core.metrics.registry import Metric
     from airflow_mlops.core.stats.bootstrap import Gain
@@ -120,7 +120,8 @@ class Workshop:
 
     def judge(self, need: needs.Judge) -> Judged:
         """Evaluate and decide, without the rule on the serving model: there is no server."""
-        from airflow_mlops.core.gate import decide, evaluate
+        from airflow_mlops.core.gate.decide import decide
+        from airflow_mlops.core.gate.evaluate import evaluate
 
         spec = judged_spec(self.opening.variants[need.variant])
         contest = self._contest(spec, need.version, need.champion)
@@ -137,7 +138,7 @@ class Workshop:
 
     def point(self, need: needs.Point) -> Pointed:
         """Compare the primary metric on the gate's rows, without any interval."""
-        from airflow_mlops.core.comparison import compare, judged_rows
+        from airflow_mlops.core.gate.holdout import compare, judged_rows
 
         contest = self._contest(self.spec, need.version, need.champion)
         rows = judged_rows(contest)
@@ -149,7 +150,7 @@ class Workshop:
         return Pointed(candidate=mine, champion=theirs, better=bench.sign * (mine - theirs) > 0, seconds=0)
 
     def _contest(self, spec: ModelSpec, version: int, champion: int | None) -> Contest:
-        from airflow_mlops.core.comparison import Contest
+        from airflow_mlops.core.gate.holdout import Contest
 
         candidate, pipeline = self.shelf.model(version)
         snapshot, frame = self.shelf.rows(version)

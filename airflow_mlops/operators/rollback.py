@@ -117,8 +117,8 @@ class RollbackOperator(LoopOperator):
     def _served(self, records: MLflowStore, spec: ModelSpec, to: int | None) -> ServingReport | None:
         """Serve the target in a fresh interpreter, within the bounds of `gate.serving`, as its mode says."""
         from airflow_mlops.core.errors import RecordError
+        from airflow_mlops.core.gate.rules.serving import require
         from airflow_mlops.core.promotion.rollback import rollback_target
-        from airflow_mlops.core.serving import require
         from airflow_mlops.stores.serving import check_serving
 
         target = rollback_target(records, records, registered_model=spec.registered_model, to=to)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from airflow_mlops.core.bench import Bench
+from airflow_mlops.core.gate.rule_input import Bench
 from airflow_mlops.core.metrics.registry import METRICS, Judged
 from airflow_mlops.core.records.candidate import Candidate, Champion, Feature
 from airflow_mlops.core.records.snapshot import Column, Snapshot, Window

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from airflow_mlops.core.bench import Bench
+from airflow_mlops.core.gate.rule_input import Bench
 from airflow_mlops.core.metrics import registry as metrics
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Candidate, Champion

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from airflow_mlops.core.bench import Bench
-from airflow_mlops.core.leakage import judge
+from airflow_mlops.core.gate.rule_input import Bench
+from airflow_mlops.core.gate.rules.leakage.judge import judge
 from airflow_mlops.core.metrics import registry as metric
 from airflow_mlops.core.metrics.registry import Judged
 from airflow_mlops.core.records.candidate import Candidate, Feature, Task

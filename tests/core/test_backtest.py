@@ -118,7 +118,8 @@ def test_a_decision_is_the_gates_own(folder: Path, report: BacktestReport) -> No
     from airflow_mlops.core.backtest_needs import BASE, Judge, gate_settings
     from airflow_mlops.core.backtest_state import State
     from airflow_mlops.core.backtest_work import Opening, Workshop, judged_spec
-    from airflow_mlops.core.gate import decide, evaluate
+    from airflow_mlops.core.gate.decide import decide
+    from airflow_mlops.core.gate.evaluate import evaluate
     from airflow_mlops.core.records.backtest import Judged
     from tests.core.drifting import open_folder
 

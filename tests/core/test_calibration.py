@@ -12,8 +12,8 @@ from scipy import stats
 from sklearn.calibration import calibration_curve
 from statsmodels.stats.proportion import proportion_confint
 
-from airflow_mlops.core.bench import Bench
-from airflow_mlops.core.calibration import METRIC, judge
+from airflow_mlops.core.gate.rule_input import Bench
+from airflow_mlops.core.gate.rules.calibration import METRIC, judge
 from airflow_mlops.core.metrics.registry import Judged
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Reliability

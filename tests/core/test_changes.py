@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_mlops.core.changes import ABSENT, MAX_CHANGES, MAX_TEXT, changes
+from airflow_mlops.core.gate.changes import ABSENT, MAX_CHANGES, MAX_TEXT, changes
 from airflow_mlops.core.records.candidate import Candidate, Champion, Feature
 from airflow_mlops.core.records.evidence import Change
 from airflow_mlops.core.records.snapshot import Window

@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from airflow_mlops.core.convergence import judge
+from airflow_mlops.core.gate.rules.convergence import judge
 from airflow_mlops.core.pipeline.estimator import build_estimator
 from airflow_mlops.core.pipeline.trusted_types import REVIEWED
 from airflow_mlops.core.records.candidate import MAX_TEXT, MAX_WARNINGS, Candidate

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import auc, precision_recall_curve, roc_auc_score, roc_curve
 
-from airflow_mlops.core import constant
-from airflow_mlops.core.bench import Bench
-from airflow_mlops.core.curves import MAX_CLASSES, RESIDUALS, curves, ranking, thin
+from airflow_mlops.core.gate.curves import MAX_CLASSES, RESIDUALS, curves, ranking, thin
+from airflow_mlops.core.gate.rule_input import Bench
+from airflow_mlops.core.gate.rules import bounds
 from airflow_mlops.core.metrics.registry import Judged
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.evidence import MAX_POINTS, Curve
@@ -237,7 +237,7 @@ def test_predictions_that_are_all_equal_are_refused(bench: Bench, kind: str) -> 
         (np.zeros(0), 0),
         (np.zeros(1), 1),
     ):
-        (found,) = constant.judge(replace(bench, judged=MAKES[kind](said))).rules
+        (found,) = bounds.judge(replace(bench, judged=MAKES[kind](said))).rules
         assert (found.rule, found.metric, found.value) == ("finite", "distinct_predictions", distinct)
         assert found.verdict is (Verdict.ACCEPT if distinct > 1 else Verdict.REJECT)
         assert found.code is (None if distinct > 1 else ReasonCode.PREDICTIONS_CONSTANT)
@@ -246,7 +246,7 @@ def test_predictions_that_are_all_equal_are_refused(bench: Bench, kind: str) -> 
 
 def test_a_rare_event_may_never_be_predicted_and_is_no_constant(bench: Bench) -> None:
     said = np.linspace(0.001, 0.1, 200)
-    (found,) = constant.judge(replace(bench, judged=binary(np.zeros(200, int), said))).rules
+    (found,) = bounds.judge(replace(bench, judged=binary(np.zeros(200, int), said))).rules
     assert (found.verdict, found.value) == (Verdict.ACCEPT, 200)
 
 
@@ -255,4 +255,4 @@ def test_a_rare_event_may_never_be_predicted_and_is_no_constant(bench: Bench) ->
 def test_distinct_rows_are_counted(rows: list[tuple[float, ...]]) -> None:
     said = np.array(rows).reshape(len(rows), 3)
     judged = Judged("multiclass", np.zeros(len(rows), int), np.zeros(len(rows), int), said)
-    assert constant._distinct(judged) == len(set(rows))
+    assert bounds._distinct(judged) == len(set(rows))

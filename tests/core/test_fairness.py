@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from airflow_mlops.core.bench import Bench, Found
-from airflow_mlops.core.fairness import judge
-from airflow_mlops.core.group_rates import measures
+from airflow_mlops.core.gate.rule_input import Bench, Found
+from airflow_mlops.core.gate.rules.fairness.group_rates import measures
+from airflow_mlops.core.gate.rules.fairness.judge import judge
 from airflow_mlops.core.metrics.registry import Judged
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Disparity, Group

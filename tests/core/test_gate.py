@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.gate import decide, evaluate
+from airflow_mlops.core.gate.decide import decide
+from airflow_mlops.core.gate.evaluate import evaluate
+from airflow_mlops.core.gate.rules.champion import compare
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult, Verdict
 from airflow_mlops.core.records.evidence import ServingReport
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.rules import compare
 from airflow_mlops.core.stats.bootstrap import Gain
 from airflow_mlops.core.training.fit import Fitted, fit
 from airflow_mlops.spec.problems import ReasonCode

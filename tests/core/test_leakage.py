@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from scipy.stats import fisher_exact, mannwhitneyu, spearmanr
 from sklearn.metrics import roc_auc_score
 
-from airflow_mlops.core.leakage import single_feature_power
-from airflow_mlops.core.leakage_decided import decided, graded
-from airflow_mlops.core.leakage_features import luck_of
-from airflow_mlops.core.leakage_rows import missing_with_label, shared_content
+from airflow_mlops.core.gate.rules.leakage.judge import single_feature_power
+from airflow_mlops.core.gate.rules.leakage.rows import missing_with_label, shared_content
+from airflow_mlops.core.gate.rules.leakage.separation import decided, graded
+from airflow_mlops.core.gate.rules.leakage.single_features import luck_of
 from airflow_mlops.core.records.candidate import Feature, Task
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.spec.problems import ReasonCode

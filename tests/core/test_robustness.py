@@ -15,13 +15,13 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from airflow_mlops.core import robustness
-from airflow_mlops.core.bench import Bench
+from airflow_mlops.core.gate.rule_input import Bench
+from airflow_mlops.core.gate.rules import robustness
+from airflow_mlops.core.gate.rules.robustness import judge
 from airflow_mlops.core.metrics.registry import METRICS
 from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.evidence import DROP, RELIANCE, Perturbation
-from airflow_mlops.core.robustness import judge
 from airflow_mlops.spec.problems import ReasonCode
 
 HISTOGRAM = "sklearn.ensemble.HistGradientBoostingClassifier"

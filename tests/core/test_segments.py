@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
-from airflow_mlops.core.bench import Bench
+from airflow_mlops.core.gate.rule_input import Bench
+from airflow_mlops.core.gate.rules.slices.judge import judge
+from airflow_mlops.core.gate.rules.slices.weakest import weakest
 from airflow_mlops.core.records.candidate import Feature
-from airflow_mlops.core.segments import weakest
-from airflow_mlops.core.slices import judge
 from tests.core.benches import bench_of, binary, numbers
 
 FEATURES = (

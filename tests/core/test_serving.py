@@ -16,11 +16,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.gate.rules.serving import judge, require
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.evidence import ServingReport
-from airflow_mlops.core.serving import judge, require
 from airflow_mlops.core.training.fit import fit
 from airflow_mlops.core.training.golden_batch import (
     Golden,

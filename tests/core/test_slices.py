@@ -13,13 +13,13 @@ from scipy import stats
 from sklearn import metrics as sk
 from statsmodels.stats.multitest import multipletests
 
-from airflow_mlops.core.bench import Bench, Found
-from airflow_mlops.core.fail_closed import failed_closed
+from airflow_mlops.core.gate.decide import failed_closed
+from airflow_mlops.core.gate.rule_input import Bench, Found
+from airflow_mlops.core.gate.rules.slices.judge import LISTED, judge
 from airflow_mlops.core.metrics.registry import METRICS, Judged
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import SliceResult
 from airflow_mlops.core.rows.slicing import LARGEST, cut, in_words
-from airflow_mlops.core.slices import LISTED, judge
 from airflow_mlops.core.stats.multiple_testing import effective, exceeds, holm
 from airflow_mlops.core.stats.shared_resamples import MAX_UNITS, on_units, units_of, weights_of
 from airflow_mlops.spec.problems import ReasonCode

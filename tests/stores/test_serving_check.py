@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from airflow_mlops.core.errors import RecordError, StoreUnavailableError
+from airflow_mlops.core.gate.rules.serving import require
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.evidence import ServingReport
-from airflow_mlops.core.serving import require
 from airflow_mlops.core.training.fit import Fitted, fit
 from airflow_mlops.core.training.golden_batch import as_numbers
 from airflow_mlops.spec.model import ModelSpec

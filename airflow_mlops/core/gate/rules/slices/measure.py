@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.bench import Bench
+from airflow_mlops.core.gate.rule_input import Bench
 from airflow_mlops.core.records.evidence import Interval, SliceResult
 from airflow_mlops.core.rows.slicing import Cut, Rows
 from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS, bounds

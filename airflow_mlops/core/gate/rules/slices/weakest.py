@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.bench import Bench
+from airflow_mlops.core.gate.rule_input import Bench
 from airflow_mlops.core.metrics.labelled import Judged
 from airflow_mlops.core.records.evidence import Segment
 from airflow_mlops.core.rows.slicing import MISSING, as_numbers, words_of

@@ -11,8 +11,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from airflow_mlops.core.bench import Bench, Found
 from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.gate.rule_input import Bench, Found
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import ServingReport
 from airflow_mlops.spec.gate_rules import ServingRule

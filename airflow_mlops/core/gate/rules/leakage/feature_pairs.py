@@ -9,7 +9,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.leakage_features import (
+from airflow_mlops.core.gate.rules.leakage.single_features import (
     PRIOR_ROWS,
     VIEWS,
     Seen,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.leakage_decided import MOST_DECIDED, auc_of, decided
+from airflow_mlops.core.gate.rules.leakage.separation import MOST_DECIDED, auc_of, decided
 from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.records.candidate import Feature, Task
 

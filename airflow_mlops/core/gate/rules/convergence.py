@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_mlops.core.bench import Bench, Found
+from airflow_mlops.core.gate.rule_input import Bench, Found
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.spec.problems import ReasonCode
 

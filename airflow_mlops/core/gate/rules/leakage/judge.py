@@ -11,11 +11,9 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from airflow_mlops.core.bench import Bench, Found
-from airflow_mlops.core.leakage_decided import CERTAIN, MOST_DECIDED
-from airflow_mlops.core.leakage_features import Seen, look, single_feature_power
-from airflow_mlops.core.leakage_pairs import strong_pairs
-from airflow_mlops.core.leakage_rows import (
+from airflow_mlops.core.gate.rule_input import Bench, Found
+from airflow_mlops.core.gate.rules.leakage.feature_pairs import strong_pairs
+from airflow_mlops.core.gate.rules.leakage.rows import (
     KNOWN_SHARE,
     LUCK,
     UNKNOWN_SHARE,
@@ -25,6 +23,8 @@ from airflow_mlops.core.leakage_rows import (
     shared_content,
     shared_keys,
 )
+from airflow_mlops.core.gate.rules.leakage.separation import CERTAIN, MOST_DECIDED
+from airflow_mlops.core.gate.rules.leakage.single_features import Seen, look, single_feature_power
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Leak
 from airflow_mlops.spec.gate_rules import LeakageRule

@@ -7,7 +7,6 @@ reject, or to inconclusive where more rows could still show it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,93 +15,9 @@ from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS, Gain
 from airflow_mlops.core.stats.power import detectable, rows_needed
 from airflow_mlops.core.text import words
-from airflow_mlops.spec.gate import AbsoluteRule, GateSpec
+from airflow_mlops.spec.gate import GateSpec
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.spec.types import format_duration
-
-
-def finite(metric: str, value: float | None, rows: int, why: str | None = None) -> RuleResult:
-    """The primary metric of the candidate is a finite number; `why` says in words why it is not."""
-    fine = value is not None and math.isfinite(value)
-    return RuleResult(
-        rule="finite",
-        metric=metric,
-        verdict=Verdict.ACCEPT if fine else Verdict.REJECT,
-        value=value,
-        bound="a finite number",
-        rows=rows,
-        code=None if fine else ReasonCode.METRIC_NOT_FINITE,
-        reason=f"{words(metric)} is {_number(value)} on {rows:,} rows" + ("" if fine or why is None else f": {why}"),
-    )
-
-
-def holdout_size(rows: int, gate: GateSpec) -> RuleResult:
-    """There are enough labelled rows to judge on."""
-    fine = rows >= gate.min_rows
-    return RuleResult(
-        rule="holdout",
-        metric="rows",
-        verdict=Verdict.ACCEPT if fine else Verdict.REJECT,
-        value=float(rows),
-        bound=f">= {gate.min_rows}",
-        rows=rows,
-        code=None if fine else ReasonCode.HOLDOUT_TOO_SMALL,
-        reason=f"{rows:,} labelled rows to judge on, where gate.min_rows asks for {gate.min_rows:,}",
-    )
-
-
-def one_label(rows: int, label: str) -> RuleResult:
-    """Rejects: all judged rows have the same label, so that whoever says it always would look best."""
-    return RuleResult(
-        rule="holdout",
-        metric="labels",
-        verdict=Verdict.REJECT,
-        value=1.0,
-        bound=">= 2",
-        rows=rows,
-        code=ReasonCode.LABEL_SINGLE_CLASS,
-        reason=f"all {rows:,} rows to judge on have the same label in {label!r}: lengthen gate.holdout, or check how it"
-        " is made",
-    )
-
-
-def champion_unseen(rows: int, gate: GateSpec, champion: Champion) -> RuleResult:
-    """Enough of the holdout lies after what the champion was trained on."""
-    fine = rows >= gate.min_rows
-    end = f"{champion.candidate.train.end:%Y-%m-%d %H:%M}"
-    return RuleResult(
-        rule="holdout",
-        metric="rows_unseen_by_champion",
-        verdict=Verdict.ACCEPT if fine else Verdict.INCONCLUSIVE,
-        value=float(rows),
-        bound=f">= {gate.min_rows}",
-        rows=rows,
-        code=None if fine else ReasonCode.CHAMPION_TRAINED_ON_HOLDOUT,
-        reason=f"{rows:,} rows are new to both models (champion v{champion.version} was trained on rows before {end})"
-        + ("" if fine else f"; fewer than gate.min_rows = {gate.min_rows:,}, so the two are not compared"),
-    )
-
-
-def absolute(rule: AbsoluteRule, metrics: Mapping[str, float], rows: int) -> RuleResult:
-    """A metric of the candidate lies inside its bounds."""
-    value = metrics.get(rule.metric)
-    bound = " and ".join(
-        f"{sign} {limit:g}" for sign, limit in ((">=", rule.min), ("<=", rule.max)) if limit is not None
-    )
-    fine = value is not None and math.isfinite(value) and _or(rule.min, value) <= value <= _or(rule.max, value)
-    known = value is not None and math.isfinite(value)
-    code = None if fine else ReasonCode.METRIC_OUT_OF_BOUNDS if known else ReasonCode.METRIC_NOT_FINITE
-    place = "within" if fine else "not within"
-    return RuleResult(
-        rule="absolute",
-        metric=rule.metric,
-        verdict=Verdict.ACCEPT if fine else Verdict.REJECT,
-        value=value,
-        bound=bound,
-        rows=rows,
-        code=code,
-        reason=f"{words(rule.metric)} {_number(value)} is {place} {bound} on {rows:,} rows",
-    )
 
 
 def baseline(
@@ -288,7 +203,3 @@ def _number(value: float | None) -> str:
     if value is None:
         return "missing"
     return f"{value + 0.0:.4g}" if math.isfinite(value) else "not finite"
-
-
-def _or(value: float | None, default: float) -> float:
-    return default if value is None else value

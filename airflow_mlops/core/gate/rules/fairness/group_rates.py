@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.bench import Bench
+from airflow_mlops.core.gate.rule_input import Bench
 from airflow_mlops.core.metrics.labelled import Judged
 from airflow_mlops.core.rows.slicing import Rows
 from airflow_mlops.core.stats.shared_resamples import on_units

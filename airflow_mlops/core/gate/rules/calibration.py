@@ -17,7 +17,7 @@ import math
 from typing import Literal
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.bench import Bench, Found
+from airflow_mlops.core.gate.rule_input import Bench, Found
 from airflow_mlops.core.metrics.labelled import Judged
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Interval, Reliability, ReliabilityBin

@@ -3,54 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core import (
-    calibration,
-    constant,
-    convergence,
-    fairness,
-    leakage,
-    robustness,
-    rules,
-    serving,
-    slices,
-)
-from airflow_mlops.core.bench import Bench, Found
-from airflow_mlops.core.changes import changes
-from airflow_mlops.core.comparison import Contest, Rows, Sides, compare, judged_rows
-from airflow_mlops.core.curves import curves
-from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.fail_closed import counted, failed_closed, missing
+from airflow_mlops.core.gate.changes import changes
+from airflow_mlops.core.gate.curves import curves
+from airflow_mlops.core.gate.holdout import Contest, Rows, Sides, compare, judged_rows
+from airflow_mlops.core.gate.rule_input import Bench
+from airflow_mlops.core.gate.rules import RULES, bounds
+from airflow_mlops.core.gate.rules import champion as rules
 from airflow_mlops.core.metrics import registry as metric
 from airflow_mlops.core.metrics.baseline import trivial
 from airflow_mlops.core.metrics.labelled import Judged
 from airflow_mlops.core.records.candidate import Candidate, Champion
-from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult, Verdict
+from airflow_mlops.core.records.decision import Evaluation, RuleResult
 from airflow_mlops.core.records.evidence import Evidence, ServingReport
 from airflow_mlops.core.rows.weights import row_weights
 from airflow_mlops.core.stats.bootstrap import Gain, gain
 from airflow_mlops.spec.model import ModelSpec
-from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from airflow_mlops.core.records.snapshot import Snapshot
-
-RULES: Mapping[str, Callable[[Bench], Found]] = {
-    "slices": slices.judge,
-    "fairness": fairness.judge,
-    "calibration": calibration.judge,
-    "convergence": convergence.judge,
-    "robustness": robustness.judge,
-    "leakage": leakage.judge,
-    "serving": serving.judge,
-}
-"""Rules with a part and a `mode` of their own in the specification, by the name of that part."""
 
 
 def evaluate(  # noqa: PLR0917 - two models and the rows, in the order of the comparison
@@ -120,70 +96,13 @@ def evaluate(  # noqa: PLR0917 - two models and the rows, in the order of the co
     return _evaluation(contest, rows, sides, [*rows.rules, *found, *order, *wider], evidence, constant_metrics)
 
 
-def decide(spec: ModelSpec, candidate: Candidate, evaluation: Evaluation, *, now: datetime) -> GateDecision:
-    """Turn an evaluation into a decision: any reject rejects, else any inconclusive is inconclusive, else accept.
-
-    Only rules that are enforced count; `would` says what the verdict had been if all did. A rule that the
-    specification asks for and the evaluation does not hold, or one that accepts on a number that is missing or not
-    finite, is a rejection: nothing passes by being absent.
-
-    Raises
-    ------
-    RecordError
-        If the evaluation is of another model or run.
-    """
-    if (evaluation.model, evaluation.run_id) != (candidate.model, candidate.run_id):
-        raise RecordError(_mismatch(candidate, evaluation))
-    checked = tuple(failed_closed(rule) for rule in evaluation.rules)
-    every = tuple(counted(spec, rule) for rule in (*checked, *missing(spec, candidate, evaluation, checked)))
-    verdict, would = _worst(rule for rule in every if rule.enforced), _worst(every)
-    return GateDecision(
-        model=candidate.model,
-        run_id=candidate.run_id,
-        loop_run=candidate.loop_run,
-        model_uri=candidate.model_uri,
-        as_of=candidate.as_of,
-        verdict=verdict,
-        champion_version=evaluation.champion_version,
-        evaluation=replace(evaluation, rules=every),
-        reasons=tuple(_reasons(spec, every, would)),
-        decided_at=now,
-        mode=spec.gate.mode,
-        would=would,
-    )
-
-
-_ORDER = (Verdict.REJECT, Verdict.INCONCLUSIVE, Verdict.ACCEPT)
-_TOLD_FIRST = (
-    *("holdout", "champion", "first_model", "as_of", "baseline"),
-    *("leakage", "serving", "slices", "fairness", "absolute"),
-)
-
-
-def _worst(found: Iterator[RuleResult] | tuple[RuleResult, ...]) -> Verdict:
-    """The verdict of several rules; none at all is a rejection."""
-    verdicts = {rule.verdict for rule in found}
-    return next((verdict for verdict in _ORDER if verdict in verdicts), Verdict.REJECT)
-
-
-def _reasons(spec: ModelSpec, every: tuple[RuleResult, ...], would: Verdict) -> Iterator[str]:
-    """Why, in sentences: failed rules first, those that do not count last."""
-    if spec.gate.mode != "enforce":
-        yield f"gate.mode is {spec.gate.mode}: its rules do not count; had they counted, the verdict were {would.value}"
-    told = sorted(every, key=lambda rule: _TOLD_FIRST.index(rule.rule) if rule.rule in _TOLD_FIRST else 99)
-    for verdict in _ORDER:
-        yield from (rule.reason for rule in told if rule.verdict is verdict and rule.enforced)
-    for verdict in _ORDER[:2]:
-        yield from (f"recorded only: {rule.reason}" for rule in told if rule.verdict is verdict and not rule.enforced)
-
-
 def numbers(contest: Contest, sides: Sides) -> tuple[list[RuleResult], dict[str, float]]:
     """The rules that compare numbers: finite, absolute, baseline, champion, first model; and the baseline's metrics."""
     bench, gate = sides.bench, contest.spec.gate
     name, count = bench.metric.name, len(bench.rows)
     mine = sides.candidate_metrics
     why = bench.metric.why_undefined(sides.own)
-    found = [rules.finite(name, mine.get(name), count, why), *constant.judge(bench).rules]
+    found = [bounds.finite(name, mine.get(name), count, why), *bounds.judge(bench).rules]
     if gate.mode == "off":
         return found, {}
     (train_weights,) = row_weights(contest.spec, bench.train)
@@ -191,7 +110,7 @@ def numbers(contest: Contest, sides: Sides) -> tuple[list[RuleResult], dict[str,
     plain = metric.judge(bench.labels, ignorant, None, bench.judged.weights)
     theirs = metric.measure(plain, contest.spec)
     pair = mine.get(name, math.nan), theirs.get(name, math.nan)
-    found += [rules.absolute(rule, mine, count) for rule in gate.absolute]
+    found += [bounds.absolute(rule, mine, count) for rule in gate.absolute]
     found.append(rules.baseline(name, _gain(bench, sides.own, plain), pair, gate, why))
     if contest.champion is None:
         found.append(rules.first_model(found[-1], gate))
@@ -262,14 +181,4 @@ def _evaluation(  # noqa: PLR0917 - one private maker of one record
         baseline_metrics=dict(constant_metrics),
         rules=tuple(found),
         evidence=Evidence(**evidence),
-    )
-
-
-def _mismatch(candidate: Candidate, evaluation: Evaluation) -> Problem:
-    return Problem(
-        code=ReasonCode.DECISION_MISMATCH,
-        field="evaluation.run_id",
-        found=f"an evaluation of {evaluation.model} run {evaluation.run_id}",
-        allowed=f"one of {candidate.model} run {candidate.run_id}",
-        fix="evaluate this candidate again",
     )

@@ -24,7 +24,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.bench import Bench, Found
+from airflow_mlops.core.gate.rule_input import Bench, Found
 from airflow_mlops.core.metrics import registry as metric
 from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.pipeline.predict import predict

@@ -26,8 +26,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.bench import Bench, Found
-from airflow_mlops.core.group_rates import Measure, measures
+from airflow_mlops.core.gate.rule_input import Bench, Found
+from airflow_mlops.core.gate.rules.fairness.group_rates import Measure, measures
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Disparity, Group, Interval
 from airflow_mlops.core.rows.slicing import Cut, cut

@@ -20,12 +20,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from airflow_mlops.core.bench import Bench, Found
+from airflow_mlops.core.gate.rule_input import Bench, Found
+from airflow_mlops.core.gate.rules.slices.measure import Measured, measure
+from airflow_mlops.core.gate.rules.slices.weakest import weakest
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Interval, SliceResult
 from airflow_mlops.core.rows.slicing import MISSING, Cut, cut, in_words
-from airflow_mlops.core.segments import weakest
-from airflow_mlops.core.slice_measure import Measured, measure
 from airflow_mlops.core.text import words
 from airflow_mlops.spec.problems import ReasonCode
 

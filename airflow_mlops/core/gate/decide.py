@@ -1,19 +1,21 @@
-"""The gate fails closed: what is missing or not finite is a rejection, whatever the rule said."""
+"""An evaluation becomes a decision; what is missing or not finite is a rejection."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 
+from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.gate.rules.serving import bounds as serving_bounds
 from airflow_mlops.core.metrics import registry as metric
 from airflow_mlops.core.records import evidence
 from airflow_mlops.core.records.candidate import Candidate
-from airflow_mlops.core.records.decision import Evaluation, RuleResult, Verdict
-from airflow_mlops.core.serving import bounds as serving_bounds
+from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult, Verdict
 from airflow_mlops.spec.gate_rules import FairnessRule
 from airflow_mlops.spec.model import ModelSpec
-from airflow_mlops.spec.problems import ReasonCode
+from airflow_mlops.spec.problems import Problem, ReasonCode
 
 ALWAYS_ENFORCED = frozenset({"finite", "as_of"})
 
@@ -125,4 +127,73 @@ def _bounded(rule: FairnessRule) -> bool:
             rule.max_equalized_odds_difference,
             rule.max_metric_difference,
         )
+    )
+
+
+def decide(spec: ModelSpec, candidate: Candidate, evaluation: Evaluation, *, now: datetime) -> GateDecision:
+    """Turn an evaluation into a decision: any reject rejects, else any inconclusive is inconclusive, else accept.
+
+    Only rules that are enforced count; `would` says what the verdict had been if all did. A rule that the
+    specification asks for and the evaluation does not hold, or one that accepts on a number that is missing or not
+    finite, is a rejection: nothing passes by being absent.
+
+    Raises
+    ------
+    RecordError
+        If the evaluation is of another model or run.
+    """
+    if (evaluation.model, evaluation.run_id) != (candidate.model, candidate.run_id):
+        raise RecordError(_mismatch(candidate, evaluation))
+    checked = tuple(failed_closed(rule) for rule in evaluation.rules)
+    every = tuple(counted(spec, rule) for rule in (*checked, *missing(spec, candidate, evaluation, checked)))
+    verdict, would = _worst(rule for rule in every if rule.enforced), _worst(every)
+    return GateDecision(
+        model=candidate.model,
+        run_id=candidate.run_id,
+        loop_run=candidate.loop_run,
+        model_uri=candidate.model_uri,
+        as_of=candidate.as_of,
+        verdict=verdict,
+        champion_version=evaluation.champion_version,
+        evaluation=replace(evaluation, rules=every),
+        reasons=tuple(_reasons(spec, every, would)),
+        decided_at=now,
+        mode=spec.gate.mode,
+        would=would,
+    )
+
+
+_ORDER = (Verdict.REJECT, Verdict.INCONCLUSIVE, Verdict.ACCEPT)
+
+
+_TOLD_FIRST = (
+    *("holdout", "champion", "first_model", "as_of", "baseline"),
+    *("leakage", "serving", "slices", "fairness", "absolute"),
+)
+
+
+def _worst(found: Iterator[RuleResult] | tuple[RuleResult, ...]) -> Verdict:
+    """The verdict of several rules; none at all is a rejection."""
+    verdicts = {rule.verdict for rule in found}
+    return next((verdict for verdict in _ORDER if verdict in verdicts), Verdict.REJECT)
+
+
+def _reasons(spec: ModelSpec, every: tuple[RuleResult, ...], would: Verdict) -> Iterator[str]:
+    """Why, in sentences: failed rules first, those that do not count last."""
+    if spec.gate.mode != "enforce":
+        yield f"gate.mode is {spec.gate.mode}: its rules do not count; had they counted, the verdict were {would.value}"
+    told = sorted(every, key=lambda rule: _TOLD_FIRST.index(rule.rule) if rule.rule in _TOLD_FIRST else 99)
+    for verdict in _ORDER:
+        yield from (rule.reason for rule in told if rule.verdict is verdict and rule.enforced)
+    for verdict in _ORDER[:2]:
+        yield from (f"recorded only: {rule.reason}" for rule in told if rule.verdict is verdict and not rule.enforced)
+
+
+def _mismatch(candidate: Candidate, evaluation: Evaluation) -> Problem:
+    return Problem(
+        code=ReasonCode.DECISION_MISMATCH,
+        field="evaluation.run_id",
+        found=f"an evaluation of {evaluation.model} run {evaluation.run_id}",
+        allowed=f"one of {candidate.model} run {candidate.run_id}",
+        fix="evaluate this candidate again",
     )

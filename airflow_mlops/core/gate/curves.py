@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.bench import Bench
+from airflow_mlops.core.gate.rule_input import Bench
 from airflow_mlops.core.metrics.labelled import Judged
 from airflow_mlops.core.records.evidence import MAX_POINTS, Curve
 

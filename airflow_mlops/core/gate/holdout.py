@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core import rules
-from airflow_mlops.core.bench import Bench
+from airflow_mlops.core.gate.rule_input import Bench
+from airflow_mlops.core.gate.rules import champion as rules
 from airflow_mlops.core.metrics import registry as metric
 from airflow_mlops.core.metrics.labelled import Judged
 from airflow_mlops.core.pipeline.predict import Label, Predicted, predict
@@ -18,8 +18,9 @@ from airflow_mlops.core.rows.labels import clean_labels
 from airflow_mlops.core.rows.weights import row_weights
 from airflow_mlops.core.rows.windows import rows_within
 from airflow_mlops.core.stats.bootstrap import blocks_of
+from airflow_mlops.spec.gate import GateSpec
 from airflow_mlops.spec.model import ModelSpec
-from airflow_mlops.spec.problems import Refusal
+from airflow_mlops.spec.problems import ReasonCode, Refusal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,17 +58,17 @@ def judged_rows(contest: Contest) -> Rows:
     spec, candidate, champion = contest.spec, contest.candidate, contest.champion
     window = candidate.holdout
     frame, labels = labelled(contest, window)
-    found = [rules.holdout_size(len(frame), spec.gate)]
+    found = [holdout_size(len(frame), spec.gate)]
     comparable = champion is not None
     if champion is not None and champion.candidate.train.end > window.start:
         new = (frame[spec.data.time] >= champion.candidate.train.end).to_numpy()
-        found.append(rules.champion_unseen(int(new.sum()), spec.gate, champion))
+        found.append(champion_unseen(int(new.sum()), spec.gate, champion))
         comparable = found[-1].verdict is Verdict.ACCEPT
         if comparable:
             window = Window(start=champion.candidate.train.end, end=window.end)
             frame, labels = frame[new], labels[new]
     if labels.nunique() == 1:  # training looks too, but at the whole holdout
-        found.append(rules.one_label(len(labels), spec.data.label))
+        found.append(one_label(len(labels), spec.data.label))
     return Rows(frame=frame, labels=labels, window=window, comparable=comparable, rules=tuple(found))
 
 
@@ -173,3 +174,50 @@ def _classes(model: Candidate) -> set[tuple[bool, Label]]:
 
 def _kinds(model: Candidate) -> str:
     return " and ".join(sorted({type(label).__name__ for label in model.classes}))
+
+
+def holdout_size(rows: int, gate: GateSpec) -> RuleResult:
+    """There are enough labelled rows to judge on."""
+    fine = rows >= gate.min_rows
+    return RuleResult(
+        rule="holdout",
+        metric="rows",
+        verdict=Verdict.ACCEPT if fine else Verdict.REJECT,
+        value=float(rows),
+        bound=f">= {gate.min_rows}",
+        rows=rows,
+        code=None if fine else ReasonCode.HOLDOUT_TOO_SMALL,
+        reason=f"{rows:,} labelled rows to judge on, where gate.min_rows asks for {gate.min_rows:,}",
+    )
+
+
+def one_label(rows: int, label: str) -> RuleResult:
+    """Rejects: all judged rows have the same label, so that whoever says it always would look best."""
+    return RuleResult(
+        rule="holdout",
+        metric="labels",
+        verdict=Verdict.REJECT,
+        value=1.0,
+        bound=">= 2",
+        rows=rows,
+        code=ReasonCode.LABEL_SINGLE_CLASS,
+        reason=f"all {rows:,} rows to judge on have the same label in {label!r}: lengthen gate.holdout, or check how it"
+        " is made",
+    )
+
+
+def champion_unseen(rows: int, gate: GateSpec, champion: Champion) -> RuleResult:
+    """Enough of the holdout lies after what the champion was trained on."""
+    fine = rows >= gate.min_rows
+    end = f"{champion.candidate.train.end:%Y-%m-%d %H:%M}"
+    return RuleResult(
+        rule="holdout",
+        metric="rows_unseen_by_champion",
+        verdict=Verdict.ACCEPT if fine else Verdict.INCONCLUSIVE,
+        value=float(rows),
+        bound=f">= {gate.min_rows}",
+        rows=rows,
+        code=None if fine else ReasonCode.CHAMPION_TRAINED_ON_HOLDOUT,
+        reason=f"{rows:,} rows are new to both models (champion v{champion.version} was trained on rows before {end})"
+        + ("" if fine else f"; fewer than gate.min_rows = {gate.min_rows:,}, so the two are not compared"),
+    )

@@ -1,0 +1,1 @@
+"""The fourth stage: judge a candidate, and decide."""

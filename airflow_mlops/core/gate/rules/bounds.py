@@ -1,0 +1,98 @@
+"""Rules that hold one number against a bound."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from airflow_mlops.core.gate.rule_input import Bench, Found
+from airflow_mlops.core.gate.rules.champion import _number
+from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.records.decision import RuleResult, Verdict
+from airflow_mlops.core.text import words
+from airflow_mlops.spec.gate import AbsoluteRule
+from airflow_mlops.spec.problems import ReasonCode
+
+METRIC = "distinct_predictions"
+"""What the rule's result is about."""
+
+
+def judge(bench: Bench) -> Found:
+    """Refuse a candidate whose predictions on the judged rows are all equal; always evaluated.
+
+    Of a classifier the probabilities count, when it gives any: on a rare event every predicted label may well be the
+    same.
+    """
+    rows = len(bench.judged.truth)
+    distinct = _distinct(bench.judged)
+    fine = distinct > 1
+    reason = f"the predictions of {rows:,} rows are {'not all equal' if fine else 'all equal'}"
+    if not fine:
+        reason += ": look whether the features hold values, and what training.parameters make of them"
+    return Found(
+        rules=(
+            RuleResult(
+                rule="finite",
+                metric=METRIC,
+                verdict=Verdict.ACCEPT if fine else Verdict.REJECT,
+                value=float(distinct),
+                bound=">= 2",
+                rows=rows,
+                code=None if fine else ReasonCode.PREDICTIONS_CONSTANT,
+                reason=reason,
+            ),
+        )
+    )
+
+
+def _distinct(judged: Judged) -> int:
+    """Number of different predictions; missing ones are equal to each other."""
+    import numpy as np
+
+    said = judged.predicted if judged.probabilities is None else judged.probabilities
+    if said.ndim == 1 or said.shape[1] <= 2:  # noqa: PLR2004 - one of two probabilities tells the other
+        return len(np.unique(said if said.ndim == 1 else said[:, -1]))
+    rows, order = said, np.lexsort(said.T)
+    same = (rows[order][1:] == rows[order][:-1]) | (np.isnan(rows[order][1:]) & np.isnan(rows[order][:-1]))
+    return int(len(rows) > 0) + int((~same.all(axis=1)).sum())
+
+
+def finite(metric: str, value: float | None, rows: int, why: str | None = None) -> RuleResult:
+    """The primary metric of the candidate is a finite number; `why` says in words why it is not."""
+    fine = value is not None and math.isfinite(value)
+    return RuleResult(
+        rule="finite",
+        metric=metric,
+        verdict=Verdict.ACCEPT if fine else Verdict.REJECT,
+        value=value,
+        bound="a finite number",
+        rows=rows,
+        code=None if fine else ReasonCode.METRIC_NOT_FINITE,
+        reason=f"{words(metric)} is {_number(value)} on {rows:,} rows" + ("" if fine or why is None else f": {why}"),
+    )
+
+
+def absolute(rule: AbsoluteRule, metrics: Mapping[str, float], rows: int) -> RuleResult:
+    """A metric of the candidate lies inside its bounds."""
+    value = metrics.get(rule.metric)
+    bound = " and ".join(
+        f"{sign} {limit:g}" for sign, limit in ((">=", rule.min), ("<=", rule.max)) if limit is not None
+    )
+    fine = value is not None and math.isfinite(value) and _or(rule.min, value) <= value <= _or(rule.max, value)
+    known = value is not None and math.isfinite(value)
+    code = None if fine else ReasonCode.METRIC_OUT_OF_BOUNDS if known else ReasonCode.METRIC_NOT_FINITE
+    place = "within" if fine else "not within"
+    return RuleResult(
+        rule="absolute",
+        metric=rule.metric,
+        verdict=Verdict.ACCEPT if fine else Verdict.REJECT,
+        value=value,
+        bound=bound,
+        rows=rows,
+        code=code,
+        reason=f"{words(rule.metric)} {_number(value)} is {place} {bound} on {rows:,} rows",
+    )
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value

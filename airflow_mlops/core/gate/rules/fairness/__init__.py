@@ -1,0 +1,1 @@
+"""The rule on groups of people."""

@@ -1,0 +1,1 @@
+"""The rule on what a model may not know."""

@@ -1,0 +1,1 @@
+"""The rule on parts of the rows: none may be made worse."""
