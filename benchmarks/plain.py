@@ -92,7 +92,8 @@ class _Month:
         from airflow_mlops.core.monitoring.performance.measure import perform
         from airflow_mlops.core.records.retraining import History, Seen
         from airflow_mlops.core.records.snapshot import Window
-        from airflow_mlops.core.retrain import count_new_rows, decide_retraining
+        from airflow_mlops.core.retraining.decide import decide_retraining
+        from airflow_mlops.core.retraining.new_rows import count_new_rows
         from airflow_mlops.core.scoring.score import score
 
         serving, pipeline, profile = champion

@@ -153,8 +153,8 @@ class _Month:
         from airflow_mlops.core.monitoring.performance.measure import perform
         from airflow_mlops.core.records.retraining import History, Seen
         from airflow_mlops.core.records.snapshot import Window
-        from airflow_mlops.core.retrain import count_new_rows
-        from airflow_mlops.core.retrain_log import decide_and_log
+        from airflow_mlops.core.retraining.log import decide_and_log
+        from airflow_mlops.core.retraining.new_rows import count_new_rows
         from airflow_mlops.core.scoring.score import score
 
         with self._timed("score"):

@@ -143,7 +143,7 @@ class Controlled:
 
     def __call__(self, now: Now) -> Dialogue[Move]:
         """Watch, decide, and train where that is the decision."""
-        from airflow_mlops.core.retrain import decide_retraining
+        from airflow_mlops.core.retraining.decide import decide_retraining
 
         seen, champion, seconds = yield from self._look(now)
         history = History(

@@ -195,7 +195,7 @@ class Workshop:
         from airflow_mlops.core.backtest_log import ScoreLog
         from airflow_mlops.core.monitoring.drift.observe import observe
         from airflow_mlops.core.monitoring.performance.measure import perform
-        from airflow_mlops.core.retrain import count_new_rows
+        from airflow_mlops.core.retraining.new_rows import count_new_rows
 
         spec, as_of = self.opening.variants[need.variant], self.plan.steps[need.step].start
         champion, pipeline = self.shelf.champion(need.version)

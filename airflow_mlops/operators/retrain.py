@@ -24,10 +24,10 @@ class RetrainOperator(LoopOperator):
     """Turn what monitoring saw into a RetrainDecision; emit the retrain event when it is to retrain.
 
     Returns the :class:`~airflow_mlops.core.records.retraining.RetrainDecision` as JSON. Its order of rules is that of
-    :func:`~airflow_mlops.core.retrain.decide_retraining`. What is decided is first written to the model's log in
-    MLflow, then to the window's run, then told, then emitted: a task that dies on the way and is tried again finds its
-    decision, and emits the same event. An event that seems to be lost, since no training run has taken it, is emitted
-    once more by a later run.
+    :func:`~airflow_mlops.core.retraining.decide.decide_retraining`. What is decided is first written to the model's log
+    in MLflow, then to the window's run, then told, then emitted: a task that dies on the way and is tried again finds
+    its decision, and emits the same event. An event that seems to be lost, since no training run has taken it, is
+    emitted once more by a later run.
 
     For `wait`, `block` and `escalate` the task ends as skipped, with every reason in its log, so that its outlets emit
     nothing. It does not fail: monitoring did what it is for, a retry would change nothing, and a red task would hide
@@ -61,7 +61,7 @@ class RetrainOperator(LoopOperator):
         """Decide, write it down, tell, emit; raise a skip when there is nothing to emit."""
         from airflow.sdk.exceptions import AirflowSkipException
 
-        from airflow_mlops.core.retrain_log import ask_again, decide_and_log
+        from airflow_mlops.core.retraining.log import ask_again, decide_and_log
 
         spec = self.model_spec(context)
         with self.records(spec) as records:
@@ -153,7 +153,7 @@ def asked(context: Mapping[str, Any]) -> Iterator[Signal]:
 def _new_rows(spec: ModelSpec, champion: Champion, as_of: datetime) -> int | None:
     """Count new labelled rows, where a rule asks for them: it reads the source."""
     from airflow_mlops.config import settings
-    from airflow_mlops.core.retrain import count_new_rows
+    from airflow_mlops.core.retraining.new_rows import count_new_rows
     from airflow_mlops.stores.sources import open_source
 
     if not spec.retraining.min_new_rows and spec.retraining.on_volume is None:

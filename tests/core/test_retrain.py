@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.retraining import LONGEST, Challenge, History, RetrainDecision, Seen, as_line
-from airflow_mlops.core.retrain import count_new_rows, decide_retraining, unanswered
-from airflow_mlops.core.retrain_rules import RULES
+from airflow_mlops.core.retraining.decide import decide_retraining, unanswered
+from airflow_mlops.core.retraining.new_rows import count_new_rows
+from airflow_mlops.core.retraining.rules import RULES
 from airflow_mlops.spec.retraining import PLAYBOOK
 from airflow_mlops.stores.files import FileStore
 from tests.core.retrain_cases import (

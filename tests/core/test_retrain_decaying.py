@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from airflow_mlops.core.monitoring.performance.measure import prepare
 from airflow_mlops.core.records.retraining import History, Seen
-from airflow_mlops.core.retrain import decide_retraining
+from airflow_mlops.core.retraining.decide import decide_retraining
 from tests.core.decaying_stream import BEFORE, STABLE, accuracy, day, decaying, lived
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.retraining import RANK, History, Seen, Signal
-from airflow_mlops.core.signals import impatient, signals_of
+from airflow_mlops.core.retraining.signals import impatient, signals_of
 from tests.core.retrain_cases import CHAMPION, DAY, NOW, ask, drift, performance, spec
 
 LOOSE = {"drift": {"violations": 2, "of": 3}, "performance": {"violations": 2, "of": 3}}

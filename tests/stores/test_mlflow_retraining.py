@@ -17,7 +17,7 @@ from airflow_mlops.core.errors import RecordError, StoreUnavailableError
 from airflow_mlops.core.promotion.rollback import rollback
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.retraining import History, RetrainDecision, Seen
-from airflow_mlops.core.retrain_log import ask_again, decide_and_log
+from airflow_mlops.core.retraining.log import ask_again, decide_and_log
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.stores.mlflow_store import MLflowStore
 from tests.chaos.driver import Case as Race

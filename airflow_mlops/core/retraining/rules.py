@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from airflow_mlops.core.records.retraining import Challenge
-from airflow_mlops.core.retrain_episodes import told_of
-from airflow_mlops.core.retrain_matter import Against, Matter
-from airflow_mlops.core.signal_counts import Case
-from airflow_mlops.core.signals import DRIFTS, impatient, quote
+from airflow_mlops.core.retraining.case import Against, Matter, told_of
+from airflow_mlops.core.retraining.persistence import Case
+from airflow_mlops.core.retraining.signals import DRIFTS, impatient, quote
 from airflow_mlops.spec.types import format_duration
 
 

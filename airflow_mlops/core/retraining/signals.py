@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.retraining import RANK, History, Seen, Signal, SignalKind
-from airflow_mlops.core.signal_counts import (
+from airflow_mlops.core.retraining.persistence import (
     COUNTS,
     Case,
     Count,

@@ -9,7 +9,7 @@ from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ports import RetrainLog
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.retraining import History, RetrainDecision, Seen
-from airflow_mlops.core.retrain import again, decide_retraining, unanswered
+from airflow_mlops.core.retraining.decide import again, decide_retraining, unanswered
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -20,7 +20,7 @@ _TRIES = 200
 def decide_and_log(  # noqa: PLR0917 - as decide_retraining, and where it is written
     log: RetrainLog, spec: ModelSpec, champion: Champion, seen: Seen, history: History, as_of: datetime
 ) -> RetrainDecision:
-    """Decide as :func:`~airflow_mlops.core.retrain.decide_retraining`, and log what is not `wait`.
+    """Decide as :func:`~airflow_mlops.core.retraining.decide.decide_retraining`, and log what is not `wait`.
 
     A decision counts once it stands in the log. It is written at the number after those that it was made from, so that
     nobody can spend a budget that somebody else has just spent: whose number is taken reads again, and decides anew.
@@ -39,7 +39,8 @@ def decide_and_log(  # noqa: PLR0917 - as decide_retraining, and where it is wri
     Raises
     ------
     RecordError
-        If others were faster again and again; and what :func:`~airflow_mlops.core.retrain.decide_retraining` raises.
+        If others were faster again and again; and what :func:`~airflow_mlops.core.retraining.decide.decide_retraining`
+        raises.
     """
     for _ in range(_TRIES):
         known = log.decisions(spec.name)

@@ -7,15 +7,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.ports import DataStore
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.retraining import History, RetrainDecision, Seen, SignalKind, fitting
-from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.retrain_episodes import told
-from airflow_mlops.core.retrain_matter import Against, Matter
-from airflow_mlops.core.retrain_rules import RULES, cooling
-from airflow_mlops.core.rows.windows import label_window, utc
-from airflow_mlops.core.signals import ASKED
+from airflow_mlops.core.retraining.case import Against, Matter, told
+from airflow_mlops.core.retraining.rules import RULES, cooling
+from airflow_mlops.core.retraining.signals import ASKED
+from airflow_mlops.core.rows.windows import utc
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -124,27 +121,6 @@ def key_of(matter: Matter) -> str:
     window = f"{_iso(report.window.start)}_{_iso(report.window.end)}" if report else _iso(matter.as_of)
     asked = "".join(f"/{signal.kind}@{_iso(matter.as_of)}" for signal in matter.on if signal.kind in ASKED)
     return f"{matter.spec.name}/v{matter.champion.version}/{window}{asked}"
-
-
-def count_new_rows(spec: ModelSpec, champion: Champion, store: DataStore, as_of: datetime) -> int:
-    """Count the rows that a training as of `as_of` would know, and the champion's could not.
-
-    These are the rows with a label whose event is mature at `as_of` and was not at the champion's as-of time. Only
-    time and label are read, in batches.
-
-    Raises
-    ------
-    DataError
-        If the source is missing or unreadable.
-    """
-    import pyarrow.compute as pc
-
-    known, now = (label_window(spec, instant).end for instant in (champion.candidate.as_of, as_of))
-    if now <= known:
-        return 0
-    time, label = spec.data.time, spec.data.label
-    batches = store.read(Window(start=known, end=now), time, list(dict.fromkeys((time, label))))
-    return sum(b.num_rows - pc.is_null(b.column(label), nan_is_null=True).true_count for b in batches)
 
 
 # the answers ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""The eighth stage: signals become one decision."""
