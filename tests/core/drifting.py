@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from airflow_mlops.core.backtest_plan import Plan, plan_of
+from airflow_mlops.core.backtest.plan import Plan, plan_of
 from airflow_mlops.core.ports import Storage
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.stores.sources import open_source

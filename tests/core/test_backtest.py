@@ -16,8 +16,8 @@ import pandas as pd
 import psutil
 import pytest
 
-from airflow_mlops.core.backtest import backtest
-from airflow_mlops.core.backtest_grid import grid_of
+from airflow_mlops.core.backtest.grid import grid_of
+from airflow_mlops.core.backtest.run import backtest
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.records.backtest import BacktestReport, Line
 from airflow_mlops.reports.backtest.page import render
@@ -115,9 +115,9 @@ def test_losses_are_those_of_the_models_on_the_rows_that_came(folder: Path, repo
 
 def test_a_decision_is_the_gates_own(folder: Path, report: BacktestReport) -> None:
     """What a policy was told is what evaluate and decide say of the same models and rows."""
-    from airflow_mlops.core.backtest_needs import BASE, Judge, gate_settings
-    from airflow_mlops.core.backtest_state import State
-    from airflow_mlops.core.backtest_work import Opening, Workshop, judged_spec
+    from airflow_mlops.core.backtest.cache import State
+    from airflow_mlops.core.backtest.tasks import BASE, Judge, gate_settings
+    from airflow_mlops.core.backtest.worker import Opening, Workshop, judged_spec
     from airflow_mlops.core.gate.decide import decide
     from airflow_mlops.core.gate.evaluate import evaluate
     from airflow_mlops.core.records.backtest import Judged
@@ -169,7 +169,7 @@ def test_killed_anywhere_it_goes_on_and_ends_the_same(folder: Path, tmp_path: Pa
     state = tmp_path / "state"
     script = (
         "import sys; from pathlib import Path\n"
-        "from airflow_mlops.core.backtest import backtest\n"
+        "from airflow_mlops.core.backtest.run import backtest\n"
         "from tests.core.drifting import openers, plan\n"
         "from tests.core.test_backtest import SHORT\n"
         "if __name__ == '__main__':\n"

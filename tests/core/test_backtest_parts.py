@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_mlops.core.backtest_crew import Crew
-from airflow_mlops.core.backtest_grid import grid_of
-from airflow_mlops.core.backtest_log import ScoreLog, log_folder
-from airflow_mlops.core.backtest_measures import decays, line_of, with_front
-from airflow_mlops.core.backtest_needs import Judge, Need, Score, Train, Watch, gate_settings, watch_settings
-from airflow_mlops.core.backtest_plan import plan_of
+from airflow_mlops.core.backtest.grid import grid_of
+from airflow_mlops.core.backtest.measures import decays, line_of, with_front
+from airflow_mlops.core.backtest.plan import plan_of
+from airflow_mlops.core.backtest.scheduler import Crew
+from airflow_mlops.core.backtest.score_log import ScoreLog, log_folder
+from airflow_mlops.core.backtest.tasks import Judge, Need, Score, Train, Watch, gate_settings, watch_settings
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.records.backtest import Answer, Line, Turn
 from airflow_mlops.core.records.predictions import Predictions

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import ValidationError
 
-from airflow_mlops.core.backtest import Point
+from airflow_mlops.core.backtest.run import Point
 from airflow_mlops.spec.explain import problems_of
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.part import Part

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.backtest_needs import Need
-from airflow_mlops.core.backtest_policies import Dialogue, Result
+from airflow_mlops.core.backtest.policies import Dialogue, Result
+from airflow_mlops.core.backtest.tasks import Need
 from airflow_mlops.core.errors import StoreUnavailableError
 from airflow_mlops.core.records.backtest import Answer
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.backtest_work import Opening, Workshop
+    from airflow_mlops.core.backtest.worker import Opening, Workshop
 
 Tell = Callable[[int, int, str], None]
 """Told whenever a piece of work is done: pieces done, pieces asked for so far, and the newest in words."""
@@ -95,7 +95,7 @@ def crew(opening: Opening, *, workers: int, tell: Tell) -> Iterator[Crew]:
     Each process uses its share of the cores: libraries that start a thread for each core would wait for each other.
     """
     if workers <= 1:
-        from airflow_mlops.core.backtest_work import Workshop
+        from airflow_mlops.core.backtest.worker import Workshop
 
         workshop = Workshop(opening)
         yield Crew(submit=lambda need: _at_once(workshop, need), tell=tell, at_once=1)
@@ -140,7 +140,7 @@ def _begin(opening: Opening, threads: int) -> None:
     # skops asks every loaded module for the names of numpy and scipy functions; Airflow's old names warn of that.
     warnings.filterwarnings("ignore", message="The `airflow[.].*is deprecated")
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from airflow_mlops.core.backtest_work import Workshop
+    from airflow_mlops.core.backtest.worker import Workshop
 
     _workshop = Workshop(opening)
 

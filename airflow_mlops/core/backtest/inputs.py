@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.backtest_needs import Train
-from airflow_mlops.core.backtest_plan import Plan
-from airflow_mlops.core.backtest_state import State
+from airflow_mlops.core.backtest.cache import State
+from airflow_mlops.core.backtest.plan import Plan
+from airflow_mlops.core.backtest.tasks import Train
 from airflow_mlops.core.ports import DataStore
 from airflow_mlops.core.records.backtest import Trained
 from airflow_mlops.core.records.candidate import Candidate, Champion

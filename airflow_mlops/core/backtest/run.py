@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from airflow_mlops.core.backtest_crew import Tell, crew
-from airflow_mlops.core.backtest_measures import line_of, with_front
-from airflow_mlops.core.backtest_needs import BASE, Look, Train, look_settings
-from airflow_mlops.core.backtest_plan import Plan
-from airflow_mlops.core.backtest_policies import Controlled, Dialogue, Now, Policy, policies
-from airflow_mlops.core.backtest_state import State, identity_of
-from airflow_mlops.core.backtest_work import Opening
+from airflow_mlops.core.backtest.cache import State, identity_of
+from airflow_mlops.core.backtest.measures import line_of, with_front
+from airflow_mlops.core.backtest.plan import Plan
+from airflow_mlops.core.backtest.policies import Controlled, Dialogue, Now, Policy, policies
+from airflow_mlops.core.backtest.scheduler import Tell, crew
+from airflow_mlops.core.backtest.tasks import BASE, Look, Train, look_settings
+from airflow_mlops.core.backtest.worker import Opening
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.metrics import registry as metric
 from airflow_mlops.core.ports import DataStore, Storage
@@ -113,7 +113,7 @@ def open_storage_of(open_storage: Callable[[str], Storage], state: str | None, n
 
 def open_below(open_storage: Callable[[str], Storage], name: str) -> Storage:
     """Open a folder below `[mlops] storage`."""
-    from airflow_mlops.core.backtest_log import Below
+    from airflow_mlops.core.backtest.score_log import Below
 
     return Below(open_storage(""), name)
 

@@ -20,7 +20,7 @@ from airflow_mlops.core.source_digest import source_digest
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.backtest_plan import Plan
+    from airflow_mlops.core.backtest.plan import Plan
     from airflow_mlops.spec.model import ModelSpec
 
 Found = TypeVar("Found", bound=Answer)

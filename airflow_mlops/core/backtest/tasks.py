@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
-from airflow_mlops.core.backtest_state import digest
+from airflow_mlops.core.backtest.cache import digest
 from airflow_mlops.core.records.backtest import Answer, Future, Judged, Pointed, Referred, Scored, Trained, Watched
 from airflow_mlops.spec.model import ModelSpec
 

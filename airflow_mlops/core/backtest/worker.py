@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core import backtest_needs as needs
-from airflow_mlops.core.backtest_needs import Need
-from airflow_mlops.core.backtest_plan import Plan
-from airflow_mlops.core.backtest_shelf import Shelf, again_fitted
-from airflow_mlops.core.backtest_state import State
+from airflow_mlops.core.backtest import tasks as needs
+from airflow_mlops.core.backtest.cache import State
+from airflow_mlops.core.backtest.inputs import Shelf, again_fitted
+from airflow_mlops.core.backtest.plan import Plan
+from airflow_mlops.core.backtest.tasks import Need
 from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.backtest import Answer, Future, Judged, Pointed, Referred, Scored, Trained, Watched
@@ -169,7 +169,7 @@ class Workshop:
 
     def score(self, need: needs.Score) -> Scored:
         """Score a step's future into the score log of this version."""
-        from airflow_mlops.core.backtest_log import log_folder
+        from airflow_mlops.core.backtest.score_log import log_folder
         from airflow_mlops.core.scoring.score import score
 
         champion, pipeline = self.shelf.champion(need.version)
@@ -192,7 +192,7 @@ class Workshop:
 
     def watch(self, need: needs.Watch) -> Watched:
         """Drift and performance, as the monitor DAG has them."""
-        from airflow_mlops.core.backtest_log import ScoreLog
+        from airflow_mlops.core.backtest.score_log import ScoreLog
         from airflow_mlops.core.monitoring.drift.observe import observe
         from airflow_mlops.core.monitoring.performance.measure import perform
         from airflow_mlops.core.retraining.new_rows import count_new_rows

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from airflow_mlops.core.backtest_needs import (
+from airflow_mlops.core.backtest.tasks import (
     BASE,
     Judge,
     Need,
@@ -227,7 +227,7 @@ class Controlled:
 def policies(spec: ModelSpec) -> Mapping[str, Policy]:
     """Every policy by name; each call makes new ones, without a memory.
 
-    >>> from airflow_mlops.core.backtest_policies import policies
+    >>> from airflow_mlops.core.backtest.policies import policies
     >>> spec = ModelSpec.model_validate({
     ...     "name": "m", "owner": "o", "training": {"estimator": "sklearn.dummy.DummyClassifier"},
     ...     "data": {"source": {"path": "x/"}, "time": "t", "key": "k", "label": "y"}})
