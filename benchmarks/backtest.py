@@ -25,7 +25,7 @@ def measure(*, months: int = 10, workers: int | None = None) -> tuple[Table, dic
     from airflow_mlops.local.flights import build
     from airflow_mlops.reports.backtest.tables import NAMES, cells, heads
     from airflow_mlops.spec import load_spec
-    from airflow_mlops.stores.sources import open_source
+    from airflow_mlops.stores.open_source import open_source
 
     spec = load_spec(SPEC)
     plan = plan_of(spec, START, min(END, START + timedelta(days=31 * months)), timedelta(days=14))

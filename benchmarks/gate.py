@@ -97,7 +97,7 @@ def _alone(spec: Any, month: dict[str, Any]) -> dict[str, float]:
     from airflow_mlops.core.records.snapshot import Snapshot
     from airflow_mlops.core.snapshot.read import read_snapshot
     from airflow_mlops.operators._base import open_default_storage, open_records
-    from airflow_mlops.stores.serving import check_serving
+    from airflow_mlops.stores.serving_check.check import check_serving
 
     seconds: dict[str, float] = {}
 

@@ -123,7 +123,7 @@ def _reference(path: str) -> tuple[Profile, Window]:
 
 
 def _profile(path: str, reference: Profile, window: Window) -> Profile:
-    from airflow_mlops.stores.files import FileStore
+    from airflow_mlops.stores.files.store import FileStore
 
     return FileStore(path).profile(reference, window, "t")
 
@@ -232,7 +232,7 @@ def _load(url: str, path: str) -> None:
 
 def _in_database(url: str, path: str) -> dict[str, Any]:
     from airflow_mlops.core.profiles.build import profile_batches
-    from airflow_mlops.stores.sql import SqlStore
+    from airflow_mlops.stores.sql.store import SqlStore
 
     reference, window = _reference(path)
     store = SqlStore(url, table="t")

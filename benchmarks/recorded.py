@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_mlops.core.records.decision import GateDecision
     from airflow_mlops.core.records.snapshot import Snapshot
     from airflow_mlops.spec import ModelSpec
-    from airflow_mlops.stores.mlflow_store import MLflowStore
+    from airflow_mlops.stores.mlflow.store import MLflowStore
 
 TAGS = {"mlops.dag_id": "bench", "mlops.task_id": "bench", "mlops.try_number": "1"}
 
@@ -38,9 +38,9 @@ def loop(folder: str, spec: str, as_of: list[str], mlflow_url: str) -> dict[str,
     import yaml
 
     from airflow_mlops.spec import parse_spec
-    from airflow_mlops.stores.mlflow_store import MLflowStore
-    from airflow_mlops.stores.sources import open_source
-    from airflow_mlops.stores.storage import open_storage
+    from airflow_mlops.stores.mlflow.store import MLflowStore
+    from airflow_mlops.stores.open_source import open_source
+    from airflow_mlops.stores.storage.storage import open_storage
     from airflow_mlops.warm import preload
 
     assert not preload(), "a library of the loop cannot be imported"
@@ -117,7 +117,7 @@ class _Month:
         from airflow_mlops.core.gate.evaluate import evaluate
         from airflow_mlops.core.snapshot.read import read_snapshot
         from airflow_mlops.reports.decision.page import render
-        from airflow_mlops.stores.serving import start_serving_check
+        from airflow_mlops.stores.serving_check.check import start_serving_check
 
         with start_serving_check(self.records, candidate, self.spec) as trial:
             frame = read_snapshot(snapshot, self.storage)

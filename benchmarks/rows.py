@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow_mlops.core.ports import Storage
     from airflow_mlops.core.records.candidate import Champion
     from airflow_mlops.spec import ModelSpec
-    from airflow_mlops.stores.files import FileStore
+    from airflow_mlops.stores.files.store import FileStore
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 AS_OF = START + timedelta(days=60)
@@ -98,8 +98,8 @@ def train(folder: str) -> dict[str, Any]:
 
 
 def _open(folder: str, rows: str) -> tuple[Path, FileStore, Storage]:
-    from airflow_mlops.stores.files import FileStore
-    from airflow_mlops.stores.storage import open_storage
+    from airflow_mlops.stores.files.store import FileStore
+    from airflow_mlops.stores.storage.storage import open_storage
 
     root = Path(folder)
     return root / rows, FileStore(str(root / rows)), open_storage(str(root / "storage"))

@@ -67,7 +67,7 @@ def _replayed(args: Namespace, screen: Screen) -> tuple[BacktestReport, Storage]
     from airflow_mlops.config import settings
     from airflow_mlops.core.backtest.grid import grid_of
     from airflow_mlops.core.backtest.run import backtest as replay
-    from airflow_mlops.stores.sources import open_source
+    from airflow_mlops.stores.open_source import open_source
 
     plan = _plan(args)
     grid = grid_of(plan.spec, args.grid or ())
@@ -90,7 +90,7 @@ def _cores() -> int:
 
 def open_folder(default: str, root: str) -> Storage:
     """Open a folder; an empty name is `[mlops] storage`."""
-    from airflow_mlops.stores.storage import open_storage
+    from airflow_mlops.stores.storage.storage import open_storage
 
     return open_storage(root or default)
 

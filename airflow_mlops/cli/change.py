@@ -13,7 +13,7 @@ from airflow_mlops.cli.opening import asker, now, opened
 
 if TYPE_CHECKING:
     from airflow_mlops.core.records.evidence import ServingReport
-    from airflow_mlops.stores.mlflow_store import MLflowStore
+    from airflow_mlops.stores.mlflow.store import MLflowStore
 
 
 def rollback(args: Namespace) -> None:
@@ -145,7 +145,7 @@ def _finish_others(records: MLflowStore, model: str) -> None:
 def _served(records: MLflowStore, model: str, version: int) -> ServingReport:
     """Serve the version's stored model once; what it showed decides with its own specification's bounds."""
     from airflow_mlops.core.gate.rules.serving import require
-    from airflow_mlops.stores.serving import check_serving
+    from airflow_mlops.stores.serving_check.check import check_serving
 
     candidate = records.version(model, version).candidate
     spec = records.spec_of(candidate.run_id)

@@ -14,7 +14,7 @@ from airflow_mlops.cli.opening import columns, opened
 if TYPE_CHECKING:
     from airflow_mlops.core.records.promotion import AuditEvent
     from airflow_mlops.spec.problems import Problem
-    from airflow_mlops.stores.mlflow_store import MLflowStore
+    from airflow_mlops.stores.mlflow.store import MLflowStore
 
 
 def status(args: Namespace) -> None:

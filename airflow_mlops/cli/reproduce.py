@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_mlops.core.training.fit import Fitted
     from airflow_mlops.core.training.reproduce import Circumstances, Comparison, Difference, Reproduction
     from airflow_mlops.spec.model import ModelSpec
-    from airflow_mlops.stores.mlflow_store import MLflowStore
+    from airflow_mlops.stores.mlflow.store import MLflowStore
 
 EXIT = {"identical": 0, "different": 1, "impossible": 2}
 
@@ -38,7 +38,7 @@ def reproduce(args: Namespace) -> None:
     """
     from airflow_mlops.config import settings
     from airflow_mlops.core.training.reproduce import words
-    from airflow_mlops.stores.storage import open_storage
+    from airflow_mlops.stores.storage.storage import open_storage
 
     with opened(args.conn_id, EXIT["impossible"]) as records:
         found = reproduce_version(records, open_storage(settings().storage), args.model, int(args.version))
@@ -59,7 +59,7 @@ def reproduce_version(records: MLflowStore, storage: Storage, model: str, versio
     """
     from airflow_mlops.core.training.fit import fit
     from airflow_mlops.core.training.reproduce import conclude, differences, impossible, training_differences
-    from airflow_mlops.stores.mlflow_format import environment
+    from airflow_mlops.stores.model_files.format import environment
 
     candidate = records.candidate_of(model, version)
     spec, snapshot = records.spec_of(candidate.run_id), records.snapshot_of(candidate.run_id)

@@ -15,8 +15,8 @@ from airflow_mlops.core.errors import RecordError
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
-    from airflow_mlops.stores.mlflow_answers import Address
-    from airflow_mlops.stores.mlflow_store import MLflowStore
+    from airflow_mlops.stores.mlflow.errors import Address
+    from airflow_mlops.stores.mlflow.store import MLflowStore
 
 _turn = Lock()
 _open: dict[tuple[tuple[str, str | None], ...], tuple[int, dict[str, str | None]]] = {}
@@ -56,7 +56,7 @@ class MLflowHook(BaseHook):
     @property
     def tracking_url(self) -> str:
         """Address of MLflow's pages, without credentials."""
-        from airflow_mlops.stores.mlflow_answers import without_credentials
+        from airflow_mlops.stores.mlflow.errors import without_credentials
 
         connection = self._connection()
         return without_credentials(_extra(connection).get("ui_url") or tracking_uri(connection)).rstrip("/")
@@ -88,8 +88,8 @@ class MLflowHook(BaseHook):
     @contextmanager
     def records(self) -> Iterator[MLflowStore]:
         """Open the system of record for the length of a session."""
-        from airflow_mlops.stores.mlflow_client import connect
-        from airflow_mlops.stores.mlflow_store import MLflowStore
+        from airflow_mlops.stores.mlflow.client import connect
+        from airflow_mlops.stores.mlflow.store import MLflowStore
 
         with self.session():
             yield MLflowStore(connect(self._address(), registry_uri(self._connection())), ui_url=self.tracking_url)
@@ -99,7 +99,7 @@ class MLflowHook(BaseHook):
         from mlflow.exceptions import MlflowException
 
         from airflow_mlops.spec.problems import Refusal
-        from airflow_mlops.stores.mlflow_client import connect
+        from airflow_mlops.stores.mlflow.client import connect
 
         try:
             with self.session():
@@ -111,7 +111,7 @@ class MLflowHook(BaseHook):
         return True, f"MLflow answers at {self._address()}"
 
     def _address(self) -> Address:
-        from airflow_mlops.stores.mlflow_answers import Address
+        from airflow_mlops.stores.mlflow.errors import Address
 
         return Address(uri=tracking_uri(self._connection()), conn_id=self.mlflow_conn_id)
 

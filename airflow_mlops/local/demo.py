@@ -62,9 +62,9 @@ def run_demo(home: Home, dags: Path) -> int:
 class _Demo:
     def __init__(self, stack: Stack, screen: Screen, path: Path) -> None:
         from airflow_mlops.spec import load_spec
-        from airflow_mlops.stores.mlflow_answers import Address
-        from airflow_mlops.stores.mlflow_client import connect
-        from airflow_mlops.stores.mlflow_store import MLflowStore
+        from airflow_mlops.stores.mlflow.client import connect
+        from airflow_mlops.stores.mlflow.errors import Address
+        from airflow_mlops.stores.mlflow.store import MLflowStore
 
         os.environ.update(_QUIET)
         self._stack = stack

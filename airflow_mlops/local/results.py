@@ -13,8 +13,8 @@ from airflow_mlops.local.errors import LocalError
 
 if TYPE_CHECKING:
     from airflow_mlops.spec import ModelSpec
-    from airflow_mlops.stores.mlflow_client import GuardedClient
-    from airflow_mlops.stores.mlflow_store import MLflowStore
+    from airflow_mlops.stores.mlflow.client import GuardedClient
+    from airflow_mlops.stores.mlflow.store import MLflowStore
 
 _METRICS = (("log_loss", "log loss", ".4f"), ("roc_auc", "AUC", ".3f"))
 HEADS = ("as-of", "caused by", "rows", "decision", "champion", *(head for _, head, _ in _METRICS), "seconds", "why")

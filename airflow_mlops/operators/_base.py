@@ -15,7 +15,7 @@ from airflow_mlops.spec import ModelSpec
 if TYPE_CHECKING:
     from airflow_mlops.core.ports import Storage
     from airflow_mlops.core.records.candidate import Candidate
-    from airflow_mlops.stores.mlflow_store import MLflowStore
+    from airflow_mlops.stores.mlflow.store import MLflowStore
 
 
 @contextmanager
@@ -164,7 +164,7 @@ def effective_spec(spec: ModelSpec | str | Path | None, context: Mapping[str, An
 def open_default_storage() -> Storage:
     """Open the storage of `[mlops] storage`."""
     from airflow_mlops.config import settings
-    from airflow_mlops.stores.storage import open_storage
+    from airflow_mlops.stores.storage.storage import open_storage
 
     return open_storage(settings().storage)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from airflow_mlops.core.records.decision import GateDecision
     from airflow_mlops.core.records.promotion import Approval, PromotionRecord
     from airflow_mlops.spec import ModelSpec
-    from airflow_mlops.stores.mlflow_store import MLflowStore
+    from airflow_mlops.stores.mlflow.store import MLflowStore
 
 MARKDOWN, PAGE = "model_card.md", "model_card.html"
 

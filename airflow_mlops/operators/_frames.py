@@ -70,7 +70,7 @@ def from_source(source: Any, time: str | None, window: Sequence[str] | None) -> 
     from airflow_mlops.asof import parse_as_of
     from airflow_mlops.config import settings
     from airflow_mlops.spec.data import FileSource, SqlSource
-    from airflow_mlops.stores.sources import open_source
+    from airflow_mlops.stores.open_source import open_source
 
     if isinstance(source, str):
         source = {"path": source}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow_mlops.core.records.snapshot import Snapshot
     from airflow_mlops.operators._base import LoopOperator
     from airflow_mlops.spec import ModelSpec
-    from airflow_mlops.stores.mlflow_store import MLflowStore
+    from airflow_mlops.stores.mlflow.store import MLflowStore
 
 DECISION_PAGE = "gate/decision.html"
 _TOLD = {"accept": "accepted", "reject": "rejected", "inconclusive": "inconclusive"}
@@ -36,7 +36,7 @@ def judge(  # noqa: PLR0917 - who judges, in which run, with which records, by w
     from airflow_mlops.core.gate.evaluate import evaluate
     from airflow_mlops.core.snapshot.read import read_snapshot
     from airflow_mlops.reports.decision.page import render
-    from airflow_mlops.stores.serving import start_serving_check
+    from airflow_mlops.stores.serving_check.check import start_serving_check
 
     wanted = "off" not in (spec.gate.mode, spec.gate.serving.mode)
     with start_serving_check(records, candidate, spec) if wanted else nullcontext() as trial:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_mlops.core.records.decision import GateDecision
     from airflow_mlops.core.records.promotion import Approval
     from airflow_mlops.spec import ModelSpec
-    from airflow_mlops.stores.mlflow_store import MLflowStore
+    from airflow_mlops.stores.mlflow.store import MLflowStore
 
 APPROVE, REJECT = "Approve", "Reject"
 _UNREAD = timedelta(days=7)

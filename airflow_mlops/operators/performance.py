@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow_mlops.core.records.decision import GateDecision
     from airflow_mlops.core.records.performance import PerformanceReport
     from airflow_mlops.spec import ModelSpec
-    from airflow_mlops.stores.mlflow_store import MLflowStore
+    from airflow_mlops.stores.mlflow.store import MLflowStore
 
 
 class PerformanceOperator(LoopOperator):
@@ -57,7 +57,7 @@ def performed(spec: ModelSpec, as_of: datetime, storage: Storage) -> tuple[Perfo
     """
     from airflow_mlops.config import settings
     from airflow_mlops.core.monitoring.performance.measure import perform
-    from airflow_mlops.stores.sources import open_source
+    from airflow_mlops.stores.open_source import open_source
 
     store = open_source(spec.data.source, data_root=settings().data_root)
     with open_records(spec) as records:
@@ -79,7 +79,7 @@ def _decision(records: MLflowStore, champion: Champion) -> GateDecision | None:
 
     One that was edited after the fact is refused, as everywhere.
     """
-    from airflow_mlops.stores.mlflow_store import DECISION, DECISION_SEAL
+    from airflow_mlops.stores.mlflow.store import DECISION, DECISION_SEAL
 
     there = records.read_sealed(champion.run_id, DECISION, DECISION_SEAL) is not None
     return records.decision(champion.run_id) if there else None

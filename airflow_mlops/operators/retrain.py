@@ -154,7 +154,7 @@ def _new_rows(spec: ModelSpec, champion: Champion, as_of: datetime) -> int | Non
     """Count new labelled rows, where a rule asks for them: it reads the source."""
     from airflow_mlops.config import settings
     from airflow_mlops.core.retraining.new_rows import count_new_rows
-    from airflow_mlops.stores.sources import open_source
+    from airflow_mlops.stores.open_source import open_source
 
     if not spec.retraining.min_new_rows and spec.retraining.on_volume is None:
         return None

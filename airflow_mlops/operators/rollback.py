@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from airflow_mlops.core.records.evidence import ServingReport
     from airflow_mlops.core.records.promotion import Rollback
     from airflow_mlops.spec import ModelSpec
-    from airflow_mlops.stores.mlflow_store import MLflowStore
+    from airflow_mlops.stores.mlflow.store import MLflowStore
 
 
 class RollbackOperator(LoopOperator):
@@ -119,7 +119,7 @@ class RollbackOperator(LoopOperator):
         from airflow_mlops.core.errors import RecordError
         from airflow_mlops.core.gate.rules.serving import require
         from airflow_mlops.core.promotion.rollback import rollback_target
-        from airflow_mlops.stores.serving import check_serving
+        from airflow_mlops.stores.serving_check.check import check_serving
 
         target = rollback_target(records, records, registered_model=spec.registered_model, to=to)
         if spec.gate.serving.mode == "off":

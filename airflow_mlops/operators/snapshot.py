@@ -37,7 +37,7 @@ class SnapshotOperator(LoopOperator):
         """Take the snapshot."""
         from airflow_mlops.config import settings
         from airflow_mlops.core.snapshot.take import take_snapshot
-        from airflow_mlops.stores.sources import open_source
+        from airflow_mlops.stores.open_source import open_source
 
         spec, as_of = self.model_spec(context), self.as_of(context)
         self._claim(spec, context)

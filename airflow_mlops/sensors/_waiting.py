@@ -14,8 +14,8 @@ from airflow_mlops.spec import ModelSpec
 
 if TYPE_CHECKING:
     from airflow_mlops.core.records.snapshot import Window
-    from airflow_mlops.stores.files import FileStore
-    from airflow_mlops.stores.sql import SqlStore
+    from airflow_mlops.stores.files.store import FileStore
+    from airflow_mlops.stores.sql.store import SqlStore
     from airflow_mlops.triggers.waiting import WaitingTrigger
 
 GRACE = timedelta(minutes=2)
@@ -116,7 +116,7 @@ class WaitingSensor(BaseSensorOperator):
     def store(spec: ModelSpec) -> FileStore | SqlStore:
         """Open the model's source."""
         from airflow_mlops.config import settings
-        from airflow_mlops.stores.sources import open_source
+        from airflow_mlops.stores.open_source import open_source
 
         return open_source(spec.data.source, data_root=settings().data_root)
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from airflow_mlops.core.records.drift import DriftReport
     from airflow_mlops.spec import ModelSpec
-    from airflow_mlops.stores.files import FileStore
-    from airflow_mlops.stores.sql import SqlStore
+    from airflow_mlops.stores.files.store import FileStore
+    from airflow_mlops.stores.sql.store import SqlStore
     from airflow_mlops.triggers.waiting import WaitingTrigger
 
 
@@ -82,7 +82,7 @@ class DriftSensor(WaitingSensor):
         """Compare, record, and remember where it can be seen."""
         from airflow_mlops.core.monitoring.drift.evidently import evidently_page
         from airflow_mlops.core.monitoring.drift.observe import observe
-        from airflow_mlops.stores.mlflow_monitoring import DRIFT_PAGE
+        from airflow_mlops.stores.mlflow.monitoring import DRIFT_PAGE
 
         with open_records(spec) as records:
             champion = records.require_champion(spec)

@@ -15,7 +15,7 @@ from airflow_mlops.triggers.waiting import Stamped, WaitingTrigger
 class ChangeTrigger(WaitingTrigger):
     """Fires when the mark of a source differs from the one that the sensor saw before it last looked.
 
-    Only marks are compared (see :func:`airflow_mlops.stores.stamps.stamp`): no file is opened, no row read.
+    Only marks are compared (see :func:`airflow_mlops.stores.change_token.stamp`): no file is opened, no row read.
 
     Parameters
     ----------

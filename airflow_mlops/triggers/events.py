@@ -232,7 +232,7 @@ def _newest_passed(source: dict[str, Any], data_root: str, time: str, step: floa
     newest one is found by halving, each time with a question that the first row answers.
     """
     from airflow_mlops.spec.data import source_from
-    from airflow_mlops.stores.sources import open_source
+    from airflow_mlops.stores.open_source import open_source
 
     now = datetime.now(UTC)
     last = _boundaries_before(now, step)

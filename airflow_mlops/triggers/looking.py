@@ -42,8 +42,8 @@ def is_files(source: dict[str, Any]) -> bool:
 
 def has_rows(source: dict[str, Any], data_root: str, time: str, window: Window, rows: int) -> bool:
     """Whether a source holds at least so many rows in a window. Stops at the last one needed; holds none."""
-    from airflow_mlops.stores.sources import open_source
-    from airflow_mlops.stores.stamps import count_at_least
+    from airflow_mlops.stores.change_token import count_at_least
+    from airflow_mlops.stores.open_source import open_source
 
     parsed = source_from(source)
     store = open_source(parsed, data_root=data_root)
@@ -62,8 +62,8 @@ def has_rows(source: dict[str, Any], data_root: str, time: str, window: Window, 
 
 
 def mark(source: dict[str, Any], data_root: str, time: str, window: Window, counted: Sequence[str] = ()) -> str:
-    """Return the mark of a source's content: see :func:`airflow_mlops.stores.stamps.stamp`."""
-    from airflow_mlops.stores.stamps import stamp
+    """Return the mark of a source's content: see :func:`airflow_mlops.stores.change_token.stamp`."""
+    from airflow_mlops.stores.change_token import stamp
 
     return stamp(source_from(source), data_root=data_root, window=window, time=time, counted=counted)
 
@@ -77,7 +77,7 @@ def mark_of_all(  # noqa: PLR0917 - where the rows are, what of them, and what e
     folders: Sequence[str] = (),
 ) -> str:
     """Return the marks of a source and of folders of files beside it, as one."""
-    from airflow_mlops.stores.stamps import stamp_files
+    from airflow_mlops.stores.change_token import stamp_files
 
     return " ".join([mark(source, data_root, time, window, counted), *map(stamp_files, folders)])
 

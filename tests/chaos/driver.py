@@ -32,8 +32,8 @@ from airflow_mlops.core.promotion.verify import finish_unfinished, verify
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.stores.mlflow_candidates import CANDIDATE, CANDIDATE_SEAL
-from airflow_mlops.stores.mlflow_store import MLflowStore
+from airflow_mlops.stores.mlflow.candidates import CANDIDATE, CANDIDATE_SEAL
+from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.flaky import flaky_proxy
 from tests.kill.driver import KILLED, in_child, kill_at, writes
 from tests.stores.loop_parts import decision_of

@@ -21,10 +21,10 @@ from airflow_mlops.core.promotion.verify import finish_unfinished
 from airflow_mlops.hooks.mlflow import MLflowHook
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.mlflow_answers import Address
-from airflow_mlops.stores.mlflow_client import connect
-from airflow_mlops.stores.mlflow_store import MLflowStore
-from airflow_mlops.stores.mlflow_trail import TRAIL
+from airflow_mlops.stores.mlflow.audit_trail import TRAIL
+from airflow_mlops.stores.mlflow.client import connect
+from airflow_mlops.stores.mlflow.errors import Address
+from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.loop_harness import rows, run_loop, specification
 
 pytestmark = pytest.mark.stack

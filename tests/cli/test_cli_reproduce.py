@@ -12,7 +12,7 @@ import pytest
 from airflow_mlops.cli.reproduce import reproduce
 from airflow_mlops.hooks.mlflow import MLflowHook
 from airflow_mlops.spec import ModelSpec
-from airflow_mlops.stores.mlflow_origins import GOLDEN_SEAL
+from airflow_mlops.stores.mlflow.lineage import GOLDEN_SEAL
 from tests.loop_harness import rows, run_loop, specification
 
 pytestmark = [

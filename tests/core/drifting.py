@@ -13,8 +13,8 @@ import pandas as pd
 from airflow_mlops.core.backtest.plan import Plan, plan_of
 from airflow_mlops.core.ports import Storage
 from airflow_mlops.spec import ModelSpec
-from airflow_mlops.stores.sources import open_source
-from airflow_mlops.stores.storage import open_storage
+from airflow_mlops.stores.open_source import open_source
+from airflow_mlops.stores.storage.storage import open_storage
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 START, END = FIRST + timedelta(days=30), FIRST + timedelta(days=130)

@@ -25,7 +25,7 @@ from airflow_mlops.core.records.backtest import Answer, Line, Turn
 from airflow_mlops.core.records.predictions import Predictions
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import SpecError
-from airflow_mlops.stores.storage import open_storage
+from airflow_mlops.stores.storage.storage import open_storage
 from tests.core.drifting import specification
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -20,8 +20,8 @@ from airflow_mlops.core.snapshot.take import take_snapshot
 from airflow_mlops.core.training.fit import split_frame
 from airflow_mlops.local import flights
 from airflow_mlops.spec import ModelSpec, load_spec
-from airflow_mlops.stores.files import FileStore
-from airflow_mlops.stores.storage import open_storage
+from airflow_mlops.stores.files.store import FileStore
+from airflow_mlops.stores.storage.storage import open_storage
 from tests.core.leak_bench import bench_of, found
 
 LEAKS = ("dep_delay", "arr_time", "air_time")

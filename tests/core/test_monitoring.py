@@ -19,7 +19,7 @@ from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.sampling import sample
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.sources import open_source
+from airflow_mlops.stores.open_source import open_source
 from tests.core.watched import NOW, START, TRAINED, WEEK, Watched, rows
 
 

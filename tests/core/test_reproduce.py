@@ -27,7 +27,7 @@ from airflow_mlops.core.training.reproduce import (
     training_differences,
     words,
 )
-from airflow_mlops.stores.mlflow_format import environment
+from airflow_mlops.stores.model_files.format import environment
 
 THEN = Circumstances(
     python="3.11.2", system="Linux x86_64", code="a" * 64, commit="c1", packages={"numpy": "2.0.0", "zope": "1"}

@@ -19,7 +19,7 @@ from airflow_mlops.core.retraining.decide import decide_retraining, unanswered
 from airflow_mlops.core.retraining.new_rows import count_new_rows
 from airflow_mlops.core.retraining.rules import RULES
 from airflow_mlops.spec.retraining import PLAYBOOK
-from airflow_mlops.stores.files import FileStore
+from airflow_mlops.stores.files.store import FileStore
 from tests.core.retrain_cases import (
     CHAMPION,
     DAY,

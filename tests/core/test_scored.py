@@ -18,7 +18,7 @@ from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.scoring.score_log import scored_batches, scored_files
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
-from airflow_mlops.stores.storage import open_storage
+from airflow_mlops.stores.storage.storage import open_storage
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 STAMP = "%Y%m%dT%H%M%SZ"

@@ -25,8 +25,8 @@ from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.scoring.score import score
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
-from airflow_mlops.stores.files import FileStore
-from airflow_mlops.stores.storage import open_storage
+from airflow_mlops.stores.files.store import FileStore
+from airflow_mlops.stores.storage.storage import open_storage
 
 START = datetime(2013, 12, 1, tzinfo=UTC)
 WINDOW = Window(start=START, end=START + timedelta(days=1))

@@ -34,7 +34,7 @@ from airflow_mlops.core.training.golden_batch import (
 )
 from airflow_mlops.spec.gate_rules import ServingRule
 from airflow_mlops.spec.problems import ReasonCode
-from airflow_mlops.stores.serving_child import load_file, measure, predictions
+from airflow_mlops.stores.model_files.loader import load_file, measure, predictions
 
 SERVED = ServingReport(
     model_uri="models:/m-1",
@@ -215,7 +215,7 @@ def test_the_largest_difference(served: Any, expected: float) -> None:
 
 
 def test_a_file_that_needs_code_that_is_not_here_is_broken(tmp_path: Path) -> None:
-    from airflow_mlops.stores.serving_child import BrokenModelError
+    from airflow_mlops.stores.model_files.loader import BrokenModelError
 
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(ServingRule())[:2] + b"cnowhere.at.all\nThing\n.")
     with pytest.raises(BrokenModelError, match="needs the module 'nowhere', which cannot be imported"):

@@ -23,8 +23,8 @@ from airflow_mlops.core.snapshot.read import open_snapshot, read_snapshot, verif
 from airflow_mlops.core.snapshot.take import take_snapshot
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
-from airflow_mlops.stores.files import FileStore
-from airflow_mlops.stores.storage import open_storage
+from airflow_mlops.stores.files.store import FileStore
+from airflow_mlops.stores.storage.storage import open_storage
 
 AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -22,8 +22,8 @@ from airflow_mlops.core.snapshot.take import take_snapshot
 from airflow_mlops.core.training.fit import fit
 from airflow_mlops.core.training.reference_profile import reference_profile
 from airflow_mlops.spec.model import ModelSpec
-from airflow_mlops.stores.sources import open_source
-from airflow_mlops.stores.storage import open_storage
+from airflow_mlops.stores.open_source import open_source
+from airflow_mlops.stores.storage.storage import open_storage
 
 START, TRAINED = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)
 NOW = datetime(2024, 3, 15, tzinfo=UTC)

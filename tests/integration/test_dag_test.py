@@ -21,7 +21,7 @@ from airflow.sdk import DAG
 
 from airflow_mlops.dags import model_asset, retrain_asset
 from airflow_mlops.spec import ModelSpec
-from airflow_mlops.stores.mlflow_store import MLflowStore
+from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.loop_harness import AS_OF, rows, specification
 
 NEXT = AS_OF + timedelta(days=7)

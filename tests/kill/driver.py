@@ -28,8 +28,8 @@ from airflow_mlops.core.promotion.verify import verify
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.promotion import Approval
-from airflow_mlops.stores.mlflow_format import environment, write_model
-from airflow_mlops.stores.mlflow_store import MLflowStore
+from airflow_mlops.stores.mlflow.store import MLflowStore
+from airflow_mlops.stores.model_files.format import environment, write_model
 from tests.stores.loop_parts import AS_OF, decision_of, fitted_of, snapshot_of, spec_of
 
 READS = ("/runs/search", "/logged-models/search")

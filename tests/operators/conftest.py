@@ -14,7 +14,7 @@ import pytest
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.spec import ModelSpec
-from airflow_mlops.stores.mlflow_store import MLflowStore
+from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.loop_harness import Run, context_of, judge_loop, rows, specification
 
 GATE = {"holdout": "14d", "min_rows": 100, "mode": "off"}

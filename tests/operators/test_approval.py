@@ -17,7 +17,7 @@ from airflow_mlops.core.records.evidence import Change, Disparity, Evidence, Int
 from airflow_mlops.notifications import LoopEvent
 from airflow_mlops.operators import ApproveOperator, _question
 from airflow_mlops.spec.problems import ReasonCode
-from airflow_mlops.stores.mlflow_store import MLflowStore
+from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.loop_harness import answer, ask, promote_run
 from tests.operators.conftest import Judged
 

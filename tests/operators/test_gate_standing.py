@@ -14,7 +14,7 @@ from airflow_mlops.core.errors import StoreUnavailableError
 from airflow_mlops.operators import EvaluateGateOperator, PromoteOperator
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
-from airflow_mlops.stores.mlflow_store import MLflowStore
+from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.flaky import DOWNLOAD, flaky_proxy
 from tests.loop_harness import Run, context_of, rows, run_loop, specification
 from tests.servers import mlflow_server

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow_mlops.operators import PromoteOperator, RetrainOperator, ScoreOperator
 from airflow_mlops.sensors import DriftSensor
 from airflow_mlops.spec import ModelSpec
-from airflow_mlops.stores.mlflow_store import MLflowStore
+from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.loop_harness import AS_OF, context_of, rows, run_loop, specification
 
 

@@ -16,7 +16,7 @@ from airflow_mlops.operators import ScoreOperator
 from airflow_mlops.operators._base import open_default_storage
 from airflow_mlops.operators.performance import PerformanceOperator, performed
 from airflow_mlops.spec import ModelSpec
-from airflow_mlops.stores.mlflow_store import MLflowStore
+from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.loop_harness import AS_OF, context_of, rows, run_loop, specification
 
 LATER = AS_OF + timedelta(days=14)

@@ -12,7 +12,7 @@ from airflow_mlops.core.errors import StoreUnavailableError
 from airflow_mlops.core.promotion.retire import retire, unretire
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.operators import SnapshotOperator
-from airflow_mlops.stores.mlflow_store import MLflowStore
+from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.loop_harness import promote_run
 from tests.operators.conftest import Judged
 

@@ -26,7 +26,7 @@ from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.records.retraining import RetrainDecision
 from airflow_mlops.operators import RetrainOperator, SnapshotOperator
 from airflow_mlops.spec import ModelSpec
-from airflow_mlops.stores.mlflow_store import MLflowStore
+from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.chaos.driver import START
 from tests.chaos.driver import Case as Race
 from tests.core import retrain_cases

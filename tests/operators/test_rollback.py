@@ -39,7 +39,7 @@ def served(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[str]:
         seen = {"model_uri": candidate.model_uri, "environment": "current", "size_bytes": 9, "python": "3", **good}
         return ServingReport(**{**seen, **changes})
 
-    monkeypatch.setattr("airflow_mlops.stores.serving.check_serving", report)
+    monkeypatch.setattr("airflow_mlops.stores.serving_check.check.check_serving", report)
     return asked
 
 

@@ -19,8 +19,8 @@ from airflow_mlops.core.records.validation import ValidationReport
 from airflow_mlops.core.snapshot.take import take_snapshot
 from airflow_mlops.operators import DataValidationOperator
 from airflow_mlops.spec import ModelSpec
-from airflow_mlops.stores.sources import open_source
-from airflow_mlops.stores.storage import open_storage
+from airflow_mlops.stores.open_source import open_source
+from airflow_mlops.stores.storage.storage import open_storage
 from tests.servers import mlflow_server
 
 pytestmark = pytest.mark.stack

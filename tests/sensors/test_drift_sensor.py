@@ -42,8 +42,8 @@ def test_rows_without_drift_are_enough_where_a_window_is_waited_for(world: World
 
 @pytest.mark.parametrize(("report", "made"), [("never", False), ("on_drift", True)])
 def test_it_links_to_what_it_recorded(world: World, report: str, made: bool) -> None:
-    from airflow_mlops.stores.mlflow_monitoring import DRIFT_PAGE
-    from airflow_mlops.stores.mlflow_store import MLflowStore
+    from airflow_mlops.stores.mlflow.monitoring import DRIFT_PAGE
+    from airflow_mlops.stores.mlflow.store import MLflowStore
 
     world.rows_come()
     watched = world.spec.monitoring.model_dump(mode="json")
@@ -63,7 +63,7 @@ def test_it_links_to_what_it_recorded(world: World, report: str, made: bool) -> 
 
 def test_a_window_is_recorded_once_however_often_it_is_looked_at(world: World, mlflow_uri: str) -> None:
 
-    from airflow_mlops.stores.mlflow_store import MLflowStore
+    from airflow_mlops.stores.mlflow.store import MLflowStore
 
     world.rows_come()
     looks = [DriftSensor(task_id="drift", spec=world.spec).poke(context()).xcom_value for _ in range(2)]

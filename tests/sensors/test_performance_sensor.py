@@ -56,7 +56,7 @@ def test_it_may_wait_for_decay(world: World) -> None:
 def test_its_reports_are_recorded(world: World, mlflow_uri: str) -> None:
     from datetime import timedelta
 
-    from airflow_mlops.stores.mlflow_store import MLflowStore
+    from airflow_mlops.stores.mlflow.store import MLflowStore
 
     world.scores_come()
     rows(world, 1.0)

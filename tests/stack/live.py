@@ -12,7 +12,7 @@ from airflow_mlops.local.airflow_api import AirflowApi, Json, run_path
 from airflow_mlops.local.home import Home, State
 from airflow_mlops.local.runs import Runs
 from airflow_mlops.local.stack import USER
-from airflow_mlops.stores.mlflow_store import MLflowStore
+from airflow_mlops.stores.mlflow.store import MLflowStore
 
 AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
 SMALL = """

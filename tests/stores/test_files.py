@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import ReasonCode
-from airflow_mlops.stores.files import FileStore
-from airflow_mlops.stores.parquet_files import ParquetPart
+from airflow_mlops.stores.files.parquet import ParquetPart
+from airflow_mlops.stores.files.store import FileStore
 
 DAY = Window(start=datetime(2024, 3, 1, tzinfo=UTC), end=datetime(2024, 3, 2, tzinfo=UTC))
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)

@@ -10,8 +10,8 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST, INVALID_PARAMETER_VALUE
 
-from airflow_mlops.stores.mlflow_answers import Address
-from airflow_mlops.stores.mlflow_client import SETS, GuardedClient, connect
+from airflow_mlops.stores.mlflow.client import SETS, GuardedClient, connect
+from airflow_mlops.stores.mlflow.errors import Address
 
 
 class Refusing:

@@ -14,8 +14,8 @@ from airflow_mlops.core.records.drift import ColumnDrift, DriftReport
 from airflow_mlops.core.records.performance import Estimate, Measured, PerformanceReport
 from airflow_mlops.core.records.retraining import RetrainDecision
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.stores.mlflow_monitoring import metric_name
-from airflow_mlops.stores.mlflow_store import MLflowStore
+from airflow_mlops.stores.mlflow.monitoring import metric_name
+from airflow_mlops.stores.mlflow.store import MLflowStore
 
 FIRST = datetime(2026, 3, 8, tzinfo=UTC)
 

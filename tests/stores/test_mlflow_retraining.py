@@ -19,7 +19,7 @@ from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.retraining import History, RetrainDecision, Seen
 from airflow_mlops.core.retraining.log import ask_again, decide_and_log
 from airflow_mlops.spec import ModelSpec
-from airflow_mlops.stores.mlflow_store import MLflowStore
+from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.chaos.driver import Case as Race
 from tests.core.retrain_cases import CHAMPION, DAY, NOW, drift, logged, performance, spec
 

@@ -23,8 +23,8 @@ from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal
-from airflow_mlops.stores.mlflow_answers import said
-from airflow_mlops.stores.mlflow_store import MLflowStore
+from airflow_mlops.stores.mlflow.errors import said
+from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.flaky import CUT, DOWNLOAD, LISTING, flaky_proxy
 from tests.servers import free_port, mlflow_server
 from tests.stores.loop_parts import AS_OF, decision_of, fitted_of, snapshot_of, spec_of

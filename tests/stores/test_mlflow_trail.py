@@ -14,8 +14,8 @@ from airflow_mlops.core.promotion.retire import retire, retired, unretire
 from airflow_mlops.core.promotion.verify import verify
 from airflow_mlops.core.records.promotion import Approval, AuditEvent
 from airflow_mlops.spec.problems import ReasonCode
-from airflow_mlops.stores.mlflow_store import MLflowStore
-from airflow_mlops.stores.mlflow_trail import RUNS, TRAIL, TRAIL_OF
+from airflow_mlops.stores.mlflow.audit_trail import RUNS, TRAIL, TRAIL_OF
+from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.core.memory import NOW
 
 pytestmark = [

@@ -25,10 +25,10 @@ from airflow_mlops.core.profiles.build import profile_batches
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import ReasonCode
-from airflow_mlops.stores.files import FileStore
-from airflow_mlops.stores.sql import SqlStore
-from airflow_mlops.stores.sql_counts import ask
-from airflow_mlops.stores.sql_profile import _parts, _wanted
+from airflow_mlops.stores.files.store import FileStore
+from airflow_mlops.stores.sql.profile import _parts, _wanted
+from airflow_mlops.stores.sql.profile_columns import ask
+from airflow_mlops.stores.sql.store import SqlStore
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 HOURS = 120

@@ -24,10 +24,11 @@ from airflow_mlops.core.training.fit import Fitted, fit
 from airflow_mlops.core.training.golden_batch import as_numbers
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
-from airflow_mlops.stores import serving_child, serving_environment
-from airflow_mlops.stores.mlflow_origins import GOLDEN_SEAL
-from airflow_mlops.stores.mlflow_store import MLflowStore
-from airflow_mlops.stores.serving import ServingCheck, check_serving, start_serving_check
+from airflow_mlops.stores.mlflow.lineage import GOLDEN_SEAL
+from airflow_mlops.stores.mlflow.store import MLflowStore
+from airflow_mlops.stores.model_files import loader as serving_child
+from airflow_mlops.stores.serving_check import environment as serving_environment
+from airflow_mlops.stores.serving_check.check import ServingCheck, check_serving, start_serving_check
 from tests.servers import free_port
 from tests.stores.loop_parts import fitted_of, frame_of, snapshot_of, spec_of
 

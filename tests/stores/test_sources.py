@@ -11,7 +11,7 @@ import pytest
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.spec.data import FileSource, SqlSource
 from airflow_mlops.spec.problems import ReasonCode
-from airflow_mlops.stores.sources import connection_url, open_source
+from airflow_mlops.stores.open_source import connection_url, open_source
 
 BOUNDED = "SELECT * FROM t WHERE at >= :window_start AND at < :window_end"
 

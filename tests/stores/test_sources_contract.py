@@ -19,8 +19,8 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.ports import DataStore
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import ReasonCode
-from airflow_mlops.stores.files import FileStore
-from airflow_mlops.stores.sql import SqlStore
+from airflow_mlops.stores.files.store import FileStore
+from airflow_mlops.stores.sql.store import SqlStore
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 HOURS = 240
@@ -103,7 +103,7 @@ def parquet_memory(folder: Path, request: Any) -> DataStore:
 
 
 def _uploaded(root: str) -> DataStore:
-    from airflow_mlops.stores.storage import open_storage
+    from airflow_mlops.stores.storage.storage import open_storage
 
     storage = open_storage(root)
     for name, part in zip("ab", in_two(naive(rows())), strict=True):

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from airflow_mlops.core.errors import DataError, StoreUnavailableError
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import ReasonCode
-from airflow_mlops.stores.sql import SqlStore
-from airflow_mlops.stores.sql_text import checked_query
+from airflow_mlops.stores.sql.query import checked_query
+from airflow_mlops.stores.sql.store import SqlStore
 
 DAY = Window(start=datetime(2024, 3, 1, tzinfo=UTC), end=datetime(2024, 3, 2, tzinfo=UTC))
 BOUNDED = "SELECT * FROM t WHERE at >= :window_start AND at < :window_end"

@@ -14,7 +14,7 @@ import pytest
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.data import FileSource, SqlSource
-from airflow_mlops.stores.stamps import count_at_least, stamp, stamp_files
+from airflow_mlops.stores.change_token import count_at_least, stamp, stamp_files
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 WEEK = Window(start=START, end=START + timedelta(days=7))

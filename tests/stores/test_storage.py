@@ -15,8 +15,8 @@ from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.snapshot.read import open_snapshot, read_snapshot, verify_snapshot
 from airflow_mlops.core.snapshot.take import take_snapshot
 from airflow_mlops.spec.model import ModelSpec
-from airflow_mlops.stores.files import FileStore
-from airflow_mlops.stores.storage import open_storage
+from airflow_mlops.stores.files.store import FileStore
+from airflow_mlops.stores.storage.storage import open_storage
 
 SCHEMA = pa.schema({"x": pa.int64()})
 

@@ -391,7 +391,7 @@ def test_a_run_reads_its_as_of_from_a_watchers_event_too() -> None:
 
 def test_the_log_in_mlflow_is_what_is_read(mlflow_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow_mlops.core.records.retraining import RetrainDecision
-    from airflow_mlops.stores.mlflow_store import MLflowStore
+    from airflow_mlops.stores.mlflow.store import MLflowStore
 
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps({"conn_type": "mlflow", "host": mlflow_uri}))
     trigger = RetrainEventTrigger("watched")

@@ -85,7 +85,7 @@ class Reproduction(Record):
 
 
 def read_environment(text: str, commit: str | None = None) -> Circumstances:
-    r"""Read what :func:`airflow_mlops.stores.mlflow_format.environment` wrote.
+    r"""Read what :func:`airflow_mlops.stores.model_files.format.environment` wrote.
 
     >>> read_environment("# Python 3.11.2 on Linux x86_64\nnumpy==2.0.0\n").packages
     {'numpy': '2.0.0'}

@@ -11,10 +11,10 @@ from airflow_mlops.core.promotion.audit_state import SERVED
 from airflow_mlops.core.promotion.registration import DIGEST
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.mlflow_answers import is_missing, is_taken
-from airflow_mlops.stores.mlflow_candidates import MLflowCandidates
-from airflow_mlops.stores.mlflow_client import quoted
-from airflow_mlops.stores.mlflow_runs import LOOP_RUN, _conflict
+from airflow_mlops.stores.mlflow.candidates import MLflowCandidates
+from airflow_mlops.stores.mlflow.client import quoted
+from airflow_mlops.stores.mlflow.errors import is_missing, is_taken
+from airflow_mlops.stores.mlflow.runs import LOOP_RUN, _conflict
 
 _TAG, _DESCRIPTION = 5000, 5000
 """Longest values that every MLflow server takes, in characters."""

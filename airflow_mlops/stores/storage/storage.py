@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from airflow_mlops.core.errors import DataError, StoreUnavailableError
 from airflow_mlops.core.ports import Storage
 from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal
-from airflow_mlops.stores.backends import Backend, Disk, Objects
-from airflow_mlops.stores.location import locate
-from airflow_mlops.stores.parts import unreadable
+from airflow_mlops.stores.files.location import locate
+from airflow_mlops.stores.files.part import unreadable
+from airflow_mlops.stores.storage.backends import Backend, Disk, Objects
 
 if TYPE_CHECKING:
     import pyarrow as pa

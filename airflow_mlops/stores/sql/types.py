@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.times import TimeReader, utc_microseconds
+from airflow_mlops.stores.event_times import TimeReader, utc_microseconds
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,7 +13,7 @@ from airflow_mlops.core.pipeline.trusted_types import REVIEWED, trusted_types
 from airflow_mlops.core.source_digest import source_digest
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.serving_child import BrokenModelError, UntrustedTypesError, load_file
+from airflow_mlops.stores.model_files.loader import BrokenModelError, UntrustedTypesError, load_file
 
 if TYPE_CHECKING:
     from airflow_mlops.core.training.fit import Fitted

@@ -1,8 +1,8 @@
 """Decisions to retrain in MLflow: numbered, write-once parameters of one run for each model, and who trains on which.
 
-As the audit trail (:mod:`airflow_mlops.stores.mlflow_trail`): a parameter can be written once only, so that of several
-who write the parameter `decision.000007`, on any machine, one succeeds. A claim is the parameter `claim.<digest of the
-decision's key>`. Which run it is, the experiment `mlops retraining: <model>` says, whose name is unique in the
+As the audit trail (:mod:`airflow_mlops.stores.mlflow.audit_trail`): a parameter can be written once only, so that of
+several who write the parameter `decision.000007`, on any machine, one succeeds. A claim is the parameter `claim.<digest
+of the decision's key>`. Which run it is, the experiment `mlops retraining: <model>` says, whose name is unique in the
 database. docs/decisions/0010 says why it is not Airflow's asset state.
 """
 
@@ -20,10 +20,10 @@ from airflow_mlops.core.promotion.audit_state import fold
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.retraining import Challenge, RetrainDecision, as_line
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.mlflow_answers import is_missing, is_taken
-from airflow_mlops.stores.mlflow_client import GuardedClient, quoted
-from airflow_mlops.stores.mlflow_runs import LOOP_RUN, MODEL
-from airflow_mlops.stores.mlflow_trail import MLflowTrail
+from airflow_mlops.stores.mlflow.audit_trail import MLflowTrail
+from airflow_mlops.stores.mlflow.client import GuardedClient, quoted
+from airflow_mlops.stores.mlflow.errors import is_missing, is_taken
+from airflow_mlops.stores.mlflow.runs import LOOP_RUN, MODEL
 
 LOG = "mlops.retraining_log"
 """Tag of the model's experiment: the run of the log."""

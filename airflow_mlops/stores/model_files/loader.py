@@ -2,7 +2,7 @@
 
 This file uses the standard library, numpy, pandas and skops only, and nothing of this package: it also runs, by its
 path, in an environment that has only what the model itself requires. The parent is
-:mod:`airflow_mlops.stores.serving`; they speak through files in one folder: `job.json` and `rows.json` in,
+:mod:`airflow_mlops.stores.serving_check.check`; they speak through files in one folder: `job.json` and `rows.json` in,
 `result.json` out.
 """
 

@@ -17,8 +17,8 @@ from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.records.retraining import RetrainDecision
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.mlflow_client import quoted
-from airflow_mlops.stores.mlflow_runs import MODEL, MLflowRuns
+from airflow_mlops.stores.mlflow.client import quoted
+from airflow_mlops.stores.mlflow.runs import MODEL, MLflowRuns
 
 KIND, WINDOW, ENDS = "mlops.kind", "mlops.window", "mlops.as_of"
 DRIFT, PERFORMANCE, RETRAINING = "monitoring/drift.json", "monitoring/performance.json", "monitoring/retraining.json"

@@ -10,10 +10,10 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
 from airflow_mlops.core.records.snapshot import Column, Window
 from airflow_mlops.spec.problems import Problem
-from airflow_mlops.stores.sql_connect import reading
-from airflow_mlops.stores.sql_counts import Asked, ask
-from airflow_mlops.stores.sql_relation import Relation, Statement
-from airflow_mlops.stores.sql_window import Bounded, bounded
+from airflow_mlops.stores.sql.engine import reading
+from airflow_mlops.stores.sql.profile_columns import Asked, ask
+from airflow_mlops.stores.sql.relation import Relation, Statement
+from airflow_mlops.stores.sql.window_bounds import Bounded, bounded
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

@@ -11,8 +11,8 @@ from typing import Any
 
 from airflow_mlops.core.errors import RecordError, StoreUnavailableError
 from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal
-from airflow_mlops.stores.mlflow_answers import answering, is_missing, is_taken, reading_files
-from airflow_mlops.stores.mlflow_client import GuardedClient, quoted
+from airflow_mlops.stores.mlflow.client import GuardedClient, quoted
+from airflow_mlops.stores.mlflow.errors import answering, is_missing, is_taken, reading_files
 
 LOOP_RUN = "mlops.loop_run"
 MODEL = "mlops.model"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.stores.parts import duplicated, raise_if_away, unreadable
+from airflow_mlops.stores.files.part import duplicated, raise_if_away, unreadable
 
 if TYPE_CHECKING:
     import pyarrow as pa

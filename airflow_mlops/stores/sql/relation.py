@@ -12,10 +12,10 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.columns import did_you_mean, one_of
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.parts import duplicated
-from airflow_mlops.stores.sql_connect import query_failed, reading
-from airflow_mlops.stores.sql_text import around, column_ends, day_prefixes, window_binds
-from airflow_mlops.stores.sql_types import declared_type, no_time, postgres_types
+from airflow_mlops.stores.files.part import duplicated
+from airflow_mlops.stores.sql.engine import query_failed, reading
+from airflow_mlops.stores.sql.query import around, column_ends, day_prefixes, window_binds
+from airflow_mlops.stores.sql.types import declared_type, no_time, postgres_types
 
 if TYPE_CHECKING:
     import pyarrow as pa

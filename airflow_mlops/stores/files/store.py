@@ -13,12 +13,12 @@ from airflow_mlops.core.profiles.build import profile_batches
 from airflow_mlops.core.records.snapshot import Column, Window
 from airflow_mlops.core.rows.columns import missing_columns, one_of
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.ahead import ahead
-from airflow_mlops.stores.csv_files import CsvPart
-from airflow_mlops.stores.location import list_files, locate
-from airflow_mlops.stores.parquet_files import ParquetPart
-from airflow_mlops.stores.parts import Part, raise_if_away, unify
-from airflow_mlops.stores.times import TimeReader, inside, utc_microseconds
+from airflow_mlops.stores.event_times import TimeReader, inside, utc_microseconds
+from airflow_mlops.stores.files.csv import CsvPart
+from airflow_mlops.stores.files.location import list_files, locate
+from airflow_mlops.stores.files.parquet import ParquetPart
+from airflow_mlops.stores.files.part import Part, raise_if_away, unify
+from airflow_mlops.stores.files.read_ahead import ahead
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,13 +15,13 @@ from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.records.promotion import Approval, PromotionRecord
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.mlflow_answers import Address, is_missing, said, without_credentials
-from airflow_mlops.stores.mlflow_candidates import PROFILE
-from airflow_mlops.stores.mlflow_client import GuardedClient, connect
-from airflow_mlops.stores.mlflow_format import load_model
-from airflow_mlops.stores.mlflow_monitoring import MLflowMonitoring
-from airflow_mlops.stores.mlflow_retraining import MLflowRetraining
-from airflow_mlops.stores.mlflow_runs import _conflict
+from airflow_mlops.stores.mlflow.candidates import PROFILE
+from airflow_mlops.stores.mlflow.client import GuardedClient, connect
+from airflow_mlops.stores.mlflow.errors import Address, is_missing, said, without_credentials
+from airflow_mlops.stores.mlflow.monitoring import MLflowMonitoring
+from airflow_mlops.stores.mlflow.retraining_log import MLflowRetraining
+from airflow_mlops.stores.mlflow.runs import _conflict
+from airflow_mlops.stores.model_files.format import load_model
 
 DECISION = "gate/decision.json"
 DECISION_PAGE = "gate/decision.html"
@@ -36,7 +36,7 @@ class MLflowStore(MLflowMonitoring, MLflowRetraining):
     Parameters
     ----------
     client
-        See :func:`airflow_mlops.stores.mlflow_client.connect`.
+        See :func:`airflow_mlops.stores.mlflow.client.connect`.
     ui_url
         Address of MLflow's pages for people, when it is not the tracking server's.
 

@@ -12,12 +12,12 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.profiles.build import profile_batches
 from airflow_mlops.core.records.snapshot import Column, Window
 from airflow_mlops.core.rows.columns import missing_columns
-from airflow_mlops.stores.sql_connect import make_engine, reading
-from airflow_mlops.stores.sql_profile import pushed_down
-from airflow_mlops.stores.sql_relation import Relation, Statement
-from airflow_mlops.stores.sql_text import checked_query
-from airflow_mlops.stores.sql_types import SeenTypes, to_array
-from airflow_mlops.stores.times import TimeReader, inside, utc_microseconds
+from airflow_mlops.stores.event_times import TimeReader, inside, utc_microseconds
+from airflow_mlops.stores.sql.engine import make_engine, reading
+from airflow_mlops.stores.sql.profile import pushed_down
+from airflow_mlops.stores.sql.query import checked_query
+from airflow_mlops.stores.sql.relation import Relation, Statement
+from airflow_mlops.stores.sql.types import SeenTypes, to_array
 
 if TYPE_CHECKING:
     import pyarrow as pa

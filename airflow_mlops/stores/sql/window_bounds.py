@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.stores.sql_relation import Relation, column
-from airflow_mlops.stores.sql_text import column_ends, iso
+from airflow_mlops.stores.sql.query import column_ends, iso
+from airflow_mlops.stores.sql.relation import Relation, column
 
 _SECONDS, _DAY = 19, 10
 """Letters of ``2024-03-01 05:00:00`` and of ``2024-03-01``."""

@@ -20,9 +20,9 @@ from airflow_mlops.core.promotion.audit_chain import require_whole
 from airflow_mlops.core.promotion.audit_state import broken
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.mlflow_answers import is_missing, is_taken
-from airflow_mlops.stores.mlflow_client import GuardedClient, quoted
-from airflow_mlops.stores.mlflow_versions import MLflowVersions
+from airflow_mlops.stores.mlflow.client import GuardedClient, quoted
+from airflow_mlops.stores.mlflow.errors import is_missing, is_taken
+from airflow_mlops.stores.mlflow.registry import MLflowVersions
 
 TRAIL = "mlops.trail"
 """Tag of the registered model and of its audit experiment: the run of the trail."""

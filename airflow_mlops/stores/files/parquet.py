@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.stores.parts import duplicated, raise_if_away, unreadable
-from airflow_mlops.stores.times import bounds_in
+from airflow_mlops.stores.event_times import bounds_in
+from airflow_mlops.stores.files.part import duplicated, raise_if_away, unreadable
 
 if TYPE_CHECKING:
     import pyarrow as pa

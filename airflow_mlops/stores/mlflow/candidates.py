@@ -16,10 +16,10 @@ from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.training.candidate import candidate_of
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.mlflow_answers import is_missing
-from airflow_mlops.stores.mlflow_format import write_model
-from airflow_mlops.stores.mlflow_origins import MLflowOrigins, origin_files
-from airflow_mlops.stores.mlflow_runs import INPUTS, _conflict
+from airflow_mlops.stores.mlflow.errors import is_missing
+from airflow_mlops.stores.mlflow.lineage import MLflowOrigins, origin_files
+from airflow_mlops.stores.mlflow.runs import INPUTS, _conflict
+from airflow_mlops.stores.model_files.format import write_model
 
 if TYPE_CHECKING:
     from airflow_mlops.core.training.fit import Fitted

@@ -11,8 +11,8 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.columns import missing_columns
 from airflow_mlops.spec.data import FileSource, Source, SqlSource
-from airflow_mlops.stores.location import locate
-from airflow_mlops.stores.sources import below, connection_url, query_text
+from airflow_mlops.stores.files.location import locate
+from airflow_mlops.stores.open_source import below, connection_url, query_text
 
 _OF_OBJECTS = ("size", "ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "md5")
 """What file systems of object stores call what changes with an object's content."""
@@ -114,9 +114,9 @@ def _counts(source: SqlSource, data_root: str, window: Window, time: str, counte
     """Rows in the window, values in each counted column, newest event time."""
     import sqlalchemy as sa
 
-    from airflow_mlops.stores.sql_connect import make_engine, reading
-    from airflow_mlops.stores.sql_relation import Relation
-    from airflow_mlops.stores.sql_text import checked_query
+    from airflow_mlops.stores.sql.engine import make_engine, reading
+    from airflow_mlops.stores.sql.query import checked_query
+    from airflow_mlops.stores.sql.relation import Relation
 
     subject = f"{f'table {source.table}' if source.table else 'query'} of connection {source.conn_id}, window {window}"
     query = None if source.query is None else checked_query(query_text(source.query, data_root))

@@ -14,8 +14,8 @@ from airflow_mlops.core.training.golden_batch import Golden, GoldenBatch, make_g
 from airflow_mlops.core.training.reproduce import Circumstances, read_environment
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.mlflow_format import environment
-from airflow_mlops.stores.mlflow_runs import MLflowRuns, _conflict
+from airflow_mlops.stores.mlflow.runs import MLflowRuns, _conflict
+from airflow_mlops.stores.model_files.format import environment
 
 if TYPE_CHECKING:
     from airflow_mlops.core.training.fit import Fitted
@@ -31,7 +31,7 @@ GOLDEN_SEAL = "mlops.golden_digest"
 
 
 class MLflowOrigins(MLflowRuns):
-    """Reads what :class:`~airflow_mlops.stores.mlflow_candidates.MLflowCandidates` wrote beside a candidate."""
+    """Reads what :class:`~airflow_mlops.stores.mlflow.candidates.MLflowCandidates` wrote beside a candidate."""
 
     def spec_of(self, run_id: str) -> ModelSpec:
         """Return the specification that the run's candidate was trained by.

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
-from airflow_mlops.stores.mlflow_answers import said
+from airflow_mlops.stores.mlflow.errors import said
 
 BUILD_SECONDS = 900
 _PIN = re.compile(r"^[A-Za-z0-9][\w.-]*(\[[\w,.-]+\])?==[\w.!+-]+$")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from airflow_mlops.stores.mlflow_answers import Address, answering, is_refused, writing_files
+from airflow_mlops.stores.mlflow.errors import Address, answering, is_refused, writing_files
 
 WRITES = frozenset({"log_artifact", "log_artifacts", "log_text", "log_model_artifacts"})
 """Client methods that write files: what fails there with MLflow itself alive is the artifact store."""

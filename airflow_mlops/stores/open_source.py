@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.spec.data import FileSource, Source
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.files import FileStore
-from airflow_mlops.stores.location import is_uri
-from airflow_mlops.stores.sql import SqlStore
+from airflow_mlops.stores.files.location import is_uri
+from airflow_mlops.stores.files.store import FileStore
+from airflow_mlops.stores.sql.store import SqlStore
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

@@ -1,8 +1,8 @@
 """Serve a stored candidate in a fresh interpreter, and compare what it says with what was recorded.
 
 The interpreter is started with ``-I`` (no PYTHON* variables, no user packages, not the folder of its script) and an
-environment without secrets, and it runs :mod:`airflow_mlops.stores.serving_child` only. `environment: current` gives it
-this worker's import path; `fresh` the packages that the model itself requires, and no others.
+environment without secrets, and it runs :mod:`airflow_mlops.stores.model_files.loader` only. `environment: current`
+gives it this worker's import path; `fresh` the packages that the model itself requires, and no others.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.evidence import ServingReport
 from airflow_mlops.core.training.golden_batch import Golden, GoldenBatch, difference
 from airflow_mlops.spec.model import ModelSpec
-from airflow_mlops.stores import serving_child
-from airflow_mlops.stores.mlflow_format import model_file
-from airflow_mlops.stores.serving_environment import CannotBuildError, clean, fresh_python
+from airflow_mlops.stores.model_files import loader as serving_child
+from airflow_mlops.stores.model_files.format import model_file
+from airflow_mlops.stores.serving_check.environment import CannotBuildError, clean, fresh_python
 
 if TYPE_CHECKING:
-    from airflow_mlops.stores.mlflow_store import MLflowStore
+    from airflow_mlops.stores.mlflow.store import MLflowStore
 
 SECONDS = 120.0
 """Within this time a model must have loaded and scored the golden batch; cold imports on a busy machine take ten."""

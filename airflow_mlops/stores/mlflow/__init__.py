@@ -1,0 +1,1 @@
+"""MLflow, the system of record."""

@@ -1,0 +1,1 @@
+"""Whether a stored model serves, tried in a fresh interpreter."""

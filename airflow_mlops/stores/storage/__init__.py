@@ -1,0 +1,1 @@
+"""Snapshots, predictions and reports: a folder or an object store."""
