@@ -108,7 +108,7 @@ def retrain_asset(spec: ModelSpec) -> Asset:
     """
     if spec.retraining.on_new_data is None or spec.retired:
         return Asset(name=f"{spec.name}.retrain")
-    from airflow_mlops.triggers.watching import watchers_of
+    from airflow_mlops.triggers.watchers import watchers_of
 
     return Asset(name=f"{spec.name}.retrain", watchers=watchers_of(spec))
 

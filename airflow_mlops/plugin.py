@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from airflow_mlops import warm
+from airflow_mlops import preload
 
 
 class MLOpsPlugin(AirflowPlugin):
     """Registers the listener that warms workers."""
 
     name = "mlops"
-    listeners = [warm.WarmWorkers()]  # noqa: RUF012 - Airflow declares an instance variable
+    listeners = [preload.WarmWorkers()]  # noqa: RUF012 - Airflow declares an instance variable

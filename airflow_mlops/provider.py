@@ -22,6 +22,6 @@ def get_provider_info() -> dict[str, Any]:
             "airflow_mlops.links.ModelCardLink",
         ],
         "notifications": ["airflow_mlops.notifications.webhook.LoopNotifier"],
-        "cli": ["airflow_mlops.cli.get_cli_commands", "airflow_mlops.warm.watch_celery_worker"],
+        "cli": ["airflow_mlops.cli.get_cli_commands", "airflow_mlops.preload.watch_celery_worker"],
         "config": CONFIG,
     }

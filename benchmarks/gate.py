@@ -54,8 +54,8 @@ def judged(folder: str, holdout_rows: int) -> dict[str, Any]:
         "AIRFLOW_CONN_MLFLOW_DEFAULT": f'{{"conn_type": "mlflow", "host": "sqlite:///{root}/mlflow.db"}}',
     }
     os.chdir(root)  # MLflow without a server keeps artifacts below the working directory
+    from airflow_mlops.preload import preload
     from airflow_mlops.spec import ModelSpec
-    from airflow_mlops.warm import preload
 
     assert not preload(), "a library of the loop cannot be imported"
     _orders(root / "data", holdout_rows)

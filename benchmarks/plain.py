@@ -29,10 +29,10 @@ def loop(folder: str, spec: str, as_of: list[str]) -> dict[str, Any]:
         Two instants, ISO 8601.
     """
     began = time.perf_counter()
+    from airflow_mlops.preload import preload
     from airflow_mlops.spec import load_spec
     from airflow_mlops.stores.open_source import open_source
     from airflow_mlops.stores.storage.storage import open_storage
-    from airflow_mlops.warm import preload
 
     assert not preload(), "a library of the loop cannot be imported"
     imported = time.perf_counter() - began

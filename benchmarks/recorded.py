@@ -37,11 +37,11 @@ def loop(folder: str, spec: str, as_of: list[str], mlflow_url: str) -> dict[str,
     """
     import yaml
 
+    from airflow_mlops.preload import preload
     from airflow_mlops.spec import parse_spec
     from airflow_mlops.stores.mlflow.store import MLflowStore
     from airflow_mlops.stores.open_source import open_source
     from airflow_mlops.stores.storage.storage import open_storage
-    from airflow_mlops.warm import preload
 
     assert not preload(), "a library of the loop cannot be imported"
     model = parse_spec({**yaml.safe_load(Path(spec).read_text()), "name": "plain_process"})

@@ -18,7 +18,7 @@ from benchmarks.child import in_child
 from benchmarks.report import Table
 
 if TYPE_CHECKING:
-    from airflow_mlops.triggers.drift import WindowTrigger
+    from airflow_mlops.triggers.window import WindowTrigger
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 FILES, ROWS = 20, 5_000
@@ -76,7 +76,7 @@ def waiting(kind: str, models: int, sources: int, interval: float, seconds: floa
 
 
 def _trigger(number: int, source: dict[str, Any], interval: float) -> WindowTrigger:
-    from airflow_mlops.triggers.drift import WindowTrigger
+    from airflow_mlops.triggers.window import WindowTrigger
 
     return WindowTrigger(
         source=source,

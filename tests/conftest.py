@@ -48,13 +48,13 @@ def airflow_home() -> Path:
 @pytest.fixture(scope="session")
 def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real MLflow server for the whole session. Tests keep apart by the names of their models."""
-    from airflow_mlops import warm
+    from airflow_mlops import preload
     from tests.servers import mlflow_server
 
     with warnings.catch_warnings():
         # What libraries say while they are imported is theirs; what they say while we use them is an error.
         warnings.simplefilter("ignore")
-        assert warm.preload() == []
+        assert preload.preload() == []
     with mlflow_server(tmp_path_factory.mktemp("mlflow")) as uri:
         yield uri
 

@@ -9,37 +9,37 @@ from pathlib import Path
 import pytest
 
 import airflow_mlops
-from airflow_mlops import warm
+from airflow_mlops import preload
 
 
 def test_only_the_scheduler_of_a_local_executor_preloads() -> None:
-    assert warm.forks_tasks(["/venv/bin/airflow", "scheduler"], "airflow.executors.LocalExecutor")
-    assert warm.forks_tasks(["airflow", "scheduler"], "CeleryExecutor,LocalExecutor")
+    assert preload.forks_tasks(["/venv/bin/airflow", "scheduler"], "airflow.executors.LocalExecutor")
+    assert preload.forks_tasks(["airflow", "scheduler"], "CeleryExecutor,LocalExecutor")
     for component in ("api-server", "dag-processor", "triggerer", "celery", "tasks"):
-        assert not warm.forks_tasks(["airflow", component], "LocalExecutor")
-    assert not warm.forks_tasks(["airflow", "scheduler"], "KubernetesExecutor")
-    assert not warm.forks_tasks(["python"], "LocalExecutor")
+        assert not preload.forks_tasks(["airflow", component], "LocalExecutor")
+    assert not preload.forks_tasks(["airflow", "scheduler"], "KubernetesExecutor")
+    assert not preload.forks_tasks(["python"], "LocalExecutor")
 
 
 def test_a_library_that_fails_to_import_is_a_warning_and_the_others_are_loaded(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(warm, "LIBRARIES", ("json", "no_such_library_at_all", "decimal"))
-    with caplog.at_level(logging.WARNING, logger="airflow_mlops.warm"):
-        monkeypatch.setattr(warm, "FLOORS", ())
-        monkeypatch.setattr(warm, "ADAPTERS", ())
-        assert warm.preload() == ["no_such_library_at_all"]
+    monkeypatch.setattr(preload, "LIBRARIES", ("json", "no_such_library_at_all", "decimal"))
+    with caplog.at_level(logging.WARNING, logger="airflow_mlops.preload"):
+        monkeypatch.setattr(preload, "FLOORS", ())
+        monkeypatch.setattr(preload, "ADAPTERS", ())
+        assert preload.preload() == ["no_such_library_at_all"]
     assert "could not preload no_such_library_at_all" in caplog.text
 
 
 def test_preloading_really_loads_all_and_starts_no_python_thread() -> None:
     script = (
         "import threading, sys\n"
-        "from airflow_mlops import warm\n"
-        "failed = warm.preload()\n"
+        "from airflow_mlops import preload\n"
+        "failed = preload.preload()\n"
         "assert failed == [], failed\n"
         "assert threading.active_count() == 1, threading.enumerate()\n"
-        "missing = [m for m in warm.modules() if m not in sys.modules]\n"
+        "missing = [m for m in preload.modules() if m not in sys.modules]\n"
         "assert not missing, missing\n"
     )
     quiet = {"MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"}
@@ -53,9 +53,9 @@ def test_every_module_of_the_floors_is_named_in_folders_however_deep() -> None:
     package = Path(airflow_mlops.__file__).parent
     there = {
         ".".join(("airflow_mlops", *file.relative_to(package).with_suffix("").parts))
-        for floor in ("core", "stores")
+        for floor in ("core", "reports", "stores")
         for file in (package / floor).rglob("*.py")
         if file.name != "__init__.py"
     }
     assert len(there) > 100
-    assert there - set(warm.modules()) == set()
+    assert there - set(preload.modules()) == set()

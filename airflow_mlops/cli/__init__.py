@@ -15,9 +15,9 @@ def get_cli_commands() -> list[CLICommand]:
 
     arg: Callable[..., Arg] = Arg  # Airflow leaves its constructor without types
 
-    def action(module: str, name: str, summary: str, *args: Arg) -> ActionCommand:
+    def action(name: str, summary: str, *args: Arg) -> ActionCommand:
         return ActionCommand(
-            name=name, help=summary, func=lazy_load_command(f"airflow_mlops.cli.{module}.{name}"), args=args
+            name=name, help=summary, func=lazy_load_command(f"airflow_mlops.cli.{name}.{name}"), args=args
         )
 
     paths = arg(("paths",), nargs="+", metavar="PATH", help="Specification files, or folders of them")
@@ -58,35 +58,29 @@ def get_cli_commands() -> list[CLICommand]:
             name="mlops",
             help="Keep machine-learning models good after launch",
             subcommands=[
-                action("spec", "validate", "Say everything that is wrong with specifications", paths),
-                action("spec", "schema", "Print the JSON schema of a specification", markdown),
-                action("spec", "new", "Write a short specification to begin with", name, owner, output),
-                action("registry", "status", "Say what serves, since when, and by whom", models, as_json, conn_id),
+                action("validate", "Say everything that is wrong with specifications", paths),
+                action("schema", "Print the JSON schema of a specification", markdown),
+                action("new", "Write a short specification to begin with", name, owner, output),
+                action("status", "Say what serves, since when, and by whom", models, as_json, conn_id),
                 action(
-                    "registry",
                     "history",
                     "Print, export or verify the audit trail",
                     *(model, lines, verify, file, conn_id),
                 ),
+                action("rollback", "Let an earlier version serve again", *(model, to, reason, as_json, conn_id)),
                 action(
-                    "change", "rollback", "Let an earlier version serve again", *(model, to, reason, as_json, conn_id)
-                ),
-                action(
-                    "change",
                     "promote",
                     "Let a version serve against the gate, on the record",
                     *(model, version, force, reason, older, as_json, conn_id),
                 ),
-                action("change", "retire", "Stop a model's training", *(model, reason, undo, as_json, conn_id)),
+                action("retire", "Stop a model's training", *(model, reason, undo, as_json, conn_id)),
                 action(
-                    "backtest",
                     "backtest",
                     "Replay history, and compare policies of retraining",
                     arg(("spec",), metavar="SPEC", help="Specification file"),
                     *(begin, end, every, grid, state, html, workers, as_json),
                 ),
                 action(
-                    "reproduce",
                     "reproduce",
                     "Train a version again from its records, and compare",
                     *(model, version, as_json, conn_id),

@@ -8,7 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.cli.opening import opened
+from airflow_mlops.cli._common import opened
 from airflow_mlops.spec.problems import Refusal
 
 if TYPE_CHECKING:

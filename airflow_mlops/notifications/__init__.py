@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_mlops.notifications.event import LoopEvent as LoopEvent
     from airflow_mlops.notifications.event import loop_event as loop_event
-    from airflow_mlops.notifications.telling import tell as tell
+    from airflow_mlops.notifications.send import tell as tell
     from airflow_mlops.notifications.webhook import LoopNotifier as LoopNotifier
 
-_HOMES = {"LoopEvent": "event", "loop_event": "event", "LoopNotifier": "webhook", "tell": "telling"}
+_HOMES = {"LoopEvent": "event", "loop_event": "event", "LoopNotifier": "webhook", "tell": "send"}
 __all__ = [  # noqa: PLE0604 - the names are the dictionary's keys, kept once
     *_HOMES,
 ]

@@ -66,7 +66,7 @@ class LoopNotifier(BaseNotifier):
         ValueError
             If no event was given, and the task's answer is none of the loop's events.
         """
-        from airflow_mlops.notifications.event_of_task import event_of_task
+        from airflow_mlops.notifications.task_event import event_of_task
 
         self._post((self.event or event_of_task(context)).payload())
 

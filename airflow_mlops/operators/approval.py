@@ -75,7 +75,7 @@ class ApproveOperator(LoopOperator, HITLOperator):
         """Ask, unless there is nothing to ask or the answer is there: asking leaves by an exception."""
         from airflow_mlops.core.records.candidate import Candidate
         from airflow_mlops.core.records.decision import GateDecision, Verdict
-        from airflow_mlops.notifications.event_of_task import answer_words
+        from airflow_mlops.notifications.task_event import answer_words
 
         spec, candidate = self.model_spec(context), Candidate.from_json(self.candidate)
         with self.records(spec) as records:
@@ -121,8 +121,8 @@ class ApproveOperator(LoopOperator, HITLOperator):
     ) -> None:
         """Register the version as challenger, and make the form of it."""
         from airflow_mlops.core.promotion.promote import challenge
-        from airflow_mlops.operators import _question
         from airflow_mlops.provenance import provenance
+        from airflow_mlops.reports import approval_form
 
         version = challenge(
             decision,
@@ -138,9 +138,9 @@ class ApproveOperator(LoopOperator, HITLOperator):
         asked = spec.promotion.approval
         self.assigned_users = [{"id": user, "name": user} for user in asked.approvers] or None
         self.response_timeout = asked.timeout
-        self.subject = _question.subject(spec, decision, version)
+        self.subject = approval_form.subject(spec, decision, version)
         links = {"Report": self.report_url, "Model version": self.version_url, "MLflow run": self.run_url}
-        self.body = _question.body(spec, candidate, decision, version, links=links)
+        self.body = approval_form.body(spec, candidate, decision, version, links=links)
 
     def _ask(self, context: Any, spec: ModelSpec, decision: GateDecision) -> dict[str, Any]:
         from airflow.sdk.exceptions import TaskAwaitingInput
@@ -158,7 +158,7 @@ class ApproveOperator(LoopOperator, HITLOperator):
     def _take(self, context: Any, event: dict[str, Any], decision: str) -> dict[str, Any]:
         from airflow_mlops.core.records.candidate import Candidate
         from airflow_mlops.core.records.decision import GateDecision
-        from airflow_mlops.notifications.event_of_task import answer_words
+        from airflow_mlops.notifications.task_event import answer_words
 
         spec, candidate = self.model_spec(context), Candidate.from_json(self.candidate)
         asked = decision or GateDecision.from_json(self.decision).digest

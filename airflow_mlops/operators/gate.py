@@ -49,7 +49,7 @@ class EvaluateGateOperator(LoopOperator):
         """Evaluate, decide, record, tell."""
         from airflow_mlops.core.records.candidate import Candidate
         from airflow_mlops.core.records.snapshot import Snapshot
-        from airflow_mlops.operators._judging import judge
+        from airflow_mlops.operators._evaluate import judge
 
         spec, candidate = self.model_spec(context), Candidate.from_json(self.candidate)
         with self.records(spec) as records:
@@ -66,7 +66,7 @@ class EvaluateGateOperator(LoopOperator):
         No champion is judged against itself, and what a version was promoted by is not overwritten afterwards.
         """
         from airflow_mlops.core.promotion.promote import has_served
-        from airflow_mlops.operators._judging import DECISION_PAGE
+        from airflow_mlops.operators._evaluate import DECISION_PAGE
 
         version = records.version_of(spec.registered_model, candidate.run_id)
         if version is None or not has_served(records, spec.registered_model, version):

@@ -155,7 +155,7 @@ class PromoteOperator(LoopOperator):
         """Judge against the champion of now; first write down which decision may be replaced, for a later try."""
         from airflow_mlops.core.records.decision import GateDecision
         from airflow_mlops.core.records.snapshot import Snapshot
-        from airflow_mlops.operators._judging import judge
+        from airflow_mlops.operators._evaluate import judge
 
         handed = GateDecision.from_json(self.decision).digest
         records.write_sealed(candidate.run_id, REPLACED, handed, REPLACED_SEAL, {})

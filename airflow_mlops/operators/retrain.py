@@ -124,7 +124,7 @@ class RetrainOperator(LoopOperator):
 
     def _tell(self, spec: ModelSpec, decision: RetrainDecision, context: Mapping[str, Any]) -> None:
         """Tell of what was decided; of watching, when it begins."""
-        from airflow_mlops.notifications.event_of_task import of_retraining
+        from airflow_mlops.notifications.task_event import of_retraining
 
         event, reasons = of_retraining(decision)
         if event:

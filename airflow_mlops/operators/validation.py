@@ -184,7 +184,7 @@ class DataValidationOperator(LoopOperator):
 
     def _rows(self) -> tuple[pd.DataFrame, str, Sequence[Any]]:
         """Return the rows, the source in words, and every column of the source."""
-        from airflow_mlops.operators import _frames
+        from airflow_mlops.operators import _rows as _frames
 
         if self.snapshot is not None:
             return _frames.from_snapshot(self.snapshot, self.storage())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.links import MLflowRunLink, ModelVersionLink, ReportLink
 from airflow_mlops.operators._base import open_default_storage, open_records
-from airflow_mlops.sensors._waiting import WaitingSensor
+from airflow_mlops.sensors._base import WaitingSensor
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.files.store import FileStore
     from airflow_mlops.stores.sql.store import SqlStore
-    from airflow_mlops.triggers.waiting import WaitingTrigger
+    from airflow_mlops.triggers.base import WaitingTrigger
 
 
 class DriftSensor(WaitingSensor):
@@ -72,7 +72,7 @@ class DriftSensor(WaitingSensor):
         """Watch for the window's first rows; once they were compared, for others."""
         from airflow_mlops.core.monitoring.drift.observe import monitoring_window
         from airflow_mlops.triggers.change import ChangeTrigger
-        from airflow_mlops.triggers.drift import WindowTrigger
+        from airflow_mlops.triggers.window import WindowTrigger
 
         spec = self.model_spec(context)
         rows = self.rows_of(spec, monitoring_window(spec, self.as_of(context)))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.sensors._waiting import WaitingSensor
+from airflow_mlops.sensors._base import WaitingSensor
 
 if TYPE_CHECKING:
     from airflow_mlops.core.records.snapshot import Window
     from airflow_mlops.spec import ModelSpec
-    from airflow_mlops.triggers.waiting import WaitingTrigger
+    from airflow_mlops.triggers.base import WaitingTrigger
 
 _END = datetime(9000, 1, 1, tzinfo=UTC)
 """Later than any row: `up_to` is met by rows after as-of, too."""
@@ -78,7 +78,7 @@ class NewDataSensor(WaitingSensor):
 
     def watch(self, context: Any, **how: Any) -> WaitingTrigger:
         """Watch for the first thing that is missing."""
-        from airflow_mlops.triggers.drift import WindowTrigger
+        from airflow_mlops.triggers.window import WindowTrigger
 
         spec = self.model_spec(context)
         window, rows = self._missed or self._wanted(context, spec)[0]
@@ -87,7 +87,7 @@ class NewDataSensor(WaitingSensor):
     def _missing(self, context: Any) -> tuple[Window, int] | None:
         """Return the first window that lacks rows, and how many it needs."""
         from airflow_mlops.config import settings
-        from airflow_mlops.triggers.looking import has_rows
+        from airflow_mlops.triggers.source_probe import has_rows
 
         spec = self.model_spec(context)
         source, root = spec.data.source.model_dump(mode="json"), settings().data_root

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.links import MLflowRunLink, ModelVersionLink
 from airflow_mlops.operators._base import open_default_storage, open_records
-from airflow_mlops.sensors._waiting import WaitingSensor
+from airflow_mlops.sensors._base import WaitingSensor
 
 if TYPE_CHECKING:
     from airflow_mlops.core.records.performance import PerformanceReport
     from airflow_mlops.core.records.snapshot import Window
-    from airflow_mlops.triggers.waiting import WaitingTrigger
+    from airflow_mlops.triggers.base import WaitingTrigger
 
 
 class PerformanceSensor(WaitingSensor):

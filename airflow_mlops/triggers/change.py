@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
-from airflow_mlops.triggers.looking import mark_of_all, name_of, place_of, window_of
-from airflow_mlops.triggers.shared import Answer
-from airflow_mlops.triggers.waiting import Stamped, WaitingTrigger
+from airflow_mlops.triggers.base import Stamped, WaitingTrigger
+from airflow_mlops.triggers.shared_polls import Answer
+from airflow_mlops.triggers.source_probe import mark_of_all, name_of, place_of, window_of
 
 
 class ChangeTrigger(WaitingTrigger):
@@ -26,7 +26,7 @@ class ChangeTrigger(WaitingTrigger):
     folders
         Folders of files that are looked at, too, such as the score log.
     **given
-        As of :class:`~airflow_mlops.triggers.waiting.WaitingTrigger`.
+        As of :class:`~airflow_mlops.triggers.base.WaitingTrigger`.
     """
 
     arguments = (*WaitingTrigger.arguments, "seen", "counted", "folders")

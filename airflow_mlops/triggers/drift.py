@@ -1,52 +1,8 @@
-"""Watch for the rows of a window to arrive."""
+"""The path under which deferred tasks know :class:`~airflow_mlops.triggers.window.WindowTrigger`.
 
-from __future__ import annotations
+It stands in Airflow's database while a task waits, and a triggerer of the release before may read it during an upgrade.
+"""
 
-from functools import cached_property, partial
-from typing import Any
+from airflow_mlops.triggers.window import WindowTrigger
 
-from airflow_mlops.triggers.looking import has_rows, is_files, mark, name_of, place_of, window_of
-from airflow_mlops.triggers.shared import Answer
-from airflow_mlops.triggers.waiting import Stamped, WaitingTrigger
-
-
-class WindowTrigger(WaitingTrigger):
-    """Fires when a source holds rows of a window: cheap, and it never holds data.
-
-    Of files, names, sizes and times of change are looked at; only when one of them is new, a file is opened. A
-    database is asked whether there are rows. Triggers on the same source and of the same interval share each look.
-
-    Parameters
-    ----------
-    min_rows
-        How many rows are enough.
-    **given
-        As of :class:`~airflow_mlops.triggers.waiting.WaitingTrigger`.
-    """
-
-    arguments = (*WaitingTrigger.arguments, "min_rows")
-
-    def __init__(self, *, min_rows: int = 1, **given: Any) -> None:
-        super().__init__(**given)
-        self.min_rows = min_rows
-
-    @property
-    def beat(self) -> str:
-        """The source's name."""
-        return name_of(self.source, self.data_root)
-
-    @cached_property
-    def _stamped(self) -> Stamped:
-        return Stamped(self.beat, place_of(self.source, self.data_root), self.interval)
-
-    async def look(self) -> Answer:
-        """Look at the mark of files, and at the rows when there may be some."""
-        window, version = window_of(self.start, self.end), None
-        if is_files(self.source):
-            marked = await self._stamped.mark(partial(mark, self.source, self.data_root, self.time, window))
-            if marked.error is not None:
-                return marked
-            version = marked.value
-        asked = (self.time, self.start, self.end, self.min_rows)
-        find = partial(has_rows, self.source, self.data_root, self.time, window, self.min_rows)
-        return await self._stamped.ask(asked, version, find)
+__all__ = ["WindowTrigger"]

@@ -17,9 +17,9 @@ from typing import Any, ClassVar
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.triggers.looking import is_files, mark, name_of, place_of
-from airflow_mlops.triggers.shared import Answer, question, tick, until_tick
-from airflow_mlops.triggers.waiting import Failures, Stamped
+from airflow_mlops.triggers.base import Failures, Stamped
+from airflow_mlops.triggers.shared_polls import Answer, question, tick, until_tick
+from airflow_mlops.triggers.source_probe import is_files, mark, name_of, place_of
 
 SETTLED = 10.0
 """Seconds after which an event that was handed to the triggerer is in Airflow's database: only then the cursor moves

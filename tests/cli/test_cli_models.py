@@ -12,9 +12,13 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
-from airflow_mlops.cli import change, get_cli_commands
-from airflow_mlops.cli.change import promote, retire, rollback
-from airflow_mlops.cli.registry import history, status
+from airflow_mlops.cli import _change, get_cli_commands
+from airflow_mlops.cli import rollback as change
+from airflow_mlops.cli.history import history
+from airflow_mlops.cli.promote import promote
+from airflow_mlops.cli.retire import retire
+from airflow_mlops.cli.rollback import rollback
+from airflow_mlops.cli.status import status
 from airflow_mlops.core.errors import StoreUnavailableError
 from airflow_mlops.core.promotion.audit_chain import from_lines
 from airflow_mlops.core.promotion.verify import finish_unfinished
@@ -162,7 +166,7 @@ def test_a_rollback_to_another_version_than_was_tried_is_refused(
     model: Model, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = {"model": model.name, "version": 3, "force": True, "allow_older": True}
-    check = change._served
+    check = _change.served
 
     def slow(*given: Any) -> Any:
         seen = check(*given)

@@ -251,8 +251,8 @@ def test_a_monitor_that_waits_is_resumed_when_rows_arrive(
     trained: Ran, dags: dict[str, DAG], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sensor defers, its trigger fires once a file is there, and the task goes on from where it was."""
-    from airflow_mlops.triggers.drift import WindowTrigger
-    from airflow_mlops.triggers.shared import Answer
+    from airflow_mlops.triggers.shared_polls import Answer
+    from airflow_mlops.triggers.window import WindowTrigger
 
     monitor, later = dags["dag_test.monitor"], NEXT + timedelta(days=7)
     monkeypatch.setattr(monitor.get_task("drift"), "poke_interval", 0.01)

@@ -9,7 +9,7 @@ import pytest
 from airflow_mlops.core.records.promotion import Approval
 from airflow_mlops.core.records.retraining import RetrainDecision
 from airflow_mlops.notifications import LoopEvent, loop_event
-from airflow_mlops.notifications.event_of_task import event_of_task
+from airflow_mlops.notifications.task_event import event_of_task
 from airflow_mlops.operators import EvaluateGateOperator
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.spec.promotion import EVENTS

@@ -15,7 +15,8 @@ from airflow_mlops.core.errors import StoreUnavailableError
 from airflow_mlops.core.records.decision import GateDecision, RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Change, Disparity, Evidence, Interval, SliceResult
 from airflow_mlops.notifications import LoopEvent
-from airflow_mlops.operators import ApproveOperator, _question
+from airflow_mlops.operators import ApproveOperator
+from airflow_mlops.reports import approval_form
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.loop_harness import answer, ask, promote_run
@@ -247,8 +248,8 @@ def test_the_form_shows_what_matters_and_its_values_are_no_markup(judged: Judged
             decision.evaluation, evidence=evidence, rules=rules, champion_metrics={decision.evaluation.primary: 0.42}
         ),
     )
-    text = _question.body(judged.spec, judged.candidate(), shown, 5, links={"Report": "http://r", "Nothing": ""})
-    assert _question.subject(judged.spec, shown, 5) == "May version 5 of judged serve instead of version 4?"
+    text = approval_form.body(judged.spec, judged.candidate(), shown, 5, links={"Report": "http://r", "Nothing": ""})
+    assert approval_form.subject(judged.spec, shown, 5) == "May version 5 of judged serve instead of version 4?"
     assert text.startswith("[Report](http://r)\n\n")
     for part in (
         "champion 0.4200",

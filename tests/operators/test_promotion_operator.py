@@ -100,7 +100,7 @@ def test_a_second_stale_decision_is_refused(judged: Judged, monkeypatch: pytest.
         made.append(GateDecision.from_json(judged.decide(1, champion_version=7).reports["gate"]))
         return made[-1]
 
-    monkeypatch.setattr("airflow_mlops.operators._judging.judge", overtaken)
+    monkeypatch.setattr("airflow_mlops.operators._evaluate.judge", overtaken)
     with pytest.raises(AirflowFailException, match="made against version 7, but version 1 serves now"):
         promote_run(judged.spec, stale, judged.context(1))
     assert len(made) == 1

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_mlops.sensors import DriftSensor
 from airflow_mlops.triggers.change import ChangeTrigger
-from airflow_mlops.triggers.drift import WindowTrigger
+from airflow_mlops.triggers.window import WindowTrigger
 from tests.loop_harness import AS_OF
 from tests.sensors.waits import NOW, World, context, deferral, fire, resume
 

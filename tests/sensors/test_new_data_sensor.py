@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_mlops.sensors import NewDataSensor
-from airflow_mlops.triggers.drift import WindowTrigger
+from airflow_mlops.triggers.window import WindowTrigger
 from tests.loop_harness import AS_OF
 from tests.sensors.waits import NOW, World, context, deferral, fire, resume, week
 

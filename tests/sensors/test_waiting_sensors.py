@@ -19,7 +19,7 @@ from airflow.sdk.exceptions import (
 )
 
 from airflow_mlops import sensors
-from airflow_mlops.sensors._waiting import GRACE
+from airflow_mlops.sensors._base import GRACE
 from tests.sensors.waits import CASES, WAYS, Case, World, context, deferral, fire, resume
 
 SECOND = timedelta(seconds=1)

@@ -17,9 +17,9 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_mlops.core.scoring.score import folder_of
 from airflow_mlops.sensors import DriftSensor, NewDataSensor, PerformanceSensor
-from airflow_mlops.sensors._waiting import WaitingSensor
+from airflow_mlops.sensors._base import WaitingSensor
 from airflow_mlops.spec import ModelSpec
-from airflow_mlops.triggers.waiting import WaitingTrigger
+from airflow_mlops.triggers.base import WaitingTrigger
 from tests.loop_harness import AS_OF, context_of, rows
 
 NOW = AS_OF + timedelta(days=7)

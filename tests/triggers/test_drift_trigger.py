@@ -18,10 +18,10 @@ from airflow.triggers.base import TriggerEvent
 from airflow_mlops.core.errors import StoreUnavailableError
 from airflow_mlops.spec.data import FileSource, SqlSource
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.triggers import drift
+from airflow_mlops.triggers import window as drift
+from airflow_mlops.triggers.base import Failures, WaitingTrigger
 from airflow_mlops.triggers.change import ChangeTrigger
-from airflow_mlops.triggers.looking import mark_of_all, window_of
-from airflow_mlops.triggers.waiting import Failures, WaitingTrigger
+from airflow_mlops.triggers.source_probe import mark_of_all, window_of
 from tests.triggers.waits import (
     DEADLINE,
     END,

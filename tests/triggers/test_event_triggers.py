@@ -23,7 +23,7 @@ from airflow_mlops.spec import ModelSpec
 from airflow_mlops.spec.data import FileSource
 from airflow_mlops.triggers import events as module
 from airflow_mlops.triggers.events import CursorTrigger, NewDataEventTrigger, RetrainEventTrigger
-from airflow_mlops.triggers.watching import watchers_of
+from airflow_mlops.triggers.watchers import watchers_of
 from tests.triggers.waits import PATIENCE, SHOP, START, Looks, database, frame, insert, write
 
 DAY = 86_400.0
@@ -360,7 +360,7 @@ def test_watchers_cost_a_dag_file_nothing_heavy() -> None:
     code = f"""
 import sys
 from airflow_mlops.spec import ModelSpec
-from airflow_mlops.triggers.watching import watchers_of
+from airflow_mlops.triggers.watchers import watchers_of
 body = {BODY!r}
 assert watchers_of(ModelSpec.model_validate(body)) == []
 assert not any(name.startswith("airflow.") for name in sys.modules)

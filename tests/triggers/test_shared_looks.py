@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from airflow_mlops.triggers import shared
-from airflow_mlops.triggers.shared import PER_PLACE, THREADS, question, tick, until_tick
+from airflow_mlops.triggers import shared_polls
+from airflow_mlops.triggers.shared_polls import PER_PLACE, THREADS, question, tick, until_tick
 from tests.triggers.waits import PATIENCE, START, Looks, events, window, write
 
 
@@ -103,7 +103,7 @@ def test_questions_that_nobody_asks_are_forgotten() -> None:
         del one
         await asyncio.sleep(0)
         gc.collect()
-        return len(shared._shared().questions)
+        return len(shared_polls._shared().questions)
 
     assert asyncio.run(scene()) == 0
 

@@ -14,9 +14,9 @@ import pytest
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_mlops.spec.data import FileSource, SqlSource
+from airflow_mlops.triggers.base import WaitingTrigger
 from airflow_mlops.triggers.change import ChangeTrigger
-from airflow_mlops.triggers.drift import WindowTrigger
-from airflow_mlops.triggers.waiting import WaitingTrigger
+from airflow_mlops.triggers.window import WindowTrigger
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 END = START + timedelta(days=7)

@@ -48,13 +48,13 @@ LIBRARIES = (
     "requests",
 )
 """What tasks use, down to the submodules that the libraries themselves would load on first use."""
-FLOORS = ("airflow_mlops.core", "airflow_mlops.stores")
+FLOORS = ("airflow_mlops.core", "airflow_mlops.reports", "airflow_mlops.stores")
 """Every module of these floors is loaded too."""
 ADAPTERS = (
     *("airflow_mlops.dags", "airflow_mlops.hooks.mlflow", "airflow_mlops.provenance"),
-    *("airflow_mlops.operators._card", "airflow_mlops.operators._judging", "airflow_mlops.operators._question"),
+    *("airflow_mlops.operators._card", "airflow_mlops.operators._evaluate"),
     *("airflow_mlops.operators.approval", "airflow_mlops.operators.rollback"),
-    *("airflow_mlops.notifications.telling", "airflow_mlops.notifications.webhook"),
+    *("airflow_mlops.notifications.send", "airflow_mlops.notifications.webhook"),
 )
 """What each task loads to find its own operator."""
 

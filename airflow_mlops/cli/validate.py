@@ -42,37 +42,3 @@ def _files(paths: Iterable[str]) -> Iterator[Path]:
             print(f"{path}: no .yaml file in this folder", file=sys.stderr)
             raise SystemExit(1)
         yield from found
-
-
-def schema(args: Namespace) -> None:
-    """Print the JSON schema, or with --markdown the reference."""
-    import json
-
-    from airflow_mlops.spec.schema import json_schema, render_markdown
-
-    print(render_markdown().rstrip("\n") if args.markdown else json.dumps(json_schema(), indent=2))
-
-
-def new(args: Namespace) -> None:
-    """Write a short specification; a file that exists is never replaced.
-
-    Raises
-    ------
-    SystemExit
-        With status 1 when the name is none, or the file exists or cannot be written.
-    """
-    from airflow_mlops.spec import SpecError
-    from airflow_mlops.spec.template import new_text
-
-    target = Path(args.output or f"{args.name}.yaml")
-    try:
-        text = new_text(args.name, args.owner)
-        with target.open("x", encoding="utf-8") as stream:
-            stream.write(text)
-    except SpecError as error:
-        raise SystemExit(str(error)) from None
-    except FileExistsError:
-        raise SystemExit(f"{target}: exists already; choose another file with --output") from None
-    except OSError as error:
-        raise SystemExit(f"{target}: cannot be written ({error.strerror})") from None
-    print(f"{target}: written; now edit it, and run: airflow mlops validate {target}")

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_mlops.spec.problems import Refusal
-from airflow_mlops.triggers.shared import Answer, Question, question, tick, until_tick
+from airflow_mlops.triggers.shared_polls import Answer, Question, question, tick, until_tick
 
 SURE = 2
 """Looks in a row that must refuse the source before a worker is asked: a table may be being replaced just now."""
@@ -43,6 +43,8 @@ class WaitingTrigger(BaseTrigger):
         `interval` for it, whatever the clocks say.
     """
 
+    stored_path: ClassVar[str | None] = None
+    """Where tasks that wait already, and a triggerer of the release before, look for a class that has moved since."""
     arguments: ClassVar[tuple[str, ...]] = (
         "source",
         "data_root",
@@ -78,7 +80,8 @@ class WaitingTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments, for the triggerer."""
-        return f"{type(self).__module__}.{type(self).__qualname__}", {n: getattr(self, n) for n in self.arguments}
+        path = self.stored_path or f"{type(self).__module__}.{type(self).__qualname__}"
+        return path, {name: getattr(self, name) for name in self.arguments}
 
     @abstractmethod
     async def look(self) -> Answer:

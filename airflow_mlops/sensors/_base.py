@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_mlops.core.records.snapshot import Window
     from airflow_mlops.stores.files.store import FileStore
     from airflow_mlops.stores.sql.store import SqlStore
-    from airflow_mlops.triggers.waiting import WaitingTrigger
+    from airflow_mlops.triggers.base import WaitingTrigger
 
 GRACE = timedelta(minutes=2)
 """After the deadline, Airflow itself ends a wait that no triggerer ended."""
@@ -83,7 +83,7 @@ class WaitingSensor(BaseSensorOperator):
         """Hand over to the triggerer: this leaves the task by an exception."""
         from airflow.sdk.exceptions import AirflowSensorTimeout
 
-        from airflow_mlops.triggers.shared import PACE
+        from airflow_mlops.triggers.shared_polls import PACE
 
         now = datetime.now(UTC)
         if deadline <= now:
@@ -135,7 +135,7 @@ class WaitingSensor(BaseSensorOperator):
 
     def mark(self, spec: ModelSpec, window: Window, **more: Any) -> str:
         """Return the mark of the source before it is read, for the triggerer to compare; empty when nobody will."""
-        from airflow_mlops.triggers.looking import mark_of_all, window_of
+        from airflow_mlops.triggers.source_probe import mark_of_all, window_of
 
         if not self.deferrable:
             return ""

@@ -64,3 +64,15 @@ def columns(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in lines
     )
+
+
+def shortened(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def version_label(number: int | None) -> str:
+    return "" if number is None else f"v{number}"
+
+
+def to_the_minute(moment: str | None) -> str:
+    return "" if moment is None else moment[:16].replace("T", " ")

@@ -1,0 +1,45 @@
+"""`airflow mlops promote`: a version serves against the gate, on the record."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+
+from airflow_mlops.cli._change import may_have_begun, print_outcome, served
+from airflow_mlops.cli._common import asker, now, opened
+
+
+def promote(args: Namespace) -> None:
+    """Promote a version against the gate's decision, or without one.
+
+    Raises
+    ------
+    SystemExit
+        With status 1 when it is refused, or --force is missing.
+    """
+    from airflow_mlops.core.promotion.manual_move import require_reason
+    from airflow_mlops.core.promotion.override import override
+
+    if not args.force:
+        print(
+            "promotion by hand overrides the gate: add --force, and --reason with why; it stands in the audit trail",
+            file=sys.stderr,
+        )
+        raise SystemExit(1)
+    with opened(args.conn_id) as records:
+        require_reason(args.reason, args.model)
+        served(records, args.model, args.version)
+        with may_have_begun():
+            done = override(
+                records,
+                records,
+                registered_model=args.model,
+                version=args.version,
+                by=asker(),
+                reason=args.reason,
+                now=now(),
+                allow_older=args.allow_older,
+            )
+    print_outcome(
+        args, done.to_json(), f"{args.model}: version {args.version} serves now, by force; see airflow mlops history"
+    )
