@@ -64,7 +64,7 @@ class _Month:
         from airflow_mlops.core.gate.evaluate import evaluate
         from airflow_mlops.core.snapshot.read import read_snapshot
         from airflow_mlops.core.snapshot.take import take_snapshot
-        from airflow_mlops.core.training.candidate import candidate_of, champion_of
+        from airflow_mlops.core.training.candidate import candidate_from, champion_of
         from airflow_mlops.core.training.fit import fit
         from airflow_mlops.core.training.reference_profile import reference_profile
         from airflow_mlops.core.validation.validate import enforce, validate_snapshot
@@ -77,7 +77,7 @@ class _Month:
         with self._timed("train"):
             fitted = fit(spec, snapshot, read_snapshot(snapshot, self.storage))
             profile = reference_profile(spec, snapshot, fitted)
-        candidate = candidate_of(
+        candidate = candidate_from(
             spec, snapshot, fitted, loop_run="bench/bench", run_id="bench", model_uri="models:/m-bench"
         )
         old, old_pipeline = champion[:2] if champion else (None, None)
@@ -89,8 +89,8 @@ class _Month:
 
     def serve(self, champion: tuple[Champion, Any, Any]) -> None:
         from airflow_mlops.core.monitoring.drift.observe import observe
-        from airflow_mlops.core.monitoring.performance.measure import perform
-        from airflow_mlops.core.records.retraining import History, Seen
+        from airflow_mlops.core.monitoring.performance.measure import measure_performance
+        from airflow_mlops.core.records.retraining import History, MonitoringInput
         from airflow_mlops.core.records.snapshot import Window
         from airflow_mlops.core.retraining.decide import decide_retraining
         from airflow_mlops.core.retraining.new_rows import count_new_rows
@@ -104,8 +104,8 @@ class _Month:
             report = observe(self.spec, serving, profile, self.store, self.storage, self.as_of)
         with self._timed("performance"):
             places = self.store, self.storage
-            performance = perform(self.spec, serving, lambda: pipeline, *places, self.as_of, decision=None)
+            performance = measure_performance(self.spec, serving, lambda: pipeline, *places, self.as_of, decision=None)
         with self._timed("retrain"):
             new_rows = count_new_rows(self.spec, serving, self.store, self.as_of)
-            seen = Seen(drift=report, performance=performance, new_rows=new_rows)
+            seen = MonitoringInput(drift=report, performance=performance, new_rows=new_rows)
             decide_retraining(self.spec, serving, seen, History(), self.as_of)

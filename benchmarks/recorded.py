@@ -150,8 +150,8 @@ class _Month:
     def _serve(self) -> None:
         from airflow_mlops.core.monitoring.drift.evidently import evidently_page
         from airflow_mlops.core.monitoring.drift.observe import observe
-        from airflow_mlops.core.monitoring.performance.measure import perform
-        from airflow_mlops.core.records.retraining import History, Seen
+        from airflow_mlops.core.monitoring.performance.measure import measure_performance
+        from airflow_mlops.core.records.retraining import History, MonitoringInput
         from airflow_mlops.core.records.snapshot import Window
         from airflow_mlops.core.retraining.log import decide_and_log
         from airflow_mlops.core.retraining.new_rows import count_new_rows
@@ -170,7 +170,7 @@ class _Month:
             self.records.record_drift(self.spec.experiment, report, page)
         with self._timed("performance"):
             champion = self.records.require_champion(self.spec)
-            performance = perform(
+            performance = measure_performance(
                 self.spec,
                 champion,
                 lambda: self.records.load_pipeline(champion.model_uri, spec=self.spec),
@@ -183,6 +183,6 @@ class _Month:
         with self._timed("retrain"):
             champion = self.records.require_champion(self.spec)
             new_rows = count_new_rows(self.spec, champion, self.store, self.as_of)
-            seen = Seen(drift=report, performance=performance, new_rows=new_rows)
+            seen = MonitoringInput(drift=report, performance=performance, new_rows=new_rows)
             decision = decide_and_log(self.records, self.spec, champion, seen, History(), self.as_of)
             self.records.record_retraining(self.spec.experiment, decision)

@@ -85,13 +85,13 @@ def train(folder: str) -> dict[str, Any]:
     """Train the model that is scored with, by the loop's own snapshot and training."""
     from airflow_mlops.core.snapshot.read import read_snapshot
     from airflow_mlops.core.snapshot.take import take_snapshot
-    from airflow_mlops.core.training.candidate import candidate_of
+    from airflow_mlops.core.training.candidate import candidate_from
     from airflow_mlops.core.training.fit import fit
 
     _, store, storage = _open(folder, "train")
     snapshot = take_snapshot(spec(), AS_OF, store, storage, now=datetime.now(UTC))
     fitted = fit(spec(), snapshot, read_snapshot(snapshot, storage))
-    candidate = candidate_of(spec(), snapshot, fitted, loop_run="bench", run_id="bench", model_uri="models:/m-bench")
+    candidate = candidate_from(spec(), snapshot, fitted, loop_run="bench", run_id="bench", model_uri="models:/m-bench")
     import_module("joblib").dump(fitted.pipeline, Path(folder) / "pipeline.joblib")
     (Path(folder) / "candidate.json").write_text(candidate.to_text())
     return {"metrics": dict(fitted.metrics)}

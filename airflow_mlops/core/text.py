@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def words(metric: str) -> str:
+def metric_label(metric: str) -> str:
     """Write a metric's name in words; the import path of a team's own stays one.
 
     >>> words("roc_auc"), words("our_team.costs.cost_of_delay")
@@ -12,7 +12,7 @@ def words(metric: str) -> str:
     return metric if "." in metric else metric.replace("_", " ")
 
 
-def _storable(text: str, longest: int) -> str:
+def one_line(text: str, longest: int) -> str:
     """One line of printable characters; PostgreSQL stores no NUL and UTF-8 no half of a pair."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     line = line.encode("utf-8", "replace").decode()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow_mlops.core.records.candidate import Champion
     from airflow_mlops.core.records.drift import DriftReport
     from airflow_mlops.core.records.performance import PerformanceReport
-    from airflow_mlops.core.records.retraining import History, RetrainDecision, Seen, Signal
+    from airflow_mlops.core.records.retraining import History, MonitoringInput, RetrainDecision, Signal
     from airflow_mlops.spec import ModelSpec
 
 _WINDOWS, _CHALLENGERS = 10, 400
@@ -86,12 +86,12 @@ class RetrainOperator(LoopOperator):
 
     def _seen(
         self, spec: ModelSpec, champion: Champion, records: Any, context: Mapping[str, Any]
-    ) -> tuple[Seen, datetime]:
+    ) -> tuple[MonitoringInput, datetime]:
         """Gather what is known of the newest window, and the instant of the decision: as of the newest report."""
         from airflow_mlops.core.promotion.retire import retired
         from airflow_mlops.core.records.drift import DriftReport
         from airflow_mlops.core.records.performance import PerformanceReport
-        from airflow_mlops.core.records.retraining import Seen
+        from airflow_mlops.core.records.retraining import MonitoringInput
 
         drift: DriftReport | None = DriftReport.from_json(self.drift) if self.drift else None
         performance: PerformanceReport | None = (
@@ -99,7 +99,7 @@ class RetrainOperator(LoopOperator):
         )
         known = [report.as_of for report in (drift, performance) if report is not None]
         as_of = max(known) if known else self.as_of(context)
-        seen = Seen(
+        seen = MonitoringInput(
             drift=drift,
             performance=performance,
             new_rows=_new_rows(spec, champion, as_of),

@@ -135,11 +135,11 @@ class WaitingSensor(BaseSensorOperator):
 
     def mark(self, spec: ModelSpec, window: Window, **more: Any) -> str:
         """Return the mark of the source before it is read, for the triggerer to compare; empty when nobody will."""
-        from airflow_mlops.triggers.source_probe import mark_of_all, window_of
+        from airflow_mlops.triggers.source_probe import change_token_of_all, window_of
 
         if not self.deferrable:
             return ""
         rows = self.rows_of(spec, window)
-        return mark_of_all(
+        return change_token_of_all(
             rows["source"], rows["data_root"], rows["time"], window_of(rows["start"], rows["end"]), **more
         )

@@ -18,7 +18,7 @@ _OF_OBJECTS = ("size", "ETag", "etag", "LastModified", "last_modified", "mtime",
 """What file systems of object stores call what changes with an object's content."""
 
 
-def stamp(source: Source, *, data_root: str, window: Window, time: str, counted: Sequence[str] = ()) -> str:
+def change_token(source: Source, *, data_root: str, window: Window, time: str, counted: Sequence[str] = ()) -> str:
     """Return a mark of a source's content.
 
     Of files: names, sizes and times of change, without opening one; the window does not matter. Of a database: how
@@ -36,11 +36,11 @@ def stamp(source: Source, *, data_root: str, window: Window, time: str, counted:
         If files cannot be listed now.
     """
     if isinstance(source, FileSource):
-        return stamp_files(below(source.path, data_root), conn_id=source.conn_id)
+        return file_change_token(below(source.path, data_root), conn_id=source.conn_id)
     return _digest(f"{place} {value}" for place, value in enumerate(_counts(source, data_root, window, time, counted)))
 
 
-def stamp_files(path: str, *, conn_id: str | None = None) -> str:
+def file_change_token(path: str, *, conn_id: str | None = None) -> str:
     """Return a mark of the files at or below a path or URI: the same as long as no file came, went or changed.
 
     Names that begin with a dot or underscore do not count, as they do not when a folder is read.

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_mlops.spec.problems import Refusal
-from airflow_mlops.triggers.shared_polls import Answer, Question, question, tick, until_tick
+from airflow_mlops.triggers.shared_polls import PollAnswer, PollQuestion, question, tick, until_tick
 
 SURE = 2
 """Looks in a row that must refuse the source before a worker is asked: a table may be being replaced just now."""
@@ -84,7 +84,7 @@ class WaitingTrigger(BaseTrigger):
         return path, {name: getattr(self, name) for name in self.arguments}
 
     @abstractmethod
-    async def look(self) -> Answer:
+    async def look(self) -> PollAnswer:
         """Say whether to wake the sensor: true, false, or the error that the look met."""
 
     @property
@@ -145,15 +145,15 @@ class Stamped:
 
     def __init__(self, source: str, place: str, interval: float) -> None:
         self._source, self._place, self._interval = source, place, interval
-        self._marks: Question = question(("mark", source, interval), place)
-        self._questions: dict[Hashable, Question] = {}
+        self._marks: PollQuestion = question(("mark", source, interval), place)
+        self._questions: dict[Hashable, PollQuestion] = {}
         self._failed: set[Hashable] = set()
 
-    async def mark(self, look: Callable[[], str]) -> Answer:
+    async def mark(self, look: Callable[[], str]) -> PollAnswer:
         """Return this beat's mark of the source."""
         return await self._marks.answer(self._beat, look)
 
-    async def ask(self, asked: Hashable, version: Hashable, look: Callable[[], Any]) -> Answer:
+    async def ask(self, asked: Hashable, version: Hashable, look: Callable[[], Any]) -> PollAnswer:
         """Return the answer to a question, as it was for the same version, unless it failed then.
 
         A version of None is another one with every beat.

@@ -8,14 +8,15 @@ from functools import cached_property, partial
 from typing import Any
 
 from airflow_mlops.triggers.base import Stamped, WaitingTrigger
-from airflow_mlops.triggers.shared_polls import Answer
-from airflow_mlops.triggers.source_probe import mark_of_all, name_of, place_of, window_of
+from airflow_mlops.triggers.shared_polls import PollAnswer
+from airflow_mlops.triggers.source_probe import change_token_of_all, name_of, place_of, window_of
 
 
 class ChangeTrigger(WaitingTrigger):
     """Fires when the mark of a source differs from the one that the sensor saw before it last looked.
 
-    Only marks are compared (see :func:`airflow_mlops.stores.change_token.stamp`): no file is opened, no row read.
+    Only marks are compared (see :func:`airflow_mlops.stores.change_token.change_token`): no file is opened, no row
+    read.
 
     Parameters
     ----------
@@ -46,10 +47,10 @@ class ChangeTrigger(WaitingTrigger):
     def _stamped(self) -> Stamped:
         return Stamped(self.beat, place_of(self.source, self.data_root), self.interval)
 
-    async def look(self) -> Answer:
+    async def look(self) -> PollAnswer:
         """Compare the marks."""
         window = window_of(self.start, self.end)
         given = (self.source, self.data_root, self.time, window, self.counted, self.folders)
         asked = ("change", self.time, self.start, self.end, *self.counted, *self.folders)
-        found = await self._stamped.ask(asked, None, partial(mark_of_all, *given))
+        found = await self._stamped.ask(asked, None, partial(change_token_of_all, *given))
         return found if found.error is not None else replace(found, value=found.value != self.seen)

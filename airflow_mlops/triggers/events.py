@@ -18,8 +18,8 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.triggers.base import Failures, Stamped
-from airflow_mlops.triggers.shared_polls import Answer, question, tick, until_tick
-from airflow_mlops.triggers.source_probe import is_files, mark, name_of, place_of
+from airflow_mlops.triggers.shared_polls import PollAnswer, question, tick, until_tick
+from airflow_mlops.triggers.source_probe import change_token, is_files, name_of, place_of
 
 SETTLED = 10.0
 """Seconds after which an event that was handed to the triggerer is in Airflow's database: only then the cursor moves
@@ -49,7 +49,7 @@ class CursorTrigger(BaseEventTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", {n: getattr(self, n) for n in self.arguments}
 
     @abstractmethod
-    async def look(self, cursor: Any) -> Answer:
+    async def look(self, cursor: Any) -> PollAnswer:
         """Return what is newer than the cursor, as :data:`Found`. None: nothing was emitted yet."""
 
     @property
@@ -126,7 +126,7 @@ class RetrainEventTrigger(CursorTrigger):
         """The log's name."""
         return f"decisions {self.conn_id} {self.model}"
 
-    async def look(self, cursor: int | None) -> Answer:
+    async def look(self, cursor: int | None) -> PollAnswer:
         """Read the log."""
         log = question((self.beat, self.interval), f"mlflow {self.conn_id}")
         answer = await log.answer(tick(self.beat, self.interval), partial(_decisions, self.conn_id, self.model))
@@ -134,7 +134,7 @@ class RetrainEventTrigger(CursorTrigger):
             return answer
         logged: Found = answer.value
         found = logged[-1:] if cursor is None else [entry for entry in logged if entry[0] > cursor]
-        return Answer(answer.version, found)
+        return PollAnswer(answer.version, found)
 
 
 class NewDataEventTrigger(CursorTrigger):
@@ -177,12 +177,12 @@ class NewDataEventTrigger(CursorTrigger):
         """The source's name."""
         return name_of(self.source, self._root)
 
-    async def look(self, cursor: str | None) -> Answer:
+    async def look(self, cursor: str | None) -> PollAnswer:
         """Look at the mark of files, and for rows beyond the cursor when there may be some."""
         last = _boundaries_before(datetime.now(UTC), self.step)
         version: Any = None
         if is_files(self.source):
-            marked = await self._stamped.mark(partial(mark, self.source, self._root, self.time, _SOME_WINDOW))
+            marked = await self._stamped.mark(partial(change_token, self.source, self._root, self.time, _SOME_WINDOW))
             if marked.error is not None:
                 return marked
             version = (marked.value, last, cursor)
@@ -192,14 +192,14 @@ class NewDataEventTrigger(CursorTrigger):
         if answer.error is not None or answer.value is None:
             return answer
         if answer.value < first:  # this beat's answer, again, to who has just emitted it
-            return Answer(answer.version)
+            return PollAnswer(answer.version)
         as_of = _boundary(answer.value, self.step).isoformat()
         payload = {
             "as_of": as_of,
             "key": f"{self.model}/new_data/{as_of}",
             "reasons": [f"rows up to {as_of} have arrived"],
         }
-        return Answer(answer.version, [(as_of, payload)])
+        return PollAnswer(answer.version, [(as_of, payload)])
 
     @cached_property
     def _stamped(self) -> Stamped:

@@ -22,7 +22,7 @@ within the interval."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class PollAnswer:
     """What a look found, or why it failed."""
 
     version: Hashable
@@ -30,7 +30,7 @@ class Answer:
     error: Exception | None = None
 
 
-class Question:
+class PollQuestion:
     """What triggers with the same question share: at most one look at a time, and its answer.
 
     Made by :func:`question`; it lives as long as a trigger holds it.
@@ -39,9 +39,9 @@ class Question:
     def __init__(self, place: str) -> None:
         self.place = place
         self._asked: Hashable = None
-        self._look: asyncio.Task[Answer] | None = None
+        self._look: asyncio.Task[PollAnswer] | None = None
 
-    async def answer(self, version: Hashable, look: Callable[[], Any]) -> Answer:
+    async def answer(self, version: Hashable, look: Callable[[], Any]) -> PollAnswer:
         """Return the answer for a version; look, in a thread, if nobody has asked for this version yet.
 
         A caller that is cancelled leaves the look to the others. A look that hangs holds one thread, however often it
@@ -61,19 +61,19 @@ class Question:
 class _Shared:
     """What is shared within one event loop."""
 
-    questions: WeakValueDictionary[Hashable, Question] = field(default_factory=WeakValueDictionary)
+    questions: WeakValueDictionary[Hashable, PollQuestion] = field(default_factory=WeakValueDictionary)
     places: dict[str, asyncio.Semaphore] = field(default_factory=dict)
 
 
 _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = WeakKeyDictionary()
 
 
-def question(key: Hashable, place: str) -> Question:
+def question(key: Hashable, place: str) -> PollQuestion:
     """Return the one question of this event loop that has a key."""
     questions = _shared().questions
     found = questions.get(key)
     if found is None:
-        found = questions[key] = Question(place)
+        found = questions[key] = PollQuestion(place)
     return found
 
 
@@ -108,10 +108,10 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(THREADS, thread_name_prefix="mlops-look")
 
 
-async def _in_thread(place: str, version: Hashable, look: Callable[[], Any]) -> Answer:
+async def _in_thread(place: str, version: Hashable, look: Callable[[], Any]) -> PollAnswer:
     turns = _shared().places.setdefault(place, asyncio.Semaphore(PER_PLACE))
     async with turns:
         try:
-            return Answer(version, await asyncio.get_running_loop().run_in_executor(_threads(), look))
+            return PollAnswer(version, await asyncio.get_running_loop().run_in_executor(_threads(), look))
         except Exception as error:  # noqa: BLE001 - those who asked decide what to do about it
-            return Answer(version, error=error)
+            return PollAnswer(version, error=error)

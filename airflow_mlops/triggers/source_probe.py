@@ -61,14 +61,14 @@ def has_rows(source: dict[str, Any], data_root: str, time: str, window: Window, 
     return False
 
 
-def mark(source: dict[str, Any], data_root: str, time: str, window: Window, counted: Sequence[str] = ()) -> str:
-    """Return the mark of a source's content: see :func:`airflow_mlops.stores.change_token.stamp`."""
-    from airflow_mlops.stores.change_token import stamp
+def change_token(source: dict[str, Any], data_root: str, time: str, window: Window, counted: Sequence[str] = ()) -> str:
+    """Return the mark of a source's content: see :func:`airflow_mlops.stores.change_token.change_token`."""
+    from airflow_mlops.stores.change_token import change_token
 
-    return stamp(source_from(source), data_root=data_root, window=window, time=time, counted=counted)
+    return change_token(source_from(source), data_root=data_root, window=window, time=time, counted=counted)
 
 
-def mark_of_all(  # noqa: PLR0917 - where the rows are, what of them, and what else
+def change_token_of_all(  # noqa: PLR0917 - where the rows are, what of them, and what else
     source: dict[str, Any],
     data_root: str,
     time: str,
@@ -77,9 +77,9 @@ def mark_of_all(  # noqa: PLR0917 - where the rows are, what of them, and what e
     folders: Sequence[str] = (),
 ) -> str:
     """Return the marks of a source and of folders of files beside it, as one."""
-    from airflow_mlops.stores.change_token import stamp_files
+    from airflow_mlops.stores.change_token import file_change_token
 
-    return " ".join([mark(source, data_root, time, window, counted), *map(stamp_files, folders)])
+    return " ".join([change_token(source, data_root, time, window, counted), *map(file_change_token, folders)])
 
 
 def window_of(start: str, end: str) -> Window:

@@ -6,8 +6,8 @@ from functools import cached_property, partial
 from typing import Any
 
 from airflow_mlops.triggers.base import Stamped, WaitingTrigger
-from airflow_mlops.triggers.shared_polls import Answer
-from airflow_mlops.triggers.source_probe import has_rows, is_files, mark, name_of, place_of, window_of
+from airflow_mlops.triggers.shared_polls import PollAnswer
+from airflow_mlops.triggers.source_probe import change_token, has_rows, is_files, name_of, place_of, window_of
 
 
 class WindowTrigger(WaitingTrigger):
@@ -40,11 +40,11 @@ class WindowTrigger(WaitingTrigger):
     def _stamped(self) -> Stamped:
         return Stamped(self.beat, place_of(self.source, self.data_root), self.interval)
 
-    async def look(self) -> Answer:
+    async def look(self) -> PollAnswer:
         """Look at the mark of files, and at the rows when there may be some."""
         window, version = window_of(self.start, self.end), None
         if is_files(self.source):
-            marked = await self._stamped.mark(partial(mark, self.source, self.data_root, self.time, window))
+            marked = await self._stamped.mark(partial(change_token, self.source, self.data_root, self.time, window))
             if marked.error is not None:
                 return marked
             version = marked.value

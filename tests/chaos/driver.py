@@ -25,7 +25,7 @@ import requests
 
 from airflow_mlops.core.errors import RecordError, StaleDecisionError, StoreUnavailableError
 from airflow_mlops.core.promotion.audit_chain import MOVES, ending, to_lines, verify_lines
-from airflow_mlops.core.promotion.audit_state import State, after, fold
+from airflow_mlops.core.promotion.audit_state import AuditState, after, fold
 from airflow_mlops.core.promotion.promote import challenge, promote
 from airflow_mlops.core.promotion.rollback import rollback
 from airflow_mlops.core.promotion.verify import finish_unfinished, verify
@@ -123,7 +123,7 @@ class Case:
         found += [f"run {run} has several versions" for run in doubles]
         runs = {int(version.version): version.run_id for version in versions}
         made = {candidate.run_id: number for number, candidate in self.candidates.items()}
-        state = State()
+        state = AuditState()
         for event in events:
             before, state = state.champion, after(state, event)
             if event.kind not in MOVES:

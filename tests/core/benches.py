@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from airflow_mlops.core.gate.rule_input import Bench
+from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.metrics.registry import METRICS, Judged
 from airflow_mlops.core.records.candidate import Candidate, Champion, Feature
 from airflow_mlops.core.records.snapshot import Column, Snapshot, Window
@@ -51,7 +51,7 @@ def bench_of(
     champion: bool | None = None,
     comparison: dict[str, Any] | None = None,
     **gate: Any,
-) -> Bench:
+) -> RuleInput:
     """A bench; `champion` says whether there is one, and is true when there are predictions of one.
 
     `comparison` is `gate.champion`.
@@ -66,7 +66,7 @@ def bench_of(
         source_columns=columns, query="q", time="t", key=("id",), label="y", extracted_at=END,
     )  # fmt: skip
     served = Champion(model="m", version=3, run_id="old", model_uri="models:/m-old", candidate=candidate)
-    return Bench(
+    return RuleInput(
         spec=spec,
         candidate=candidate,
         pipeline=None,

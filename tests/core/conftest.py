@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from airflow_mlops.core.gate.rule_input import Bench
+from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.metrics import registry as metrics
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Candidate, Champion
@@ -77,7 +77,7 @@ class Loop:
     def bench(
         self, estimator: str = LOGISTIC, frame: pd.DataFrame | None = None, kind: str = "binary",
         weights: np.ndarray | None = None, **parts: Any,
-    ) -> Bench:  # fmt: skip
+    ) -> RuleInput:  # fmt: skip
         """A fitted candidate on its holdout rows, without a champion; `dataclasses.replace` gives it one."""
         frame = self.frame(kind=kind) if frame is None else frame
         spec = self.spec(estimator, **parts)
@@ -87,7 +87,7 @@ class Loop:
         train, train_labels = clean_labels(spec, rows_within(frame, "t", fitted.train), classification)
         rows, labels = clean_labels(spec, rows_within(frame, "t", fitted.holdout), classification)
         predicted = predict(fitted.pipeline, rows, candidate)
-        return Bench(
+        return RuleInput(
             spec=spec, candidate=candidate, pipeline=fitted.pipeline, champion=None, snapshot=snapshot,
             metric=metrics.METRICS[metrics.primary(spec, fitted.task)], window=fitted.holdout, rows=rows, labels=labels,
             block=time_blocks(rows["t"], spec.gate.champion.block),

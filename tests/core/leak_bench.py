@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from airflow_mlops.core.gate.rule_input import Bench
+from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules.leakage.judge import judge
 from airflow_mlops.core.metrics import registry as metric
 from airflow_mlops.core.metrics.registry import Judged
@@ -28,7 +28,7 @@ ESTIMATORS = {
 
 def bench_of(
     frame: pd.DataFrame, task: Task = "binary", share: float = 0.7, rule: dict[str, Any] | None = None, **changes: Any
-) -> Bench:
+) -> RuleInput:
     """Rows with a label `y` and features beside it; `id` and `t` are made where they are missing."""
     import numpy as np
 
@@ -63,7 +63,7 @@ def bench_of(
         query="q", time="t", key=("id",), label="y", extracted_at=AS_OF,
     )  # fmt: skip
     truth = rows["y"].iloc[cut:].to_numpy()
-    bench = Bench(
+    bench = RuleInput(
         spec=spec, candidate=candidate, pipeline=None, champion=None, snapshot=snapshot,
         metric=metric.METRICS["rmse" if task == "regression" else "log_loss"], window=window, rows=rows.iloc[cut:],
         labels=rows["y"].iloc[cut:], block=None, judged=Judged(task, truth, truth, None), other=None,
@@ -72,7 +72,7 @@ def bench_of(
     return replace(bench, **changes)
 
 
-def found(bench: Bench) -> tuple[dict[str, RuleResult], list[Leak]]:
+def found(bench: RuleInput) -> tuple[dict[str, RuleResult], list[Leak]]:
     """Results by metric, and the leaks that count."""
     said = judge(bench)
     results = {result.metric: result for result in said.rules}

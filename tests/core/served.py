@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.metrics.registry import judge, measure
-from airflow_mlops.core.monitoring.performance.measure import perform
+from airflow_mlops.core.monitoring.performance.measure import measure_performance
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Candidate, Champion, Feature
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, Verdict
@@ -209,7 +209,9 @@ class Served:
 
     def perform(self, as_of: datetime, **changes: Any) -> PerformanceReport:
         with_ = {"decision": self.decision, **changes}
-        return perform(self.spec, self.champion, lambda: self.pipeline, self.store, self.storage, as_of, **with_)
+        return measure_performance(
+            self.spec, self.champion, lambda: self.pipeline, self.store, self.storage, as_of, **with_
+        )
 
 
 def spec_of(estimator: str = "sklearn.linear_model.LogisticRegression", **parts: Any) -> ModelSpec:

@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn.calibration import calibration_curve
 from statsmodels.stats.proportion import proportion_confint
 
-from airflow_mlops.core.gate.rule_input import Bench
+from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules.calibration import METRIC, judge
 from airflow_mlops.core.metrics.registry import Judged
 from airflow_mlops.core.records.decision import RuleResult, Verdict
@@ -40,9 +40,9 @@ class Makes:
 
     def __init__(self, loop: Any) -> None:
         self.loop = loop
-        self.made: dict[str, Bench] = {}
+        self.made: dict[str, RuleInput] = {}
 
-    def __call__(self, judged: Judged, block: np.ndarray | None = None, **rule: Any) -> Bench:
+    def __call__(self, judged: Judged, block: np.ndarray | None = None, **rule: Any) -> RuleInput:
         key = repr(sorted(rule.items()))
         if key not in self.made:
             champion = {"resamples": rule.pop("resamples", 400), "confidence": rule.pop("confidence", 0.95)}
@@ -61,11 +61,11 @@ def drawn(rng: np.random.Generator, rows: int, shift: float = 0.0) -> tuple[np.n
     return rng.random(rows) < said + shift, said
 
 
-def only(bench: Bench, who: str = "candidate") -> Reliability:
+def only(bench: RuleInput, who: str = "candidate") -> Reliability:
     return next(one for one in judge(bench).evidence["reliability"] if one.who == who)
 
 
-def rule(bench: Bench) -> RuleResult:
+def rule(bench: RuleInput) -> RuleResult:
     (found,) = judge(bench).rules
     return found
 
@@ -351,7 +351,7 @@ def test_a_wider_bound_is_never_worse(makes: Makes, bound: float, wider: float, 
     assert found[0] <= found[1]
 
 
-def with_bound(bench: Bench, limit: float) -> Any:
+def with_bound(bench: RuleInput, limit: float) -> Any:
     from airflow_mlops.spec import ModelSpec
 
     body = bench.spec.model_dump(mode="json")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import auc, precision_recall_curve, roc_auc_score, roc_curve
 
 from airflow_mlops.core.gate.curves import MAX_CLASSES, RESIDUALS, curves, ranking, thin
-from airflow_mlops.core.gate.rule_input import Bench
+from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules import bounds
 from airflow_mlops.core.metrics.registry import Judged
 from airflow_mlops.core.records.decision import Verdict
@@ -20,8 +20,8 @@ from airflow_mlops.spec.problems import ReasonCode
 
 
 @pytest.fixture(scope="module")
-def bench(loop: Any) -> Bench:
-    found: Bench = loop.bench()
+def bench(loop: Any) -> RuleInput:
+    found: RuleInput = loop.bench()
     return found
 
 
@@ -62,7 +62,7 @@ def off(curve: Curve, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     weighted=st.booleans(),
 )
 def test_few_points_are_all_of_scikit_learns(
-    bench: Bench, seed: int, rows: int, levels: int | None, weighted: bool
+    bench: RuleInput, seed: int, rows: int, levels: int | None, weighted: bool
 ) -> None:
     rng = np.random.default_rng(seed)
     labels, said = scored(rng, rows, levels)
@@ -85,7 +85,7 @@ def test_few_points_are_all_of_scikit_learns(
 @pytest.mark.parametrize("levels", [None, 500])
 @pytest.mark.parametrize("name", ["roc", "precision_recall"])
 def test_of_many_points_those_are_kept_that_the_shape_needs(
-    bench: Bench, name: str, levels: int | None, weighted: bool
+    bench: RuleInput, name: str, levels: int | None, weighted: bool
 ) -> None:
     rng = np.random.default_rng(1)
     labels, said = scored(rng, 20_000, levels)
@@ -144,7 +144,7 @@ def test_points_on_a_line_and_points_on_one_another_are_not_needed() -> None:
     assert thin(back, back**2, 3).tolist() == [0, 149, 299]
 
 
-def test_of_several_classes_the_most_frequent_have_curves_against_the_rest(bench: Bench) -> None:
+def test_of_several_classes_the_most_frequent_have_curves_against_the_rest(bench: RuleInput) -> None:
     rng = np.random.default_rng(2)
     classes, rows = 7, 3000
     truth = rng.choice(classes, rows, p=np.arange(1, 8) / 28)
@@ -166,7 +166,7 @@ def test_of_several_classes_the_most_frequent_have_curves_against_the_rest(bench
 
 @pytest.mark.parametrize("rows", [3, 60, 5000])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_residuals_are_numpys_quantiles(bench: Bench, rows: int, weighted: bool) -> None:
+def test_residuals_are_numpys_quantiles(bench: RuleInput, rows: int, weighted: bool) -> None:
     rng = np.random.default_rng(3)
     truth, said = rng.normal(size=rows), rng.normal(size=rows)
     weights = rng.integers(0, 4, rows).astype(float) + (np.arange(rows) == 0) if weighted else None
@@ -182,7 +182,7 @@ def test_residuals_are_numpys_quantiles(bench: Bench, rows: int, weighted: bool)
     assert (curve.y[0], curve.y[-1]) == (residual.min(), residual.max())
 
 
-def test_what_has_no_curve_has_none(bench: Bench) -> None:
+def test_what_has_no_curve_has_none(bench: RuleInput) -> None:
     labels, said = scored(np.random.default_rng(4), 50)
     none: list[Judged] = [
         binary(np.ones(50, int), said),
@@ -196,7 +196,7 @@ def test_what_has_no_curve_has_none(bench: Bench) -> None:
         assert curves(replace(bench, judged=judged)) == ()
 
 
-def test_a_champion_of_other_classes_keeps_their_names(bench: Bench) -> None:
+def test_a_champion_of_other_classes_keeps_their_names(bench: RuleInput) -> None:
     rng = np.random.default_rng(5)
     said = rng.dirichlet([1, 1, 1], 300)
     judged = Judged("multiclass", rng.integers(0, 3, 300), said.argmax(axis=1), said, None, (False, True, "new"))
@@ -229,7 +229,7 @@ MAKES: dict[str, Make] = {
 
 
 @pytest.mark.parametrize("kind", MAKES)
-def test_predictions_that_are_all_equal_are_refused(bench: Bench, kind: str) -> None:
+def test_predictions_that_are_all_equal_are_refused(bench: RuleInput, kind: str) -> None:
     for said, distinct in (
         (np.full(60, 0.3), 1),
         (np.r_[np.full(59, 0.3), 0.7], 2),
@@ -244,7 +244,7 @@ def test_predictions_that_are_all_equal_are_refused(bench: Bench, kind: str) -> 
         assert found.rows == len(said)
 
 
-def test_a_rare_event_may_never_be_predicted_and_is_no_constant(bench: Bench) -> None:
+def test_a_rare_event_may_never_be_predicted_and_is_no_constant(bench: RuleInput) -> None:
     said = np.linspace(0.001, 0.1, 200)
     (found,) = bounds.judge(replace(bench, judged=binary(np.zeros(200, int), said))).rules
     assert (found.verdict, found.value) == (Verdict.ACCEPT, 200)

@@ -16,7 +16,7 @@ from scipy.stats import chi2_contingency, entropy
 from statsmodels.stats.multitest import multipletests
 
 from airflow_mlops.core.errors import DataError, RecordError
-from airflow_mlops.core.monitoring.drift.causes_in_counts import Clues
+from airflow_mlops.core.monitoring.drift.causes_in_counts import CauseInput
 from airflow_mlops.core.monitoring.drift.columns import EvidentlyTest
 from airflow_mlops.core.monitoring.drift.compare import compare, invalid_report
 from airflow_mlops.core.monitoring.drift.effect_sizes import psi
@@ -214,7 +214,7 @@ def test_infinite_values_that_become_many_are_the_pipeline_though_the_reference_
     ref, window = (Profile(model="m", window=w, rows=1000, columns=(c,)) for w, c in ((BEFORE, before), (NOW, now)))
     one = compare(ref, window, SPEC, champion_version=1, as_of=AS_OF)
     assert one.verdict == ("drift" if finite else "invalid")
-    (hint,) = hints(Clues(ref, window, SPEC), one)
+    (hint,) = hints(CauseInput(ref, window, SPEC), one)
     assert (hint.cause, hint.pipeline) == ("non_finite", True)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
-from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.registry import METRICS
 from airflow_mlops.core.monitoring.performance import cbpe, direct_loss
 from airflow_mlops.core.pipeline.predict import Predicted
@@ -98,7 +98,7 @@ def test_several_classes_add_up_and_are_calibrated_each():
     p = rng.dirichlet([1, 1, 1], 3000)
     sure = p**2 / (p**2).sum(axis=1, keepdims=True)
     y = (p.cumsum(axis=1) > rng.random(3000)[:, None]).argmax(axis=1)
-    judged = Judged("multiclass", y, sure.argmax(axis=1), sure, None, (0, 1, 2))
+    judged = LabelledPredictions("multiclass", y, sure.argmax(axis=1), sure, None, (0, 1, 2))
     calibration = cbpe.calibrate(judged, None)
     assert calibration.method == "isotonic"
     np.testing.assert_allclose(calibration(sure).sum(axis=1), 1)

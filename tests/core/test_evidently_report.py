@@ -21,7 +21,7 @@ from airflow_mlops.core.monitoring.drift.evidently import (
     require_fitting,
 )
 from airflow_mlops.core.monitoring.drift.observe import observe
-from airflow_mlops.core.monitoring.drift.sampling import Samples
+from airflow_mlops.core.monitoring.drift.sampling import WindowSamples
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.spec.monitoring import METHODS
@@ -93,7 +93,7 @@ def test_two_categories_are_tested_by_their_share(watched):
     rng = np.random.default_rng(0)
     for method in sorted(OF_CATEGORIES):
         for share, drift in ((0.3, False), (0.6, True)):
-            found = Samples(
+            found = WindowSamples(
                 watched.spec, watched.champion, watched.store, None, watched.champion.candidate.holdout, None, ["flag"]
             )
             found.__dict__["before"] = pa.table({"flag": rng.choice(["a", "b", None], 3000, p=[0.28, 0.68, 0.04])})
@@ -118,7 +118,7 @@ def test_without_the_reference_rows_a_test_is_unknown_not_ok(watched):
 @pytest.mark.parametrize("method", ["anderson", "es", "t_test"])
 def test_a_test_that_cannot_be_made_of_a_constant_is_unknown_and_neither_ok_nor_a_crash(watched, method):
     window = watched.champion.candidate.holdout
-    found = Samples(watched.spec, watched.champion, watched.store, None, window, None, ["temp"])
+    found = WindowSamples(watched.spec, watched.champion, watched.store, None, window, None, ["temp"])
     found.__dict__["before"] = found.__dict__["now"] = pa.table({"temp": [12.0] * 600})
     spec = watched.with_(tests={"temp": method})
     test = evidently_tests(spec, [Feature(name="temp", role="numeric")], found)["temp"]
@@ -155,8 +155,8 @@ def test_a_page_is_made_when_it_is_wanted_and_without_a_word(watched, caplog, ca
 def test_rows_that_evidently_cannot_draw_leave_the_verdict_without_a_page(watched, monkeypatch, caplog):
     report = watched.observe(watched.week())
     huge = pa.table({"temp": np.random.default_rng(0).normal(size=600) * 1e307})
-    monkeypatch.setattr(Samples, "before", huge)
-    monkeypatch.setattr(Samples, "now", huge)
+    monkeypatch.setattr(WindowSamples, "before", huge)
+    monkeypatch.setattr(WindowSamples, "now", huge)
     spec = watched.with_(report="always")
     assert evidently_page(spec, watched.champion, watched.store, watched.storage, report) == ""
     assert "it raised ValueError" in caplog.text

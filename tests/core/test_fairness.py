@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from airflow_mlops.core.gate.rule_input import Bench, Found
+from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.gate.rules.fairness.group_rates import measures
 from airflow_mlops.core.gate.rules.fairness.judge import judge
 from airflow_mlops.core.metrics.registry import Judged
@@ -37,21 +37,23 @@ def sample(
     return frame, binary(truth, np.where(said, 0.8, 0.2), weights), rng.integers(0, days, rows)
 
 
-def bench_for(frame: pd.DataFrame, judged: Judged, block: Any = None, metric: str = "log_loss", **rule: Any) -> Bench:
+def bench_for(
+    frame: pd.DataFrame, judged: Judged, block: Any = None, metric: str = "log_loss", **rule: Any
+) -> RuleInput:
     return bench_of(frame, judged, block=block, metric=metric, fairness={"columns": ["sex"], **rule})
 
 
-def rule_for(found: Found, metric: str) -> RuleResult:
+def rule_for(found: RuleOutcome, metric: str) -> RuleResult:
     (result,) = (one for one in found.rules if one.metric == metric)
     return result
 
 
-def disparity_of(found: Found, measure: str) -> Disparity:
+def disparity_of(found: RuleOutcome, measure: str) -> Disparity:
     (one,) = (each for each in found.evidence["disparities"] if each.measure == measure)
     return one  # type: ignore[no-any-return]
 
 
-def groups_of(found: Found) -> dict[str, Group]:
+def groups_of(found: RuleOutcome) -> dict[str, Group]:
     return {group.value: group for group in found.evidence["groups"]}
 
 
@@ -181,7 +183,7 @@ def test_what_is_missing_is_rejected() -> None:
     assert "no column 'race'" in found.rules[0].reason
     assert "0 of 2 groups of sex have at least 600 rows" in found.rules[1].reason
     assert {group.judged for group in found.evidence["groups"]} == {False}
-    assert judge(bench_of(frame, judged, block=block)) == Found()
+    assert judge(bench_of(frame, judged, block=block)) == RuleOutcome()
 
 
 @pytest.mark.parametrize("rows", [0, 500])

@@ -19,7 +19,7 @@ from airflow_mlops.core.monitoring.performance.measure import prepare
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.stats.two_sample import Sampled, drop, sampled
+from airflow_mlops.core.stats.two_sample import SampledMetric, drop, sampled
 from tests.core.benches import binary, numbers
 from tests.core.served import MemoryStore, Says, SaysNumber, Served, batch_of, day, days, rows_on, served, spec_of
 
@@ -120,8 +120,8 @@ def test_errors_add_up_as_they_do_for_means():
 
 
 def test_a_sample_of_few_blocks_takes_the_error_of_the_other():
-    known = Sampled(value=1.0, rows=400, units=16, error=0.1)
-    few = Sampled(value=2.0, rows=100, units=4)
+    known = SampledMetric(value=1.0, rows=400, units=16, error=0.1)
+    few = SampledMetric(value=2.0, rows=100, units=4)
     found = drop(known, few, greater_is_better=False, confidence=0.9)
     reach = stats.t.ppf(0.9, 15) * np.hypot(0.1, 0.2)
     assert (found.lower, found.upper) == pytest.approx((1 - reach, 1 + reach))

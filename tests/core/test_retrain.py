@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.records.decision import Verdict
-from airflow_mlops.core.records.retraining import LONGEST, Challenge, History, RetrainDecision, Seen, as_line
+from airflow_mlops.core.records.retraining import LONGEST, Challenge, History, MonitoringInput, RetrainDecision, as_line
 from airflow_mlops.core.retraining.decide import decide_retraining, unanswered
 from airflow_mlops.core.retraining.new_rows import count_new_rows
 from airflow_mlops.core.retraining.rules import RULES
@@ -42,7 +42,7 @@ ONE = {"drift": {"violations": 1}, "performance": {"violations": 1}}
 
 def decide(seen=None, history=None, *, as_of=NOW, who=CHAMPION, **rules) -> RetrainDecision:
     model = spec(**{"monitoring": ONE, **rules})
-    return decide_retraining(model, who, seen or Seen(drift=drift()), history or History(), as_of)
+    return decide_retraining(model, who, seen or MonitoringInput(drift=drift()), history or History(), as_of)
 
 
 def answers(*challenges: Challenge, **others) -> History:
@@ -68,7 +68,7 @@ OUTCOMES = {
 
 def case_of(outcomes, retired, fault, signal, refused, hot, few, spent):
     """A case in which exactly the rules that are named speak against a retraining; the rest is as it should be."""
-    seen = Seen(
+    seen = MonitoringInput(
         drift=drift("drift" if signal else "ok", hints=(FAULT,) if fault else (WORLD,)),
         performance=OUTCOMES[outcomes],
         new_rows=99 if few else 100,
@@ -145,7 +145,7 @@ HEARD = {
 
 
 def test_a_decision_says_everything_and_comes_back_from_json():
-    seen = Seen(drift=drift(), performance=performance(), new_rows=50)
+    seen = MonitoringInput(drift=drift(), performance=performance(), new_rows=50)
     decision = decide(seen, answers(challenge(50)), budget={"runs": 3}, min_new_rows=50)
     assert decision.action == "retrain"
     assert decision.reasons[0].startswith("Realised decay in 1 of the last 1 windows")
@@ -183,7 +183,7 @@ def test_the_playbook_of_the_specification_comes_before_ours():
 @settings(max_examples=60, deadline=None)
 def test_however_long_the_texts_a_decision_fits_into_one_value(text, plan, count):
     hints = tuple(replace(FAULT, words=text) for _ in range(3))
-    seen = Seen(
+    seen = MonitoringInput(
         drift=drift(reasons=(text,) * count, hints=hints),
         performance=performance("unknown", reasons=(text,) * count),
         asked=tuple(ask("event", reason=text + str(n)) for n in range(count)),
@@ -203,34 +203,34 @@ def test_the_same_window_is_the_same_decision_with_its_number():
     first = replace(decide(), number=7)
     history = History(decisions=(first,))
     assert decide(history=history) == first
-    assert decide(Seen(drift=drift(hints=(FAULT,))), history) == first
-    assert decide(Seen(drift=drift("invalid")), history) == first
-    assert decide(Seen(drift=drift(), retired="replaced"), history).rule == "retired"
+    assert decide(MonitoringInput(drift=drift(hints=(FAULT,))), history) == first
+    assert decide(MonitoringInput(drift=drift("invalid")), history) == first
+    assert decide(MonitoringInput(drift=drift(), retired="replaced"), history).rule == "retired"
     assert decide(history=history, who=champion(5)).rule == "out_of_date"
 
 
 def test_another_window_another_champion_and_another_request_are_other_events():
     keys = [
         decide().key,
-        decide(Seen(drift=drift(at=NOW - DAY)), as_of=NOW - DAY).key,
-        decide(Seen(drift=replace(drift(), champion_version=5)), who=champion(5)).key,
-        decide(Seen(drift=drift(), asked=(ask(),))).key,
-        decide(Seen(drift=drift(), asked=(ask("event"),))).key,
-        decide(Seen(asked=(ask(),))).key,
-        decide(Seen(asked=(ask(),)), as_of=NOW + DAY).key,
-        decide(Seen(performance=performance())).key,
+        decide(MonitoringInput(drift=drift(at=NOW - DAY)), as_of=NOW - DAY).key,
+        decide(MonitoringInput(drift=replace(drift(), champion_version=5)), who=champion(5)).key,
+        decide(MonitoringInput(drift=drift(), asked=(ask(),))).key,
+        decide(MonitoringInput(drift=drift(), asked=(ask("event"),))).key,
+        decide(MonitoringInput(asked=(ask(),))).key,
+        decide(MonitoringInput(asked=(ask(),)), as_of=NOW + DAY).key,
+        decide(MonitoringInput(performance=performance())).key,
     ]
     assert len(set(keys)) == len(keys)
 
 
 def test_a_window_that_was_blocked_and_then_mended_is_decided_anew():
-    blocked = replace(decide(Seen(drift=drift("invalid"))), number=1)
+    blocked = replace(decide(MonitoringInput(drift=drift("invalid"))), number=1)
     assert blocked.action == "block"
     assert decide(history=History(decisions=(blocked,))).action == "retrain"
 
 
 def test_what_was_blocked_is_the_same_decision_when_it_is_asked_again():
-    for seen in (Seen(drift=drift("invalid")), Seen(drift=drift(hints=(FAULT,)))):
+    for seen in (MonitoringInput(drift=drift("invalid")), MonitoringInput(drift=drift(hints=(FAULT,)))):
         blocked = replace(decide(seen), number=1)
         assert decide(seen, History(decisions=(blocked,))) == blocked
 
@@ -240,35 +240,35 @@ def test_what_was_blocked_is_the_same_decision_when_it_is_asked_again():
 
 @pytest.mark.parametrize("verdict", ["ok", "unknown"])
 def test_nothing_but_a_signal_retrains(verdict):
-    decision = decide(Seen(drift=drift(verdict), performance=performance("unknown")), as_of=NOW + 1000 * DAY)
+    decision = decide(MonitoringInput(drift=drift(verdict), performance=performance("unknown")), as_of=NOW + 1000 * DAY)
     assert (decision.action, decision.rule) == ("wait", "none")
     assert any(verdict in reason or "no drift" in reason for reason in decision.reasons)
 
 
 def test_nothing_seen_is_nothing_to_decide():
-    assert decide(Seen()).rule == "none"
-    assert decide(Seen()).key == "m/v4/2013-06-09T00:00:00+00:00"
+    assert decide(MonitoringInput()).rule == "none"
+    assert decide(MonitoringInput()).key == "m/v4/2013-06-09T00:00:00+00:00"
 
 
 TWO = {"performance": {"violations": 2}}
 
 
 def test_one_window_of_two_waits():
-    seen = Seen(drift=drift(), performance=performance())
+    seen = MonitoringInput(drift=drift(), performance=performance())
     decision = decide(seen, monitoring=TWO)
     assert (decision.action, decision.rule) == ("wait", "persistence")
     assert "in 1 of the last 1 windows (2 of 5 make a signal)" in " ".join(decision.reasons)
     before = History(drift=(drift(at=NOW - DAY),))
-    assert decide(Seen(drift=drift()), before, monitoring={}).action == "retrain"
+    assert decide(MonitoringInput(drift=drift()), before, monitoring={}).action == "retrain"
 
 
 def test_records_of_another_model_are_refused():
     for seen, history, who in (
-        (Seen(drift=drift(model="n")), History(), CHAMPION),
-        (Seen(performance=performance(model="n")), History(), CHAMPION),
-        (Seen(), History(drift=(drift(model="n"),)), CHAMPION),
-        (Seen(), History(decisions=(logged(1, model="n"),)), CHAMPION),
-        (Seen(), History(), replace(CHAMPION, model="n")),
+        (MonitoringInput(drift=drift(model="n")), History(), CHAMPION),
+        (MonitoringInput(performance=performance(model="n")), History(), CHAMPION),
+        (MonitoringInput(), History(drift=(drift(model="n"),)), CHAMPION),
+        (MonitoringInput(), History(decisions=(logged(1, model="n"),)), CHAMPION),
+        (MonitoringInput(), History(), replace(CHAMPION, model="n")),
     ):
         with pytest.raises(RecordError, match="all of one model"):
             decide(seen, history, who=who)
@@ -281,7 +281,7 @@ def test_an_instant_without_zone_is_refused():
 
 @pytest.mark.parametrize("clock", [drift(at=NOW + DAY), performance(at=NOW + timedelta(seconds=1))])
 def test_a_report_from_the_future_waits(clock):
-    seen = Seen(drift=clock) if isinstance(clock, type(drift())) else Seen(performance=clock)
+    seen = MonitoringInput(drift=clock) if isinstance(clock, type(drift())) else MonitoringInput(performance=clock)
     decision = decide(seen)
     assert (decision.action, decision.rule) == ("wait", "out_of_date")
     assert "a clock is wrong" in decision.reasons[0]
@@ -289,7 +289,7 @@ def test_a_report_from_the_future_waits(clock):
 
 def test_an_instant_before_the_champion_waits():
     early = TRAINED - DAY
-    decision = decide(Seen(drift=drift(at=early)), as_of=early, cooldown="0d")
+    decision = decide(MonitoringInput(drift=drift(at=early)), as_of=early, cooldown="0d")
     assert (decision.action, decision.rule) == ("wait", "out_of_date")
 
 
@@ -311,19 +311,19 @@ def test_an_instant_before_the_champion_waits():
 )
 @pytest.mark.parametrize("what", [{}, {"verdict": "ok", "prediction": "drift"}])
 def test_drift_is_watched_while_outcomes_or_else_the_estimate_say_that_all_is_well(outcomes, action, what):
-    decision = decide(Seen(drift=drift(**what), performance=outcomes))
+    decision = decide(MonitoringInput(drift=drift(**what), performance=outcomes))
     assert decision.action == action
     assert (decision.rule == "watch") == (action == "wait")
 
 
 def test_watching_is_told_when_it_begins():
     fine = performance("ok")
-    began = decide(Seen(drift=drift(), performance=fine))
+    began = decide(MonitoringInput(drift=drift(), performance=fine))
     assert began.evidence["watching_since"] == "2013-06-09T00:00:00+00:00"
     day_before = History(drift=(drift(at=NOW - DAY),), performance=(performance("ok", NOW - DAY),))
-    assert "watching_since" not in decide(Seen(drift=drift(), performance=fine), day_before).evidence
+    assert "watching_since" not in decide(MonitoringInput(drift=drift(), performance=fine), day_before).evidence
     calm = History(drift=(drift("ok", at=NOW - DAY),), performance=(performance("ok", NOW - DAY),))
-    assert "watching_since" in decide(Seen(drift=drift(), performance=fine), calm).evidence
+    assert "watching_since" in decide(MonitoringInput(drift=drift(), performance=fine), calm).evidence
 
 
 def test_drift_that_comes_and_goes_is_told_once():
@@ -333,7 +333,9 @@ def test_drift_that_comes_and_goes_is_told_once():
         at = NOW + day * DAY
         now = drift("drift" if day % 2 else "ok", at=at)
         fine = performance("ok", at=at)
-        decision = decide(Seen(drift=now, performance=fine), History(drift=reports, performance=outcomes), as_of=at)
+        decision = decide(
+            MonitoringInput(drift=now, performance=fine), History(drift=reports, performance=outcomes), as_of=at
+        )
         reports, outcomes = (now, *reports)[:10], (fine, *outcomes)[:10]
         if "watching_since" in decision.evidence:
             told.append(day)
@@ -341,7 +343,7 @@ def test_drift_that_comes_and_goes_is_told_once():
 
 
 def test_another_signal_beside_drift_is_not_only_watched():
-    decision = decide(Seen(drift=drift(), performance=performance("ok"), new_rows=10), on_volume=10)
+    decision = decide(MonitoringInput(drift=drift(), performance=performance("ok"), new_rows=10), on_volume=10)
     assert (decision.action, decision.signal) == ("retrain", "input_drift")
 
 
@@ -391,7 +393,7 @@ def test_what_a_schedule_trains_starts_no_cooldown():
 
 def test_urgent_decay_waits_for_no_cooldown_and_no_second_window_and_says_so():
     hot = champion(as_of=NOW - DAY)
-    urgent = Seen(performance=performance(urgent=True))
+    urgent = MonitoringInput(performance=performance(urgent=True))
     decision = decide(urgent, who=hot, monitoring=TWO)
     assert (decision.action, decision.rule, decision.urgent) == ("retrain", "urgent", True)
     assert "It is urgent, and need not wait: The champion is of" in " ".join(decision.reasons)
@@ -418,7 +420,7 @@ HOUR = timedelta(hours=1)
     ],
 )
 def test_urgent_decay_waits_for_the_training_that_is_under_way(before, answers, rule):
-    urgent = Seen(performance=performance(urgent=True))
+    urgent = MonitoringInput(performance=performance(urgent=True))
     asked = replace(logged(1), as_of=NOW - before, signal="decay")
     beside = replace(challenge(0), as_of=asked.as_of)  # what a schedule trained at the same midnight is no answer
     answering = [replace(challenge(0, verdict, answers=(asked.key,)), as_of=asked.as_of) for verdict in answers]
@@ -429,14 +431,14 @@ def test_urgent_decay_waits_for_the_training_that_is_under_way(before, answers, 
 
 
 def test_what_is_urgent_waits_no_longer_than_what_is_not():
-    urgent = Seen(performance=performance(urgent=True))
+    urgent = MonitoringInput(performance=performance(urgent=True))
     assert decide(urgent, History(decisions=(logged(0.1),)), cooldown="3h").rule == "under_way"
     assert decide(urgent, History(decisions=(logged(0.1),)), cooldown="2h").action == "retrain"
     assert decide(urgent, History(decisions=(logged(0),)), cooldown="0d").action == "retrain"
 
 
 def test_a_training_for_an_earlier_champion_is_not_waited_for():
-    urgent = Seen(performance=performance(urgent=True))
+    urgent = MonitoringInput(performance=performance(urgent=True))
     other = replace(logged(0.1), evidence={"champion_version": "3"})
     assert decide(urgent, History(decisions=(other,))).rule == "urgent"
     mine = replace(other, evidence={"champion_version": "4"})
@@ -453,7 +455,7 @@ def test_where_a_person_approves_the_training_is_under_way_until_they_answered()
     asked = logged(2, signal="decay")
     accepted = challenge(2, Verdict.ACCEPT, answers=(asked.key,))
     history = History(decisions=(asked,), challenges=(accepted,))
-    urgent = Seen(performance=performance(urgent=True))
+    urgent = MonitoringInput(performance=performance(urgent=True))
     declined = replace(history, challenges=(replace(accepted, declined=True),))
     held = decide_retraining(asking, CHAMPION, urgent, declined, NOW)
     assert (held.rule, "retraining did not help (1 refused" in held.reasons[0]) == ("backoff", True)
@@ -462,7 +464,7 @@ def test_where_a_person_approves_the_training_is_under_way_until_they_answered()
 
 
 def test_urgent_decay_is_within_the_budget_and_ends_with_the_owner():
-    urgent = Seen(performance=performance(urgent=True))
+    urgent = MonitoringInput(performance=performance(urgent=True))
     spent = History(decisions=tuple(logged(n, number=n) for n in (3, 2, 1)))
     assert decide(urgent, spent, budget={"runs": 3}).rule == "budget"
     assert decide(urgent, answers(*(challenge(n) for n in (1, 2, 3, 4, 5)))).action == "escalate"
@@ -490,7 +492,7 @@ def test_no_period_ever_has_more_retrainings_than_the_budget_in_whatever_order_t
     for day in days:
         at = NOW + day * DAY
         decision = decide(
-            Seen(drift=drift(at=at)),
+            MonitoringInput(drift=drift(at=at)),
             History(decisions=tuple(reversed(decisions))),
             as_of=at,
             cooldown="0d",
@@ -511,7 +513,7 @@ def test_a_person_is_bound_by_nothing_but_the_data_and_retirement():
         challenges=tuple(challenge(n) for n in (1, 2, 3)),
         decisions=tuple(logged(n, number=9 - n) for n in (2, 3, 4, 5)),
     )
-    seen = Seen(drift=drift("ok", hints=(FAULT,)), asked=(ask(),))
+    seen = MonitoringInput(drift=drift("ok", hints=(FAULT,)), asked=(ask(),))
     decision = decide(seen, history, who=hot)
     assert (decision.action, decision.signal, decision.rule, decision.urgent) == ("retrain", "manual", "signal", False)
     assert decision.reasons[0] == "ada asks"
@@ -523,7 +525,7 @@ def test_a_person_is_bound_by_nothing_but_the_data_and_retirement():
 
 
 def test_an_event_need_not_show_twice_and_is_bound_by_all_limits():
-    asked = Seen(drift=drift("ok"), asked=(ask("event"),))
+    asked = MonitoringInput(drift=drift("ok"), asked=(ask("event"),))
     assert decide(asked).action == "retrain"
     assert decide(asked, who=champion(as_of=NOW - DAY)).rule == "cooldown"
     assert decide(replace(asked, drift=drift(hints=(FAULT,)))).rule == "pipeline_fault"
@@ -536,7 +538,7 @@ def test_a_retired_specification_retrains_nothing():
     from airflow_mlops.spec.model import ModelSpec
 
     retired = ModelSpec.model_validate({**spec().model_dump(mode="json", exclude_unset=True), "retired": "replaced"})
-    decision = decide_retraining(retired, CHAMPION, Seen(asked=(ask(),)), History(), NOW)
+    decision = decide_retraining(retired, CHAMPION, MonitoringInput(asked=(ask(),)), History(), NOW)
     assert (decision.action, decision.rule) == ("wait", "retired")
 
 
@@ -575,8 +577,10 @@ def test_a_block_is_said_once_for_each_episode(rule, bad):
 
     def seen(day, at):
         if 8 <= day < 10:
-            return Seen(drift=drift("unknown", at))
-        return Seen(drift=drift(**{"at": at, "verdict": "ok", **(bad if 3 <= day < 18 or day >= 20 else {})}))
+            return MonitoringInput(drift=drift("unknown", at))
+        return MonitoringInput(
+            drift=drift(**{"at": at, "verdict": "ok", **(bad if 3 <= day < 18 or day >= 20 else {})})
+        )
 
     decided = month(seen)
     assert [day for day, decision in enumerate(decided) if decision.action == "block"] == [3, 20]
@@ -589,7 +593,7 @@ def test_a_block_is_said_once_for_each_episode(rule, bad):
 
 def test_invalid_outcomes_are_an_episode_of_their_own():
     def seen(day, at):
-        return Seen(
+        return MonitoringInput(
             drift=drift("invalid" if day >= 2 else "ok", at),
             performance=performance("invalid" if day >= 6 else "ok", at),
         )
@@ -602,7 +606,7 @@ def test_an_escalation_is_said_once_for_each_champion_with_what_was_tried():
     rules = {"escalate_after": 3}
     tried = (challenge(1, Verdict.INCONCLUSIVE), challenge(20), challenge(40), challenge(60, None))
     history = answers(*tried, challenge(80, Verdict.ACCEPT, promoted=True), challenge(99))
-    decided = month(lambda _, at: Seen(performance=performance(at=at)), 20, history, **rules)
+    decided = month(lambda _, at: MonitoringInput(performance=performance(at=at)), 20, history, **rules)
     assert [decision.action for decision in decided] == ["escalate"] + ["wait"] * 19
     assert {decision.rule for decision in decided} == {"escalate_after"}
     assert decided[0].reasons[0] == (
@@ -614,7 +618,7 @@ def test_an_escalation_is_said_once_for_each_champion_with_what_was_tried():
     later = NOW + 3 * DAY
     promoted = answers(*tried, decisions=(escalated,))
     next_one = champion(5)
-    seen = Seen(performance=performance(at=later, champion_version=5))
+    seen = MonitoringInput(performance=performance(at=later, champion_version=5))
     assert decide(seen, promoted, as_of=later, who=next_one, **rules).action == "escalate"
 
 
@@ -629,7 +633,7 @@ def test_a_promotion_ends_the_row_of_refused_challengers():
 def test_what_a_schedule_trained_in_good_times_says_nothing_about_bad_ones():
     """Nine candidates of a monthly schedule were no better than a champion that was all right; now it decays."""
     monthly = tuple(challenge(30.0 * n, Verdict.INCONCLUSIVE) for n in range(1, 10))
-    seen = Seen(performance=performance())
+    seen = MonitoringInput(performance=performance())
     assert decide(seen, History(challenges=monthly)).action == "retrain"
     assert decide(seen, answers(*monthly)).action == "escalate"
     two = answers(*monthly[:2])
@@ -650,7 +654,7 @@ def test_after_an_escalation_one_attempt_is_made_in_each_cooldown_and_told_when_
     history, acted = History(), []
     for day in range(300):
         at = NOW + day * DAY
-        decision = decide(Seen(performance=performance(at=at)), history, as_of=at, escalate_after=2)
+        decision = decide(MonitoringInput(performance=performance(at=at)), history, as_of=at, escalate_after=2)
         if decision.action == "wait":
             continue
         acted.append((day, decision.action))
@@ -670,7 +674,7 @@ def test_an_urgent_decay_on_a_spent_budget_is_told_once_in_its_period():
     history, acted = History(), []
     for hour in range(0, 24 * 45, 3):
         at = NOW + hour * HOUR
-        decision = decide(Seen(performance=performance(at=at, urgent=True)), history, as_of=at)
+        decision = decide(MonitoringInput(performance=performance(at=at, urgent=True)), history, as_of=at)
         if decision.action != "wait":
             acted.append((hour, decision.action, decision.rule))
             history = replace(history, decisions=(replace(decision, number=len(acted)), *history.decisions))
@@ -685,7 +689,7 @@ def test_an_urgent_decay_on_a_spent_budget_is_told_once_in_its_period():
 @pytest.mark.parametrize("urgent", [True, False])
 def test_a_month_in_which_every_window_drifts_or_decays_makes_what_the_budget_allows(runs, urgent):
     def seen(_, at):
-        return Seen(drift=drift(at=at), performance=performance(at=at, urgent=urgent))
+        return MonitoringInput(drift=drift(at=at), performance=performance(at=at, urgent=urgent))
 
     decided = month(seen, budget={"runs": runs, "per": "30d"}, cooldown="0d")
     assert sum(decision.action == "retrain" for decision in decided) == runs
@@ -713,7 +717,11 @@ def test_a_decision_that_nobody_took_up_is_found_again():
         replace(known, decisions=(logged(3, "block", "invalid_data"),)),
     ):
         assert unanswered(spec(), CHAMPION, other, now) is None
-    for seen in (Seen(drift=drift("invalid")), Seen(drift=drift(hints=(FAULT,))), Seen(retired="replaced")):
+    for seen in (
+        MonitoringInput(drift=drift("invalid")),
+        MonitoringInput(drift=drift(hints=(FAULT,))),
+        MonitoringInput(retired="replaced"),
+    ):
         assert unanswered(spec(), CHAMPION, known, decide(seen, known)) is None
 
 
@@ -749,7 +757,7 @@ def cases(draw):
         challenges=tuple(challenge(at, draw(verdicts), promoted=draw(st.booleans())) for at in challenges),
         decisions=tuple(logged(at, *draw(actions), number=len(decisions) - n) for n, at in enumerate(decisions)),
     )
-    seen = Seen(
+    seen = MonitoringInput(
         drift=replace(looks[0], hints=hints) if draw(st.booleans()) else None,
         performance=cohorts[0] if cohorts else None,
         new_rows=draw(st.sampled_from([None, 0, 50, 500])),

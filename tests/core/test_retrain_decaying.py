@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from airflow_mlops.core.monitoring.performance.measure import prepare
-from airflow_mlops.core.records.retraining import History, Seen
+from airflow_mlops.core.records.retraining import History, MonitoringInput
 from airflow_mlops.core.retraining.decide import decide_retraining
 from tests.core.decaying_stream import BEFORE, STABLE, accuracy, day, decaying, lived
 
@@ -18,7 +18,7 @@ def test_a_silent_decay_is_retrained_on_in_time_and_nothing_before_it():
     for number in lived(made, 1):
         as_of = day(number + 1)
         report = made.perform(as_of, prepared=prepared)
-        decision = decide_retraining(made.spec, made.champion, Seen(performance=report), history, as_of)
+        decision = decide_retraining(made.spec, made.champion, MonitoringInput(performance=report), history, as_of)
         history = replace(history, performance=(report, *history.performance)[:10])
         if decision.action != "wait":
             break

@@ -15,7 +15,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from airflow_mlops.core.gate.rule_input import Bench
+from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules import robustness
 from airflow_mlops.core.gate.rules.robustness import judge
 from airflow_mlops.core.metrics.registry import METRICS
@@ -28,17 +28,17 @@ HISTOGRAM = "sklearn.ensemble.HistGradientBoostingClassifier"
 RIDGE = "sklearn.linear_model.Ridge"
 
 
-def perturbations(bench: Bench) -> tuple[Perturbation, ...]:
+def perturbations(bench: RuleInput) -> tuple[Perturbation, ...]:
     found: tuple[Perturbation, ...] = judge(bench).evidence["perturbations"]
     return found
 
 
-def of(bench: Bench, kind: str) -> dict[str, Perturbation]:
+def of(bench: RuleInput, kind: str) -> dict[str, Perturbation]:
     return {one.what: one for one in perturbations(bench) if one.kind == kind}
 
 
 @pytest.fixture(scope="module")
-def benches(loop: Any) -> dict[str, Bench]:
+def benches(loop: Any) -> dict[str, RuleInput]:
     rule = {"robustness": {"max_drop": 1.0, "max_reliance": 1.0}}
     return {
         "binary": loop.bench(HISTOGRAM, gate=rule),
@@ -48,7 +48,7 @@ def benches(loop: Any) -> dict[str, Bench]:
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
-def test_every_way_of_breaking_is_told_and_bounded(benches: dict[str, Bench], kind: str) -> None:
+def test_every_way_of_breaking_is_told_and_bounded(benches: dict[str, RuleInput], kind: str) -> None:
     bench = benches[kind]
     found = judge(bench)
     told = perturbations(bench)
@@ -68,7 +68,7 @@ def test_every_way_of_breaking_is_told_and_bounded(benches: dict[str, Bench], ki
     assert {rule.rule for rule in found.rules} == {"robustness"}
 
 
-def test_the_column_that_matters_hurts_most_and_noise_is_harmless(benches: dict[str, Bench]) -> None:
+def test_the_column_that_matters_hurts_most_and_noise_is_harmless(benches: dict[str, RuleInput]) -> None:
     shuffled = of(benches["binary"], "shuffled")
     assert shuffled["a"].drop > shuffled["c"].drop > 0.02 > shuffled["b"].drop
     (missing,), (noise,) = (of(benches["binary"], kind).values() for kind in ("missing", "noise"))
@@ -184,7 +184,7 @@ def test_the_types_that_the_pipeline_was_fitted_on_survive(loop: Any, estimator:
         assert Counter(frame[name].fillna("-")) == Counter(whole[name].fillna("-"))
 
 
-def without_imputer(bench: Bench) -> Bench:
+def without_imputer(bench: RuleInput) -> RuleInput:
     """A model of the team's own that fails on missing values."""
     inputs = as_features(bench.rows, bench.candidate.features)[["b"]]
     first = FunctionTransformer(lambda frame: frame[["b"]])
@@ -251,14 +251,14 @@ def test_weights_of_the_rows_count(loop: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def told(benches: dict[str, Bench]) -> list[Perturbation]:
+def told(benches: dict[str, RuleInput]) -> list[Perturbation]:
     return list(perturbations(benches["regression"]))
 
 
 @settings(max_examples=50, deadline=None)
 @given(bound=st.floats(0.001, 3), wider=st.floats(1, 10))
 def test_a_wider_bound_never_turns_accept_into_reject(
-    benches: dict[str, Bench], told: list[Perturbation], bound: float, wider: float
+    benches: dict[str, RuleInput], told: list[Perturbation], bound: float, wider: float
 ) -> None:
     first, second = (
         robustness._rule(benches["regression"], DROP, "max_drop", limit, told) for limit in (bound, bound * wider)

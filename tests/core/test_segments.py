@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
-from airflow_mlops.core.gate.rule_input import Bench
+from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules.slices.judge import judge
 from airflow_mlops.core.gate.rules.slices.weakest import weakest
 from airflow_mlops.core.records.candidate import Feature
@@ -21,7 +21,7 @@ FEATURES = (
 )
 
 
-def planted(where: Any, rows: int = 8000, seed: int = 0, **gate: Any) -> Bench:
+def planted(where: Any, rows: int = 8000, seed: int = 0, **gate: Any) -> RuleInput:
     """A calibrated model, but for the rows where it is noise."""
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(

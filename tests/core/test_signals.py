@@ -10,21 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.records.retraining import RANK, History, Seen, Signal
+from airflow_mlops.core.records.retraining import RANK, History, MonitoringInput, Signal
 from airflow_mlops.core.retraining.signals import impatient, signals_of
 from tests.core.retrain_cases import CHAMPION, DAY, NOW, ask, drift, performance, spec
 
 LOOSE = {"drift": {"violations": 2, "of": 3}, "performance": {"violations": 2, "of": 3}}
 
 
-def state(kind: str, seen: Seen, history: History | None = None, **rules) -> Signal:
+def state(kind: str, seen: MonitoringInput, history: History | None = None, **rules) -> Signal:
     model = spec(**{"monitoring": LOOSE, **rules})
     found = {signal.kind: signal for signal in signals_of(model, CHAMPION, seen, history or History())}
     return found[kind]  # type: ignore[index]
 
 
 def test_there_is_one_signal_of_each_kind_in_order_of_rank():
-    for seen in (Seen(), Seen(drift=drift(), performance=performance(), new_rows=3, asked=(ask(), ask("event")))):
+    for seen in (
+        MonitoringInput(),
+        MonitoringInput(drift=drift(), performance=performance(), new_rows=3, asked=(ask(), ask("event"))),
+    ):
         assert tuple(signal.kind for signal in signals_of(spec(), CHAMPION, seen, History())) == RANK
         assert all(signal.reason for signal in signals_of(spec(), CHAMPION, seen, History()))
 
@@ -42,7 +45,7 @@ def test_there_is_one_signal_of_each_kind_in_order_of_rank():
     ],
 )
 def test_what_was_not_measured_is_unknown_and_what_nobody_asked_for_is_off(kind, wanted):
-    assert state(kind, Seen()).state == wanted
+    assert state(kind, MonitoringInput()).state == wanted
 
 
 @pytest.mark.parametrize(
@@ -54,7 +57,7 @@ def test_n_of_m_windows_with_the_newest_among_them(kind, of, verdicts):
     words = {"bad": "decay" if kind == "decay" else "drift"}
     made = [of(words.get(verdict, verdict), NOW - n * DAY) for n, verdict in enumerate(verdicts)]
     field = "performance" if kind == "decay" else "drift"
-    found = state(kind, Seen(**{field: made[0]}), History(**{field: tuple(made[1:])}))
+    found = state(kind, MonitoringInput(**{field: made[0]}), History(**{field: tuple(made[1:])}))
     if verdicts[0] in ("unknown", "invalid"):
         assert found.state == "unknown"
     else:
@@ -71,8 +74,10 @@ def test_n_of_m_windows_with_the_newest_among_them(kind, of, verdicts):
 def test_a_window_that_is_seen_again_counts_once(verdicts, needed, of, repeats):
     bounds = {"drift": {"violations": min(needed, of), "of": of}}
     made = [drift(verdict, NOW - n * DAY) for n, verdict in enumerate(verdicts)]
-    once = state("input_drift", Seen(drift=made[0]), History(drift=tuple(made[1:])), monitoring=bounds)
-    again = state("input_drift", Seen(drift=made[0]), History(drift=tuple(made * repeats)), monitoring=bounds)
+    once = state("input_drift", MonitoringInput(drift=made[0]), History(drift=tuple(made[1:])), monitoring=bounds)
+    again = state(
+        "input_drift", MonitoringInput(drift=made[0]), History(drift=tuple(made * repeats)), monitoring=bounds
+    )
     assert once == again
     brute = verdicts[0] == "drift" and verdicts[:of].count("drift") >= min(needed, of)
     assert (once.state == "on") == brute
@@ -83,28 +88,32 @@ def test_another_look_at_a_window_replaces_the_earlier_one():
     early = replace(drift("drift", NOW - DAY), as_of=NOW - DAY)
     late = replace(drift("ok", NOW - DAY), as_of=NOW - DAY / 2)
     for earlier in ((early, late), (late, early)):
-        assert state("input_drift", Seen(drift=drift()), History(drift=earlier)).state == "off"
+        assert state("input_drift", MonitoringInput(drift=drift()), History(drift=earlier)).state == "off"
 
 
 def test_reports_about_another_champion_count_for_nothing():
     old = replace(drift(at=NOW - DAY), champion_version=3)
-    assert state("input_drift", Seen(drift=drift()), History(drift=(old,))).state == "off"
-    assert state("input_drift", Seen(drift=old)).state == "unknown"
+    assert state("input_drift", MonitoringInput(drift=drift()), History(drift=(old,))).state == "off"
+    assert state("input_drift", MonitoringInput(drift=old)).state == "unknown"
     old_outcomes = replace(performance(at=NOW - DAY), champion_version=3)
-    assert state("decay", Seen(performance=performance()), History(performance=(old_outcomes,))).state == "off"
+    assert (
+        state("decay", MonitoringInput(performance=performance()), History(performance=(old_outcomes,))).state == "off"
+    )
 
 
 def test_reports_from_after_the_newest_window_are_not_its_history():
     """A backfill of an earlier day, or a clock that was wrong."""
     later = drift(at=NOW + DAY)
-    assert state("input_drift", Seen(drift=drift()), History(drift=(later,))).state == "off"
+    assert state("input_drift", MonitoringInput(drift=drift()), History(drift=(later,))).state == "off"
 
 
 def test_urgent_decay_is_on_at_once():
-    found = state("decay", Seen(performance=performance(urgent=True)))
+    found = state("decay", MonitoringInput(performance=performance(urgent=True)))
     assert found.state == "on"
     assert found.urgent
-    assert not state("decay", Seen(performance=performance()), History(performance=(performance(at=NOW - DAY),))).urgent
+    assert not state(
+        "decay", MonitoringInput(performance=performance()), History(performance=(performance(at=NOW - DAY),))
+    ).urgent
 
 
 @pytest.mark.parametrize(
@@ -121,26 +130,26 @@ def test_urgent_decay_is_on_at_once():
 )
 def test_an_estimate_counts_only_while_outcomes_are_unknown(verdict, estimated, wanted):
     before = History(performance=(performance("unknown", NOW - DAY, "decay"),))
-    found = state("estimated_decay", Seen(performance=performance(verdict, estimated=estimated)), before)
+    found = state("estimated_decay", MonitoringInput(performance=performance(verdict, estimated=estimated)), before)
     assert found.state == wanted
 
 
 def test_predictions_drift_apart_from_inputs():
-    seen = Seen(drift=drift("ok", prediction="drift"))
+    seen = MonitoringInput(drift=drift("ok", prediction="drift"))
     before = History(drift=(drift("ok", NOW - DAY, prediction="drift"),))
     assert state("prediction_drift", seen, before).state == "on"
     assert state("input_drift", seen, before).state == "off"
-    broken = Seen(drift=drift("invalid", prediction="drift"))
+    broken = MonitoringInput(drift=drift("invalid", prediction="drift"))
     assert state("prediction_drift", broken, before).state == "unknown"
 
 
 @pytest.mark.parametrize(
     ("rule", "kind", "seen"),
     [
-        ("on_decay", "decay", Seen(performance=performance(urgent=True))),
-        ("on_estimate", "estimated_decay", Seen(performance=performance("unknown", estimated="decay"))),
-        ("on_drift", "input_drift", Seen(drift=drift())),
-        ("on_drift", "prediction_drift", Seen(drift=drift(prediction="drift"))),
+        ("on_decay", "decay", MonitoringInput(performance=performance(urgent=True))),
+        ("on_estimate", "estimated_decay", MonitoringInput(performance=performance("unknown", estimated="decay"))),
+        ("on_drift", "input_drift", MonitoringInput(drift=drift())),
+        ("on_drift", "prediction_drift", MonitoringInput(drift=drift(prediction="drift"))),
     ],
 )
 def test_a_signal_that_the_specification_turns_off_is_off_and_says_so(rule, kind, seen):
@@ -152,7 +161,7 @@ def test_a_signal_that_the_specification_turns_off_is_off_and_says_so(rule, kind
 
 
 def test_without_estimation_the_estimate_is_off():
-    seen = Seen(performance=performance("unknown", estimated="decay"))
+    seen = MonitoringInput(performance=performance("unknown", estimated="decay"))
     bounds = {"performance": {"violations": 1, "estimate": False}}
     assert state("estimated_decay", seen, monitoring=bounds).state == "off"
 
@@ -162,26 +171,26 @@ def test_without_estimation_the_estimate_is_off():
     [(None, 10**6, "off"), (100, None, "unknown"), (100, 99, "off"), (100, 100, "on")],
 )
 def test_volume(needed, rows, wanted):
-    assert state("volume", Seen(new_rows=rows), on_volume=needed).state == wanted
+    assert state("volume", MonitoringInput(new_rows=rows), on_volume=needed).state == wanted
 
 
 def test_what_is_asked_from_outside_keeps_its_reasons_once():
     asked = (ask("event", reason="A new route."), ask("event", reason="A new route."), ask("event", reason="A strike."))
-    assert state("event", Seen(asked=asked)).reason == "A new route. A strike."
-    assert state("event", Seen(asked=(ask("event", "unknown", "Nobody knows."),))).state == "unknown"
-    assert state("manual", Seen(asked=(ask("manual", "off", "No."),))).state == "off"
+    assert state("event", MonitoringInput(asked=asked)).reason == "A new route. A strike."
+    assert state("event", MonitoringInput(asked=(ask("event", "unknown", "Nobody knows."),))).state == "unknown"
+    assert state("manual", MonitoringInput(asked=(ask("manual", "off", "No."),))).state == "off"
 
 
 def test_only_people_and_events_ask_from_outside():
     with pytest.raises(RecordError, match="kind decay"):
-        signals_of(spec(), CHAMPION, Seen(asked=(ask("decay"),)), History())
+        signals_of(spec(), CHAMPION, MonitoringInput(asked=(ask("decay"),)), History())
 
 
 def test_what_only_the_newest_window_shows_is_told_apart_from_nothing():
-    assert impatient(spec(), CHAMPION, Seen(drift=drift()), History())
+    assert impatient(spec(), CHAMPION, MonitoringInput(drift=drift()), History())
     two = spec(monitoring={"performance": {"violations": 2}})
-    assert impatient(two, CHAMPION, Seen(performance=performance()), History())
-    assert not impatient(spec(), CHAMPION, Seen(performance=performance()), History())
-    assert not impatient(spec(), CHAMPION, Seen(drift=drift("ok")), History())
-    assert not impatient(spec(on_drift=False), CHAMPION, Seen(drift=drift()), History())
-    assert not impatient(spec(), CHAMPION, Seen(drift=drift()), History(drift=(drift(at=NOW - DAY),)))
+    assert impatient(two, CHAMPION, MonitoringInput(performance=performance()), History())
+    assert not impatient(spec(), CHAMPION, MonitoringInput(performance=performance()), History())
+    assert not impatient(spec(), CHAMPION, MonitoringInput(drift=drift("ok")), History())
+    assert not impatient(spec(on_drift=False), CHAMPION, MonitoringInput(drift=drift()), History())
+    assert not impatient(spec(), CHAMPION, MonitoringInput(drift=drift()), History(drift=(drift(at=NOW - DAY),)))

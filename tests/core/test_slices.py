@@ -14,7 +14,7 @@ from sklearn import metrics as sk
 from statsmodels.stats.multitest import multipletests
 
 from airflow_mlops.core.gate.decide import failed_closed
-from airflow_mlops.core.gate.rule_input import Bench, Found
+from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.gate.rules.slices.judge import LISTED, judge
 from airflow_mlops.core.metrics.registry import METRICS, Judged
 from airflow_mlops.core.records.decision import RuleResult, Verdict
@@ -26,11 +26,11 @@ from airflow_mlops.spec.problems import ReasonCode
 from tests.core.benches import bench_of, binary, numbers
 
 
-def slices_of(found: Found) -> tuple[SliceResult, ...]:
+def slices_of(found: RuleOutcome) -> tuple[SliceResult, ...]:
     return tuple(found.evidence["slices"])
 
 
-def only(found: Found) -> RuleResult:
+def only(found: RuleOutcome) -> RuleResult:
     (result,) = found.rules
     return result
 
@@ -365,7 +365,7 @@ def test_equal_models_pass_exactly() -> None:
 # ---------------------------------------------------------------------------------------------- properties
 
 
-def worse_in(bench: Bench, value: str, factor: float) -> Bench:
+def worse_in(bench: RuleInput, value: str, factor: float) -> RuleInput:
     """The candidate with less probability for what happened, in one slice."""
     judged, rows = bench.judged, (bench.rows.origin == value).to_numpy()
     p = judged.known.copy()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.promotion.audit_chain import following, from_lines, require_whole, seal, to_lines, verify_lines
-from airflow_mlops.core.promotion.audit_state import State, fold
+from airflow_mlops.core.promotion.audit_state import AuditState, fold
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import ReasonCode
 from tests.core.memory import MODEL, NOW
@@ -129,7 +129,7 @@ def test_versions_that_were_deleted_are_no_way_back() -> None:
     assert state.statuses == {1: "previous", 2: "archived", 3: "champion"}
 
 
-def whole_line(state: State) -> dict[int, str]:
+def whole_line(state: AuditState) -> dict[int, str]:
     """What the versions of the line are, by the words of the design and looking at every one of them."""
     named = dict.fromkeys(state.line, "archived")
     before = state.line[:-1] if state.champion is not None else state.line
@@ -239,7 +239,7 @@ def test_an_export_can_be_verified_anywhere() -> None:
 @settings(max_examples=100)
 @given(reason=st.text(max_size=3000), by=st.text(max_size=400))
 def test_any_text_becomes_an_event_that_can_be_stored(reason: str, by: str) -> None:
-    event = following(State(), model=MODEL, kind="retired", at=NOW, by=by, reason=reason)
+    event = following(AuditState(), model=MODEL, kind="retired", at=NOW, by=by, reason=reason)
     assert AuditEvent.from_json(event.to_text()) == event
     assert from_lines(to_lines([event])) == (event,)
     assert len(to_lines([event])) < 6000

@@ -251,7 +251,7 @@ def test_a_monitor_that_waits_is_resumed_when_rows_arrive(
     trained: Ran, dags: dict[str, DAG], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sensor defers, its trigger fires once a file is there, and the task goes on from where it was."""
-    from airflow_mlops.triggers.shared_polls import Answer
+    from airflow_mlops.triggers.shared_polls import PollAnswer
     from airflow_mlops.triggers.window import WindowTrigger
 
     monitor, later = dags["dag_test.monitor"], NEXT + timedelta(days=7)
@@ -262,7 +262,7 @@ def test_a_monitor_that_waits_is_resumed_when_rows_arrive(
     looks: list[bool] = []
     really = WindowTrigger.look
 
-    async def look(self: WindowTrigger) -> Answer:
+    async def look(self: WindowTrigger) -> PollAnswer:
         found = await really(self)
         looks.append(bool(found.value))
         if len(looks) == 2:

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from airflow_mlops.core.errors import RecordError, StoreUnavailableError
 from airflow_mlops.core.promotion.rollback import rollback
 from airflow_mlops.core.records.decision import Verdict
-from airflow_mlops.core.records.retraining import History, RetrainDecision, Seen
+from airflow_mlops.core.records.retraining import History, MonitoringInput, RetrainDecision
 from airflow_mlops.core.retraining.log import ask_again, decide_and_log
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.stores.mlflow.store import MLflowStore
@@ -193,7 +193,7 @@ def test_challenges_are_the_trainings_with_what_the_gate_said_and_whether_they_s
 
 def on(store: MLflowStore, at: Any = NOW, history: History | None = None, **rules: Any) -> RetrainDecision:
     model = spec(**{"monitoring": LOOSE, **rules})
-    return decide_and_log(store, model, CHAMPION, Seen(drift=drift(at=at)), history or History(), at)
+    return decide_and_log(store, model, CHAMPION, MonitoringInput(drift=drift(at=at)), history or History(), at)
 
 
 class Log:
@@ -272,7 +272,9 @@ def storm(uri: str, name: str, moments: list[Any], workers: int, **rules: Any) -
                 at = next(queue, None)
             if at is None:
                 return
-            seen = Seen(drift=drift(at=at, model=name), performance=performance(at=at, urgent=True, model=name))
+            seen = MonitoringInput(
+                drift=drift(at=at, model=name), performance=performance(at=at, urgent=True, model=name)
+            )
             decided = decide_and_log(store, model, who, seen, History(), at)
             with lock:
                 made.append(decided)

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.promotion.audit_chain import following
-from airflow_mlops.core.promotion.audit_state import State, fold
+from airflow_mlops.core.promotion.audit_state import AuditState, fold
 from airflow_mlops.core.promotion.retire import retire, retired, unretire
 from airflow_mlops.core.promotion.verify import verify
 from airflow_mlops.core.records.promotion import Approval, AuditEvent
@@ -54,7 +54,7 @@ def store(mlflow_uri: str) -> MLflowStore:
     return MLflowStore.connect(mlflow_uri)
 
 
-def next_event(state: State, model: str, **fields: Any) -> AuditEvent:
+def next_event(state: AuditState, model: str, **fields: Any) -> AuditEvent:
     return following(state, **{"model": model, "kind": "retired", "at": NOW, "by": "user:ada", "reason": "", **fields})
 
 
@@ -75,11 +75,11 @@ def broken(mlflow_uri: str, name: str) -> str:
 def test_what_is_written_is_read_and_written_once(store: MLflowStore, mlflow_uri: str, name: str) -> None:
     assert store.events(name) == ()
     assert store.trail_run(name) is None
-    first = next_event(State(), name, reason="ü 'q\" 😀 \\ " * 200)
+    first = next_event(AuditState(), name, reason="ü 'q\" 😀 \\ " * 200)
     assert store.append(name, first)
     assert store.append(name, first)
     other = MLflowStore.connect(mlflow_uri)
-    assert not other.append(name, next_event(State(), name))
+    assert not other.append(name, next_event(AuditState(), name))
     assert other.events(name) == (first,)
     assert name in other.registered_models()
     assert other.model_tags(name)[TRAIL] == other.trail_run(name)
@@ -130,7 +130,7 @@ def test_a_deleted_or_cut_trail_is_found_out(
         client.delete_run(run_id)
         words = "a deleted run"
         with pytest.raises(RecordError):
-            store.append(name, next_event(State(number=3), name))
+            store.append(name, next_event(AuditState(number=3), name))
     elif what == "experiment":
         client.delete_experiment(pointer.experiment_id)
         words = "a deleted experiment"
@@ -184,8 +184,8 @@ def test_a_forged_event_is_found_out(
 ) -> None:
     state = fold(filled(store, name))
     texts = {
-        "next": next_event(State(number=4, digest=state.digest), name).to_text(),
-        "unchained": next_event(State(number=3, digest="0" * 64), name).to_text(),
+        "next": next_event(AuditState(number=4, digest=state.digest), name).to_text(),
+        "unchained": next_event(AuditState(number=3, digest="0" * 64), name).to_text(),
     }
     client.log_param(store.trail_run(name), key, texts.get(value, value))
     assert words in broken(mlflow_uri, name)

@@ -14,7 +14,7 @@ import pytest
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.data import FileSource, SqlSource
-from airflow_mlops.stores.change_token import count_at_least, stamp, stamp_files
+from airflow_mlops.stores.change_token import change_token, count_at_least, file_change_token
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 WEEK = Window(start=START, end=START + timedelta(days=7))
@@ -52,7 +52,7 @@ def test_a_database_is_marked_by_rows_outcomes_and_newest_time(
     shop: sqlite3.Connection, source: SqlSource, change: str, differs: bool
 ) -> None:
     def mark() -> str:
-        return stamp(source, data_root="", window=WEEK, time="t", counted=["late"])
+        return change_token(source, data_root="", window=WEEK, time="t", counted=["late"])
 
     before = mark()
     assert mark() == before
@@ -68,7 +68,7 @@ def test_rows_are_counted(shop: sqlite3.Connection, source: SqlSource) -> None:
 
 def test_what_a_database_lacks_is_said_at_once(shop: sqlite3.Connection) -> None:
     with pytest.raises(DataError, match="column_missing") as caught:
-        stamp(TABLE, data_root="", window=WEEK, time="moment", counted=["outcome"])
+        change_token(TABLE, data_root="", window=WEEK, time="moment", counted=["outcome"])
     assert len(caught.value.problems) == 2
 
 
@@ -79,30 +79,31 @@ def test_files_are_marked_wherever_a_machine_has_mounted_them(tmp_path: Path) ->
         (folder / "x.csv").write_text("t\n")
         os.utime(folder / "x.csv", ns=(1, 1_700_000_000_000_000_000))
     one, other = (
-        stamp(FileSource(path="orders/"), data_root=str(tmp_path / mount), window=WEEK, time="t") for mount in "ab"
+        change_token(FileSource(path="orders/"), data_root=str(tmp_path / mount), window=WEEK, time="t")
+        for mount in "ab"
     )
     assert one == other
     os.utime(tmp_path / "a" / "orders" / "day=1" / "x.csv", ns=(1, 1_700_000_000_000_000_001))
-    assert stamp_files(str(tmp_path / "a" / "orders")) != one
+    assert file_change_token(str(tmp_path / "a" / "orders")) != one
 
 
 def test_a_link_to_nothing_hides_no_other_file(tmp_path: Path) -> None:
     for number in range(20):  # folders are listed in any order: before and after the file
         (tmp_path / f"{number:02}.csv").symlink_to(tmp_path / "nowhere")
     (tmp_path / "orders.csv").write_text("t\n")
-    before = stamp_files(str(tmp_path))
-    assert stamp_files(str(tmp_path)) == before
+    before = file_change_token(str(tmp_path))
+    assert file_change_token(str(tmp_path)) == before
     (tmp_path / "orders.csv").write_text("t\n1\n")
-    assert stamp_files(str(tmp_path)) != before
+    assert file_change_token(str(tmp_path)) != before
 
 
 def test_one_file_and_none(tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
-    nothing = stamp_files(str(file))
+    nothing = file_change_token(str(file))
     file.write_text("t\n")
-    one = stamp_files(str(file))
+    one = file_change_token(str(file))
     file.write_text("t\n1\n")
-    assert len({nothing, one, stamp_files(f"file://{file}")}) == 3
+    assert len({nothing, one, file_change_token(f"file://{file}")}) == 3
 
 
 def test_an_object_store_is_marked_too(memory: str) -> None:
@@ -110,7 +111,7 @@ def test_an_object_store_is_marked_too(memory: str) -> None:
 
     store, folder = MemoryFileSystem(), memory.removeprefix("memory:/")
     store.pipe(f"{folder}/orders/a.csv", b"t\n")
-    before = stamp_files(f"{memory}/orders")
-    assert stamp_files(f"{memory}/orders") == before
+    before = file_change_token(f"{memory}/orders")
+    assert file_change_token(f"{memory}/orders") == before
     store.pipe(f"{folder}/orders/b.csv", b"t\n")
-    assert stamp_files(f"{memory}/orders") != before
+    assert file_change_token(f"{memory}/orders") != before

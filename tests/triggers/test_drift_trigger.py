@@ -21,7 +21,7 @@ from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.triggers import window as drift
 from airflow_mlops.triggers.base import Failures, WaitingTrigger
 from airflow_mlops.triggers.change import ChangeTrigger
-from airflow_mlops.triggers.source_probe import mark_of_all, window_of
+from airflow_mlops.triggers.source_probe import change_token_of_all, window_of
 from tests.triggers.waits import (
     DEADLINE,
     END,
@@ -175,7 +175,7 @@ def change(tmp_path: Path, **more: Any) -> ChangeTrigger:
     rows = given(data_root=str(tmp_path), **more)
     also = {name: rows.pop(name) for name in ("counted", "folders") if name in rows}
     span = window_of(rows["start"], rows["end"])
-    seen = mark_of_all(rows["source"], rows["data_root"], rows["time"], span, **also)
+    seen = change_token_of_all(rows["source"], rows["data_root"], rows["time"], span, **also)
     return ChangeTrigger(seen=seen, **rows, **also)
 
 

@@ -29,7 +29,7 @@ from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.performance import PerformanceReport
-from airflow_mlops.core.records.retraining import Challenge, History, RetrainDecision, Seen
+from airflow_mlops.core.records.retraining import Challenge, History, MonitoringInput, RetrainDecision
 from airflow_mlops.core.training.candidate import champion_of
 from airflow_mlops.spec.model import ModelSpec
 
@@ -180,7 +180,7 @@ class Controlled:
         why = f"{reason} Gate: {_why(found)}"
         return _retrained(now, promoted=accepted, reason=why, seconds=seconds + found.seconds)
 
-    def _look(self, now: Now) -> Dialogue[tuple[Seen, Champion, float]]:
+    def _look(self, now: Now) -> Dialogue[tuple[MonitoringInput, Champion, float]]:
         """What monitoring sees of the champion now, the champion, and how long that took."""
         by = self.judged.setdefault(
             now.champion,
@@ -208,12 +208,12 @@ class Controlled:
         self.referred.add(now.champion)
         rules = self.spec.retraining
         counted = found.new_rows if rules.min_new_rows or rules.on_volume is not None else None
-        seen = Seen(drift=found.drift, performance=found.performance, new_rows=counted)
+        seen = MonitoringInput(drift=found.drift, performance=found.performance, new_rows=counted)
         if not isinstance(trained, Trained) or trained.candidate is None:
             raise TypeError(f"version {now.champion} serves, and no model was trained for it")
         return seen, champion_of(self.spec.registered_model, trained.candidate, now.champion), seconds
 
-    def _remember(self, seen: Seen, decision: RetrainDecision) -> None:
+    def _remember(self, seen: MonitoringInput, decision: RetrainDecision) -> None:
         from dataclasses import replace
 
         if seen.drift is not None:

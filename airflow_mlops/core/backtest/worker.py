@@ -17,14 +17,14 @@ from airflow_mlops.core.backtest.tasks import Need
 from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.backtest import Answer, Future, Judged, Pointed, Referred, Scored, Trained, Watched
-from airflow_mlops.core.training.candidate import candidate_of
+from airflow_mlops.core.training.candidate import candidate_from
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from airflow_mlops.core.gate.holdout import Contest
-    from airflow_mlops.core.metrics.labelled import Judged as JudgedRows
+    from airflow_mlops.core.gate.holdout import Comparison
+    from airflow_mlops.core.metrics.labelled import LabelledPredictions as JudgedRows
     from airflow_mlops.core.metrics.registry import Metric
     from airflow_mlops.core.stats.bootstrap import Gain
 
@@ -95,7 +95,7 @@ class Workshop:
         self.state.keep_model(need.version, fitted.pipeline, spec)
         return Trained(
             outcome="trained",
-            candidate=candidate_of(
+            candidate=candidate_from(
                 spec,
                 snapshot,
                 fitted,
@@ -149,13 +149,13 @@ class Workshop:
         theirs = math.nan if bench.other is None else bench.metric(bench.other)
         return Pointed(candidate=mine, champion=theirs, better=bench.sign * (mine - theirs) > 0, seconds=0)
 
-    def _contest(self, spec: ModelSpec, version: int, champion: int | None) -> Contest:
-        from airflow_mlops.core.gate.holdout import Contest
+    def _contest(self, spec: ModelSpec, version: int, champion: int | None) -> Comparison:
+        from airflow_mlops.core.gate.holdout import Comparison
 
         candidate, pipeline = self.shelf.model(version)
         snapshot, frame = self.shelf.rows(version)
         other, other_pipeline = (None, None) if champion is None else self.shelf.champion(champion)
-        return Contest(
+        return Comparison(
             spec=spec,
             candidate=candidate,
             pipeline=pipeline,
@@ -194,7 +194,7 @@ class Workshop:
         """Drift and performance, as the monitor DAG has them."""
         from airflow_mlops.core.backtest.score_log import ScoreLog
         from airflow_mlops.core.monitoring.drift.observe import observe
-        from airflow_mlops.core.monitoring.performance.measure import perform
+        from airflow_mlops.core.monitoring.performance.measure import measure_performance
         from airflow_mlops.core.retraining.new_rows import count_new_rows
 
         spec, as_of = self.opening.variants[need.variant], self.plan.steps[need.step].start
@@ -205,7 +205,9 @@ class Workshop:
         history = tuple(self.state.get(Watched, key).drift for key in need.before)
         return Watched(
             drift=observe(spec, champion, reference, self.store, log, as_of, history=history),
-            performance=perform(spec, champion, lambda: pipeline, self.store, log, as_of, decision=decision),
+            performance=measure_performance(
+                spec, champion, lambda: pipeline, self.store, log, as_of, decision=decision
+            ),
             new_rows=count_new_rows(spec, champion, self.store, as_of),
             seconds=0,
         )

@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from typing import Literal
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.gate.rule_input import Bench
-from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.gate.rule_input import RuleInput
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.records.evidence import MAX_POINTS, Curve
 
 MAX_CLASSES = 5
@@ -30,13 +30,13 @@ ROUNDING = 1e-9
 RESIDUALS = "share of rows, by label less prediction"
 
 
-def curves(bench: Bench) -> tuple[Curve, ...]:
+def curves(bench: RuleInput) -> tuple[Curve, ...]:
     """Every curve of the candidate and of the champion beside it, on the judged rows.
 
     A curve that does not exist is left out: of a class that no row or every row has, of a model without probabilities
     or with predictions that are not finite.
     """
-    models: list[tuple[Literal["candidate", "champion"], Judged | None]] = [
+    models: list[tuple[Literal["candidate", "champion"], LabelledPredictions | None]] = [
         ("candidate", bench.judged),
         ("champion", bench.other),
     ]
@@ -120,7 +120,9 @@ def _offer(waiting: list[tuple[float, int, int, int]], x: Array, y: Array, start
         heapq.heappush(waiting, (-float(far[place]), start + 1 + place, start, end))
 
 
-def _of_classes(bench: Bench, judged: Judged, who: Literal["candidate", "champion"]) -> Iterator[Curve]:
+def _of_classes(
+    bench: RuleInput, judged: LabelledPredictions, who: Literal["candidate", "champion"]
+) -> Iterator[Curve]:
     import numpy as np
 
     if judged.probabilities is None:
@@ -146,7 +148,7 @@ def _of_classes(bench: Bench, judged: Judged, who: Literal["candidate", "champio
             yield Curve(name=name, who=who, of=of, x=tuple(x[kept].tolist()), y=tuple(y[kept].tolist()))
 
 
-def _residuals(judged: Judged, who: Literal["candidate", "champion"]) -> Curve:
+def _residuals(judged: LabelledPredictions, who: Literal["candidate", "champion"]) -> Curve:
     """Label less prediction at equal shares of the rows' weight; the inverse of the distribution function.
 
     The smallest residual at share 0, the largest at share 1, and every point is the residual of a row.

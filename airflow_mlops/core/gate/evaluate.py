@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.gate.changes import changes
 from airflow_mlops.core.gate.curves import curves
-from airflow_mlops.core.gate.holdout import Contest, Rows, Sides, compare, judged_rows
-from airflow_mlops.core.gate.rule_input import Bench
+from airflow_mlops.core.gate.holdout import Comparison, HoldoutRows, ScoredModels, compare, judged_rows
+from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules import RULES, bounds
 from airflow_mlops.core.gate.rules import champion as rules
 from airflow_mlops.core.metrics import registry as metric
 from airflow_mlops.core.metrics.baseline import trivial
-from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import Evaluation, RuleResult
 from airflow_mlops.core.records.evidence import Evidence, ServingReport
@@ -72,7 +72,7 @@ def evaluate(  # noqa: PLR0917 - two models and the rows, in the order of the co
     Evaluation
         Every rule with value, bound, verdict and reason, and the evidence.
     """
-    contest = Contest(
+    contest = Comparison(
         spec=spec,
         candidate=candidate,
         pipeline=pipeline,
@@ -96,7 +96,7 @@ def evaluate(  # noqa: PLR0917 - two models and the rows, in the order of the co
     return _evaluation(contest, rows, sides, [*rows.rules, *found, *order, *wider], evidence, constant_metrics)
 
 
-def numbers(contest: Contest, sides: Sides) -> tuple[list[RuleResult], dict[str, float]]:
+def numbers(contest: Comparison, sides: ScoredModels) -> tuple[list[RuleResult], dict[str, float]]:
     """The rules that compare numbers: finite, absolute, baseline, champion, first model; and the baseline's metrics."""
     bench, gate = sides.bench, contest.spec.gate
     name, count = bench.metric.name, len(bench.rows)
@@ -124,13 +124,13 @@ def numbers(contest: Contest, sides: Sides) -> tuple[list[RuleResult], dict[str,
     return found, theirs
 
 
-def _why_no_gain(bench: Bench, other: Judged) -> str | None:
+def _why_no_gain(bench: RuleInput, other: LabelledPredictions) -> str | None:
     """Why one of the two models has no metric, in words; None when nothing is known against it."""
     mine, theirs = bench.metric.why_undefined(bench.judged), bench.metric.why_undefined(other)
     return mine if mine is not None or theirs is None else f"of the champion, {theirs}"
 
 
-def _gain(bench: Bench, judged: Judged, other: Judged) -> Gain:
+def _gain(bench: RuleInput, judged: LabelledPredictions, other: LabelledPredictions) -> Gain:
     rule = bench.spec.gate.champion
     return gain(
         bench.metric,
@@ -144,7 +144,7 @@ def _gain(bench: Bench, judged: Judged, other: Judged) -> Gain:
 
 
 def _wider(
-    bench: Bench, served: ServingReport | Callable[[], ServingReport] | None
+    bench: RuleInput, served: ServingReport | Callable[[], ServingReport] | None
 ) -> tuple[list[RuleResult], dict[str, Any]]:
     """The rules that have a `mode` of their own, unless it is off, and what they saw."""
     found: list[RuleResult] = []
@@ -161,9 +161,9 @@ def _wider(
 
 
 def _evaluation(  # noqa: PLR0917 - one private maker of one record
-    contest: Contest,
-    rows: Rows,
-    sides: Sides | None,
+    contest: Comparison,
+    rows: HoldoutRows,
+    sides: ScoredModels | None,
     found: list[RuleResult],
     evidence: Mapping[str, Any],
     constant_metrics: Mapping[str, float],

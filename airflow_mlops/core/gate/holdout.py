@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.gate.rule_input import Bench
+from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules import champion as rules
 from airflow_mlops.core.metrics import registry as metric
-from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.pipeline.predict import Label, Predicted, predict
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import RuleResult, Verdict
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Contest:
+class Comparison:
     """Who is judged and by what: the arguments of an evaluation."""
 
     spec: ModelSpec
@@ -42,7 +42,7 @@ class Contest:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Rows:
+class HoldoutRows:
     """The rows that are judged on, before any model has seen them."""
 
     frame: pd.DataFrame
@@ -53,7 +53,7 @@ class Rows:
     rules: tuple[RuleResult, ...]
 
 
-def judged_rows(contest: Contest) -> Rows:
+def judged_rows(contest: Comparison) -> HoldoutRows:
     """The labelled holdout rows, less what the champion was trained on where enough are left."""
     spec, candidate, champion = contest.spec, contest.candidate, contest.champion
     window = candidate.holdout
@@ -69,10 +69,10 @@ def judged_rows(contest: Contest) -> Rows:
             frame, labels = frame[new], labels[new]
     if labels.nunique() == 1:  # training looks too, but at the whole holdout
         found.append(one_label(len(labels), spec.data.label))
-    return Rows(frame=frame, labels=labels, window=window, comparable=comparable, rules=tuple(found))
+    return HoldoutRows(frame=frame, labels=labels, window=window, comparable=comparable, rules=tuple(found))
 
 
-def labelled(contest: Contest, window: Window) -> tuple[pd.DataFrame, pd.Series[Any]]:
+def labelled(contest: Comparison, window: Window) -> tuple[pd.DataFrame, pd.Series[Any]]:
     """Rows of a window that have a label, sorted by event time, and their labels."""
     spec = contest.spec
     return clean_labels(
@@ -81,11 +81,11 @@ def labelled(contest: Contest, window: Window) -> tuple[pd.DataFrame, pd.Series[
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Sides:
+class ScoredModels:
     """Both models on the same rows."""
 
-    bench: Bench
-    own: Judged
+    bench: RuleInput
+    own: LabelledPredictions
     """The candidate, judged by its own classes alone."""
     candidate_metrics: Mapping[str, float]
     champion_metrics: Mapping[str, float] | None
@@ -93,7 +93,7 @@ class Sides:
     """A rejection, when there is a champion to compare with that cannot be scored."""
 
 
-def compare(contest: Contest, rows: Rows) -> Sides:
+def compare(contest: Comparison, rows: HoldoutRows) -> ScoredModels:
     """Let both models predict the rows."""
     spec, candidate, champion = contest.spec, contest.candidate, contest.champion
     (weights,) = row_weights(spec, rows.frame)
@@ -112,7 +112,7 @@ def compare(contest: Contest, rows: Rows) -> Sides:
         other = metric.judge(rows.labels, theirs, classes, weights)
         champion_metrics = metric.measure(metric.judge(rows.labels, theirs, None, weights), spec)
     train, train_labels = labelled(contest, candidate.train)
-    bench = Bench(
+    bench = RuleInput(
         spec=spec,
         candidate=candidate,
         pipeline=contest.pipeline,
@@ -131,10 +131,10 @@ def compare(contest: Contest, rows: Rows) -> Sides:
     )
     own = metric.judge(rows.labels, ours, None, weights)
     mine = metric.measure(own, spec)
-    return Sides(bench=bench, own=own, candidate_metrics=mine, champion_metrics=champion_metrics, broken=broken)
+    return ScoredModels(bench=bench, own=own, candidate_metrics=mine, champion_metrics=champion_metrics, broken=broken)
 
 
-def champion_predictions(contest: Contest, frame: pd.DataFrame) -> Predicted | str | None:
+def champion_predictions(contest: Comparison, frame: pd.DataFrame) -> Predicted | str | None:
     """What the champion says of the rows, or why it says nothing."""
     champion = contest.champion
     if champion is None:

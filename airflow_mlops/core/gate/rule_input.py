@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.registry import Metric
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import RuleResult
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Bench:
+class RuleInput:
     """The rows on which candidate and champion stand beside each other; n rows."""
 
     spec: ModelSpec
@@ -38,9 +38,9 @@ class Bench:
     labels: pd.Series[Any]
     block: Array | None
     """Number of each row's block for the bootstrap, shape (n,); None: row by row."""
-    judged: Judged
+    judged: LabelledPredictions
     """The candidate on the judged rows, with their weights."""
-    other: Judged | None
+    other: LabelledPredictions | None
     """The champion on the same rows, in the same classes as `judged`; None when they are not compared."""
     train: pd.DataFrame
     """The candidate's training rows, labelled ones only."""
@@ -55,7 +55,7 @@ class Bench:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class RuleOutcome:
     """What a rule says, and the numbers behind it."""
 
     rules: tuple[RuleResult, ...] = ()

@@ -32,13 +32,13 @@ from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import TrainingError
 from airflow_mlops.core.importing import import_object
 from airflow_mlops.core.metrics.functions import Prepare, of_rows
-from airflow_mlops.core.metrics.weighted import Spread, Undefined, Weighted
+from airflow_mlops.core.metrics.weighted import Spread, Undefined, WeightedMetric
 from airflow_mlops.spec.gate_rules import CustomMetric
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.metrics.labelled import Judged
+    from airflow_mlops.core.metrics.labelled import LabelledPredictions
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class Opaque:
         again.base = weights if self.base is None else self.base * weights
         return again
 
-    def collapse(self, block: Array, blocks: int) -> Weighted:
+    def collapse(self, block: Array, blocks: int) -> WeightedMetric:
         """Spread block weights to rows."""
         del blocks
         return Spread(self, block)
@@ -144,7 +144,7 @@ class Opaque:
 
 
 def _prepare(own: CustomMetric, function: Callable[..., Any]) -> Prepare:
-    def prepare(judged: Judged) -> Weighted:
+    def prepare(judged: LabelledPredictions) -> WeightedMetric:
         import numpy as np
 
         if own.needs == "probabilities":
@@ -165,7 +165,7 @@ def _prepare(own: CustomMetric, function: Callable[..., Any]) -> Prepare:
     return prepare
 
 
-def _per_row(opaque: Opaque, judged: Judged) -> Weighted:
+def _per_row(opaque: Opaque, judged: LabelledPredictions) -> WeightedMetric:
     import numpy as np
 
     rows = len(judged.truth)

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.metrics.ranking import AveragePrecision, Median, RocAuc
-from airflow_mlops.core.metrics.weighted import Additive, Mean, Weighted
+from airflow_mlops.core.metrics.weighted import Additive, Mean, WeightedMetric
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.metrics.labelled import Judged
+    from airflow_mlops.core.metrics.labelled import LabelledPredictions
 
-Prepare = Callable[["Judged"], Weighted]
+Prepare = Callable[["LabelledPredictions"], WeightedMetric]
 
 
-def of_rows(judged: Judged, losses: Array, root: bool = False) -> Additive:
+def of_rows(judged: LabelledPredictions, losses: Array, root: bool = False) -> Additive:
     """Weighted mean of one number for each row, or its root."""
 
     def finish(sums: Array) -> Array:
@@ -31,17 +31,17 @@ def of_rows(judged: Judged, losses: Array, root: bool = False) -> Additive:
     return Additive(_rows(judged, losses), finish)
 
 
-def _rows(judged: Judged, *columns: Array) -> Array:
+def _rows(judged: LabelledPredictions, *columns: Array) -> Array:
     import numpy as np
 
     return np.column_stack([np.ones(len(judged.truth)), *columns])
 
 
-def _mean(losses: Callable[[Judged], Array], root: bool = False) -> Prepare:
+def _mean(losses: Callable[[LabelledPredictions], Array], root: bool = False) -> Prepare:
     return lambda judged: of_rows(judged, losses(judged), root)
 
 
-def _of_truth(judged: Judged) -> Array:
+def _of_truth(judged: LabelledPredictions) -> Array:
     """Probability that was given to the true class."""
     import numpy as np
 
@@ -49,31 +49,31 @@ def _of_truth(judged: Judged) -> Array:
     return np.where(judged.truth < 0, 0.0, p[np.arange(len(p)), judged.truth])
 
 
-def _log_losses(judged: Judged) -> Array:
+def _log_losses(judged: LabelledPredictions) -> Array:
     import numpy as np
 
     least = np.finfo(float).eps  # scikit-learn's own bounds
     return -np.log(np.clip(_of_truth(judged), least, 1 - least))
 
 
-def _brier_scores(judged: Judged) -> Array:
+def _brier_scores(judged: LabelledPredictions) -> Array:
     p = judged.known
     if judged.task == "binary":
         return (p[:, 1] - (judged.truth == 1)) ** 2
     return (p**2).sum(axis=1) - 2 * _of_truth(judged) + 1
 
 
-def _relative_errors(judged: Judged) -> Array:
+def _relative_errors(judged: LabelledPredictions) -> Array:
     import numpy as np
 
     return _absolute(judged) / np.maximum(np.abs(judged.truth), np.finfo(float).eps)
 
 
-def _absolute(judged: Judged) -> Array:
+def _absolute(judged: LabelledPredictions) -> Array:
     return abs(judged.truth - judged.predicted)
 
 
-def _r2(judged: Judged) -> Weighted:
+def _r2(judged: LabelledPredictions) -> WeightedMetric:
     def finish(sums: Array) -> Array:
         rows, first, second, squared = sums.T
         return 1 - squared / (second - first**2 / rows)
@@ -82,7 +82,7 @@ def _r2(judged: Judged) -> Weighted:
     return Additive(_rows(judged, centred, centred**2, (judged.truth - judged.predicted) ** 2), finish)
 
 
-def _patterns(judged: Judged) -> tuple[int, Array]:
+def _patterns(judged: LabelledPredictions) -> tuple[int, Array]:
     """Return the number of classes k, and each row's pair of classes as true * (k + 2) + predicted.
 
     Class k is every class that the model does not know; predicted k + 1 is another unknown one than the true one.
@@ -96,7 +96,7 @@ def _patterns(judged: Judged) -> tuple[int, Array]:
     return classes, true * (classes + 2) + predicted
 
 
-def _accuracy(judged: Judged) -> Weighted:
+def _accuracy(judged: LabelledPredictions) -> WeightedMetric:
     import numpy as np
 
     classes, pattern = _patterns(judged)
@@ -108,7 +108,7 @@ def _accuracy(judged: Judged) -> Weighted:
 def _by_class(finish: Callable[[Array, Array, Array], Array]) -> Prepare:
     """Additive metric of three counts for each class: hits, predicted, true."""
 
-    def prepare(judged: Judged) -> Weighted:
+    def prepare(judged: LabelledPredictions) -> WeightedMetric:
         import numpy as np
 
         binary = judged.task == "binary"
@@ -125,7 +125,7 @@ def _by_class(finish: Callable[[Array, Array, Array], Array]) -> Prepare:
     return prepare
 
 
-def _counted(judged: Judged, finish: Callable[[Array], Array]) -> Additive:
+def _counted(judged: LabelledPredictions, finish: Callable[[Array], Array]) -> Additive:
     import numpy as np
     from scipy import sparse
 
@@ -154,7 +154,7 @@ def _ratio(above: Array, below: Array) -> Array:
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 
 
-def _balanced(judged: Judged) -> Weighted:
+def _balanced(judged: LabelledPredictions) -> WeightedMetric:
     import numpy as np
 
     def finish(sums: Array) -> Array:
@@ -164,8 +164,8 @@ def _balanced(judged: Judged) -> Weighted:
     return _counted(judged, finish)
 
 
-def _one_versus_rest(ranked: Callable[[Array, Array], Weighted]) -> Prepare:
-    def prepare(judged: Judged) -> Weighted:
+def _one_versus_rest(ranked: Callable[[Array, Array], WeightedMetric]) -> Prepare:
+    def prepare(judged: LabelledPredictions) -> WeightedMetric:
         p = judged.known
         if judged.task == "binary":
             return ranked(judged.truth == 1, p[:, 1])

@@ -10,7 +10,7 @@ from airflow_mlops.core.records.candidate import Task
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class LabelledPredictions:
     """Labels beside predictions for n rows, as arrays that every metric reads."""
 
     task: Task
@@ -55,7 +55,9 @@ class Judged:
         fine = len(self.truth) > 0 and all(bool(np.isfinite(part).all()) for part in parts if part is not None)
         return fine and (self.weights is None or bool((self.weights >= 0).all() and self.weights.any()))
 
-    def take(self, rows: Array) -> Judged:
+    def take(self, rows: Array) -> LabelledPredictions:
         """Some of the rows: a mask or positions, shape (m,)."""
         probabilities, weights = (None if part is None else part[rows] for part in (self.probabilities, self.weights))
-        return Judged(self.task, self.truth[rows], self.predicted[rows], probabilities, weights, self.names)
+        return LabelledPredictions(
+            self.task, self.truth[rows], self.predicted[rows], probabilities, weights, self.names
+        )

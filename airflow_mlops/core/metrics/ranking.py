@@ -21,7 +21,7 @@ from typing import Self
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.metrics.ranking_binned import BINS, BinnedMedian, BinnedPrecision, bins_of, tabulate
-from airflow_mlops.core.metrics.weighted import Spread, Weighted
+from airflow_mlops.core.metrics.weighted import Spread, WeightedMetric
 
 MAX_PAIRED_BLOCKS = 512
 """Up to so many blocks the AUC is kept as a matrix of block pairs; beyond, weights are spread to rows."""
@@ -49,7 +49,7 @@ class Ordered:
         again.base = self.ordered(weights[None, :])[0]
         return again
 
-    def collapse(self, block: Array, blocks: int) -> Weighted:
+    def collapse(self, block: Array, blocks: int) -> WeightedMetric:
         """Spread block weights to rows: an order does not add up over blocks."""
         del blocks
         return Spread(self, block)  # type: ignore[arg-type]
@@ -135,7 +135,7 @@ class RocAuc(Ranked):
         value = (hits * beaten).sum() / positives
         return self._by_score((beaten - value) / positives, (beating - value) / negatives)
 
-    def collapse(self, block: Array, blocks: int) -> Weighted:
+    def collapse(self, block: Array, blocks: int) -> WeightedMetric:
         """Count the ordered pairs between every two blocks once: the AUC is then a ratio of quadratic forms."""
         import numpy as np
 
@@ -184,7 +184,7 @@ class PairedAuc:
         wins = self.wins * weights[:, None] * weights
         return PairedAuc(wins, self.positives * weights, self.negatives * weights)
 
-    def collapse(self, block: Array, blocks: int) -> Weighted:
+    def collapse(self, block: Array, blocks: int) -> WeightedMetric:
         """Blocks of blocks."""
         del blocks
         return Spread(self, block)
@@ -222,7 +222,7 @@ class AveragePrecision(Ranked):
         rise = np.cumsum((hits * part)[::-1])[::-1]  # by one hit more
         return self._by_score((precision - value + rise - fall) / positives, -fall / positives)
 
-    def collapse(self, block: Array, blocks: int) -> Weighted:
+    def collapse(self, block: Array, blocks: int) -> WeightedMetric:
         """Count each block's rows in bins of the ranking, where rows are many and blocks few."""
         import numpy as np
 
@@ -272,7 +272,7 @@ class Median(Ordered):
         middle = self(np.ones((1, len(own))))[0]
         return self.by_row(np.sign(self.values - middle) / 2 * spacing)
 
-    def collapse(self, block: Array, blocks: int) -> Weighted:
+    def collapse(self, block: Array, blocks: int) -> WeightedMetric:
         """Count each block's rows in bins of the order, where rows are many and blocks few."""
         import numpy as np
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.metrics.weighted import Spread, Weighted
+from airflow_mlops.core.metrics.weighted import Spread, WeightedMetric
 
 SINGLE = 500
 """Steps at the top of the order that are a bin of their own: there precision moves most."""
@@ -74,7 +74,7 @@ class BinnedPrecision:
         """Weigh the blocks."""
         return BinnedPrecision(self.hits * weights[:, None], self.misses * weights[:, None], self.single, self.shift)
 
-    def collapse(self, block: Array, blocks: int) -> Weighted:
+    def collapse(self, block: Array, blocks: int) -> WeightedMetric:
         """Blocks of blocks."""
         del blocks
         return Spread(self, block)
@@ -116,7 +116,7 @@ class BinnedMedian:
         """Weigh the blocks."""
         return BinnedMedian(self.mass * weights[:, None], self.edges, self.shift)
 
-    def collapse(self, block: Array, blocks: int) -> Weighted:
+    def collapse(self, block: Array, blocks: int) -> WeightedMetric:
         """Blocks of blocks."""
         del blocks
         return Spread(self, block)

@@ -10,8 +10,8 @@ from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import TrainingError
 from airflow_mlops.core.metrics.custom import prepared
 from airflow_mlops.core.metrics.functions import FUNCTIONS
-from airflow_mlops.core.metrics.labelled import Judged
-from airflow_mlops.core.metrics.weighted import Undefined, Weighted
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
+from airflow_mlops.core.metrics.weighted import Undefined, WeightedMetric
 from airflow_mlops.core.pipeline.predict import Label, Predicted, plain_classes
 from airflow_mlops.core.records.candidate import Task
 from airflow_mlops.spec import metrics as declared
@@ -30,10 +30,10 @@ class Metric:
     kind: str
     greater_is_better: bool
     needs_probabilities: bool
-    prepare: Callable[[Judged], Weighted]
+    prepare: Callable[[LabelledPredictions], WeightedMetric]
     """From judged rows to a function of row weights; the rows' own weights are put on it afterwards."""
 
-    def weighted(self, judged: Judged) -> Weighted:
+    def weighted(self, judged: LabelledPredictions) -> WeightedMetric:
         """The metric as a function of how often each row counts; undefined when something is missing or not finite."""
         if not judged.finite:
             return Undefined("there are no rows, or a label, a prediction or a weight is not a finite number")
@@ -42,13 +42,13 @@ class Metric:
         found = self.prepare(judged)
         return found if judged.weights is None else found.scale(judged.weights)
 
-    def __call__(self, judged: Judged) -> float:
+    def __call__(self, judged: LabelledPredictions) -> float:
         """Value on all rows; NaN where it is not defined, never an exception."""
         import numpy as np
 
         return float(self.weighted(judged)(np.ones((1, len(judged.truth))))[0])
 
-    def why_undefined(self, judged: Judged) -> str | None:
+    def why_undefined(self, judged: LabelledPredictions) -> str | None:
         """Why there is no value, in words that follow `because`; None when nothing is known against it."""
         found = self.weighted(judged)
         return found.reason if isinstance(found, Undefined) else None
@@ -56,7 +56,7 @@ class Metric:
 
 def judge(
     labels: pd.Series[Any], predicted: Predicted, classes: Sequence[Label] | None = None, weights: Array | None = None
-) -> Judged:
+) -> LabelledPredictions:
     """Bring labels and predictions together.
 
     Parameters
@@ -75,7 +75,7 @@ def judge(
     weights = None if weights is None else np.asarray(weights, dtype=float)
     if predicted.task == "regression":
         values = np.asarray(predicted.values, dtype=float)
-        return Judged("regression", labels.to_numpy(dtype=float), values, None, weights)
+        return LabelledPredictions("regression", labels.to_numpy(dtype=float), values, None, weights)
     wanted = tuple(predicted.classes if classes is None else classes)
     index = pd.Index(wanted)
     task: Task = "binary" if len(wanted) == 2 else "multiclass"  # noqa: PLR2004
@@ -86,7 +86,7 @@ def judge(
         probabilities = aligned
     truth, said = (index.get_indexer(pd.Index(found)) for found in (labels, predicted.values))
     strange = _strangers((truth, said), (labels.to_numpy(), np.asarray(predicted.values)))
-    return Judged(task, truth, said, probabilities, weights, (*wanted, *reversed(strange)))
+    return LabelledPredictions(task, truth, said, probabilities, weights, (*wanted, *reversed(strange)))
 
 
 def _strangers(numbers: Sequence[Array], found: Sequence[Array]) -> list[Label]:
@@ -116,7 +116,7 @@ def metrics_of(spec: ModelSpec) -> Mapping[str, Metric]:
     return {**METRICS, **own}
 
 
-def measure(judged: Judged, spec: ModelSpec | None = None) -> dict[str, float]:
+def measure(judged: LabelledPredictions, spec: ModelSpec | None = None) -> dict[str, float]:
     """Every metric of the task, those from probabilities only when there are any; with `gate.metrics` of a `spec`."""
     known = METRICS if spec is None else metrics_of(spec)
     return {name: metric(judged) for name, metric in known.items() if _applies(metric, judged)}
@@ -161,7 +161,7 @@ def require_fitting(spec: ModelSpec, task: Task) -> None:
         raise TrainingError(problems, subject=spec.name)
 
 
-def _applies(metric: Metric, judged: Judged) -> bool:
+def _applies(metric: Metric, judged: LabelledPredictions) -> bool:
     kind = "regression" if judged.task == "regression" else "classification"
     return metric.kind == kind and (judged.probabilities is not None or not metric.needs_probabilities)
 

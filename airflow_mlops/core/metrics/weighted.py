@@ -16,16 +16,16 @@ from typing import Protocol
 from airflow_mlops.core.arrays import Array
 
 
-class Weighted(Protocol):
+class WeightedMetric(Protocol):
     """A metric of fixed labels and predictions, as a function of weights."""
 
     def __call__(self, weights: Array) -> Array:
         """Values for weights of shape (resamples, units): shape (resamples,); NaN where it is not defined."""
 
-    def scale(self, weights: Array) -> Weighted:
+    def scale(self, weights: Array) -> WeightedMetric:
         """The same metric of units that weigh `weights`, shape (units,), each time they are drawn."""
 
-    def collapse(self, block: Array, blocks: int) -> Weighted:
+    def collapse(self, block: Array, blocks: int) -> WeightedMetric:
         """The same metric as a function of block weights; `block` is each unit's block number, shape (units,)."""
 
     def gradient(self) -> Array | None:
@@ -118,7 +118,7 @@ class Additive:
 class Spread:
     """A metric of row weights, called with block weights."""
 
-    inner: Weighted
+    inner: WeightedMetric
     block: Array
 
     def __call__(self, weights: Array) -> Array:
@@ -134,7 +134,7 @@ class Spread:
         """Weigh the rows of a block alike."""
         return Spread(self.inner.scale(weights[self.block]), self.block)
 
-    def collapse(self, block: Array, blocks: int) -> Weighted:
+    def collapse(self, block: Array, blocks: int) -> WeightedMetric:
         """Blocks of blocks."""
         del blocks
         return Spread(self.inner, block[self.block])
@@ -151,7 +151,7 @@ class Spread:
 class Mean:
     """Mean of several metrics of the same rows: one-versus-rest over classes."""
 
-    parts: tuple[Weighted, ...]
+    parts: tuple[WeightedMetric, ...]
 
     def __call__(self, weights: Array) -> Array:
         """Values for weights; NaN when any part is."""

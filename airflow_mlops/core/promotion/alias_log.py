@@ -22,7 +22,7 @@ from typing import Any
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ports import Registry, Trail
 from airflow_mlops.core.promotion.audit_chain import MOVES, ending, following
-from airflow_mlops.core.promotion.audit_state import State, fold, named
+from airflow_mlops.core.promotion.audit_state import AuditState, fold, named
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -37,7 +37,7 @@ _POLL = 0.5
 
 
 @dataclass(kw_only=True)
-class Ledger:
+class AliasLog:
     """One caller's view of a model's trail and aliases."""
 
     registry: Registry
@@ -59,13 +59,13 @@ class Ledger:
             self._begin(champion)
         raise self.unfinished()
 
-    def append(self, state: State, *, kind: str, reason: str, **fields: Any) -> AuditEvent | None:
+    def append(self, state: AuditState, *, kind: str, reason: str, **fields: Any) -> AuditEvent | None:
         """Write the next event; None when somebody else wrote there first, and everything must be looked at anew."""
         at = self.now + timedelta(seconds=time.monotonic() - self.born)
         event = following(state, model=self.model, kind=kind, at=at, by=self.by, reason=reason, **fields)
         return event if self.trail.append(self.model, event) else None
 
-    def settled(self, mine: Callable[[AuditEvent], bool]) -> tuple[tuple[AuditEvent, ...], State]:
+    def settled(self, mine: Callable[[AuditEvent], bool]) -> tuple[tuple[AuditEvent, ...], AuditState]:
         """Return trail and state when nobody's move is unfinished: one's own is finished, another's waited for."""
         for _ in self.tries():
             events = self.events()
@@ -77,7 +77,7 @@ class Ledger:
                 self.finish(begun)
         raise self.unfinished()
 
-    def note_hand(self, state: State, holder: int | None) -> AuditEvent | None:
+    def note_hand(self, state: AuditState, holder: int | None) -> AuditEvent | None:
         """Write down that somebody moved the alias past the trail."""
         reason = f"the alias champion was moved outside the loop, from {named(state.champion)} to {named(holder)}"
         return self.append(state, kind="moved_by_hand", version=holder, displaced=state.champion, reason=reason)
@@ -145,7 +145,7 @@ class Ledger:
 
     def _begin(self, champion: int) -> None:
         """Write down who stood before the trail. Killed between the two, the champion counts as moved by hand."""
-        previous, state = self.registry.alias(self.model, PREVIOUS), State()
+        previous, state = self.registry.alias(self.model, PREVIOUS), AuditState()
         if previous not in (None, champion):
             reason = "was the version to roll back to before this audit trail began"
             first = self.append(state, kind="moved_by_hand", version=previous, reason=reason)
@@ -187,7 +187,7 @@ class Ledger:
             return serves, f"version {begun.version} was deleted before it served"
         return None
 
-    def _follow(self, events: Sequence[AuditEvent], state: State) -> bool:
+    def _follow(self, events: Sequence[AuditEvent], state: AuditState) -> bool:
         """Make aliases and statuses what the state says; False when the alias does not stay where it was put."""
         state = self.existing(state)
         assert state.champion is not None  # noqa: S101 - a move has a version
@@ -205,7 +205,7 @@ class Ledger:
         self._tag(state, concerned)
         return True
 
-    def _end(self, state: State, begun: AuditEvent) -> AuditEvent | None:
+    def _end(self, state: AuditState, begun: AuditEvent) -> AuditEvent | None:
         other = "" if begun.by == self.by else f"finished in the place of {begun.by}, whose lease was over: "
         return self.append(
             state,
@@ -236,13 +236,13 @@ class Ledger:
                 return
         raise self.unfinished()
 
-    def _champion(self, state: State) -> None:
+    def _champion(self, state: AuditState) -> None:
         if state.champion is None:
             self.registry.delete_alias(self.model, CHAMPION)
         elif self.registry.version_tags(self.model, state.champion) is not None:
             self.registry.set_alias(self.model, CHAMPION, state.champion)
 
-    def _previous(self, state: State) -> None:
+    def _previous(self, state: AuditState) -> None:
         standing = self.registry.alias(self.model, PREVIOUS)
         if standing == state.previous:
             return
@@ -251,19 +251,19 @@ class Ledger:
         elif standing in state.statuses:
             self.registry.delete_alias(self.model, PREVIOUS)
 
-    def existing(self, state: State) -> State:
+    def existing(self, state: AuditState) -> AuditState:
         """Leave out versions to roll back to, and a challenger, that were deleted."""
         while state.previous is not None and self.registry.version_tags(self.model, state.previous) is None:
             state = state.without({state.previous})
         return self._waiting(state)
 
-    def _waiting(self, state: State) -> State:
+    def _waiting(self, state: AuditState) -> AuditState:
         """Leave out a challenger that was deleted: its alias cannot be put back, and need not."""
         if state.challenger is None or self.registry.version_tags(self.model, state.challenger) is not None:
             return state
         return replace(state, challenger=None)
 
-    def _tag(self, state: State, versions: Iterable[int | None]) -> None:
+    def _tag(self, state: AuditState, versions: Iterable[int | None]) -> None:
         for version in sorted({version for version in versions if version is not None}):
             status = state.statuses.get(version)
             if status is not None:
@@ -279,7 +279,7 @@ def tag(registry: Registry, model: str, version: int, tags: dict[str, str]) -> N
             registry.tag_version(model, version, changed)
 
 
-def _concerned(events: Sequence[AuditEvent], state: State) -> set[int | None]:
+def _concerned(events: Sequence[AuditEvent], state: AuditState) -> set[int | None]:
     """Versions whose status may have changed since the last move ended: before it, they were put right by that one."""
     ends = [n for n, event in enumerate(events) if event.kind in MOVES.values()]
     since = ends[-1] + 1 if ends else 0

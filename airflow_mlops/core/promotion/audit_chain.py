@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.promotion.audit_state import State, after, broken, named
+from airflow_mlops.core.promotion.audit_state import AuditState, after, broken, named
 from airflow_mlops.core.records.promotion import AuditEvent
-from airflow_mlops.core.text import _storable
+from airflow_mlops.core.text import one_line
 from airflow_mlops.spec.problems import Problem
 
 MOVES = {"promoting": "promoted", "rolling_back": "rolled_back"}
@@ -19,13 +19,13 @@ _REASON, _BY = 1000, 250
 """Longest texts, in characters: an event must fit into one value of the store."""
 
 
-def following(state: State, *, reason: str, by: str, nonce: str = "", **fields: Any) -> AuditEvent:
+def following(state: AuditState, *, reason: str, by: str, nonce: str = "", **fields: Any) -> AuditEvent:
     """Return the event that would be next. Texts are shortened, and lose what cannot be stored."""
     return AuditEvent(
         number=state.number + 1,
         before=state.digest,
-        reason=_storable(reason, _REASON),
-        by=_storable(by, _BY),
+        reason=one_line(reason, _REASON),
+        by=one_line(by, _BY),
         nonce=nonce or secrets.token_hex(8),
         **fields,
     )
@@ -93,7 +93,7 @@ def seal(events: Sequence[AuditEvent]) -> str:
 
 
 def _breaks(events: Sequence[AuditEvent], model: str) -> Iterator[Problem]:
-    before, state = "", State()
+    before, state = "", AuditState()
     for number, event in enumerate(events, 1):
         if event.number != number:
             yield broken(f"event {event.number} where event {number} should be")
@@ -107,7 +107,7 @@ def _breaks(events: Sequence[AuditEvent], model: str) -> Iterator[Problem]:
         before, state = event.digest, after(state, event)
 
 
-def _out_of_turn(state: State, event: AuditEvent) -> str | None:
+def _out_of_turn(state: AuditState, event: AuditEvent) -> str | None:
     """What the protocol would never write."""
     if event.kind in MOVES:
         if state.unfinished is not None:

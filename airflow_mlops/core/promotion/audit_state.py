@@ -19,7 +19,7 @@ SERVED = frozenset({"champion", "previous", "archived", "rolled_back"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
+class AuditState:
     """Where the events lead."""
 
     number: int = 0
@@ -35,7 +35,7 @@ class State:
     """Why, since the model was retired."""
     unfinished: AuditEvent | None = None
     """A move whose end is not written."""
-    before: State | None = None
+    before: AuditState | None = None
     """The state before the unfinished move."""
 
     @property
@@ -49,13 +49,13 @@ class State:
         """Every version that has been champion."""
         return frozenset(version for version, status in self.statuses.items() if status in SERVED)
 
-    def without(self, deleted: Iterable[int]) -> State:
+    def without(self, deleted: Iterable[int]) -> AuditState:
         """Return the state as it is when these versions exist no more in the registry."""
         gone = set(deleted) - {self.champion}
         return _line(self, self.champion, tuple(version for version in self.line if version not in gone))
 
 
-def fold(events: Iterable[AuditEvent]) -> State:
+def fold(events: Iterable[AuditEvent]) -> AuditState:
     """Return the state that the events lead to.
 
     Examples
@@ -68,13 +68,13 @@ def fold(events: Iterable[AuditEvent]) -> State:
     >>> state.champion, state.unfinished == one, state.statuses
     (1, True, {1: 'champion'})
     """
-    state, last = State(), None
+    state, last = AuditState(), None
     for event in events:
         state, last = after(state, event), event
     return state if last is None else replace(state, number=last.number, digest=last.digest)
 
 
-def after(state: State, event: AuditEvent) -> State:
+def after(state: AuditState, event: AuditEvent) -> AuditState:
     """Return the state after one more event; its number and digest are :func:`fold`'s to set."""
     return _MEANING[event.kind](state, event)
 
@@ -97,7 +97,7 @@ def named(version: int | None) -> str:
 # what each kind means ------------------------------------------------------------------------------------------------
 
 
-def _line(state: State, champion: int | None, line: tuple[int, ...], bad: int | None = None) -> State:
+def _line(state: AuditState, champion: int | None, line: tuple[int, ...], bad: int | None = None) -> AuditState:
     """Give every version of the line its status; those that left it are archived, and a `bad` one is rolled back.
 
     Only the ends of both lines are looked at, since the versions before them are archived already: a trail of many
@@ -115,31 +115,31 @@ def _line(state: State, champion: int | None, line: tuple[int, ...], bad: int | 
     return replace(moved, statuses=fresh, challenger=None if state.challenger == champion else state.challenger)
 
 
-def _promoting(state: State, event: AuditEvent) -> State:
+def _promoting(state: AuditState, event: AuditEvent) -> AuditState:
     version = _version(event)
     older = state.line if version not in state.line else tuple(one for one in state.line if one != version)
     line = (*older, version)
     return replace(_line(state, version, line), unfinished=event, before=state)
 
 
-def _rolling_back(state: State, event: AuditEvent) -> State:
+def _rolling_back(state: AuditState, event: AuditEvent) -> AuditState:
     version = _version(event)
     moved = _line(state, version, _back_to(state, version), bad=event.displaced)
     return replace(moved, unfinished=event, before=state)
 
 
-def _back_to(state: State, version: int) -> tuple[int, ...]:
+def _back_to(state: AuditState, version: int) -> tuple[int, ...]:
     """Cut the line at the version, so that a second rollback goes further back and not to what was rolled back."""
     if version in state.line:
         return state.line[: state.line.index(version) + 1]
     return (*(state.line if state.champion is None else state.line[:-1]), version)
 
 
-def _ended(state: State, _: AuditEvent) -> State:
+def _ended(state: AuditState, _: AuditEvent) -> AuditState:
     return replace(state, unfinished=None, before=None)
 
 
-def _moved_by_hand(state: State, event: AuditEvent) -> State:
+def _moved_by_hand(state: AuditState, event: AuditEvent) -> AuditState:
     """Somebody else moved the alias; a move that was unfinished came to nothing by it."""
     came_to_nothing = state.unfinished is not None
     if state.unfinished is not None and state.before is not None:
@@ -158,7 +158,7 @@ def _moved_by_hand(state: State, event: AuditEvent) -> State:
     return _line(state, version, (*state.line, version))
 
 
-def _registered(state: State, event: AuditEvent) -> State:
+def _registered(state: AuditState, event: AuditEvent) -> AuditState:
     version, status = _version(event), event.status or "candidate"
     statuses, challenger = dict(state.statuses), state.challenger
     if status == "challenger":
@@ -170,11 +170,11 @@ def _registered(state: State, event: AuditEvent) -> State:
     return _aside(state, replace(state, statuses={**statuses, version: status}, challenger=challenger))
 
 
-def _declined(state: State, event: AuditEvent) -> State:
+def _declined(state: AuditState, event: AuditEvent) -> AuditState:
     return _registered(state, replace(event, status="declined"))
 
 
-def _aside(state: State, now: State) -> State:
+def _aside(state: AuditState, now: AuditState) -> AuditState:
     """Keep what did not move the champion also when the unfinished move comes to nothing."""
     if now.before is None:
         return now
@@ -187,11 +187,11 @@ def _aside(state: State, now: State) -> State:
     return replace(now, before=before)
 
 
-def _retired(state: State, event: AuditEvent) -> State:
+def _retired(state: AuditState, event: AuditEvent) -> AuditState:
     return replace(state, retired=event.reason or "retired")
 
 
-def _unretired(state: State, _: AuditEvent) -> State:
+def _unretired(state: AuditState, _: AuditEvent) -> AuditState:
     return replace(state, retired=None)
 
 
@@ -201,7 +201,7 @@ def _version(event: AuditEvent) -> int:
     return event.version
 
 
-_MEANING: Mapping[str, Callable[[State, AuditEvent], State]] = {
+_MEANING: Mapping[str, Callable[[AuditState, AuditEvent], AuditState]] = {
     "promoting": _promoting,
     "promoted": _ended,
     "registered": _registered,

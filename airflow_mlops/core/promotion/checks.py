@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_mlops.core.errors import StaleDecisionError
-from airflow_mlops.core.promotion.audit_state import State
+from airflow_mlops.core.promotion.audit_state import AuditState
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.promotion import Approval
@@ -38,7 +38,7 @@ def require_not_older(candidate: Candidate, champion: Champion) -> None:
         )
 
 
-def require_active(state: State, model: str) -> None:
+def require_active(state: AuditState, model: str) -> None:
     """Refuse to promote in a retired model.
 
     Raises

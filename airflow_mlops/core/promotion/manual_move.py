@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.promotion.alias_log import CHAMPION, Ledger
+from airflow_mlops.core.promotion.alias_log import CHAMPION, AliasLog
 from airflow_mlops.core.promotion.audit_chain import ending
-from airflow_mlops.core.promotion.audit_state import State, fold
+from airflow_mlops.core.promotion.audit_state import AuditState, fold
 from airflow_mlops.core.promotion.checks import stale
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.promotion import AuditEvent
@@ -18,7 +18,7 @@ from airflow_mlops.spec.problems import Problem, ReasonCode
 
 
 @dataclass(frozen=True, kw_only=True)
-class Move:
+class ManualMove:
     """A move that was made."""
 
     begun: AuditEvent
@@ -28,8 +28,8 @@ class Move:
 
 
 def move(
-    desk: Ledger, kind: str, choose: Callable[[State], Champion], *, reason: str, forced: bool, request: str
-) -> Move:
+    desk: AliasLog, kind: str, choose: Callable[[AuditState], Champion], *, reason: str, forced: bool, request: str
+) -> ManualMove:
     """Make the version that `choose` returns champion, whatever the gate said.
 
     Parameters
@@ -86,7 +86,7 @@ def refusal(code: ReasonCode, field: str, found: str, allowed: str, fix: str) ->
     return RecordError(Problem(code=code, field=field, found=found, allowed=allowed, fix=fix))
 
 
-def _made(desk: Ledger, begun: AuditEvent) -> Move:
+def _made(desk: AliasLog, begun: AuditEvent) -> ManualMove:
     events = desk.trail.events(desk.model)
     end = ending(events, begun)
     if begun.version is None or end is None or end.kind == "moved_by_hand":
@@ -97,4 +97,4 @@ def _made(desk: Ledger, begun: AuditEvent) -> Move:
             "look at who serves now, then ask again if it is still what you want",
         )
     previous = desk.existing(fold(events[: begun.number])).previous
-    return Move(begun=begun, target=desk.registry.version(desk.model, begun.version), previous=previous)
+    return ManualMove(begun=begun, target=desk.registry.version(desk.model, begun.version), previous=previous)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from airflow_mlops.core.ports import Registry, Trail
-from airflow_mlops.core.promotion.alias_log import LEASE, Ledger
-from airflow_mlops.core.promotion.audit_state import State
+from airflow_mlops.core.promotion.alias_log import LEASE, AliasLog
+from airflow_mlops.core.promotion.audit_state import AuditState
 from airflow_mlops.core.promotion.checks import require_active, require_not_older
 from airflow_mlops.core.promotion.manual_move import move, refusal, require_reason
 from airflow_mlops.core.promotion.rollback import _has_served
@@ -49,9 +49,9 @@ def override(
         AS_OF_BACKWARDS, MODEL_RETIRED, or DECISION_STALE if somebody else moved the alias meanwhile.
     """
     require_reason(reason, registered_model)
-    desk = Ledger(registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause)
+    desk = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause)
 
-    def choose(state: State) -> Champion:
+    def choose(state: AuditState) -> Champion:
         require_active(state, registered_model)
         target = registry.version(registered_model, version)
         if _has_served(desk, state, version):

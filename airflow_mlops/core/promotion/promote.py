@@ -19,10 +19,10 @@ from datetime import datetime, timedelta
 
 from airflow_mlops.core.errors import StaleDecisionError
 from airflow_mlops.core.ports import Registry, Trail
-from airflow_mlops.core.promotion.alias_log import CHAMPION, LEASE, PREVIOUS, STATUS, Ledger
+from airflow_mlops.core.promotion.alias_log import CHAMPION, LEASE, PREVIOUS, STATUS, AliasLog
 from airflow_mlops.core.promotion.audit_state import SERVED
 from airflow_mlops.core.promotion.checks import declined_because, first_reason, require_answer, require_match
-from airflow_mlops.core.promotion.registration import DIGEST, Promotion, has_served, provenance_tags
+from airflow_mlops.core.promotion.registration import DIGEST, CandidateRegistration, has_served, provenance_tags
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.promotion import Approval, PromotionRecord
@@ -91,8 +91,8 @@ def promote(
     """
     require_match(decision, candidate)
     require_answer(decision, candidate, approval, needed=approval_needed)
-    desk = Ledger(registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause)
-    task = Promotion(decision, candidate, desk, tags or {}, approval)
+    desk = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause)
+    task = CandidateRegistration(decision, candidate, desk, tags or {}, approval)
     if decision.verdict is not Verdict.ACCEPT:
         return task.keep("registered", _NOT_SERVING[decision.verdict], f"{decision.verdict}: {first_reason(decision)}")
     if approval is not None and not approval.approved:
@@ -135,5 +135,5 @@ def challenge(
             ),
             subject=candidate.model,
         )
-    desk = Ledger(registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause)
-    return Promotion(decision, candidate, desk, tags or {}, None).make_challenger()
+    desk = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause)
+    return CandidateRegistration(decision, candidate, desk, tags or {}, None).make_challenger()

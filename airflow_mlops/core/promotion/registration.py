@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from airflow_mlops.core.ports import Registry
-from airflow_mlops.core.promotion.alias_log import CHAMPION, PREVIOUS, STATUS, Ledger, tag
+from airflow_mlops.core.promotion.alias_log import CHAMPION, PREVIOUS, STATUS, AliasLog, tag
 from airflow_mlops.core.promotion.audit_chain import ending
-from airflow_mlops.core.promotion.audit_state import SERVED, State, fold, named
+from airflow_mlops.core.promotion.audit_state import SERVED, AuditState, fold, named
 from airflow_mlops.core.promotion.checks import first_reason, require_active, require_not_older, stale
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import GateDecision
@@ -17,14 +17,14 @@ DIGEST = "mlops.decision_digest"
 DISPLACES = "mlops.displaces"
 
 
-class Promotion:
+class CandidateRegistration:
     """One candidate with its decision, at one model's ledger."""
 
     def __init__(
         self,
         decision: GateDecision,
         candidate: Candidate,
-        desk: Ledger,
+        desk: AliasLog,
         tags: Mapping[str, str],
         approval: Approval | None,
     ) -> None:
@@ -120,11 +120,11 @@ class Promotion:
         last = next((event for event in reversed(events) if event.version == version), None)
         return last is not None and (last.kind, last.status, last.decision) == (kind, status, self.digest)
 
-    def _is_history(self, state: State) -> bool:
+    def _is_history(self, state: AuditState) -> bool:
         desk, standing = self.desk, self.standing
         return standing is not None and (standing in state.served or has_served(desk.registry, desk.model, standing))
 
-    def _done(self, events: Sequence[AuditEvent], state: State) -> PromotionRecord | None:
+    def _done(self, events: Sequence[AuditEvent], state: AuditState) -> PromotionRecord | None:
         """Return the record of an earlier try, if this version serves by this decision."""
         begun = next((e for e in reversed(events) if e.kind == "promoting" and self._is_mine(e)), None)
         if begun is None or begun.decision != self.digest:
@@ -136,7 +136,7 @@ class Promotion:
             return None
         return self._record(events, begun, end)
 
-    def _adopted(self, events: Sequence[AuditEvent], state: State) -> PromotionRecord | None:
+    def _adopted(self, events: Sequence[AuditEvent], state: AuditState) -> PromotionRecord | None:
         """Return the record of a champion that was promoted by this decision before its model had a trail."""
         desk, standing = self.desk, self.standing
         if standing is None or state.champion != standing or any(event.kind != "moved_by_hand" for event in events):
@@ -156,7 +156,7 @@ class Promotion:
             )
         return self._promoted(begun.version, fold(events[: begun.number]))
 
-    def _promoted(self, version: int, state: State) -> PromotionRecord:
+    def _promoted(self, version: int, state: AuditState) -> PromotionRecord:
         previous = state.previous
         return PromotionRecord(
             model=self.desk.model,
@@ -193,7 +193,7 @@ class Promotion:
         tag(desk.registry, desk.model, self.standing, self.tags)
         return self.standing
 
-    def _require_unserved(self, state: State) -> None:
+    def _require_unserved(self, state: AuditState) -> None:
         """A version that serves, or has served, keeps the decision that it was promoted by."""
         standing, desk = self.standing, self.desk
         if standing is None or not self._is_history(state):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from airflow_mlops.core.ports import Registry, Trail
-from airflow_mlops.core.promotion.alias_log import Ledger
+from airflow_mlops.core.promotion.alias_log import AliasLog
 from airflow_mlops.core.promotion.audit_state import fold, no_trail
 from airflow_mlops.core.promotion.manual_move import require_reason
 
@@ -22,7 +22,7 @@ def retire(registry: Registry, trail: Trail, *, registered_model: str, by: str, 
         REASON_MISSING, AUDIT_BROKEN, or NO_CHAMPION if there is no such registered model.
     """
     require_reason(reason, registered_model)
-    desk = Ledger(registry=registry, trail=trail, model=registered_model, by=by, now=now)
+    desk = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now)
     _set_retired(desk, "retired", reason)
 
 
@@ -35,7 +35,7 @@ def unretire(registry: Registry, trail: Trail, *, registered_model: str, by: str
         REASON_MISSING, AUDIT_BROKEN, or NO_CHAMPION if no version of such a model was ever registered by the loop.
     """
     require_reason(reason, registered_model)
-    desk = Ledger(registry=registry, trail=trail, model=registered_model, by=by, now=now)
+    desk = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now)
     _set_retired(desk, "unretired", reason)
 
 
@@ -44,7 +44,7 @@ def retired(registry: Registry, model: str) -> str | None:
     return registry.model_tags(model).get(RETIRED) or None
 
 
-def _set_retired(desk: Ledger, kind: str, reason: str) -> None:
+def _set_retired(desk: AliasLog, kind: str, reason: str) -> None:
     wanted = kind == "retired"
     for _ in desk.tries():
         events = desk.events()

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from airflow_mlops.core.ports import Registry, Trail
-from airflow_mlops.core.promotion.alias_log import CHAMPION, LEASE, PREVIOUS, STATUS, Ledger
-from airflow_mlops.core.promotion.audit_state import SERVED, State, fold
+from airflow_mlops.core.promotion.alias_log import CHAMPION, LEASE, PREVIOUS, STATUS, AliasLog
+from airflow_mlops.core.promotion.audit_state import SERVED, AuditState, fold
 from airflow_mlops.core.promotion.manual_move import move, refusal, require_reason
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.evidence import ServingReport
@@ -66,9 +66,9 @@ def rollback(
         DECISION_STALE, if somebody else moved the alias meanwhile.
     """
     require_reason(reason, registered_model)
-    desk = Ledger(registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause)
+    desk = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause)
 
-    def choose(state: State) -> Champion:
+    def choose(state: AuditState) -> Champion:
         found = _target(desk, state, to, force=force)
         if serving is not None:
             _require_served_well(found, serving)
@@ -99,16 +99,16 @@ def rollback_target(
         As :func:`rollback`.
     """
     now = datetime.now().astimezone()
-    desk = Ledger(registry=registry, trail=trail, model=registered_model, by="", now=now)
+    desk = AliasLog(registry=registry, trail=trail, model=registered_model, by="", now=now)
     events = trail.events(registered_model)
     state = fold(events)
     if not events:
         line = (registry.alias(registered_model, PREVIOUS), registry.alias(registered_model, CHAMPION))
-        state = State(champion=line[1], line=tuple(version for version in line if version is not None))
+        state = AuditState(champion=line[1], line=tuple(version for version in line if version is not None))
     return _target(desk, state, to, force=force)
 
 
-def _target(desk: Ledger, state: State, to: int | None, *, force: bool) -> Champion:
+def _target(desk: AliasLog, state: AuditState, to: int | None, *, force: bool) -> Champion:
     model = desk.model
     version = desk.existing(state).previous if to is None else to
     if version is None:
@@ -139,7 +139,7 @@ def _target(desk: Ledger, state: State, to: int | None, *, force: bool) -> Champ
     return found
 
 
-def _has_served(desk: Ledger, state: State, version: int) -> bool:
+def _has_served(desk: AliasLog, state: AuditState, version: int) -> bool:
     status = (desk.registry.version_tags(desk.model, version) or {}).get(STATUS)
     return version in state.served or version in state.line or status in SERVED
 

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ports import Registry, Trail
-from airflow_mlops.core.promotion.alias_log import CHALLENGER, CHAMPION, LEASE, PREVIOUS, STATUS, Ledger
-from airflow_mlops.core.promotion.audit_state import State, fold, named
+from airflow_mlops.core.promotion.alias_log import CHALLENGER, CHAMPION, LEASE, PREVIOUS, STATUS, AliasLog
+from airflow_mlops.core.promotion.audit_state import AuditState, fold, named
 from airflow_mlops.core.promotion.retire import RETIRED, retired
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import Problem, ReasonCode
@@ -24,9 +24,9 @@ def finish_unfinished(
     now: datetime,
     lease: timedelta = LEASE,
     pause: Callable[[float], None] = time.sleep,
-) -> State:
+) -> AuditState:
     """Finish the move that a dead process left, once its lease is over; return the state then."""
-    desk = Ledger(registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause)
+    desk = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause)
     return desk.settled(lambda _: False)[1]
 
 
@@ -51,11 +51,11 @@ def verify(registry: Registry, trail: Trail, model: str) -> tuple[Problem, ...]:
         return ()
     state = fold(events)
     now = datetime.now().astimezone()
-    state = Ledger(registry=registry, trail=trail, model=model, by="", now=now).existing(state)
+    state = AliasLog(registry=registry, trail=trail, model=model, by="", now=now).existing(state)
     return (*_unfinished(state), *_aliases(registry, model, state), *_tags(registry, model, state))
 
 
-def _unfinished(state: State) -> Iterator[Problem]:
+def _unfinished(state: AuditState) -> Iterator[Problem]:
     begun = state.unfinished
     if begun is not None:
         yield Problem(
@@ -67,7 +67,7 @@ def _unfinished(state: State) -> Iterator[Problem]:
         )
 
 
-def _aliases(registry: Registry, model: str, state: State) -> Iterator[Problem]:
+def _aliases(registry: Registry, model: str, state: AuditState) -> Iterator[Problem]:
     if state.unfinished is not None:
         return  # on their way
     expected = {CHAMPION: state.champion, PREVIOUS: state.previous, CHALLENGER: state.challenger}
@@ -85,7 +85,7 @@ def _aliases(registry: Registry, model: str, state: State) -> Iterator[Problem]:
             )
 
 
-def _tags(registry: Registry, model: str, state: State) -> Iterator[Problem]:
+def _tags(registry: Registry, model: str, state: AuditState) -> Iterator[Problem]:
     if state.unfinished is not None:
         return
     for version, status in sorted(state.statuses.items()):

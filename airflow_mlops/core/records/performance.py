@@ -57,7 +57,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flow:
+class DataHealth:
     """Whether predictions and their inputs arrive: freshness, volume, missing values, latency and errors."""
 
     newest: datetime | None
@@ -114,7 +114,7 @@ class PerformanceReport(Record):
     slices: tuple[SliceDecay, ...] = ()
     """Worst drop first."""
     estimate: Estimate | None = None
-    flow: Flow | None = None
+    flow: DataHealth | None = None
     problems: tuple[str, ...] = ()
     """What is odd about the outcomes: doubled, contradicting, without prediction."""
     reasons: tuple[str, ...]

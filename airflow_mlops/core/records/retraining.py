@@ -12,7 +12,7 @@ from airflow_mlops.core.records.base import Record
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.performance import PerformanceReport
-from airflow_mlops.core.text import _storable
+from airflow_mlops.core.text import one_line
 
 SignalKind = Literal["decay", "estimated_decay", "prediction_drift", "input_drift", "volume", "event", "manual"]
 RANK: tuple[SignalKind, ...] = (
@@ -109,7 +109,7 @@ class History:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class MonitoringInput:
     """What monitoring saw of the newest window."""
 
     drift: DriftReport | None = None
@@ -146,13 +146,13 @@ def as_line(decision: RetrainDecision) -> str:
 
 
 def _cut(decision: RetrainDecision, length: int, most: int) -> RetrainDecision:
-    reasons = tuple(_storable(reason, length) for reason in decision.reasons[:most])
+    reasons = tuple(one_line(reason, length) for reason in decision.reasons[:most])
     left = len(decision.reasons) - most
     return replace(
         decision,
         reasons=(*reasons, f"And {left} more reasons.") if left > 0 else reasons,
-        signals=tuple(replace(one, reason=_storable(one.reason, min(length, 300))) for one in decision.signals),
-        evidence={name: _storable(value, 100) for name, value in decision.evidence.items()},
-        plan=_storable(decision.plan, length),
-        owner=_storable(decision.owner, 100),
+        signals=tuple(replace(one, reason=one_line(one.reason, min(length, 300))) for one in decision.signals),
+        evidence={name: one_line(value, 100) for name, value in decision.evidence.items()},
+        plan=one_line(decision.plan, length),
+        owner=one_line(decision.owner, 100),
     )

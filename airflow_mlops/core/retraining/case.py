@@ -10,7 +10,7 @@ from itertools import takewhile
 
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.retraining import Action, Challenge, RetrainDecision, Signal
-from airflow_mlops.core.retraining.persistence import Case
+from airflow_mlops.core.retraining.persistence import SignalInput
 from airflow_mlops.core.retraining.signals import signals_of
 
 _SEEN = ("decay", "estimated_decay", "prediction_drift", "input_drift")
@@ -21,7 +21,7 @@ train, gate, promote."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Against:
+class Objection:
     """What a rule holds against a retraining."""
 
     rule: str
@@ -32,7 +32,7 @@ class Against:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Matter(Case):
+class RetrainCase(SignalInput):
     """A case as of an instant, and what the rules share of it."""
 
     as_of: datetime
@@ -118,19 +118,19 @@ class Matter(Case):
         return max(known, key=lambda one: one[1])
 
 
-def told(matter: Matter, first: Against) -> RetrainDecision | None:
+def already_notified(matter: RetrainCase, first: Objection) -> RetrainDecision | None:
     """Return the logged decision that told the owner of this episode already.
 
     A block's episode ends with a window that was seen without the fault.
     """
     if first.action == "escalate":
-        return told_of(matter, first.rule)
+        return notified_of(matter, first.rule)
     before = [one for one in matter.history.decisions if one.action == "block" and one.rule == first.rule]
     newest = before[0] if before else None
     return None if newest is None or _recovered(matter, first.rule, newest.as_of) else newest
 
 
-def told_of(matter: Matter, rule: str) -> RetrainDecision | None:
+def notified_of(matter: RetrainCase, rule: str) -> RetrainDecision | None:
     """Return the escalation that told the owner of this champion's episode already.
 
     That of `escalate_after` ends with the next refused challenger, that of `budget` with the budget's period.
@@ -144,12 +144,12 @@ def told_of(matter: Matter, rule: str) -> RetrainDecision | None:
     return None
 
 
-def _of_this_champion(matter: Matter) -> Iterator[RetrainDecision]:
+def _of_this_champion(matter: RetrainCase) -> Iterator[RetrainDecision]:
     version = str(matter.champion.version)
     return takewhile(lambda one: one.evidence.get("champion_version") == version, matter.history.decisions)
 
 
-def _recovered(matter: Matter, rule: str, since: datetime) -> bool:
+def _recovered(matter: RetrainCase, rule: str, since: datetime) -> bool:
     """Whether a window was seen without the fault since then, by what sees the fault now."""
     seen, history = matter.seen, matter.history
     looks: list[datetime] = []

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.candidate import Champion
-from airflow_mlops.core.records.retraining import History, RetrainDecision, Seen, SignalKind, fitting
-from airflow_mlops.core.retraining.case import Against, Matter, told
+from airflow_mlops.core.records.retraining import History, MonitoringInput, RetrainDecision, SignalKind, fitting
+from airflow_mlops.core.retraining.case import Objection, RetrainCase, already_notified
 from airflow_mlops.core.retraining.rules import RULES, cooling
 from airflow_mlops.core.retraining.signals import ASKED
 from airflow_mlops.core.rows.windows import utc
@@ -21,7 +21,7 @@ _NEVER_AGAIN = ("retired", "out_of_date", "invalid_data", "pipeline_fault")
 
 
 def decide_retraining(
-    spec: ModelSpec, champion: Champion, seen: Seen, history: History, as_of: datetime
+    spec: ModelSpec, champion: Champion, seen: MonitoringInput, history: History, as_of: datetime
 ) -> RetrainDecision:
     """Decide what is to be done about what monitoring saw: retrain, wait, escalate or block.
 
@@ -74,7 +74,7 @@ def decide_retraining(
         If `as_of` has no time zone.
     """
     _require_one_model(spec, champion, seen, history)
-    matter = Matter(spec=spec, champion=champion, seen=seen, history=history, as_of=utc(as_of, "as-of"))
+    matter = RetrainCase(spec=spec, champion=champion, seen=seen, history=history, as_of=utc(as_of, "as-of"))
     against = [found for rule in RULES if (found := rule(matter)) is not None]
     first = against[0] if against else None
     key = key_of(matter)
@@ -112,7 +112,7 @@ def again(key: str) -> str:
     return f"again: {key}"
 
 
-def key_of(matter: Matter) -> str:
+def key_of(matter: RetrainCase) -> str:
     """Return the name of the event that a decision answers: model, reference (the champion's) and window.
 
     A request from outside is an event of its own, named by its instant: who asks again later, asks for something else.
@@ -126,7 +126,7 @@ def key_of(matter: Matter) -> str:
 # the answers ---------------------------------------------------------------------------------------------------------
 
 
-def _retrain(matter: Matter, key: str) -> RetrainDecision:
+def _retrain(matter: RetrainCase, key: str) -> RetrainDecision:
     bypassed = tuple(_bypassed(matter))
     return replace(
         _draft(matter, key),
@@ -138,7 +138,7 @@ def _retrain(matter: Matter, key: str) -> RetrainDecision:
     )
 
 
-def _bypassed(matter: Matter) -> Iterator[str]:
+def _bypassed(matter: RetrainCase) -> Iterator[str]:
     """What would have waited, had not somebody asked, or been urgent."""
     held = cooling(matter)
     if held is not None:
@@ -149,7 +149,7 @@ def _bypassed(matter: Matter) -> Iterator[str]:
         yield f"It is urgent, and need not show in {bounds.violations} windows."
 
 
-def _held_back(matter: Matter, key: str, first: Against, against: list[Against]) -> RetrainDecision:
+def _held_back(matter: RetrainCase, key: str, first: Objection, against: list[Objection]) -> RetrainDecision:
     return replace(
         _draft(matter, key),
         action=first.action,
@@ -159,27 +159,27 @@ def _held_back(matter: Matter, key: str, first: Against, against: list[Against])
     )
 
 
-def _once(matter: Matter, first: Against, decision: RetrainDecision) -> RetrainDecision:
+def _once(matter: RetrainCase, first: Objection, decision: RetrainDecision) -> RetrainDecision:
     """Turn what was said before into `wait`, and note whether watching has just begun."""
     if first.rule == "watch":
         began = "" if _watched_before(matter) else _iso(matter.as_of)
         return replace(decision, evidence={**decision.evidence, **({"watching_since": began} if began else {})})
-    before = told(matter, first) if first.action in ("block", "escalate") else None
+    before = already_notified(matter, first) if first.action in ("block", "escalate") else None
     if before is None:
         return decision
     said = f"The owner was told as of {before.as_of.isoformat()}, and this is the same."
     return replace(decision, action="wait", reasons=(*first.reasons, said, *decision.reasons[len(first.reasons) :]))
 
 
-def _watched_before(matter: Matter) -> bool:
+def _watched_before(matter: RetrainCase) -> bool:
     """Whether one of the windows before, of those that drift is counted among, was watched too."""
     return any(_watched(matter, place) for place in range(1, min(len(matter.drifts), matter.spec.monitoring.drift.of)))
 
 
-def _watched(matter: Matter, place: int) -> bool:
+def _watched(matter: RetrainCase, place: int) -> bool:
     earlier = matter.drifts[place:]
     outcomes = tuple(report for report in matter.performances if report.as_of <= earlier[0].as_of)
-    seen = Seen(drift=earlier[0], performance=outcomes[0] if outcomes else None)
+    seen = MonitoringInput(drift=earlier[0], performance=outcomes[0] if outcomes else None)
     rest = replace(matter.history, drift=earlier[1:], performance=outcomes[1:])
     before = replace(matter, seen=seen, history=rest, as_of=earlier[0].as_of)
     found = next((against for rule in RULES if (against := rule(before)) is not None), None)
@@ -191,7 +191,7 @@ def _decided(history: History, key: str, action: str, rule: str = "") -> Retrain
     return next((one for one in found if rule in ("", one.rule)), None)
 
 
-def _draft(matter: Matter, key: str) -> RetrainDecision:
+def _draft(matter: RetrainCase, key: str) -> RetrainDecision:
     kind: SignalKind | None = matter.on[0].kind if matter.on else None
     return RetrainDecision(
         model=matter.spec.name,
@@ -206,7 +206,7 @@ def _draft(matter: Matter, key: str) -> RetrainDecision:
     )
 
 
-def _evidence(matter: Matter) -> dict[str, str]:
+def _evidence(matter: RetrainCase) -> dict[str, str]:
     seen, champion, budget = matter.seen, matter.champion, matter.spec.retraining.budget
     found = {"champion_version": str(champion.version), "champion_run_id": champion.run_id}
     report = seen.drift or seen.performance
@@ -225,7 +225,7 @@ def _iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat()
 
 
-def _require_one_model(spec: ModelSpec, champion: Champion, seen: Seen, history: History) -> None:
+def _require_one_model(spec: ModelSpec, champion: Champion, seen: MonitoringInput, history: History) -> None:
     records = (seen.drift, seen.performance, *history.drift, *history.performance, *history.decisions)
     others = sorted({record.model for record in records if record is not None} - {spec.name})
     if champion.model == spec.registered_model and not others:

@@ -8,7 +8,7 @@ from datetime import datetime
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ports import RetrainLog
 from airflow_mlops.core.records.candidate import Champion
-from airflow_mlops.core.records.retraining import History, RetrainDecision, Seen
+from airflow_mlops.core.records.retraining import History, MonitoringInput, RetrainDecision
 from airflow_mlops.core.retraining.decide import again, decide_retraining, unanswered
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
@@ -18,7 +18,7 @@ _TRIES = 200
 
 
 def decide_and_log(  # noqa: PLR0917 - as decide_retraining, and where it is written
-    log: RetrainLog, spec: ModelSpec, champion: Champion, seen: Seen, history: History, as_of: datetime
+    log: RetrainLog, spec: ModelSpec, champion: Champion, seen: MonitoringInput, history: History, as_of: datetime
 ) -> RetrainDecision:
     """Decide as :func:`~airflow_mlops.core.retraining.decide.decide_retraining`, and log what is not `wait`.
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.performance import PerformanceReport
-from airflow_mlops.core.records.retraining import History, Seen, SignalKind
+from airflow_mlops.core.records.retraining import History, MonitoringInput, SignalKind
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.model import ModelSpec
 
@@ -17,12 +17,12 @@ Report = TypeVar("Report", DriftReport, PerformanceReport)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class SignalInput:
     """Everything that a decision is made from."""
 
     spec: ModelSpec
     champion: Champion
-    seen: Seen
+    seen: MonitoringInput
     history: History
 
     @property
@@ -89,7 +89,7 @@ def _windows(newest: Report | None, earlier: Iterable[Report], champion: Champio
     return tuple(sorted(known.values(), key=lambda report: (report is newest, report.window.end), reverse=True))
 
 
-def decays(case: Case) -> Count | None:
+def decays(case: SignalInput) -> Count | None:
     """Count windows of realised decay; None when the newest was not measured."""
     bounds = case.spec.monitoring.performance
     if case.performance is None:
@@ -97,7 +97,7 @@ def decays(case: Case) -> Count | None:
     return _counted([report.verdict == "decay" for report in case.performances], bounds.violations, bounds.of)
 
 
-def estimated_decays(case: Case) -> Count | None:
+def estimated_decays(case: SignalInput) -> Count | None:
     """Count windows of estimated decay; None when the newest has outcomes, or no estimate."""
     bounds = case.spec.monitoring.performance
     newest = case.performance
@@ -107,7 +107,7 @@ def estimated_decays(case: Case) -> Count | None:
     return _counted(found, bounds.violations, bounds.of)
 
 
-def input_drifts(case: Case) -> Count | None:
+def input_drifts(case: SignalInput) -> Count | None:
     """Count windows whose features drift; None when the newest was not measured."""
     bounds = case.spec.monitoring.drift
     if case.drift is None:
@@ -115,7 +115,7 @@ def input_drifts(case: Case) -> Count | None:
     return _counted([report.verdict == "drift" for report in case.drifts], bounds.violations, bounds.of)
 
 
-def prediction_drifts(case: Case) -> Count | None:
+def prediction_drifts(case: SignalInput) -> Count | None:
     """Count windows whose predictions drift; None when the newest was not measured."""
     bounds = case.spec.monitoring.drift
     if case.drift is None:
@@ -125,7 +125,7 @@ def prediction_drifts(case: Case) -> Count | None:
     return _counted(found, bounds.violations, bounds.of)
 
 
-COUNTS: Mapping[SignalKind, Callable[[Case], Count | None]] = {
+COUNTS: Mapping[SignalKind, Callable[[SignalInput], Count | None]] = {
     "decay": decays,
     "estimated_decay": estimated_decays,
     "prediction_drift": prediction_drifts,

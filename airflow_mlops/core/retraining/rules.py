@@ -8,25 +8,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from airflow_mlops.core.records.retraining import Challenge
-from airflow_mlops.core.retraining.case import Against, Matter, told_of
-from airflow_mlops.core.retraining.persistence import Case
+from airflow_mlops.core.retraining.case import Objection, RetrainCase, notified_of
+from airflow_mlops.core.retraining.persistence import SignalInput
 from airflow_mlops.core.retraining.signals import DRIFTS, impatient, quote
 from airflow_mlops.spec.types import format_duration
 
 
-def retired(matter: Matter) -> Against | None:
+def retired(matter: RetrainCase) -> Objection | None:
     """Nothing is trained for a model that is out of use."""
     why = matter.spec.retired or matter.seen.retired
     return _against("retired", f"The model is retired: {why}") if why else None
 
 
-def out_of_date(matter: Matter) -> Against | None:
+def out_of_date(matter: RetrainCase) -> Objection | None:
     """A report about another champion, or from another time, says nothing about this one."""
     found = tuple(_out_of_date(matter))
-    return Against(rule="out_of_date", reasons=found) if found else None
+    return Objection(rule="out_of_date", reasons=found) if found else None
 
 
-def _out_of_date(matter: Matter) -> Iterator[str]:
+def _out_of_date(matter: RetrainCase) -> Iterator[str]:
     champion = matter.champion
     for name, report in (("drift", matter.seen.drift), ("performance", matter.seen.performance)):
         if report is not None and report.champion_version != champion.version:
@@ -46,7 +46,7 @@ def _out_of_date(matter: Matter) -> Iterator[str]:
         )
 
 
-def invalid_data(matter: Matter) -> Against | None:
+def invalid_data(matter: RetrainCase) -> Objection | None:
     """Broken data trains nothing, whoever asks."""
     reports = (("drift", matter.seen.drift), ("performance", matter.seen.performance))
     found = tuple(
@@ -54,10 +54,10 @@ def invalid_data(matter: Matter) -> Against | None:
         for name, report in reports
         if report is not None and report.verdict == "invalid"
     )
-    return Against(rule="invalid_data", reasons=found, action="block", situation="invalid_data") if found else None
+    return Objection(rule="invalid_data", reasons=found, action="block", situation="invalid_data") if found else None
 
 
-def pipeline_fault(matter: Matter) -> Against | None:
+def pipeline_fault(matter: RetrainCase) -> Objection | None:
     """What looks like a fault of the pipeline is mended there, and not learnt; a person may know better."""
     report = matter.seen.drift
     if report is None or not report.pipeline_fault or matter.manual:
@@ -65,31 +65,31 @@ def pipeline_fault(matter: Matter) -> Against | None:
     words = [hint.words for hint in report.hints if hint.pipeline]
     more = f" And {len(words) - 3} more." if len(words) > 3 else ""  # noqa: PLR2004 - so many are read
     reason = f"This looks like a fault of the pipeline: {' '.join(words[:3])}{more}"
-    return Against(rule="pipeline_fault", reasons=(reason,), action="block", situation="pipeline_fault")
+    return Objection(rule="pipeline_fault", reasons=(reason,), action="block", situation="pipeline_fault")
 
 
-def no_signal(matter: Matter) -> Against | None:
+def no_signal(matter: RetrainCase) -> Objection | None:
     """Without a signal there is nothing to decide; what the newest window shows alone has to show again."""
     if matter.on:
         return None
     waiting = impatient(matter.spec, matter.champion, matter.seen, matter.history)
     if waiting:
-        return Against(rule="persistence", reasons=waiting)
+        return Objection(rule="persistence", reasons=waiting)
     said = tuple(signal.reason for signal in matter.signals if signal.kind not in ("manual", "event"))
-    return Against(rule="none", reasons=said)
+    return Objection(rule="none", reasons=said)
 
 
-def watch(matter: Matter) -> Against | None:
+def watch(matter: RetrainCase) -> Objection | None:
     """Drift that has not hurt is watched: the outcomes, or else the estimate, say that the champion is all right."""
     kinds = {signal.kind for signal in matter.on}
     if not kinds or not kinds <= set(DRIFTS) or not fine(matter):
         return None
     drifting = " ".join(signal.reason for signal in matter.on)
     reason = f"There is drift, and the champion still does what its gate promised: {drifting}"
-    return Against(rule="watch", reasons=(reason,), situation="drift")
+    return Objection(rule="watch", reasons=(reason,), situation="drift")
 
 
-def fine(case: Case) -> bool:
+def fine(case: SignalInput) -> bool:
     """Whether outcomes say that the champion does what its gate promised; while they are unknown, its estimate."""
     report = case.performance
     if report is None:
@@ -98,7 +98,7 @@ def fine(case: Case) -> bool:
     return report.verdict == "ok" or estimated
 
 
-def escalate_after(matter: Matter) -> Against | None:
+def escalate_after(matter: RetrainCase) -> Objection | None:
     """When retraining did not help, again and again, a person is asked; a person who asks is the answer.
 
     Once they were told, one attempt more is made whenever the cooldown is over: nobody may have answered, and what
@@ -107,13 +107,13 @@ def escalate_after(matter: Matter) -> Against | None:
     refused, rules = matter.refused, matter.spec.retraining
     if matter.manual or len(refused) < rules.escalate_after:
         return None
-    if told_of(matter, "escalate_after") and cooling(matter) is None:
+    if notified_of(matter, "escalate_after") and cooling(matter) is None:
         return None
     reason = (
         f"{len(refused)} challengers in a row did not replace the champion: {tried(refused)}. The next attempt waits "
         f"until {(matter.latest[1] + matter.cooldown).isoformat()}, or for a person."
     )
-    return Against(rule="escalate_after", reasons=(reason,), action="escalate", situation="escalate")
+    return Objection(rule="escalate_after", reasons=(reason,), action="escalate", situation="escalate")
 
 
 def tried(refused: tuple[Challenge, ...]) -> str:
@@ -122,7 +122,7 @@ def tried(refused: tuple[Challenge, ...]) -> str:
     return ", ".join(said) + (f", and {len(refused) - 5} before" if len(refused) > len(said) else "")
 
 
-def cooldown(matter: Matter) -> Against | None:
+def cooldown(matter: RetrainCase) -> Objection | None:
     """Not again so soon; later still after each refused challenger. A person need not wait.
 
     Urgent decay waits only for the training that was asked for before, as long as that may still help; and when it did
@@ -133,7 +133,7 @@ def cooldown(matter: Matter) -> Against | None:
     return (under_way(matter) or pausing(matter)) if matter.urgent else cooling(matter)
 
 
-def under_way(matter: Matter) -> Against | None:
+def under_way(matter: RetrainCase) -> Objection | None:
     """Say which training for this champion is not over, by what became of it and by the time that it may take."""
     serves = str(matter.champion.version)
     last = next((one for one in matter.retrainings if one.evidence.get("champion_version") == serves), None)
@@ -150,7 +150,7 @@ def under_way(matter: Matter) -> Against | None:
     )
 
 
-def pausing(matter: Matter) -> Against | None:
+def pausing(matter: RetrainCase) -> Objection | None:
     """Say until when an urgent decay waits that the last challenger did not cure."""
     refused = matter.refused
     ends = refused[0].as_of + matter.pause if refused else matter.as_of
@@ -163,7 +163,7 @@ def pausing(matter: Matter) -> Against | None:
     return _against("backoff", reason)
 
 
-def cooling(matter: Matter) -> Against | None:
+def cooling(matter: RetrainCase) -> Objection | None:
     """Say until when nothing is retrained; nothing, when that is over."""
     (what, since), plain = matter.latest, matter.spec.retraining.cooldown
     ends = since + matter.cooldown
@@ -180,7 +180,7 @@ def cooling(matter: Matter) -> Against | None:
     return _against("backoff" if longer else "cooldown", reason)
 
 
-def min_new_rows(matter: Matter) -> Against | None:
+def min_new_rows(matter: RetrainCase) -> Objection | None:
     """Without new labelled rows the same model would come out, whoever asks. Rows that nobody counted are none."""
     needed, rows = matter.spec.retraining.min_new_rows, matter.seen.new_rows
     if needed == 0 or (rows is not None and rows >= needed):
@@ -189,7 +189,7 @@ def min_new_rows(matter: Matter) -> Against | None:
     return _against("min_new_rows", f"{found}; retraining needs {needed}.")
 
 
-def budget(matter: Matter) -> Against | None:
+def budget(matter: RetrainCase) -> Objection | None:
     """The budget holds for every signal; only a person is not bound by it, and they are asked when it is urgent."""
     allowed, spent = matter.spec.retraining.budget, matter.spent
     if matter.manual or spent < allowed.runs:
@@ -198,10 +198,10 @@ def budget(matter: Matter) -> Against | None:
     reason = f"{spent} retrainings were decided within {per}; the budget is {allowed.runs} per {per}."
     if not matter.urgent:
         return _against("budget", reason)
-    return Against(rule="budget", reasons=(f"{reason} And it is urgent.",), action="escalate", situation="budget")
+    return Objection(rule="budget", reasons=(f"{reason} And it is urgent.",), action="escalate", situation="budget")
 
 
-RULES: tuple[Callable[[Matter], Against | None], ...] = (
+RULES: tuple[Callable[[RetrainCase], Objection | None], ...] = (
     retired,
     out_of_date,
     invalid_data,
@@ -216,5 +216,5 @@ RULES: tuple[Callable[[Matter], Against | None], ...] = (
 """In the order in which they decide."""
 
 
-def _against(rule: str, reason: str) -> Against:
-    return Against(rule=rule, reasons=(reason,))
+def _against(rule: str, reason: str) -> Objection:
+    return Objection(rule=rule, reasons=(reason,))

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.candidate import Champion
-from airflow_mlops.core.records.retraining import RANK, History, Seen, Signal, SignalKind
+from airflow_mlops.core.records.retraining import RANK, History, MonitoringInput, Signal, SignalKind
 from airflow_mlops.core.retraining.persistence import (
     COUNTS,
-    Case,
     Count,
+    SignalInput,
     decays,
     estimated_decays,
     input_drifts,
@@ -30,7 +30,7 @@ _SENTENCES = 2
 """So many of a report's sentences are quoted."""
 
 
-def signals_of(spec: ModelSpec, champion: Champion, seen: Seen, history: History) -> tuple[Signal, ...]:
+def signals_of(spec: ModelSpec, champion: Champion, seen: MonitoringInput, history: History) -> tuple[Signal, ...]:
     """Return every signal, highest first: one of each kind, on, off or unknown.
 
     Parameters
@@ -45,7 +45,7 @@ def signals_of(spec: ModelSpec, champion: Champion, seen: Seen, history: History
     RecordError
         If somebody outside asks with a signal that is monitoring's to give.
     """
-    case = Case(spec=spec, champion=champion, seen=seen, history=history)
+    case = SignalInput(spec=spec, champion=champion, seen=seen, history=history)
     stray = [signal.kind for signal in seen.asked if signal.kind not in ASKED]
     if stray:
         raise RecordError(
@@ -60,9 +60,9 @@ def signals_of(spec: ModelSpec, champion: Champion, seen: Seen, history: History
     return tuple(_KINDS[kind](case) for kind in RANK)
 
 
-def impatient(spec: ModelSpec, champion: Champion, seen: Seen, history: History) -> tuple[str, ...]:
+def impatient(spec: ModelSpec, champion: Champion, seen: MonitoringInput, history: History) -> tuple[str, ...]:
     """Return what the newest window shows and too few of the windows before it: signals that are not on yet."""
-    case, rules = Case(spec=spec, champion=champion, seen=seen, history=history), spec.retraining
+    case, rules = SignalInput(spec=spec, champion=champion, seen=seen, history=history), spec.retraining
     wanted = {
         "decay": rules.on_decay,
         "estimated_decay": rules.on_estimate and spec.monitoring.performance.estimate,
@@ -77,8 +77,8 @@ def impatient(spec: ModelSpec, champion: Champion, seen: Seen, history: History)
 # the signals ---------------------------------------------------------------------------------------------------------
 
 
-def _asked(kind: SignalKind) -> Callable[[Case], Signal]:
-    def signal(case: Case) -> Signal:
+def _asked(kind: SignalKind) -> Callable[[SignalInput], Signal]:
+    def signal(case: SignalInput) -> Signal:
         asked = [signal for signal in case.seen.asked if signal.kind == kind]
         said = tuple(signal.reason for signal in asked if signal.state == "on")
         if said:
@@ -90,7 +90,7 @@ def _asked(kind: SignalKind) -> Callable[[Case], Signal]:
     return signal
 
 
-def _decay(case: Case) -> Signal:
+def _decay(case: SignalInput) -> Signal:
     report, count = case.performance, decays(case)
     if not case.spec.retraining.on_decay:
         return _off("decay", "Decay causes no retraining (retraining.on_decay: false).")
@@ -106,7 +106,7 @@ def _decay(case: Case) -> Signal:
     return _on("decay", why) if count.enough else _off("decay", f"Not yet: {why}")
 
 
-def _estimated_decay(case: Case) -> Signal:
+def _estimated_decay(case: SignalInput) -> Signal:
     kind: SignalKind = "estimated_decay"
     count = estimated_decays(case)
     estimate = case.performance.estimate if case.performance else None
@@ -121,7 +121,7 @@ def _estimated_decay(case: Case) -> Signal:
     return _on(kind, why) if count.enough else _off(kind, f"Not yet: {why}")
 
 
-def _not_estimated(case: Case) -> Signal:
+def _not_estimated(case: SignalInput) -> Signal:
     kind: SignalKind = "estimated_decay"
     if not case.spec.retraining.on_estimate:
         return _off(kind, "Estimated decay causes no retraining (retraining.on_estimate: false).")
@@ -132,8 +132,10 @@ def _not_estimated(case: Case) -> Signal:
     return _unknown(kind, "Performance of this champion was not estimated.")
 
 
-def _drift(kind: SignalKind, what: str, count_of: Callable[[Case], Count | None]) -> Callable[[Case], Signal]:
-    def signal(case: Case) -> Signal:
+def _drift(
+    kind: SignalKind, what: str, count_of: Callable[[SignalInput], Count | None]
+) -> Callable[[SignalInput], Signal]:
+    def signal(case: SignalInput) -> Signal:
         report, count = case.drift, count_of(case)
         if not case.spec.retraining.on_drift:
             return _off(kind, "Drift causes no retraining (retraining.on_drift: false).")
@@ -152,7 +154,7 @@ def _drift(kind: SignalKind, what: str, count_of: Callable[[Case], Count | None]
     return signal
 
 
-def _volume(case: Case) -> Signal:
+def _volume(case: SignalInput) -> Signal:
     needed, rows = case.spec.retraining.on_volume, case.seen.new_rows
     if needed is None:
         return _off("volume", "New rows alone cause no retraining (retraining.on_volume is not set).")
@@ -162,7 +164,7 @@ def _volume(case: Case) -> Signal:
     return _on("volume", why) if rows >= needed else _off("volume", why)
 
 
-_KINDS: Mapping[SignalKind, Callable[[Case], Signal]] = {
+_KINDS: Mapping[SignalKind, Callable[[SignalInput], Signal]] = {
     "manual": _asked("manual"),
     "event": _asked("event"),
     "decay": _decay,

@@ -21,7 +21,7 @@ LARGEST = 100
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class SliceSource:
     """The rows of one slice."""
 
     column: str
@@ -46,11 +46,11 @@ class Rows:
 class Cut:
     """A column's slices, largest first."""
 
-    judged: tuple[Rows, ...]
+    judged: tuple[SliceSource, ...]
     """Those with the fewest rows asked for, at most `LARGEST`."""
-    small: tuple[Rows, ...]
+    small: tuple[SliceSource, ...]
     """Those with fewer."""
-    others: tuple[Rows, ...]
+    others: tuple[SliceSource, ...]
     """Large enough, but beyond `LARGEST`."""
 
 
@@ -138,18 +138,18 @@ def words_of(values: pd.Series[Any]) -> tuple[Array, list[str]]:
     return numbers, [str(word) for word in words]
 
 
-def _by_value(values: pd.Series[Any]) -> list[Rows]:
+def _by_value(values: pd.Series[Any]) -> list[SliceSource]:
     import numpy as np
 
     codes, words = words_of(values)
     order = np.argsort(codes, kind="stable")
     ends = np.searchsorted(codes[order], np.arange(len(words) + 1))
     column = str(values.name)
-    slices = [Rows(column, word, order[ends[at] : ends[at + 1]]) for at, word in enumerate(words)]
+    slices = [SliceSource(column, word, order[ends[at] : ends[at + 1]]) for at, word in enumerate(words)]
     return [*slices, *_without(column, codes < 0)]
 
 
-def _by_bin(column: str, numbers: Array, bins: int) -> list[Rows]:
+def _by_bin(column: str, numbers: Array, bins: int) -> list[SliceSource]:
     """Edges are values of the rows, so that infinite ones do no harm; equal edges are one."""
     import numpy as np
 
@@ -162,15 +162,15 @@ def _by_bin(column: str, numbers: Array, bins: int) -> list[Rows]:
     for number in np.unique(place):
         mine = values[place == number]
         low, high = float(mine.min()), float(mine.max())
-        found.append(Rows(column, f"{_edge(low)} to {_edge(high)}", known[place == number], before, high))
+        found.append(SliceSource(column, f"{_edge(low)} to {_edge(high)}", known[place == number], before, high))
         before = high
     return [*found, *_without(column, np.isnan(numbers))]
 
 
-def _without(column: str, unknown: Array) -> list[Rows]:
+def _without(column: str, unknown: Array) -> list[SliceSource]:
     import numpy as np
 
-    return [Rows(column, MISSING, np.flatnonzero(unknown))] if bool(unknown.any()) else []
+    return [SliceSource(column, MISSING, np.flatnonzero(unknown))] if bool(unknown.any()) else []
 
 
 def _edge(value: float) -> str:

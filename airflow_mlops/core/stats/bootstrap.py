@@ -38,10 +38,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.ranking import MANY_ROWS, MAX_PAIRED_BLOCKS
 from airflow_mlops.core.metrics.registry import Metric
-from airflow_mlops.core.metrics.weighted import Additive, Weighted
+from airflow_mlops.core.metrics.weighted import Additive, WeightedMetric
 from airflow_mlops.core.stats.stratified_draws import MAX_STRATA, Strata, stratify
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
@@ -80,8 +80,8 @@ class Gain:
 
 def gain(
     metric: Metric,
-    candidate: Judged,
-    other: Judged,
+    candidate: LabelledPredictions,
+    other: LabelledPredictions,
     block: Array | None,
     *,
     confidence: float = 0.95,
@@ -136,7 +136,7 @@ def gain(
 
 
 def differences(
-    rng: Any, first: Weighted, second: Weighted, units: int, *, rows: int, resamples: int
+    rng: Any, first: WeightedMetric, second: WeightedMetric, units: int, *, rows: int, resamples: int
 ) -> Iterator[Array]:
     """First less second on resamples of the units; arrays of some resamples each, `resamples` in all."""
     import numpy as np

@@ -8,9 +8,9 @@ for the AUC), and only what has none is computed on resampled rows.
 from __future__ import annotations
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.registry import Metric
-from airflow_mlops.core.metrics.weighted import Additive, Mean, Spread, Weighted
+from airflow_mlops.core.metrics.weighted import Additive, Mean, Spread, WeightedMetric
 from airflow_mlops.core.stats.bootstrap import CHUNK, MIN_BLOCKS, resample_weights
 
 MAX_UNITS = 500
@@ -56,7 +56,9 @@ def enough(units: Array) -> bool:
     return len(np.unique(units)) >= MIN_BLOCKS
 
 
-def on_units(metric: Metric, judged: Judged, index: Array, units: Array, weights: Array) -> tuple[float, Array]:
+def on_units(
+    metric: Metric, judged: LabelledPredictions, index: Array, units: Array, weights: Array
+) -> tuple[float, Array]:
     """Value of a metric on some rows, and on resamples of the units that they lie in.
 
     Parameters
@@ -100,7 +102,7 @@ def on_units(metric: Metric, judged: Judged, index: Array, units: Array, weights
     return value, np.concatenate(parts) if parts else np.empty(0)
 
 
-def _spreads(function: Weighted) -> bool:
+def _spreads(function: WeightedMetric) -> bool:
     """Whether weights of units are given to rows again, each time."""
     if isinstance(function, Mean):
         return any(_spreads(part) for part in function.parts)

@@ -23,15 +23,15 @@ import math
 from dataclasses import dataclass, replace
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.registry import Metric
-from airflow_mlops.core.metrics.weighted import Additive, Weighted
+from airflow_mlops.core.metrics.weighted import Additive, WeightedMetric
 from airflow_mlops.core.records.performance import Measured
 from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS, bounds, differences
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampled:
+class SampledMetric:
     """A metric on a sample of rows."""
 
     value: float
@@ -55,7 +55,7 @@ class Sampled:
         lower, upper = (bound if math.isfinite(bound) else None for bound in (self.lower, self.upper))
         return Measured(value=self.value, lower=lower, upper=upper, rows=self.rows)
 
-    def like(self, other: Sampled) -> Sampled:
+    def like(self, other: SampledMetric) -> SampledMetric:
         """Return this sample with the error that the other one suggests, where it has none of its own."""
         if self.known or not other.known or not self.units:
             return self
@@ -65,8 +65,8 @@ class Sampled:
 
 
 def sampled(
-    metric: Metric, judged: Judged, block: Array | None, *, confidence: float, resamples: int, seed: int
-) -> Sampled:
+    metric: Metric, judged: LabelledPredictions, block: Array | None, *, confidence: float, resamples: int, seed: int
+) -> SampledMetric:
     """Measure a metric on judged rows, with its sampling error.
 
     Parameters
@@ -83,7 +83,7 @@ def sampled(
     weighted = metric.weighted(judged)
     value = float(weighted(np.ones((1, rows)))[0])
     if units < MIN_BLOCKS or not math.isfinite(value):
-        return Sampled(value=value, rows=rows, units=units)
+        return SampledMetric(value=value, rows=rows, units=units)
     if block is not None:
         weighted = weighted.collapse(block, units)
     rng = np.random.default_rng(seed)
@@ -94,10 +94,10 @@ def sampled(
     sure = math.isfinite(lower) and math.isfinite(upper)
     # the bootstrap's variance of a mean is (units - 1) / units of the sample's
     error = float(defined.std(ddof=1)) * math.sqrt(units / (units - 1)) if sure else math.nan
-    return Sampled(value=value, rows=rows, units=units, error=error, lower=lower, upper=upper)
+    return SampledMetric(value=value, rows=rows, units=units, error=error, lower=lower, upper=upper)
 
 
-def drop(promised: Sampled, realised: Sampled, *, greater_is_better: bool, confidence: float) -> Measured:
+def drop(promised: SampledMetric, realised: SampledMetric, *, greater_is_better: bool, confidence: float) -> Measured:
     """How much worse the second sample is than the first: positive is worse; see the module for its bounds.
 
     Each bound is one-sided at `confidence`; None where neither sample has an error.
@@ -128,7 +128,7 @@ def drop(promised: Sampled, realised: Sampled, *, greater_is_better: bool, confi
     return Measured(value=value, lower=value - reach, upper=value + reach, rows=realised.rows)
 
 
-def _nothing(units: int, beside: Weighted) -> Weighted:
+def _nothing(units: int, beside: WeightedMetric) -> WeightedMetric:
     """A metric that is always 0: a single sample is its difference from nothing."""
     import numpy as np
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from airflow_mlops.core.training.fit import Fitted
 
 
-def candidate_of(
+def candidate_from(
     spec: ModelSpec, snapshot: Snapshot, fitted: Fitted, *, loop_run: str, run_id: str, model_uri: str
 ) -> Candidate:
     """Return the record of a model that was trained on a snapshot.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.validation.plan import Rows, Step
+from airflow_mlops.core.validation.plan import CheckedRows, Step
 from airflow_mlops.core.validation.wording import names
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.spec.validation import Expectation
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def row_count(expectation: Expectation, rows: Rows) -> Iterator[Step]:
+def row_count(expectation: Expectation, rows: CheckedRows) -> Iterator[Step]:
     """Bound the number of rows."""
     low, high = (expectation.arguments.get(name) for name in ("min", "max"))
     yield Step(
@@ -39,7 +39,7 @@ def _at_most(expectation: Expectation, nothing: str, some: str) -> str:
     return nothing if not left else f"at most {left:g} % {some}"
 
 
-def not_null(expectation: Expectation, _: Rows) -> Iterator[Step]:
+def not_null(expectation: Expectation, _: CheckedRows) -> Iterator[Step]:
     """Ask for values that are not empty."""
     for column in expectation.targets:
         yield Step(
@@ -54,7 +54,7 @@ def not_null(expectation: Expectation, _: Rows) -> Iterator[Step]:
         )
 
 
-def unique(expectation: Expectation, rows: Rows) -> Iterator[Step]:
+def unique(expectation: Expectation, rows: CheckedRows) -> Iterator[Step]:
     """Ask for values that come once: of one column, or of several together."""
     columns = expectation.targets
     key = set(columns) == set(rows.role("key"))
@@ -74,7 +74,7 @@ def unique(expectation: Expectation, rows: Rows) -> Iterator[Step]:
     )
 
 
-def between(expectation: Expectation, rows: Rows) -> Iterator[Step]:
+def between(expectation: Expectation, rows: CheckedRows) -> Iterator[Step]:
     """Bound the values of numbers, texts or times."""
     low, high = (expectation.arguments.get(name) for name in ("min", "max"))
     for column in expectation.targets:
@@ -107,7 +107,7 @@ def _instant(bound: Any, series: pd.Series) -> Any:
     return (zoned if aware else zoned.tz_localize(None)).to_pydatetime()
 
 
-def in_set(expectation: Expectation, _: Rows) -> Iterator[Step]:
+def in_set(expectation: Expectation, _: CheckedRows) -> Iterator[Step]:
     """Ask for values of a set."""
     values = list(expectation.arguments["values"])
     for column in expectation.targets:
@@ -134,7 +134,7 @@ COMPARISONS: Mapping[str, tuple[str, bool, bool]] = {
 """Great Expectations' name, whether the sides change places, and whether equal values pass."""
 
 
-def compare(expectation: Expectation, _: Rows) -> Iterator[Step]:
+def compare(expectation: Expectation, _: CheckedRows) -> Iterator[Step]:
     """Compare two columns, row by row; rows with either side empty do not count."""
     left, op, right = (str(expectation.arguments[name]) for name in ("left", "op", "right"))
     name, swap, or_equal = COMPARISONS[op]

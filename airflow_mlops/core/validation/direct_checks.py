@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.records.validation import Check
-from airflow_mlops.core.validation.plan import Rows
+from airflow_mlops.core.validation.plan import CheckedRows
 from airflow_mlops.core.validation.schema import Kind
 from airflow_mlops.core.validation.wording import age, failed, names, passed, share
 from airflow_mlops.spec.problems import ReasonCode
@@ -26,7 +26,7 @@ TYPES: Mapping[str, tuple[Kind, ...]] = {
 }
 
 
-def check_type(expectation: Expectation, rows: Rows) -> Iterator[Check]:
+def check_type(expectation: Expectation, rows: CheckedRows) -> Iterator[Check]:
     """Compare the kind of values with the one asked for."""
     asked = str(expectation.arguments["type"])
     for column in expectation.targets:
@@ -62,7 +62,7 @@ def _floats(series: pd.Series) -> Any:
     return np.asarray(pd.to_numeric(series, errors="coerce").to_numpy(dtype="float64", na_value=np.nan))
 
 
-def check_finite(expectation: Expectation, rows: Rows) -> Iterator[Check]:
+def check_finite(expectation: Expectation, rows: CheckedRows) -> Iterator[Check]:
     """Count infinite numbers; NaN is an empty value, which `not_null` counts."""
     import numpy as np
 
@@ -89,7 +89,7 @@ def check_finite(expectation: Expectation, rows: Rows) -> Iterator[Check]:
 def _counted(
     expectation: Expectation,
     column: str,
-    rows: Rows,
+    rows: CheckedRows,
     count: int,
     *,
     broken: str,
@@ -113,7 +113,7 @@ def _counted(
     )
 
 
-def _not_of(what: str, name: str, column: str, expectation: Expectation, rows: Rows) -> Check:
+def _not_of(what: str, name: str, column: str, expectation: Expectation, rows: CheckedRows) -> Check:
     return failed(
         name,
         column,
@@ -126,7 +126,7 @@ def _not_of(what: str, name: str, column: str, expectation: Expectation, rows: R
     )
 
 
-def check_not_all_null(expectation: Expectation, rows: Rows) -> Iterator[Check]:
+def check_not_all_null(expectation: Expectation, rows: CheckedRows) -> Iterator[Check]:
     """Ask for one value at least."""
     total = len(rows.frame)
     for column in expectation.targets or tuple(map(str, rows.frame.columns)):
@@ -155,7 +155,7 @@ def _utc(series: pd.Series) -> pd.Series:
     return pd.to_datetime(series, utc=True)
 
 
-def _untimed(expectation: Expectation, rows: Rows, found: str, fix: str) -> Check:
+def _untimed(expectation: Expectation, rows: CheckedRows, found: str, fix: str) -> Check:
     return failed(
         expectation.expect,
         "",
@@ -168,7 +168,7 @@ def _untimed(expectation: Expectation, rows: Rows, found: str, fix: str) -> Chec
     )
 
 
-def check_not_future(expectation: Expectation, rows: Rows) -> Iterator[Check]:
+def check_not_future(expectation: Expectation, rows: CheckedRows) -> Iterator[Check]:
     """Count times after as-of."""
     columns = expectation.targets or rows.role("time")
     if rows.as_of is None or not (columns or rows.has_role("time")):
@@ -191,11 +191,11 @@ def check_not_future(expectation: Expectation, rows: Rows) -> Iterator[Check]:
         )
 
 
-def _lack(rows: Rows, columns: tuple[str, ...]) -> str:
+def _lack(rows: CheckedRows, columns: tuple[str, ...]) -> str:
     return " and ".join([*(["no as-of time"] if rows.as_of is None else []), *([] if columns else ["no time column"])])
 
 
-def check_freshness(expectation: Expectation, rows: Rows) -> Iterator[Check]:
+def check_freshness(expectation: Expectation, rows: CheckedRows) -> Iterator[Check]:
     """Compare the newest event time with as-of."""
     columns, limit = rows.role("time"), expectation.max_age
     if rows.as_of is None or not rows.has_role("time") or limit is None:
@@ -219,7 +219,7 @@ def check_freshness(expectation: Expectation, rows: Rows) -> Iterator[Check]:
         )
 
 
-def check_columns(expectation: Expectation, rows: Rows) -> Iterator[Check]:
+def check_columns(expectation: Expectation, rows: CheckedRows) -> Iterator[Check]:
     """Name the columns that nothing asks for."""
     total, extra = len(rows.frame), rows.extra if rows.wanted else ()
     if expectation.arguments["extra"] == "allow" or not extra:

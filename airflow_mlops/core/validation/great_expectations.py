@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.records.validation import Check
-from airflow_mlops.core.validation.plan import Rows, Step
+from airflow_mlops.core.validation.plan import CheckedRows, Step
 from airflow_mlops.core.validation.wording import failed, names, passed, share
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.spec.validation import Expectation
@@ -163,7 +163,7 @@ def mentioned(kwargs: Mapping[str, Any]) -> tuple[str, ...]:
     return (*single, *(name for name in several if isinstance(name, str)))
 
 
-def run(steps: Iterable[Step], rows: Rows) -> dict[int, Check]:
+def run(steps: Iterable[Step], rows: CheckedRows) -> dict[int, Check]:
     """Run steps on the rows; return each step's check by its place in `steps`."""
     numbered = list(enumerate(steps))
     if not numbered:
@@ -217,7 +217,7 @@ def _results(context: Any, batch: Any, name: str, steps: Sequence[Step], frame: 
     return [by_mark[place] for place in range(len(steps))]
 
 
-def _check(step: Step, result: Any, rows: Rows) -> Check:
+def _check(step: Step, result: Any, rows: CheckedRows) -> Check:
     seen: Mapping[str, Any] = result.result or {}
     unexpected, total = _unexpected(step, seen), len(rows.frame)
     if result.success:
@@ -241,7 +241,7 @@ def _unexpected(step: Step, seen: Mapping[str, Any]) -> int | None:
     return count
 
 
-def _found(step: Step, result: Any, rows: Rows) -> str:
+def _found(step: Step, result: Any, rows: CheckedRows) -> str:
     seen: Mapping[str, Any] = result.result or {}
     unexpected = _unexpected(step, seen)
     if _raised(result):

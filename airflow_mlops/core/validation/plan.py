@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
+class CheckedRows:
     """The rows with everything a rule may ask about them."""
 
     frame: pd.DataFrame
@@ -61,4 +61,4 @@ class Rule:
     """What is wrong with the arguments; empty when nothing is."""
     takes: str
     """What the arguments must be, in words."""
-    plan: Callable[[Expectation, Rows], Iterable[Step | Check]]
+    plan: Callable[[Expectation, CheckedRows], Iterable[Step | Check]]

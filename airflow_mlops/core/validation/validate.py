@@ -12,7 +12,7 @@ from airflow_mlops.core.records.snapshot import Column, Snapshot
 from airflow_mlops.core.records.validation import Check, ValidationReport
 from airflow_mlops.core.validation import great_expectations as gx
 from airflow_mlops.core.validation import rules
-from airflow_mlops.core.validation.plan import Rows, Step
+from airflow_mlops.core.validation.plan import CheckedRows, Step
 from airflow_mlops.core.validation.schema import Schema, Wanted, compare
 from airflow_mlops.core.validation.wording import failed, names
 from airflow_mlops.spec.model import ModelSpec
@@ -125,7 +125,7 @@ def validate(
     named = [(column, each) for each in expectations for column in _columns_of(each)]
     wanted = _with_named(wanted_columns, named)
     schema = compare(frame, wanted, source_columns, (column for column, _ in named))
-    rows = Rows(
+    rows = CheckedRows(
         frame=_usable(frame, schema),
         kinds=schema.kinds,
         wanted=wanted,
@@ -205,7 +205,7 @@ def _schema_checks(schema: Schema, wanted: Sequence[Wanted], rows: int) -> list[
     return [*schema.checks, *([there] if sound else [])]
 
 
-def _checks(expectations: Sequence[Expectation], schema: Schema, rows: Rows) -> list[Check]:
+def _checks(expectations: Sequence[Expectation], schema: Schema, rows: CheckedRows) -> list[Check]:
     """Plan everything, run Great Expectations once, and put the checks back in the order they were asked for."""
     planned: list[tuple[int, Step | Check]] = []
     for place, each in enumerate(expectations):
@@ -221,7 +221,7 @@ def _checks(expectations: Sequence[Expectation], schema: Schema, rows: Rows) -> 
     ]
 
 
-def _plan(expectation: Expectation, schema: Schema, rows: Rows) -> Iterable[Step | Check]:
+def _plan(expectation: Expectation, schema: Schema, rows: CheckedRows) -> Iterable[Step | Check]:
     columns = _columns_of(expectation)
     usable = tuple(column for column in columns if column not in schema.unusable)
     if columns and not usable:

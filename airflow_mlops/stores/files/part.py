@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Part(Protocol):
+class FilePart(Protocol):
     """One file of a source."""
 
     path: str
@@ -87,7 +87,7 @@ def duplicated(path: str, names: Sequence[str]) -> DataError:
     )
 
 
-def unify(parts: Sequence[Part]) -> dict[str, pa.DataType]:
+def unify(parts: Sequence[FilePart]) -> dict[str, pa.DataType]:
     """Return every column of the parts, with the one type that it is read as.
 
     Raises

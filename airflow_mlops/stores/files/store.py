@@ -17,7 +17,7 @@ from airflow_mlops.stores.event_times import TimeReader, inside, utc_microsecond
 from airflow_mlops.stores.files.csv import CsvPart
 from airflow_mlops.stores.files.location import list_files, locate
 from airflow_mlops.stores.files.parquet import ParquetPart
-from airflow_mlops.stores.files.part import Part, raise_if_away, unify
+from airflow_mlops.stores.files.part import FilePart, raise_if_away, unify
 from airflow_mlops.stores.files.read_ahead import ahead
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class FileStore:
         return None if None in counts else sum(count for count in counts if count is not None)
 
     @cached_property
-    def _parts(self) -> list[Part]:
+    def _parts(self) -> list[FilePart]:
         location = locate(self._path, conn_id=self._conn_id)
         try:
             paths = list_files(location)

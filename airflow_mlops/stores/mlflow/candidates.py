@@ -13,7 +13,7 @@ from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.base import Record
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.snapshot import Snapshot
-from airflow_mlops.core.training.candidate import candidate_of
+from airflow_mlops.core.training.candidate import candidate_from
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.errors import is_missing
@@ -186,7 +186,7 @@ class MLflowCandidates(MLflowOrigins):
                 file.write_bytes(content)
             self._client.log_artifacts(run_id, folder)
         uri = f"models:/{model_id}"
-        candidate = candidate_of(spec, snapshot, fitted, loop_run=loop_run, run_id=run_id, model_uri=uri)
+        candidate = candidate_from(spec, snapshot, fitted, loop_run=loop_run, run_id=run_id, model_uri=uri)
         tags = {INPUTS: f"{snapshot.fingerprint}/{spec.fingerprint}", **seals}
         self.write_sealed(run_id, CANDIDATE, candidate.to_text(), CANDIDATE_SEAL, tags)
         return candidate

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from airflow_mlops.core.gate.rule_input import Bench, Found
+from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.gate.rules.champion import _number
-from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.records.decision import RuleResult, Verdict
-from airflow_mlops.core.text import words
+from airflow_mlops.core.text import metric_label
 from airflow_mlops.spec.gate import AbsoluteRule
 from airflow_mlops.spec.problems import ReasonCode
 
@@ -17,7 +17,7 @@ METRIC = "distinct_predictions"
 """What the rule's result is about."""
 
 
-def judge(bench: Bench) -> Found:
+def judge(bench: RuleInput) -> RuleOutcome:
     """Refuse a candidate whose predictions on the judged rows are all equal; always evaluated.
 
     Of a classifier the probabilities count, when it gives any: on a rare event every predicted label may well be the
@@ -29,7 +29,7 @@ def judge(bench: Bench) -> Found:
     reason = f"the predictions of {rows:,} rows are {'not all equal' if fine else 'all equal'}"
     if not fine:
         reason += ": look whether the features hold values, and what training.parameters make of them"
-    return Found(
+    return RuleOutcome(
         rules=(
             RuleResult(
                 rule="finite",
@@ -45,7 +45,7 @@ def judge(bench: Bench) -> Found:
     )
 
 
-def _distinct(judged: Judged) -> int:
+def _distinct(judged: LabelledPredictions) -> int:
     """Number of different predictions; missing ones are equal to each other."""
     import numpy as np
 
@@ -68,7 +68,8 @@ def finite(metric: str, value: float | None, rows: int, why: str | None = None) 
         bound="a finite number",
         rows=rows,
         code=None if fine else ReasonCode.METRIC_NOT_FINITE,
-        reason=f"{words(metric)} is {_number(value)} on {rows:,} rows" + ("" if fine or why is None else f": {why}"),
+        reason=f"{metric_label(metric)} is {_number(value)} on {rows:,} rows"
+        + ("" if fine or why is None else f": {why}"),
     )
 
 
@@ -90,7 +91,7 @@ def absolute(rule: AbsoluteRule, metrics: Mapping[str, float], rows: int) -> Rul
         bound=bound,
         rows=rows,
         code=code,
-        reason=f"{words(rule.metric)} {_number(value)} is {place} {bound} on {rows:,} rows",
+        reason=f"{metric_label(rule.metric)} {_number(value)} is {place} {bound} on {rows:,} rows",
     )
 
 

@@ -17,8 +17,8 @@ import math
 from typing import Literal
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.gate.rule_input import Bench, Found
-from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Interval, Reliability, ReliabilityBin
 from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS
@@ -29,7 +29,7 @@ METRIC = "expected_calibration_error"
 """What the rule's result is about."""
 
 
-def judge(bench: Bench) -> Found:
+def judge(bench: RuleInput) -> RuleOutcome:
     """Reliability of candidate and champion; a verdict when `gate.calibration.max_error` is set.
 
     Accept when the error is not above the bound; reject when its lower bound is; between the two inconclusive, and
@@ -42,11 +42,11 @@ def judge(bench: Bench) -> Found:
     }
     evidence = {"reliability": tuple(made.values())} if made else {}
     if bench.spec.gate.calibration.max_error is None:
-        return Found(evidence=evidence)
-    return Found(rules=(_rule(bench, made.get("candidate")),), evidence=evidence)
+        return RuleOutcome(evidence=evidence)
+    return RuleOutcome(rules=(_rule(bench, made.get("candidate")),), evidence=evidence)
 
 
-def reliability(bench: Bench, judged: Judged, who: Literal["candidate", "champion"]) -> Reliability:
+def reliability(bench: RuleInput, judged: LabelledPredictions, who: Literal["candidate", "champion"]) -> Reliability:
     """Reliability curve and expected calibration error of one model on the judged rows.
 
     Parameters
@@ -91,7 +91,7 @@ def reliability(bench: Bench, judged: Judged, who: Literal["candidate", "champio
     )
 
 
-def _event(bench: Bench, judged: Judged) -> tuple[Array, Array, str]:
+def _event(bench: RuleInput, judged: LabelledPredictions) -> tuple[Array, Array, str]:
     """Probability and outcome of each row, and what they are of."""
     import numpy as np
 
@@ -103,12 +103,12 @@ def _event(bench: Bench, judged: Judged) -> tuple[Array, Array, str]:
     return known[np.arange(len(known)), chosen], (judged.truth == chosen).astype(float), "predicted class"
 
 
-def _models(bench: Bench) -> list[tuple[Literal["candidate", "champion"], Judged]]:
-    models: list[tuple[Literal["candidate", "champion"], Judged]] = [("candidate", bench.judged)]
+def _models(bench: RuleInput) -> list[tuple[Literal["candidate", "champion"], LabelledPredictions]]:
+    models: list[tuple[Literal["candidate", "champion"], LabelledPredictions]] = [("candidate", bench.judged)]
     return models if bench.other is None else [*models, ("champion", bench.other)]
 
 
-def _rule(bench: Bench, found: Reliability | None) -> RuleResult:
+def _rule(bench: RuleInput, found: Reliability | None) -> RuleResult:
     bound = bench.spec.gate.calibration.max_error or 0.0
     rows = len(bench.judged.truth)
     if found is None:
@@ -134,7 +134,7 @@ def _rule(bench: Bench, found: Reliability | None) -> RuleResult:
     return _result(bound, rows, Verdict.INCONCLUSIVE, error, ReasonCode.NOT_CALIBRATED, why)
 
 
-def _unknown(bench: Bench) -> tuple[ReasonCode, str]:
+def _unknown(bench: RuleInput) -> tuple[ReasonCode, str]:
     asked = "gate.calibration.max_error is set"
     if bench.judged.task == "regression":
         return ReasonCode.NOT_EVALUATED, f"{asked}, and a regression has no calibration error: take it out"

@@ -14,7 +14,7 @@ from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS, Gain
 from airflow_mlops.core.stats.power import detectable, rows_needed
-from airflow_mlops.core.text import words
+from airflow_mlops.core.text import metric_label
 from airflow_mlops.spec.gate import GateSpec
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.spec.types import format_duration
@@ -175,7 +175,7 @@ def _sentence(  # noqa: PLR0917 - one private maker of one sentence
 ) -> str:
     ours, theirs, other = values
     level = gate.champion.confidence * 100
-    both = f"{words(metric)} {_number(ours)} against {other} {_number(theirs)}"
+    both = f"{metric_label(metric)} {_number(ours)} against {other} {_number(theirs)}"
     if not math.isfinite(gain.value):
         return f"{both} on {gain.rows:,} rows, so there is no gain" + ("" if why is None else f": {why}")
     start = f"{both}: gain {_number(gain.value)}"

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_mlops.core.gate.rule_input import Bench, Found
+from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.spec.problems import ReasonCode
 
@@ -18,7 +18,7 @@ METRIC = "convergence"
 """What the rule's result is about."""
 
 
-def judge(bench: Bench) -> Found:
+def judge(bench: RuleInput) -> RuleOutcome:
     """Refuse a candidate whose optimiser warned, or stopped at its limit.
 
     The rule's value is the number of signs of an unfinished optimiser. A candidate without the record is refused too:
@@ -30,7 +30,9 @@ def judge(bench: Bench) -> Found:
     warned = record.get("warnings")
     if not isinstance(warned, list | tuple):
         why = f"what {path} said while it was trained is not recorded: train the candidate again"
-        return Found(rules=(_result(None, rows, ReasonCode.NOT_EVALUATED, why),), evidence={"convergence": record})
+        return RuleOutcome(
+            rules=(_result(None, rows, ReasonCode.NOT_EVALUATED, why),), evidence={"convergence": record}
+        )
     iterations, limit = _number(record, "iterations"), _number(record, "limit")
     stopped = iterations is not None and limit is not None and not iterations < limit
     signs = len(warned) + stopped
@@ -41,10 +43,10 @@ def judge(bench: Bench) -> Found:
             f"{path} did not converge: {says}{more}; raise training.parameters.max_iter, scale the features, "
             "or loosen tol"
         )
-        return Found(
+        return RuleOutcome(
             rules=(_result(float(signs), rows, ReasonCode.NOT_CONVERGED, reason),), evidence={"convergence": record}
         )
-    return Found(
+    return RuleOutcome(
         rules=(_result(0.0, rows, None, f"{path} {_fine(iterations, limit)}"),), evidence={"convergence": record}
     )
 

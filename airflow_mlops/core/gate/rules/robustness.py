@@ -24,13 +24,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.gate.rule_input import Bench, Found
+from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.metrics import registry as metric
 from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import DROP, RELIANCE, Perturbation
-from airflow_mlops.core.text import words
+from airflow_mlops.core.text import metric_label
 from airflow_mlops.spec.problems import ReasonCode
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ MAX_SCORED = 400_000
 MIN_ROWS = 2_000
 
 
-def judge(bench: Bench) -> Found:
+def judge(bench: RuleInput) -> RuleOutcome:
     """Break the input in every way, and judge by the bounds that are set.
 
     A model that cannot predict from the broken rows has a metric and a drop of NaN, which no bound lets pass.
@@ -70,14 +70,14 @@ def judge(bench: Bench) -> Found:
         rules.append(_rule(bench, DROP, "max_drop", rule.max_drop, mixed))
     if rule.max_reliance is not None:
         rules.append(_rule(bench, RELIANCE, "max_reliance", rule.max_reliance, shuffled))
-    return Found(rules=tuple(rules), evidence={"perturbations": (*mixed, *shuffled)})
+    return RuleOutcome(rules=tuple(rules), evidence={"perturbations": (*mixed, *shuffled)})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Whole:
     """The rows before they are broken; n rows."""
 
-    bench: Bench
+    bench: RuleInput
     inputs: pd.DataFrame
     """As the pipeline is given them: numbers and booleans float64, categories text, missing ones NaN."""
     labels: pd.Series[Any]
@@ -98,7 +98,7 @@ class _Whole:
         return Perturbation(kind=kind, what=what, metric=found, drop=drop, rows=len(self.inputs))
 
 
-def _whole(bench: Bench, rng: Any) -> _Whole:
+def _whole(bench: RuleInput, rng: Any) -> _Whole:
     import numpy as np
 
     chosen = np.arange(len(bench.rows))
@@ -112,7 +112,7 @@ def _whole(bench: Bench, rng: Any) -> _Whole:
     return _Whole(bench=bench, inputs=inputs, labels=labels, weights=weights, metric=value)
 
 
-def _metric(bench: Bench, inputs: pd.DataFrame, labels: pd.Series[Any], weights: Array | None, what: str) -> float:
+def _metric(bench: RuleInput, inputs: pd.DataFrame, labels: pd.Series[Any], weights: Array | None, what: str) -> float:
     """The primary metric of the candidate; NaN when it fails to predict, which the log tells in full."""
     try:
         predicted = predict(bench.pipeline, inputs, bench.candidate)
@@ -155,14 +155,14 @@ def _with_shuffled(name: str, rng: Any, inputs: pd.DataFrame) -> pd.DataFrame:
     return inputs.assign(**{name: inputs[name].to_numpy()[rng.permutation(len(inputs))]})
 
 
-def _rule(bench: Bench, about: str, field: str, bound: float, found: list[Perturbation]) -> RuleResult:
+def _rule(bench: RuleInput, about: str, field: str, bound: float, found: list[Perturbation]) -> RuleResult:
     """The worst of some perturbations against its bound; NaN is worse than any number."""
     worst = max(found, key=lambda one: math.inf if math.isnan(one.drop) else one.drop)
     fine = worst.drop <= bound
     how = f"with {worst.what} missing" if worst.kind == "missing" else f"under noise of {worst.what}"
     if worst.kind == "shuffled":
         how = f"with column {worst.what!r} shuffled"
-    name = words(bench.metric.name)
+    name = metric_label(bench.metric.name)
     if math.isfinite(worst.drop):
         reason = (
             f"{name} {worst.metric:.4g} {how}, a drop of {worst.drop:.4g} on {worst.rows:,} rows, where "

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.gate.rule_input import Bench, Found
+from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import ServingReport
 from airflow_mlops.spec.gate_rules import ServingRule
@@ -34,7 +34,7 @@ class _Finding:
     reason: str
 
 
-def judge(bench: Bench) -> Found:
+def judge(bench: RuleInput) -> RuleOutcome:
     """Judge what a fresh interpreter saw: one result for the predictions, and one for each bound that is set."""
     report = bench.serving
     rules = tuple(
@@ -50,7 +50,7 @@ def judge(bench: Bench) -> Found:
         )
         for finding in _findings(report, bench.spec.gate.serving)
     )
-    return Found(rules=rules, evidence={} if report is None else {"serving": report})
+    return RuleOutcome(rules=rules, evidence={} if report is None else {"serving": report})
 
 
 def require(report: ServingReport | None, rule: ServingRule, subject: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_mlops.core.monitoring.drift.causes_in_rows import segment_of, unseen_counts, values_of
 from airflow_mlops.core.monitoring.drift.columns import MISSING_RISE
 from airflow_mlops.core.monitoring.drift.effect_sizes import counts_of
-from airflow_mlops.core.monitoring.drift.sampling import Samples
+from airflow_mlops.core.monitoring.drift.sampling import WindowSamples
 from airflow_mlops.core.monitoring.drift.significance import SMOOTHING
 from airflow_mlops.core.monitoring.drift.unit_change import unit_change
 from airflow_mlops.core.records.drift import Cause, CauseHint, ColumnDrift
@@ -33,7 +33,7 @@ _MOSTLY_CONSTANT = 0.5
 
 
 @dataclass(frozen=True)
-class Clues:
+class CauseInput:
     """What hints are made of."""
 
     reference: Profile
@@ -41,13 +41,13 @@ class Clues:
     drift: DriftSpec
     slices: tuple[str, ...] = ()
     """Columns whose segments are looked at."""
-    samples: Samples | None = None
+    samples: WindowSamples | None = None
     """Rows of both sides; without them, causes that counts cannot tell are not found."""
     used: frozenset[str] = frozenset()
     """Columns with a role for the model, beside the features: what becomes of others is no fault that touches it."""
 
 
-def cause_of(clues: Clues, column: ColumnDrift) -> CauseHint:
+def cause_of(clues: CauseInput, column: ColumnDrift) -> CauseHint:
     """The hint for one column in drift or broken: the first cause, of those that speak of the pipeline first."""
     profiles = [
         next((c for c in (side.columns if column.part == "feature" else side.outputs) if c.name == column.column), None)
@@ -56,7 +56,7 @@ def cause_of(clues: Clues, column: ColumnDrift) -> CauseHint:
     before, now = profiles
     if before is None or now is None:
         return made(column.column, "column_missing", f"{column.column} is not there any more.")
-    look = _Look(clues, column, before, now)
+    look = _Evidence(clues, column, before, now)
     for asks in (_broken, _constant, _unit, _missing, _renamed, _new_category, _segment):
         hint = asks(look)
         if hint is not None:
@@ -65,10 +65,10 @@ def cause_of(clues: Clues, column: ColumnDrift) -> CauseHint:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Evidence:
     """One column, on both sides."""
 
-    clues: Clues
+    clues: CauseInput
     column: ColumnDrift
     before: ColumnProfile
     now: ColumnProfile
@@ -78,7 +78,7 @@ class _Look:
         return self.column.column
 
     @property
-    def samples(self) -> Samples | None:
+    def samples(self) -> WindowSamples | None:
         """Rows of features only: predictions and labels stand elsewhere, or are of other events."""
         return self.clues.samples if self.column.part == "feature" else None
 
@@ -89,7 +89,7 @@ class _Look:
         return table if table is not None and self.name in table.column_names else None
 
 
-def _broken(look: _Look) -> CauseHint | None:
+def _broken(look: _Evidence) -> CauseHint | None:
     if not sum(look.now.counts) + look.now.non_finite:
         return made(look.name, "missing_spike", f"Every value of {look.name} is missing.")
     was, now = (side.non_finite / (sum(counts_of(side)) or 1) for side in (look.before, look.now))
@@ -99,7 +99,7 @@ def _broken(look: _Look) -> CauseHint | None:
     return None
 
 
-def _constant(look: _Look) -> CauseHint | None:
+def _constant(look: _Evidence) -> CauseHint | None:
     """All in one bin that held few before; rows tell whether they are one value, where there are rows."""
     before, now = look.before, look.now
     filled = [place for place, count in enumerate(now.counts) if count]
@@ -123,13 +123,13 @@ def _distinct(table: pa.Table, column: str) -> int:
     return int(pc.count_distinct(table.column(column).drop_null()).as_py())
 
 
-def _unit(look: _Look) -> CauseHint | None:
+def _unit(look: _Evidence) -> CauseHint | None:
     values = values_of(look.rows, look.name) if look.before.role == "numeric" else None
     unit = None if values is None else unit_change(look.before, values)
     return None if unit is None else made(look.name, "unit_change", f"{look.name} looks as before, but {unit.words}.")
 
 
-def _missing(look: _Look) -> CauseHint | None:
+def _missing(look: _Evidence) -> CauseHint | None:
     was, now = look.column.missing_before or 0.0, look.column.missing_now or 0.0
     if now - was < MISSING_RISE or _part_of_index(look, len(look.before.counts)) < _LARGEST_PART:
         return None
@@ -137,7 +137,7 @@ def _missing(look: _Look) -> CauseHint | None:
     return made(look.name, "missing_spike", said)
 
 
-def _renamed(look: _Look) -> CauseHint | None:
+def _renamed(look: _Evidence) -> CauseHint | None:
     """Categories that are gone, and values never seen with about their shares."""
     before = look.before
     p, q = _shares(before), _shares(look.now)
@@ -155,7 +155,7 @@ def _renamed(look: _Look) -> CauseHint | None:
     return made(look.name, "category_renamed", said)
 
 
-def _new_category(look: _Look) -> CauseHint | None:
+def _new_category(look: _Evidence) -> CauseHint | None:
     if not look.before.categories:
         return None
     p, q = _shares(look.before)[-1], _shares(look.now)[-1]
@@ -165,7 +165,7 @@ def _new_category(look: _Look) -> CauseHint | None:
     return made(look.name, "new_category", said)
 
 
-def _segment(look: _Look) -> CauseHint | None:
+def _segment(look: _Evidence) -> CauseHint | None:
     if look.samples is None or not look.clues.slices:
         return None
     found = segment_of(look.samples, look.before, look.clues.slices, look.clues.drift)
@@ -185,7 +185,7 @@ def made(column: str, cause: Cause, words: str) -> CauseHint:
     return CauseHint(column=column, cause=cause, pipeline=cause not in WORLD, words=words)
 
 
-def _part_of_index(look: _Look, place: int) -> float:
+def _part_of_index(look: _Evidence, place: int) -> float:
     """Share of the population stability index that one bin makes; `place` counts missing values after the bins."""
     import numpy as np
 

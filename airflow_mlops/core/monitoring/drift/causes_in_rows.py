@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_mlops.core.monitoring.drift.effect_sizes import beyond_chance, counts_of, measure
-from airflow_mlops.core.monitoring.drift.sampling import Samples
+from airflow_mlops.core.monitoring.drift.sampling import WindowSamples
 from airflow_mlops.core.monitoring.drift.significance import significance
 from airflow_mlops.core.profiles.counting import ColumnCounter, column_problem, numbers, tally
 from airflow_mlops.core.records.profile import ColumnProfile
@@ -27,7 +27,7 @@ _ELSEWHERE = 0.25
 
 
 @dataclass(frozen=True)
-class Found:
+class CauseInRows:
     """The segment that a drift is confined to."""
 
     name: str
@@ -54,7 +54,9 @@ def unseen_counts(table: pa.Table | None, before: ColumnProfile) -> list[int]:
     return sorted(counts.values(), reverse=True)
 
 
-def segment_of(samples: Samples, before: ColumnProfile, slices: Sequence[str], drift: DriftSpec) -> Found | None:
+def segment_of(
+    samples: WindowSamples, before: ColumnProfile, slices: Sequence[str], drift: DriftSpec
+) -> CauseInRows | None:
     """Find the segment that a column's drift is confined to: in drift itself, while the rest hardly is.
 
     Parameters
@@ -86,7 +88,7 @@ def segment_of(samples: Samples, before: ColumnProfile, slices: Sequence[str], d
     for candidate, p in zip(candidates, p_values, strict=True):
         inside, rest = (_effect(side, drift) for side in (candidate.inside, candidate.rest))
         if p < drift.level and inside >= drift.min_effect and rest < min(drift.min_effect, _ELSEWHERE * inside):
-            found.append(Found(candidate.name, candidate.share, inside))
+            found.append(CauseInRows(candidate.name, candidate.share, inside))
     return max(found, key=lambda one: one.effect, default=None)
 
 
@@ -98,7 +100,9 @@ class _Segment:
     rest: tuple[ColumnProfile, ColumnProfile]
 
 
-def _segments(samples: Samples, before: pa.Table, now: pa.Table, column: ColumnProfile, by: str) -> Iterator[_Segment]:
+def _segments(
+    samples: WindowSamples, before: pa.Table, now: pa.Table, column: ColumnProfile, by: str
+) -> Iterator[_Segment]:
     """Counts of the column inside and outside each frequent value of a slice column."""
     if not all({by, column.name} <= set(table.column_names) for table in (before, now)):
         return

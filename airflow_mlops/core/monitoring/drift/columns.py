@@ -32,7 +32,7 @@ class EvidentlyTest:
 
 
 @dataclass(frozen=True)
-class Pair:
+class ColumnPair:
     """One column on both sides, and why it cannot be compared, if it cannot."""
 
     before: ColumnProfile
@@ -53,12 +53,12 @@ def weights_of(reference: Profile, importance: Mapping[str, float]) -> dict[str,
 
 def feature_pairs(
     reference: Profile, current: Profile, drift: DriftSpec, weights: Mapping[str, float]
-) -> Iterator[Pair]:
+) -> Iterator[ColumnPair]:
     """Every feature of the reference with what the window has of it."""
     enough = min(reference.rows, current.rows) >= drift.min_rows
     seen = {column.name: column for column in current.columns}
     for column in reference.columns:
-        pair = Pair(column, seen.get(column.name), "feature", weights[column.name])
+        pair = ColumnPair(column, seen.get(column.name), "feature", weights[column.name])
         flaw = _flaw(pair.before, pair.now, enough)
         if flaw:
             yield replace(pair, verdict="invalid", flaw=flaw)
@@ -68,7 +68,7 @@ def feature_pairs(
             yield pair
 
 
-def output_pairs(reference: Profile, current: Profile, drift: DriftSpec) -> Iterator[Pair]:
+def output_pairs(reference: Profile, current: Profile, drift: DriftSpec) -> Iterator[ColumnPair]:
     """Prediction and label, where both sides have them; they have rows of their own."""
     seen = {column.name: column for column in current.outputs}
     parts: tuple[Part, ...] = ("prediction", "label")
@@ -78,7 +78,7 @@ def output_pairs(reference: Profile, current: Profile, drift: DriftSpec) -> Iter
         if before is None or now is None:
             continue
         rows = min(sum(counts_of(before)), sum(counts_of(now)))
-        pair = Pair(before, now, part, None)
+        pair = ColumnPair(before, now, part, None)
         flaw = _flaw(before, now, rows >= drift.min_rows)
         if flaw:
             yield replace(pair, verdict="invalid", flaw=flaw)
@@ -107,7 +107,9 @@ def _flaw_of_values(before: ColumnProfile, now: ColumnProfile) -> str:
     return ""
 
 
-def judged(pairs: Iterable[Pair], drift: DriftSpec, tests: Mapping[str, EvidentlyTest]) -> tuple[ColumnDrift, ...]:
+def judged(
+    pairs: Iterable[ColumnPair], drift: DriftSpec, tests: Mapping[str, EvidentlyTest]
+) -> tuple[ColumnDrift, ...]:
     """Measure and test the pairs that can be compared; their p-values are adjusted together.
 
     Where values are missing, their share is tested by itself too, and the smaller p-value is the column's: among 20
@@ -146,7 +148,7 @@ def _kinds(column: ColumnProfile) -> list[int]:
     return [sum(column.counts), column.missing, column.non_finite]
 
 
-def _measured(pair: Pair, now: ColumnProfile, p: float, drift: DriftSpec) -> ColumnDrift:
+def _measured(pair: ColumnPair, now: ColumnProfile, p: float, drift: DriftSpec) -> ColumnDrift:
     found = measure(pair.before, now)
     effect = beyond_chance(drift.effect, found, pair.before, now)
     column = replace(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.monitoring.drift.columns import EvidentlyTest
-from airflow_mlops.core.monitoring.drift.sampling import Samples
+from airflow_mlops.core.monitoring.drift.sampling import WindowSamples
 from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.candidate import Champion, Feature
@@ -68,7 +68,7 @@ def evidently_page(
     features = champion.candidate.features
     earlier = None if report.against == "training" else report.reference
     names = [feature.name for feature in features]
-    samples = Samples(spec, champion, store, storage, report.window, earlier, names)
+    samples = WindowSamples(spec, champion, store, storage, report.window, earlier, names)
     before, now = samples.before, samples.now
     if before is None or now is None:
         return ""
@@ -82,7 +82,7 @@ def evidently_page(
         return ""
 
 
-def evidently_tests(spec: ModelSpec, features: Sequence[Feature], samples: Samples) -> dict[str, EvidentlyTest]:
+def evidently_tests(spec: ModelSpec, features: Sequence[Feature], samples: WindowSamples) -> dict[str, EvidentlyTest]:
     """Judge the columns of `monitoring.drift.tests` by Evidently's tests, each with Evidently's own threshold.
 
     Raises

@@ -11,13 +11,13 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from airflow_mlops.core.monitoring.drift.causes_in_counts import COMMON, Clues, cause_of, made
+from airflow_mlops.core.monitoring.drift.causes_in_counts import COMMON, CauseInput, cause_of, made
 from airflow_mlops.core.monitoring.drift.columns import is_about
 from airflow_mlops.core.records.drift import Cause, CauseHint, DriftReport, SchemaChange
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 
-def hints(clues: Clues, report: DriftReport, history: Sequence[DriftReport] = ()) -> tuple[CauseHint, ...]:
+def hints(clues: CauseInput, report: DriftReport, history: Sequence[DriftReport] = ()) -> tuple[CauseHint, ...]:
     """One hint for each column in drift or broken, and for each changed one.
 
     Parameters

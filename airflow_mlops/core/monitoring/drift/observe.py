@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.monitoring.drift.causes_in_counts import Clues
+from airflow_mlops.core.monitoring.drift.causes_in_counts import CauseInput
 from airflow_mlops.core.monitoring.drift.columns import EvidentlyTest
 from airflow_mlops.core.monitoring.drift.compare import Against, compare, invalid_report, unknown_report
 from airflow_mlops.core.monitoring.drift.hints import hints, hints_of_problems
 from airflow_mlops.core.monitoring.drift.outputs import observed_outputs
-from airflow_mlops.core.monitoring.drift.sampling import Samples
+from airflow_mlops.core.monitoring.drift.sampling import WindowSamples
 from airflow_mlops.core.monitoring.drift.schema_change import column_changes
 from airflow_mlops.core.monitoring.drift.wording import of_other
 from airflow_mlops.core.ports import DataStore, Storage
@@ -73,7 +73,7 @@ def observe(  # noqa: PLR0917 - the stage's nouns, in the order of the sentence
     StoreUnavailableError
         If the source or the storage does not answer.
     """
-    return _Watch(spec, champion, reference, store, storage, utc(as_of, "as-of"), tuple(history)).report()
+    return _Observation(spec, champion, reference, store, storage, utc(as_of, "as-of"), tuple(history)).report()
 
 
 def monitoring_window(spec: ModelSpec, as_of: datetime) -> Window:
@@ -97,7 +97,7 @@ def earlier_window(window: Window, against: Against) -> Window:
     return Window(start=start, end=start + length)
 
 
-class _Watch:
+class _Observation:
     """One look at one window."""
 
     def __init__(  # noqa: PLR0917 - what `observe` was given
@@ -130,7 +130,7 @@ class _Watch:
         samples = self._samples(None if self._first == "training" else before.window)
         report = self._compared(self._first, before, why, current, self._tests(samples))
         if not why:
-            clues = Clues(before, current, self.drift, self.slices, samples, self.used)
+            clues = CauseInput(before, current, self.drift, self.slices, samples, self.used)
             report = replace(report, hints=hints(clues, report, self.history))
         return replace(report, others=tuple(self._other(name, current) for name in self._others))
 
@@ -183,11 +183,11 @@ class _Watch:
         sources = (self.spec, self.champion, self.reference, self.store, self.storage)
         return replace(profile, outputs=observed_outputs(*sources, window, known_at))
 
-    def _samples(self, earlier: Window | None) -> Samples:
+    def _samples(self, earlier: Window | None) -> WindowSamples:
         columns = [*(column.name for column in self.reference.columns), *self.slices]
-        return Samples(self.spec, self.champion, self.store, self.storage, self.window, earlier, columns)
+        return WindowSamples(self.spec, self.champion, self.store, self.storage, self.window, earlier, columns)
 
-    def _tests(self, samples: Samples) -> dict[str, EvidentlyTest]:
+    def _tests(self, samples: WindowSamples) -> dict[str, EvidentlyTest]:
         if not self.drift.tests:
             return {}
         from airflow_mlops.core.monitoring.drift.evidently import evidently_tests

@@ -21,7 +21,7 @@ ROWS = 20_000
 """Rows of each side at most."""
 
 
-class Samples:
+class WindowSamples:
     """Rows of the window and of what it is compared with, read when they are first asked for, and once.
 
     Parameters

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.pipeline.predict import Predicted
 
 FOLDS, LEVEL = 5, 0.05
@@ -62,7 +62,7 @@ class Calibration:
         return np.where(total > 0, each / np.where(total > 0, total, 1.0), probabilities)
 
 
-def calibrate(judged: Judged, block: Array | None) -> Calibration:
+def calibrate(judged: LabelledPredictions, block: Array | None) -> Calibration:
     """Choose how to calibrate, on rows whose outcomes are known.
 
     Isotonic regression is chosen only where it is surely better on rows that it has not seen: blocks in order are put
@@ -96,7 +96,7 @@ def calibrate(judged: Judged, block: Array | None) -> Calibration:
     return _isotonic(judged) if gained.mean() > reach else Calibration("none")
 
 
-def expected(predicted: Predicted, calibration: Calibration, weights: Array | None) -> Judged:
+def expected(predicted: Predicted, calibration: Calibration, weights: Array | None) -> LabelledPredictions:
     """Each row once for each class, weighing as much as the class is probable; n rows become n times the classes.
 
     Rows stand in order: row 0 with every class, then row 1.
@@ -112,7 +112,7 @@ def expected(predicted: Predicted, calibration: Calibration, weights: Array | No
     if weights is not None:
         likely = likely * np.asarray(weights, dtype=float)[:, None]
     said = pd.Index(predicted.classes).get_indexer(pd.Index(predicted.values))
-    return Judged(
+    return LabelledPredictions(
         predicted.task,
         np.tile(np.arange(classes), rows),
         np.repeat(said, classes),
@@ -122,7 +122,7 @@ def expected(predicted: Predicted, calibration: Calibration, weights: Array | No
     )
 
 
-def _isotonic(judged: Judged) -> Calibration:
+def _isotonic(judged: LabelledPredictions) -> Calibration:
     from sklearn.isotonic import IsotonicRegression
 
     known = judged.known
@@ -134,7 +134,7 @@ def _isotonic(judged: Judged) -> Calibration:
     return Calibration("isotonic", tuple(maps))
 
 
-def _squared(judged: Judged, probabilities: Array) -> Array:
+def _squared(judged: LabelledPredictions, probabilities: Array) -> Array:
     """Squared error of each row, over every class; shape (n,)."""
     import numpy as np
 

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.registry import judge
-from airflow_mlops.core.monitoring.performance.estimated import Rows
-from airflow_mlops.core.monitoring.performance.outcomes import EACH, PLACE, Came, known_labels
-from airflow_mlops.core.monitoring.performance.prediction_log import Said
+from airflow_mlops.core.monitoring.performance.estimated import UnlabelledRows
+from airflow_mlops.core.monitoring.performance.outcomes import EACH, PLACE, JoinedOutcomes, known_labels
+from airflow_mlops.core.monitoring.performance.prediction_log import LoggedPredictions
 from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.weights import row_weights
@@ -51,8 +51,8 @@ class Cohort:
     rows: pd.DataFrame
     """Event time, outcome, and what was read beside."""
     labels: pd.Series[Any]
-    judged: Judged
-    estimable: Rows
+    judged: LabelledPredictions
+    estimable: UnlabelledRows
     """The same predictions, as if nobody knew their outcomes."""
 
     @property
@@ -61,7 +61,7 @@ class Cohort:
         return self.estimable.block
 
 
-def cohort_of(spec: ModelSpec, said: Said, came: Came) -> Cohort:
+def cohort_of(spec: ModelSpec, said: LoggedPredictions, came: JoinedOutcomes) -> Cohort:
     """Bring predictions and outcomes together.
 
     Raises
@@ -81,11 +81,13 @@ def cohort_of(spec: ModelSpec, said: Said, came: Came) -> Cohort:
         rows=rows,
         labels=labels,
         judged=judge(labels, predicted, weights=weights),
-        estimable=Rows(predicted=predicted, weights=weights, block=block, losses=losses),
+        estimable=UnlabelledRows(predicted=predicted, weights=weights, block=block, losses=losses),
     )
 
 
-def waiting(spec: ModelSpec, parts: list[tuple[Said, Came | None, Array]]) -> Rows | None:
+def waiting(
+    spec: ModelSpec, parts: list[tuple[LoggedPredictions, JoinedOutcomes | None, Array]]
+) -> UnlabelledRows | None:
     """Put together predictions that wait for their outcomes; None when there are none.
 
     Parameters
@@ -119,7 +121,7 @@ def waiting(spec: ModelSpec, parts: list[tuple[Said, Came | None, Array]]) -> Ro
     if not frames:
         return None
     rows = pd.concat(frames, ignore_index=True)
-    return Rows(
+    return UnlabelledRows(
         predicted=_joined(chosen),
         weights=row_weights(spec, rows)[0],
         block=blocks_of(spec, rows),

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.metrics.functions import of_rows
-from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.registry import Metric
 from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.records.candidate import Feature
@@ -56,7 +56,9 @@ class LossModel:
         return found
 
 
-def fit_losses(rows: pd.DataFrame, judged: Judged, features: Sequence[Feature], metric: str, seed: int) -> LossModel:
+def fit_losses(
+    rows: pd.DataFrame, judged: LabelledPredictions, features: Sequence[Feature], metric: str, seed: int
+) -> LossModel:
     """Learn the losses behind a metric of `LOSSES`, on rows whose outcomes are known.
 
     Squared error is minimised whatever the loss is, because the mean of the losses is wanted. The trees are kept
@@ -83,13 +85,13 @@ def fit_losses(rows: pd.DataFrame, judged: Judged, features: Sequence[Feature], 
 def mean_of(losses: Array, metric: str) -> Metric:
     """The metric as a function of rows whose losses are expected ones."""
 
-    def prepare(judged: Judged) -> Any:
+    def prepare(judged: LabelledPredictions) -> Any:
         return of_rows(judged, losses, root=LOSSES[metric] == "squared")
 
     return Metric(metric, "regression", False, False, prepare)
 
 
-def _losses(judged: Judged, metric: str) -> Array:
+def _losses(judged: LabelledPredictions, metric: str) -> Array:
     import numpy as np
 
     error = judged.truth - judged.predicted

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.registry import Metric, metrics_of
 from airflow_mlops.core.monitoring.performance import cbpe, direct_loss
-from airflow_mlops.core.monitoring.performance.expected import Promise
+from airflow_mlops.core.monitoring.performance.expected import ExpectedPerformance
 from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.performance import DecayVerdict, Estimate, Measured
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.stats.two_sample import Sampled, drop, sampled
+from airflow_mlops.core.stats.two_sample import SampledMetric, drop, sampled
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Estimator:
     """How to estimate: a calibration for classes, a model of the losses for numbers."""
 
     spec: ModelSpec
-    promise: Promise
+    promise: ExpectedPerformance
     calibration: cbpe.Calibration | None = None
     losses: direct_loss.LossModel | None = None
 
@@ -37,7 +37,7 @@ class Estimator:
         """Expected losses of rows with features and their predictions; None for classes, which need no features."""
         return self.losses
 
-    def sample(self, rows: Rows) -> Sampled:
+    def sample(self, rows: UnlabelledRows) -> SampledMetric:
         """The primary metric, estimated."""
         rule = self.spec.gate.champion
         metric, judged, block = self._laid_out(rows, self.promise.metric)
@@ -51,7 +51,7 @@ class Estimator:
         )
         # rows of classes stand there once for each class: the sample is of rows
         units = len(rows.predicted.values) if rows.block is None else found.units
-        return Sampled(
+        return SampledMetric(
             value=found.value,
             rows=len(rows.predicted.values),
             units=units,
@@ -60,7 +60,7 @@ class Estimator:
             upper=found.upper,
         )
 
-    def metrics(self, rows: Rows) -> dict[str, float]:
+    def metrics(self, rows: UnlabelledRows) -> dict[str, float]:
         """Every metric that the method can estimate, where it is finite."""
         if self.calibration is None:
             name = self.promise.metric.name
@@ -72,7 +72,7 @@ class Estimator:
             found = {name: one(judged) for name, one in known.items() if one.kind == "classification"}
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
-    def _laid_out(self, rows: Rows, metric: Metric) -> tuple[Metric, Judged, Array | None]:
+    def _laid_out(self, rows: UnlabelledRows, metric: Metric) -> tuple[Metric, LabelledPredictions, Array | None]:
         import numpy as np
 
         count = len(rows.predicted.values)
@@ -80,12 +80,12 @@ class Estimator:
             judged = cbpe.expected(rows.predicted, self.calibration, rows.weights)
             each = np.arange(count) if rows.block is None else rows.block
             return metric, judged, np.repeat(each, len(rows.predicted.classes))
-        judged = Judged("regression", np.zeros(count), rows.predicted.values, None, rows.weights)
+        judged = LabelledPredictions("regression", np.zeros(count), rows.predicted.values, None, rows.weights)
         return direct_loss.mean_of(rows.losses, metric.name), judged, rows.block
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Rows:
+class UnlabelledRows:
     """Predictions to estimate on; n rows."""
 
     predicted: Predicted
@@ -95,7 +95,7 @@ class Rows:
     """Expected losses, for numbers; shape (n,)."""
 
 
-def estimator_of(spec: ModelSpec, champion: Champion, promise: Promise) -> Estimator | str:
+def estimator_of(spec: ModelSpec, champion: Champion, promise: ExpectedPerformance) -> Estimator | str:
     """Learn how to estimate from the holdout rows; or say, in words, why there is no estimate."""
     held, name, task = promise.holdout, promise.metric.name, champion.candidate.task
     if held is None:
@@ -114,7 +114,7 @@ def estimator_of(spec: ModelSpec, champion: Champion, promise: Promise) -> Estim
 
 
 def estimate(
-    estimator: Estimator, window: Window, waiting: Rows, known: Rows | None, realised: float | None
+    estimator: Estimator, window: Window, waiting: UnlabelledRows, known: UnlabelledRows | None, realised: float | None
 ) -> Estimate:
     """Estimate on predictions without outcomes, and say what such an estimate was worth where outcomes are known.
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import DataError, RecordError, TrainingError
 from airflow_mlops.core.metrics.baseline import trivial
-from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.registry import Metric, judge
 from airflow_mlops.core.pipeline.predict import Predicted, predict
 from airflow_mlops.core.ports import Storage
@@ -27,7 +27,7 @@ from airflow_mlops.core.rows.labels import clean_labels
 from airflow_mlops.core.rows.weights import row_weights
 from airflow_mlops.core.snapshot.read import open_snapshot, snapshot_batches
 from airflow_mlops.core.stats.bootstrap import blocks_of
-from airflow_mlops.core.stats.two_sample import Sampled, sampled
+from airflow_mlops.core.stats.two_sample import SampledMetric, sampled
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.monitoring import PerformanceSpec
 
@@ -46,20 +46,20 @@ class Holdout:
 
     rows: pd.DataFrame
     """With features, slices, entity and weight as far as the snapshot has them, sorted by event time."""
-    judged: Judged
+    judged: LabelledPredictions
     block: Array | None
-    trivial: Judged
+    trivial: LabelledPredictions
     """The baseline on the same rows."""
     constant: Predicted
     """What the baseline says, one row."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Promise:
+class ExpectedPerformance:
     """What the champion is held to."""
 
     metric: Metric
-    sample: Sampled
+    sample: SampledMetric
     """The promised value with its error; NaN where nothing was promised."""
     gain: float | None
     """Over the baseline, at the gate; positive is better."""
@@ -111,7 +111,7 @@ def read_holdout(  # noqa: PLR0917 - whose rows, where they are, which of them, 
 
 def promise_of(
     spec: ModelSpec, champion: Champion, metric: Metric, decision: GateDecision | None, held: Holdout | str
-) -> Promise:
+) -> ExpectedPerformance:
     """Put together what was promised, how sure that was, and the bounds of decay.
 
     The value is the gate's decision's; without one, what training measured on the holdout.
@@ -122,16 +122,16 @@ def promise_of(
     again = None if holdout is None else _again(spec, metric, holdout)
     value = values.get(metric.name, math.nan if again is None else again.value)
     rows = champion.candidate.holdout_rows if decision is None else decision.evaluation.rows
-    sample = Sampled(value=value, rows=rows, units=_units(spec, judged_window(champion, decision), rows))
+    sample = SampledMetric(value=value, rows=rows, units=_units(spec, judged_window(champion, decision), rows))
     if again is not None:
-        sample = Sampled(value=value, rows=rows, units=again.units, error=again.error)
+        sample = SampledMetric(value=value, rows=rows, units=again.units, error=again.error)
         if again.known and abs(again.value - value) > max(0.1 * again.error, 1e-9 * abs(value)):
             reasons.append(f"its holdout rows give {metric.name} {again.value:.5g} now; the gate recorded {value:.5g}")
     if not math.isfinite(value):
         reasons.append(f"the gate recorded no {metric.name} of version {champion.version}")
     gain = _gain(metric, decision, holdout)
     bound, urgent, words = _bounds(spec, value, gain)
-    return Promise(
+    return ExpectedPerformance(
         metric=metric,
         sample=sample,
         gain=gain,
@@ -184,7 +184,7 @@ def _rows(
     return rows, pd.concat(learned, ignore_index=True)
 
 
-def _again(spec: ModelSpec, metric: Metric, holdout: Holdout) -> Sampled:
+def _again(spec: ModelSpec, metric: Metric, holdout: Holdout) -> SampledMetric:
     rule = spec.gate.champion
     return sampled(
         metric,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_mlops.core.monitoring.performance.outcomes import Came
-from airflow_mlops.core.monitoring.performance.prediction_log import Said
+from airflow_mlops.core.monitoring.performance.outcomes import JoinedOutcomes
+from airflow_mlops.core.monitoring.performance.prediction_log import LoggedPredictions
 from airflow_mlops.core.ports import DataStore
-from airflow_mlops.core.records.performance import Flow
+from airflow_mlops.core.records.performance import DataHealth
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.model import ModelSpec
 
 
-def flow_of(said: Said, came: Came, newest: datetime | None, as_of: datetime) -> Flow:
+def health_of(said: LoggedPredictions, came: JoinedOutcomes, newest: datetime | None, as_of: datetime) -> DataHealth:
     """Put together what was counted while predictions and rows were read."""
     import numpy as np
 
@@ -21,7 +21,7 @@ def flow_of(said: Said, came: Came, newest: datetime | None, as_of: datetime) ->
     if len(said.latency):
         p50, p99 = np.quantile(said.latency, [0.5, 0.99])
         latency = {"p50": float(p50), "p99": float(p99)}
-    return Flow(
+    return DataHealth(
         newest=newest,
         age_seconds=None if newest is None else (as_of - newest).total_seconds(),
         rows=came.read,

@@ -23,10 +23,15 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.metrics.registry import measure, metrics_of, primary
 from airflow_mlops.core.monitoring.performance.cohort import Cohort, cohort_of, cohort_window, waiting
 from airflow_mlops.core.monitoring.performance.estimated import Estimator, estimate, estimator_of
-from airflow_mlops.core.monitoring.performance.expected import Promise, judged_window, promise_of, read_holdout
-from airflow_mlops.core.monitoring.performance.health import flow_of, newest_row
-from airflow_mlops.core.monitoring.performance.outcomes import Came, read_came
-from airflow_mlops.core.monitoring.performance.prediction_log import Said, read_said
+from airflow_mlops.core.monitoring.performance.expected import (
+    ExpectedPerformance,
+    judged_window,
+    promise_of,
+    read_holdout,
+)
+from airflow_mlops.core.monitoring.performance.health import health_of, newest_row
+from airflow_mlops.core.monitoring.performance.outcomes import JoinedOutcomes, join_outcomes
+from airflow_mlops.core.monitoring.performance.prediction_log import LoggedPredictions, read_prediction_log
 from airflow_mlops.core.monitoring.performance.realised import baseline_gain, calibration, finite, realised, slice_decay
 from airflow_mlops.core.monitoring.performance.wording import Counted, judged_words, oddities
 from airflow_mlops.core.ports import DataStore, Storage
@@ -42,7 +47,7 @@ from airflow_mlops.spec.problems import ReasonCode
 _NO_SOURCE = {ReasonCode.SOURCE_MISSING, ReasonCode.SOURCE_UNREADABLE, ReasonCode.QUERY_FAILED}
 
 
-def perform(  # noqa: PLR0917 - the stage's nouns, in the order of the sentence
+def measure_performance(  # noqa: PLR0917 - the stage's nouns, in the order of the sentence
     spec: ModelSpec,
     champion: Champion,
     load_pipeline: Callable[[], Any],
@@ -85,7 +90,7 @@ def perform(  # noqa: PLR0917 - the stage's nouns, in the order of the sentence
     """
     now = utc(as_of, "as-of")
     prepared = prepared or prepare(spec, champion, load_pipeline, storage, decision=decision)
-    sight = _Sight(spec, champion, store, storage, now, prepared.promise, prepared.estimator, decision)
+    sight = _Measurement(spec, champion, store, storage, now, prepared.promise, prepared.estimator, decision)
     try:
         return sight.report()
     except DataError as error:
@@ -98,7 +103,7 @@ def perform(  # noqa: PLR0917 - the stage's nouns, in the order of the sentence
 class Prepared:
     """What only the champion decides, whenever one looks: what it is held to, and how to estimate."""
 
-    promise: Promise
+    promise: ExpectedPerformance
     estimator: Estimator | str
     """In words why there is none; empty: none is wanted."""
 
@@ -126,7 +131,7 @@ def prepare(
 
 
 @dataclass(frozen=True, eq=False)
-class _Sight:
+class _Measurement:
     """What one look at a champion needs."""
 
     spec: ModelSpec
@@ -134,7 +139,7 @@ class _Sight:
     store: DataStore
     storage: Storage
     now: datetime
-    promise: Promise
+    promise: ExpectedPerformance
     estimator: Estimator | str
     decision: GateDecision | None
 
@@ -146,9 +151,9 @@ class _Sight:
         """Read, join, measure, judge."""
         spec, promise, estimator = self.spec, self.promise, self.estimator
         each = estimator.each if isinstance(estimator, Estimator) else None
-        said = read_said(spec, self.champion, self.storage, self.window)
+        said = read_prediction_log(spec, self.champion, self.storage, self.window)
         features = [feature.name for feature in self.champion.candidate.features]
-        came = read_came(spec, said, self.store, self.window, self._beside(slices=True), features, each=each)
+        came = join_outcomes(spec, said, self.store, self.window, self._beside(slices=True), features, each=each)
         cohort = cohort_of(spec, said, came)
         counted = Counted(
             champion=self.champion.version,
@@ -187,7 +192,7 @@ class _Sight:
             calibration_error=calibration(spec, cohort) if fine else None,
             slices=slice_decay(spec, cohort.rows, cohort.judged, cohort.block, promise, self.decision) if fine else (),
             estimate=estimated,
-            flow=flow_of(said, came, newest_row(spec, self.store, self.now), self.now),
+            flow=health_of(said, came, newest_row(spec, self.store, self.now), self.now),
             problems=oddities(said, came, counted, rows_ahead(spec, self.storage, self.now)),
             reasons=(*words, *promise.reasons, *why),
         )
@@ -221,8 +226,8 @@ class _Sight:
 
     def _estimated(
         self,
-        said: Said,
-        came: Came,
+        said: LoggedPredictions,
+        came: JoinedOutcomes,
         cohort: Cohort,
         counted: Counted,
         seen: Measured | None,
@@ -235,7 +240,7 @@ class _Sight:
         older = 0
         if before is not None:
             older = sum(batch.num_rows for batch in scored_batches(spec, self.storage, before, [spec.data.time]))
-        new = None if later is None else read_said(spec, self.champion, self.storage, later)
+        new = None if later is None else read_prediction_log(spec, self.champion, self.storage, later)
         immature = older + (0 if new is None else new.rows)
         if isinstance(estimator, str):
             return immature, None, [estimator] if estimator else []
@@ -258,13 +263,13 @@ class _Sight:
     def _parts(  # noqa: PLR0917 - as above
         self,
         estimator: Estimator,
-        said: Said,
-        came: Came,
+        said: LoggedPredictions,
+        came: JoinedOutcomes,
         cohort: Cohort,
         counted: Counted,
-        new: Said | None,
+        new: LoggedPredictions | None,
         later: Window | None,
-    ) -> list[tuple[Said, Came | None, Array]]:
+    ) -> list[tuple[LoggedPredictions, JoinedOutcomes | None, Array]]:
         """Predictions that wait: immature ones, and those of a cohort whose outcomes are late.
 
         Where most outcomes have come, the few predictions without one mostly never get one (a cancelled flight), and
@@ -274,7 +279,7 @@ class _Sight:
 
         spec = self.spec
         needs_rows = estimator.each is not None or bool(self._beside())
-        parts: list[tuple[Said, Came | None, Array]] = []
+        parts: list[tuple[LoggedPredictions, JoinedOutcomes | None, Array]] = []
         if counted.own_coverage < spec.monitoring.performance.min_coverage and counted.own:
             open_ = np.ones(counted.own, dtype=bool)
             open_[cohort.places] = False
@@ -285,6 +290,8 @@ class _Sight:
             if needs_rows:
                 features = [f.name for f in self.champion.candidate.features] if estimator.each is not None else []
                 beside = self._beside()
-                found = read_came(spec, new, self.store, later, beside, features, outcomes=False, each=estimator.each)
+                found = join_outcomes(
+                    spec, new, self.store, later, beside, features, outcomes=False, each=estimator.each
+                )
             parts.append((new, found, np.ones(len(new.predicted.values), dtype=bool)))
         return parts

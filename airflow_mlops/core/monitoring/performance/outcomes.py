@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.monitoring.performance.prediction_log import Said
+from airflow_mlops.core.monitoring.performance.prediction_log import LoggedPredictions
 from airflow_mlops.core.ports import DataStore
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.columns import missing_columns
@@ -30,7 +30,7 @@ PLACE, EACH = "#place", "#each"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Came:
+class JoinedOutcomes:
     """Rows of the source that were predicted, and what is odd about them."""
 
     rows: pd.DataFrame
@@ -55,9 +55,9 @@ class Came:
     """Share of missing values by feature, where there are any."""
 
 
-def read_came(  # noqa: PLR0917 - whose rows, of which predictions, from where, of when, with what beside
+def join_outcomes(  # noqa: PLR0917 - whose rows, of which predictions, from where, of when, with what beside
     spec: ModelSpec,
-    said: Said,
+    said: LoggedPredictions,
     store: DataStore,
     window: Window,
     also: Sequence[str],
@@ -65,7 +65,7 @@ def read_came(  # noqa: PLR0917 - whose rows, of which predictions, from where, 
     *,
     outcomes: bool = True,
     each: Callable[[pd.DataFrame, Array], Array] | None = None,
-) -> Came:
+) -> JoinedOutcomes:
     """Read the source's rows of a window, and keep what belongs to a prediction.
 
     Parameters
@@ -107,7 +107,7 @@ def read_came(  # noqa: PLR0917 - whose rows, of which predictions, from where, 
     rows, known = rows.iloc[order], known[order]
     first = ~rows[PLACE].duplicated().to_numpy()
     rows, known = rows[first].reset_index(drop=True), known[first]
-    return Came(
+    return JoinedOutcomes(
         rows=rows,
         known=known,
         read=gathered.read,
@@ -121,7 +121,9 @@ def read_came(  # noqa: PLR0917 - whose rows, of which predictions, from where, 
     )
 
 
-def known_labels(spec: ModelSpec, said: Said, came: Came, classification: bool) -> tuple[Array, pd.DataFrame, Any]:
+def known_labels(
+    spec: ModelSpec, said: LoggedPredictions, came: JoinedOutcomes, classification: bool
+) -> tuple[Array, pd.DataFrame, Any]:
     """Return the champion's places, rows and labels where there is an outcome; in the order of the predictions."""
     import numpy as np
 
@@ -139,7 +141,7 @@ class _Gathered:
     """What is kept of the batches of a window."""
 
     def __init__(  # noqa: PLR0917 - as `read_came`
-        self, spec: ModelSpec, said: Said, kept: list[str], counted: list[str], each: Any, outcomes: bool
+        self, spec: ModelSpec, said: LoggedPredictions, kept: list[str], counted: list[str], each: Any, outcomes: bool
     ) -> None:
         self.spec, self.said, self.kept, self.counted, self.each = spec, said, kept, counted, each
         self.outcomes = outcomes

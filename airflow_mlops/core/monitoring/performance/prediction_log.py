@@ -28,7 +28,7 @@ LATENCY, ERROR = "latency_ms", "error"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Said:
+class LoggedPredictions:
     """Predictions of a window, each once; n of whichever version, m of them usable ones of this champion."""
 
     number: Array
@@ -67,7 +67,7 @@ class Said:
         return np.where(self.number[place] == numbers, place, -1)
 
 
-def read_said(spec: ModelSpec, champion: Champion, storage: Storage, window: Window) -> Said:
+def read_prediction_log(spec: ModelSpec, champion: Champion, storage: Storage, window: Window) -> LoggedPredictions:
     """Read the predictions of a window.
 
     Raises
@@ -108,7 +108,7 @@ def read_said(spec: ModelSpec, champion: Champion, storage: Storage, window: Win
     mine[chosen] = np.arange(int(chosen.sum()))
     kept_rows = rows.iloc[place[chosen]].reset_index(drop=True)
     left_out = place[mine_of_all & ~chosen]
-    return Said(
+    return LoggedPredictions(
         number=once,
         key=keys[first],
         mine=mine,
@@ -123,12 +123,12 @@ def read_said(spec: ModelSpec, champion: Champion, storage: Storage, window: Win
     )
 
 
-def _nothing(champion: Champion) -> Said:
+def _nothing(champion: Champion) -> LoggedPredictions:
     import numpy as np
     import pandas as pd
 
     empty = np.zeros(0, dtype="uint64")
-    return Said(
+    return LoggedPredictions(
         number=empty,
         key=empty,
         mine=np.zeros(0, dtype=int),

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.registry import judge
 from airflow_mlops.core.monitoring.performance.cohort import Cohort
-from airflow_mlops.core.monitoring.performance.expected import Promise, repeated
+from airflow_mlops.core.monitoring.performance.expected import ExpectedPerformance, repeated
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.performance import Measured, SliceDecay
-from airflow_mlops.core.rows.slicing import LARGEST, MISSING, Rows, as_numbers, cut
+from airflow_mlops.core.rows.slicing import LARGEST, MISSING, SliceSource, as_numbers, cut
 from airflow_mlops.core.stats.bootstrap import gain
 from airflow_mlops.core.stats.calibration_error import RESAMPLES, calibration_error, equal_bins
 from airflow_mlops.core.stats.two_sample import drop, sampled
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def realised(spec: ModelSpec, cohort: Cohort, promise: Promise) -> tuple[Measured | None, Measured | None]:
+def realised(spec: ModelSpec, cohort: Cohort, promise: ExpectedPerformance) -> tuple[Measured | None, Measured | None]:
     """Return the primary metric and its drop against the promise; None where it is not defined."""
     confidence = spec.monitoring.performance.confidence
     if not len(cohort.labels):
@@ -44,7 +44,7 @@ def realised(spec: ModelSpec, cohort: Cohort, promise: Promise) -> tuple[Measure
     return found.measured, lost if promise.value is not None else None
 
 
-def baseline_gain(spec: ModelSpec, cohort: Cohort, promise: Promise) -> Measured | None:
+def baseline_gain(spec: ModelSpec, cohort: Cohort, promise: ExpectedPerformance) -> Measured | None:
     """Return what the champion gains on the trivial baseline on these rows; None without its training labels."""
     if promise.holdout is None:
         return None
@@ -108,9 +108,9 @@ class _Slice:
 def slice_decay(  # noqa: PLR0917 - by which rules, on which rows, judged how, and against what
     spec: ModelSpec,
     frame: pd.DataFrame,
-    judged: Judged,
+    judged: LabelledPredictions,
     block: Array | None,
-    promise: Promise,
+    promise: ExpectedPerformance,
     decision: GateDecision | None,
 ) -> tuple[SliceDecay, ...]:
     """Measure every slice of `gate.slices.columns` with at least `gate.slices.min_rows` rows; worst drop first.
@@ -151,7 +151,7 @@ def slice_decay(  # noqa: PLR0917 - by which rules, on which rows, judged how, a
 
 
 def _slices(
-    spec: ModelSpec, frame: pd.DataFrame, promise: Promise, recorded: Mapping[tuple[str, str], float]
+    spec: ModelSpec, frame: pd.DataFrame, promise: ExpectedPerformance, recorded: Mapping[tuple[str, str], float]
 ) -> Iterator[_Slice]:
     rule = spec.gate.slices
     for column in rule.columns:
@@ -171,12 +171,12 @@ def _slices(
             yield _Slice(column, value, rows, promised)
 
 
-def _all(values: pd.Series[float], bins: int) -> list[Rows]:
+def _all(values: pd.Series[float], bins: int) -> list[SliceSource]:
     found = cut(values, bins, 1)
     return [*found.judged, *found.small, *found.others]
 
 
-def _in_bins(values: pd.Series[float], cuts: Mapping[str, Rows]) -> Iterator[tuple[str, Array]]:
+def _in_bins(values: pd.Series[float], cuts: Mapping[str, SliceSource]) -> Iterator[tuple[str, Array]]:
     """Rows in the bins that the gate cut; the outer ones are open, and text that is no number is missing."""
     import numpy as np
     import pandas as pd
@@ -190,7 +190,7 @@ def _in_bins(values: pd.Series[float], cuts: Mapping[str, Rows]) -> Iterator[tup
     yield MISSING, np.flatnonzero(place < 0)
 
 
-def _measured(promise: Promise, rows: Rows | None, min_rows: int) -> float | None:
+def _measured(promise: ExpectedPerformance, rows: SliceSource | None, min_rows: int) -> float | None:
     """The primary metric of a slice on the holdout rows."""
     if promise.holdout is None or rows is None or len(rows.index) < min_rows:
         return None

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from airflow_mlops.core.monitoring.performance.expected import Promise
-from airflow_mlops.core.monitoring.performance.outcomes import Came
-from airflow_mlops.core.monitoring.performance.prediction_log import Said
+from airflow_mlops.core.monitoring.performance.expected import ExpectedPerformance
+from airflow_mlops.core.monitoring.performance.outcomes import JoinedOutcomes
+from airflow_mlops.core.monitoring.performance.prediction_log import LoggedPredictions
 from airflow_mlops.core.records.performance import DecayVerdict, Measured
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.text import words
+from airflow_mlops.core.text import metric_label
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.monitoring import PerformanceSpec
 
@@ -47,7 +47,7 @@ class Counted:
 
 def judged_words(  # noqa: PLR0917 - by which rules, against what, how much there is, and what was seen
     spec: ModelSpec,
-    promise: Promise,
+    promise: ExpectedPerformance,
     counted: Counted,
     contradicting: int,
     realised: Measured | None,
@@ -64,7 +64,7 @@ def judged_words(  # noqa: PLR0917 - by which rules, against what, how much ther
     missing = list(_missing(spec.monitoring.performance, promise, counted, realised, lost))
     if missing or realised is None or lost is None or lost.lower is None or promise.bound is None:
         return "unknown", False, missing
-    name, level = words(promise.metric.name), spec.monitoring.performance.confidence
+    name, level = metric_label(promise.metric.name), spec.monitoring.performance.confidence
     seen = (
         f"{name} {realised.value:.4g} on {realised.rows:,} rows of {counted.window}, where the gate promised"
         f" {promise.sample.value:.4g}: a drop of {lost.value:.4g}, at least {lost.lower:.4g} with confidence {level:g}"
@@ -76,7 +76,7 @@ def judged_words(  # noqa: PLR0917 - by which rules, against what, how much ther
     return "decay", urgent, [f"{seen}; that is more than {promise.bound:.4g}{more}"]
 
 
-def oddities(said: Said, came: Came, counted: Counted, ahead: int) -> tuple[str, ...]:
+def oddities(said: LoggedPredictions, came: JoinedOutcomes, counted: Counted, ahead: int) -> tuple[str, ...]:
     """What is odd about predictions and outcomes, most serious first."""
     found = (
         (came.contradicting, "predictions have outcomes that contradict each other"),
@@ -103,7 +103,11 @@ def _broken(counted: Counted, contradicting: int) -> Iterator[str]:
 
 
 def _missing(
-    rule: PerformanceSpec, promise: Promise, counted: Counted, realised: Measured | None, lost: Measured | None
+    rule: PerformanceSpec,
+    promise: ExpectedPerformance,
+    counted: Counted,
+    realised: Measured | None,
+    lost: Measured | None,
 ) -> Iterator[str]:
     """Everything that keeps a cohort from being judged."""
     if not counted.predicted:
@@ -118,7 +122,7 @@ def _missing(
     if min(counted.coverage, counted.own_coverage) < rule.min_coverage:
         share = min(counted.coverage, counted.own_coverage)
         yield f"outcomes are known of {share:.1%} of the predictions; needed are {rule.min_coverage:.0%}"
-    name = words(promise.metric.name)
+    name = metric_label(promise.metric.name)
     if counted.matched and realised is None:
         yield f"{name} is not defined on these rows"
     if promise.value is None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.gate.rule_input import Bench
-from airflow_mlops.core.metrics.labelled import Judged
-from airflow_mlops.core.rows.slicing import Rows
+from airflow_mlops.core.gate.rule_input import RuleInput
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
+from airflow_mlops.core.rows.slicing import SliceSource
 from airflow_mlops.core.stats.shared_resamples import on_units
-from airflow_mlops.core.text import words
+from airflow_mlops.core.text import metric_label
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -19,7 +19,7 @@ class Measure:
     """Something that every group has a number for, or one for each class."""
 
     name: str
-    groups: tuple[Rows, ...]
+    groups: tuple[SliceSource, ...]
     parts: tuple[str, ...]
     """What each row of `values` is: `true positive rate`, with the class where there are several."""
     values: Array
@@ -56,7 +56,7 @@ class Measure:
         return f"{rows.value} ({len(rows.index):,} rows)"
 
 
-def measures(bench: Bench, groups: Sequence[Rows]) -> list[Measure]:
+def measures(bench: RuleInput, groups: Sequence[SliceSource]) -> list[Measure]:
     """Measure groups: selection rates and odds for classes, and the primary metric always.
 
     Values are of fairlearn's `MetricFrame`; a rate whose denominator is 0 is NaN, not 0 as there, for it is unknown.
@@ -66,7 +66,7 @@ def measures(bench: Bench, groups: Sequence[Rows]) -> list[Measure]:
     return [*found, _primary(bench, groups)]
 
 
-def _rates(judged: Judged, groups: Sequence[Rows]) -> list[Measure]:
+def _rates(judged: LabelledPredictions, groups: Sequence[SliceSource]) -> list[Measure]:
     import numpy as np
 
     named = _named(judged)
@@ -106,7 +106,7 @@ def _rates(judged: Judged, groups: Sequence[Rows]) -> list[Measure]:
     ]
 
 
-def _named(judged: Judged) -> list[tuple[str, int]]:
+def _named(judged: LabelledPredictions) -> list[tuple[str, int]]:
     """Classes that are taken against the rest, in words: the positive one of two, else every one."""
     if judged.task == "binary":
         return [("", 1)]
@@ -115,13 +115,13 @@ def _named(judged: Judged) -> list[tuple[str, int]]:
     return [(f" of class {judged.names[number] if judged.names else number}", number) for number in classes]
 
 
-def _weights(judged: Judged) -> Array:
+def _weights(judged: LabelledPredictions) -> Array:
     import numpy as np
 
     return np.ones(len(judged.truth)) if judged.weights is None else judged.weights
 
 
-def _by_group(judged: Judged, groups: Sequence[Rows], number: int) -> Array:
+def _by_group(judged: LabelledPredictions, groups: Sequence[SliceSource], number: int) -> Array:
     """Selection, true and false positive rate of one class, shape (3, groups), by fairlearn.
 
     fairlearn is given the four counts of each group as weighted rows, not the rows: it copies them several times for
@@ -148,7 +148,9 @@ def _by_group(judged: Judged, groups: Sequence[Rows], number: int) -> Array:
     return np.where(among > 0, rates, np.nan)
 
 
-def _drawn_rates(judged: Judged, groups: Sequence[Rows], classes: Sequence[int], units: Array, weights: Array) -> Array:
+def _drawn_rates(
+    judged: LabelledPredictions, groups: Sequence[SliceSource], classes: Sequence[int], units: Array, weights: Array
+) -> Array:
     """Selection, true and false positive rates on resamples: shape (resamples, classes, 3, groups)."""
     import numpy as np
 
@@ -166,7 +168,7 @@ def _drawn_rates(judged: Judged, groups: Sequence[Rows], classes: Sequence[int],
     return found
 
 
-def _primary(bench: Bench, groups: Sequence[Rows]) -> Measure:
+def _primary(bench: RuleInput, groups: Sequence[SliceSource]) -> Measure:
     import numpy as np
 
     judged, metric = bench.judged, bench.metric
@@ -184,7 +186,7 @@ def _primary(bench: Bench, groups: Sequence[Rows]) -> Measure:
     return Measure(
         name=metric.name,
         groups=tuple(groups),
-        parts=(words(metric.name),),
+        parts=(metric_label(metric.name),),
         values=values[metric.name][None],
         draws=draws,
         told=values,

@@ -26,14 +26,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.gate.rule_input import Bench, Found
+from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.gate.rules.fairness.group_rates import Measure, measures
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Disparity, Group, Interval
 from airflow_mlops.core.rows.slicing import Cut, cut
 from airflow_mlops.core.stats.multiple_testing import effective, largest_difference
 from airflow_mlops.core.stats.shared_resamples import enough, units_of, weights_of
-from airflow_mlops.core.text import words
+from airflow_mlops.core.text import metric_label
 from airflow_mlops.spec.problems import ReasonCode
 
 BINS = 4
@@ -48,7 +48,7 @@ _PLACES = {
 _RATES = ("demographic_parity_difference", "equalized_odds_difference")
 
 
-def judge(bench: Bench) -> Found:
+def judge(bench: RuleInput) -> RuleOutcome:
     """Compare the groups of each protected attribute.
 
     Returns
@@ -61,9 +61,9 @@ def judge(bench: Bench) -> Found:
     """
     columns = bench.spec.gate.fairness.columns
     if not columns:
-        return Found()
+        return RuleOutcome()
     if not bench.judged.finite:
-        return Found(rules=tuple(_not_finite(bench, column) for column in columns))
+        return RuleOutcome(rules=tuple(_not_finite(bench, column) for column in columns))
     units = units_of(bench.block, len(bench.judged.truth), bench.spec.training.seed)
     weights = weights_of(units, bench.spec.gate.champion.resamples, bench.spec.training.seed)
     results: list[RuleResult] = []
@@ -81,14 +81,14 @@ def judge(bench: Bench) -> Found:
         groups += attribute.groups(cuts, measured)
         disparities += [disparity for _, disparity in found]
         results += attribute.results(found, cuts)
-    return Found(rules=tuple(results), evidence={"groups": tuple(groups), "disparities": tuple(disparities)})
+    return RuleOutcome(rules=tuple(results), evidence={"groups": tuple(groups), "disparities": tuple(disparities)})
 
 
 @dataclass(frozen=True, eq=False)
 class _Attribute:
     """A protected attribute on the judged rows."""
 
-    bench: Bench
+    bench: RuleInput
     name: str
     units: Array
     weights: Array
@@ -207,7 +207,7 @@ class _Attribute:
         return self._result(measure.name, verdict, code, (words, f"{reason}: {measure.extremes}{small}"), disparity)
 
     def _words(self, measure: Measure) -> str:
-        name = words(measure.name.removesuffix("_difference"))
+        name = metric_label(measure.name.removesuffix("_difference"))
         return f"the {name} difference between {len(measure.groups)} groups of {self.name}"
 
     def _result(
@@ -243,7 +243,7 @@ def _verdict(seen: Interval, bound: float) -> Verdict:
     return Verdict.REJECT if seen.lower > bound else Verdict.INCONCLUSIVE
 
 
-def _not_finite(bench: Bench, column: str) -> RuleResult:
+def _not_finite(bench: RuleInput, column: str) -> RuleResult:
     reason = f"predictions or labels are not finite numbers, or there are none: groups of {column} cannot be compared"
     return RuleResult(
         rule="fairness",

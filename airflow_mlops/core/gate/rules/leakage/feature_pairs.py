@@ -12,7 +12,7 @@ from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.gate.rules.leakage.single_features import (
     PRIOR_ROWS,
     VIEWS,
-    Seen,
+    FeaturePower,
     binned,
     cuts_of,
     luck_of,
@@ -33,7 +33,7 @@ BINS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class FeaturePair:
     """Two features, and what they know together."""
 
     first: str
@@ -50,9 +50,9 @@ def strong_pairs(
     train: tuple[pd.DataFrame, pd.Series[Any]],
     holdout: tuple[pd.DataFrame, pd.Series[Any]],
     *,
-    alone: Mapping[str, Seen],
+    alone: Mapping[str, FeaturePower],
     max_power: float,
-) -> tuple[Pair, ...]:
+) -> tuple[FeaturePair, ...]:
     """Pairs of features that are nearly a function of the label, both below the bound alone; the strongest first.
 
     A pair is looked at in cells of both features' bins, each replaced by its mean label in the training part, and, of
@@ -79,7 +79,7 @@ def strong_pairs(
             powers[key] = min(found, powers.get(key, 1.0))
             luck[key] = min(tests * luck_of(task, found, target), luck.get(key, 1.0))
     strong = [
-        Pair(first=first, second=second, power=power, luck=luck[first, second])
+        FeaturePair(first=first, second=second, power=power, luck=luck[first, second])
         for (first, second), power in powers.items()
         if power >= least and 1 - power <= (1 - max(alone[first].power, alone[second].power)) / 4
     ]

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from airflow_mlops.core.gate.rule_input import Bench, Found
+from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.gate.rules.leakage.feature_pairs import strong_pairs
 from airflow_mlops.core.gate.rules.leakage.rows import (
     KNOWN_SHARE,
@@ -24,7 +24,7 @@ from airflow_mlops.core.gate.rules.leakage.rows import (
     shared_keys,
 )
 from airflow_mlops.core.gate.rules.leakage.separation import CERTAIN, MOST_DECIDED
-from airflow_mlops.core.gate.rules.leakage.single_features import Seen, look, single_feature_power
+from airflow_mlops.core.gate.rules.leakage.single_features import FeaturePower, measure_power, single_feature_power
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Leak
 from airflow_mlops.spec.gate_rules import LeakageRule
@@ -38,14 +38,14 @@ Kind = Literal["power", "function", "known_with_label", "overlap", "time"]
 _ADVICE = "take it out of features, or list it under gate.leakage.reviewed if it is known before the event"
 
 
-def judge(bench: Bench) -> Found:
+def judge(bench: RuleInput) -> RuleOutcome:
     """Look for leaks; features that are `reviewed` are listed, and do not count.
 
     One result each for `single_feature_power`, `function_of_label`, `overlap`, `known_with_label` (unless it is
     turned off) and `time`. What cannot be computed is a rejection.
     """
     rule = bench.spec.gate.leakage
-    checks: dict[str, tuple[Callable[[Bench], Found], str]] = {
+    checks: dict[str, tuple[Callable[[RuleInput], RuleOutcome], str]] = {
         "single_feature_power": (_features, f"<= {rule.max_power:g}"),
         "overlap": (_overlap, f"<= {rule.max_overlap:g}"),
         "time": (_time, "0 times after as-of"),
@@ -54,10 +54,10 @@ def judge(bench: Bench) -> Found:
         checks["known_with_label"] = (_known_with_label, "0 features")
     found = [_safely(name, *check, bench) for name, check in checks.items()]
     leaks = tuple(leak for each in found for leak in each.evidence.get("leaks", ()))
-    return Found(rules=tuple(result for each in found for result in each.rules), evidence={"leaks": leaks})
+    return RuleOutcome(rules=tuple(result for each in found for result in each.rules), evidence={"leaks": leaks})
 
 
-def _safely(metric: str, check: Callable[[Bench], Found], bound: str, bench: Bench) -> Found:
+def _safely(metric: str, check: Callable[[RuleInput], RuleOutcome], bound: str, bench: RuleInput) -> RuleOutcome:
     try:
         return check(bench)
     except Refusal as refusal:
@@ -65,11 +65,11 @@ def _safely(metric: str, check: Callable[[Bench], Found], bound: str, bench: Ben
     except Exception as error:  # noqa: BLE001 - whatever rows do to it, a check that was not made does not pass
         why = f"{type(error).__name__} while it was looked for"
     reason = f"leakage ({metric.replace('_', ' ')}) could not be judged: {why}"
-    return Found(rules=(_result(bench, metric, None, bound, ReasonCode.NOT_EVALUATED, reason),))
+    return RuleOutcome(rules=(_result(bench, metric, None, bound, ReasonCode.NOT_EVALUATED, reason),))
 
 
 def _result(  # noqa: PLR0917 - as the columns of the gate's table
-    bench: Bench, metric: str, value: float | None, bound: str, code: ReasonCode | None, reason: str
+    bench: RuleInput, metric: str, value: float | None, bound: str, code: ReasonCode | None, reason: str
 ) -> RuleResult:
     return RuleResult(
         rule="leakage",
@@ -91,16 +91,16 @@ def _leak(  # noqa: PLR0917 - a line of the page's table
     return Leak(kind=kind, what=what, value=value, bound=bound, leaking=leaking, words=words)
 
 
-def _features(bench: Bench) -> Found:
+def _features(bench: RuleInput) -> RuleOutcome:
     """Power of single features, functions of the label, and pairs."""
     rule, features = bench.spec.gate.leakage, bench.candidate.features
     train, holdout = (bench.train, bench.train_labels), (bench.rows, bench.labels)
     task = bench.candidate.task
-    seen = look(task, features, train, holdout)
+    seen = measure_power(task, features, train, holdout)
     half = len(bench.train) // 2
     # A field that is filled when the case is closed may be empty in the newest rows, and full in the older ones.
     parts = [(bench.train.iloc[part], bench.train_labels.iloc[part]) for part in (slice(half), slice(half, None))]
-    before = look(task, features, parts[0], parts[1])
+    before = measure_power(task, features, parts[0], parts[1])
     powers = [_power(name, one, rule) for name, one in seen.items()]
     powers.sort(key=lambda leak: (-leak.leaking, -leak.value if math.isfinite(leak.value) else 1))
     functions = [
@@ -114,15 +114,15 @@ def _features(bench: Bench) -> Found:
     ]
     told = [leak for place, leak in enumerate(powers) if leak.leaking or place < MOST_TOLD]
     results = (_power_result(bench, seen, powers), _function_result(bench, functions))
-    return Found(rules=results, evidence={"leaks": (*told, *functions)})
+    return RuleOutcome(rules=results, evidence={"leaks": (*told, *functions)})
 
 
-def _over(seen: Seen, rule: LeakageRule) -> bool:
+def _over(seen: FeaturePower, rule: LeakageRule) -> bool:
     """Above the bound, and not by luck among few rows of a class."""
     return (seen.power > rule.max_power or seen.power >= 1.0) and seen.luck <= LUCK
 
 
-def _power(name: str, seen: Seen, rule: LeakageRule) -> Leak:
+def _power(name: str, seen: FeaturePower, rule: LeakageRule) -> Leak:
     over = _over(seen, rule)
     words = f"{name} alone has the power {seen.power:.3f}"
     if seen.power > rule.max_power and not over:
@@ -130,7 +130,7 @@ def _power(name: str, seen: Seen, rule: LeakageRule) -> Leak:
     return _leak("power", name, seen.power, rule.max_power, over, words, rule.reviewed)
 
 
-def _partly(name: str, seen: Seen, rule: LeakageRule) -> Leak:
+def _partly(name: str, seen: FeaturePower, rule: LeakageRule) -> Leak:
     words = (
         f"{name} alone decides {seen.decided:.0%} of one class's rows with {CERTAIN:.0%} certainty, where one of its "
         f"power ({seen.power:.3f}) would decide about {seen.explained:.0%}"
@@ -138,12 +138,12 @@ def _partly(name: str, seen: Seen, rule: LeakageRule) -> Leak:
     return _leak("function", name, seen.decided, MOST_DECIDED, True, words, rule.reviewed)
 
 
-def _earlier(name: str, seen: Seen, rule: LeakageRule) -> Leak:
+def _earlier(name: str, seen: FeaturePower, rule: LeakageRule) -> Leak:
     words = f"{name} alone has the power {seen.power:.3f} in the training part"
     return _leak("function", name, seen.power, rule.max_power, True, words, rule.reviewed)
 
 
-def _together(bench: Bench, seen: Mapping[str, Seen], rule: LeakageRule) -> Iterator[Leak]:
+def _together(bench: RuleInput, seen: Mapping[str, FeaturePower], rule: LeakageRule) -> Iterator[Leak]:
     pairs = strong_pairs(
         bench.candidate.task,
         bench.candidate.features,
@@ -158,7 +158,7 @@ def _together(bench: Bench, seen: Mapping[str, Seen], rule: LeakageRule) -> Iter
         yield _leak("function", f"{pair.first}, {pair.second}", pair.power, rule.max_power, over, words)
 
 
-def _power_result(bench: Bench, seen: Mapping[str, Seen], leaks: Sequence[Leak]) -> RuleResult:
+def _power_result(bench: RuleInput, seen: Mapping[str, FeaturePower], leaks: Sequence[Leak]) -> RuleResult:
     bound = bench.spec.gate.leakage.max_power
     over = [leak for leak in leaks if leak.leaking]
     known = bool(seen) and all(math.isfinite(one.power) for one in seen.values())
@@ -178,7 +178,7 @@ def _power_result(bench: Bench, seen: Mapping[str, Seen], leaks: Sequence[Leak])
     return _result(bench, "single_feature_power", value, f"<= {bound:g}", code, reason)
 
 
-def _function_result(bench: Bench, leaks: Sequence[Leak]) -> RuleResult:
+def _function_result(bench: RuleInput, leaks: Sequence[Leak]) -> RuleResult:
     over = [leak for leak in leaks if leak.leaking]
     names = len({leak.what for leak in over})
     code = ReasonCode.LABEL_LEAKAGE if over else None
@@ -188,7 +188,7 @@ def _function_result(bench: Bench, leaks: Sequence[Leak]) -> RuleResult:
     return _result(bench, "function_of_label", float(names), "0 features", code, reason)
 
 
-def _overlap(bench: Bench) -> Found:
+def _overlap(bench: RuleInput) -> RuleOutcome:
     bound = bench.spec.gate.leakage.max_overlap
     keys = shared_keys(bench.snapshot.key, bench.train, bench.rows)
     same = shared_content(bench.candidate.features, (bench.train, bench.train_labels), (bench.rows, bench.labels))
@@ -211,16 +211,18 @@ def _overlap(bench: Bench) -> Found:
             "were loaded twice, or for a key that does not identify a row"
         )
     code = ReasonCode.ROWS_OVERLAP if over else None
-    return Found(rules=(_result(bench, "overlap", value, f"<= {bound:g}", code, reason),), evidence={"leaks": leaks})
+    return RuleOutcome(
+        rules=(_result(bench, "overlap", value, f"<= {bound:g}", code, reason),), evidence={"leaks": leaks}
+    )
 
 
-def _known_with_label(bench: Bench) -> Found:
+def _known_with_label(bench: RuleInput) -> RuleOutcome:
     """Features that are missing exactly where the label is."""
     nulls, unlabelled = bench.snapshot.unlabelled_nulls, bench.snapshot.unlabelled
     if nulls is None or not unlabelled:
         why = "every row has a label" if nulls is not None else "the snapshot, of an older format, did not count them"
         reason = f"no rows without a label to compare with: {why}"
-        return Found(rules=(_result(bench, "known_with_label", 0.0, "0 features", None, reason),))
+        return RuleOutcome(rules=(_result(bench, "known_with_label", 0.0, "0 features", None, reason),))
     found = missing_with_label(bench.candidate.features, (bench.train, bench.rows), unlabelled, nulls)
     rule = bench.spec.gate.leakage
     leaks = [_comes_with(name, one, rule) for name, one in found.items() if one.with_label]
@@ -230,7 +232,7 @@ def _known_with_label(bench: Bench) -> Found:
         reason = f"known only together with the label: {'; '.join(leak.words for leak in over[:10])}: {_ADVICE}"
     code = ReasonCode.LABEL_LEAKAGE if over else None
     result = _result(bench, "known_with_label", float(len(over)), "0 features", code, reason)
-    return Found(rules=(result,), evidence={"leaks": tuple(leaks)})
+    return RuleOutcome(rules=(result,), evidence={"leaks": tuple(leaks)})
 
 
 def _comes_with(name: str, missing: Missing, rule: LeakageRule) -> Leak:
@@ -241,7 +243,7 @@ def _comes_with(name: str, missing: Missing, rule: LeakageRule) -> Leak:
     return _leak("known_with_label", name, missing.unlabelled, UNKNOWN_SHARE, True, words, rule.reviewed)
 
 
-def _time(bench: Bench) -> Found:
+def _time(bench: RuleInput) -> RuleOutcome:
     """Event times, and times among the features, that lie after as-of; other columns are only told of."""
     import pandas as pd
 
@@ -267,4 +269,4 @@ def _time(bench: Bench) -> Found:
         reason = f"times after as-of: {'; '.join(leak.words for leak in over)}: {_ADVICE}"
     code = ReasonCode.TIME_IN_FUTURE if over else None
     result = _result(bench, "time", float(late), "0 times after as-of", code, reason)
-    return Found(rules=(result,), evidence={"leaks": tuple(leaks)})
+    return RuleOutcome(rules=(result,), evidence={"leaks": tuple(leaks)})

@@ -30,7 +30,7 @@ VIEWS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class FeaturePower:
     """What one feature says of the label."""
 
     power: float
@@ -57,15 +57,15 @@ def single_feature_power(
     holdout: tuple[pd.DataFrame, pd.Series[Any]],
 ) -> dict[str, float]:
     """Power of each feature by itself on the holdout: :func:`look`, the powers only."""
-    return {name: seen.power for name, seen in look(task, features, train, holdout).items()}
+    return {name: seen.power for name, seen in measure_power(task, features, train, holdout).items()}
 
 
-def look(
+def measure_power(
     task: Task,
     features: Sequence[Feature],
     train: tuple[pd.DataFrame, pd.Series[Any]],
     holdout: tuple[pd.DataFrame, pd.Series[Any]],
-) -> dict[str, Seen]:
+) -> dict[str, FeaturePower]:
     """Look at each feature by itself: learn from the first part, judge on the second.
 
     Power is the ROC AUC for classification (the largest over classes, each against the rest, whichever way the
@@ -110,7 +110,7 @@ def look(
         scores = [(score, goal) for goal in goals for score in _scores(task, views, goal[0])]
         power, surely, luck = _strongest(task, scores, tests)
         sure, explained = decided(scores, tests) if task != "regression" else (0.0, 0.0)
-        found[feature.name] = Seen(
+        found[feature.name] = FeaturePower(
             power=1.0 if copies else power, surely=surely, luck=luck, decided=sure, explained=explained
         )
     return found

@@ -20,13 +20,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from airflow_mlops.core.gate.rule_input import Bench, Found
-from airflow_mlops.core.gate.rules.slices.measure import Measured, measure
+from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
+from airflow_mlops.core.gate.rules.slices.measure import SliceMeasurements, measure
 from airflow_mlops.core.gate.rules.slices.weakest import weakest
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Interval, SliceResult
 from airflow_mlops.core.rows.slicing import MISSING, Cut, cut, in_words
-from airflow_mlops.core.text import words
+from airflow_mlops.core.text import metric_label
 from airflow_mlops.spec.problems import ReasonCode
 
 LISTED = 200
@@ -38,7 +38,7 @@ Kind = Literal["drop", "gap"]
 _CODES = {"drop": ReasonCode.SLICE_WORSE, "gap": ReasonCode.SLICE_WEAK}
 
 
-def judge(bench: Bench) -> Found:
+def judge(bench: RuleInput) -> RuleOutcome:
     """Judge every slice of the columns that the specification names, and search for the weakest segments.
 
     Returns
@@ -50,9 +50,9 @@ def judge(bench: Bench) -> Found:
     """
     rule = bench.spec.gate.slices
     if not rule.columns:
-        return Found(evidence={"segments": weakest(bench)})
+        return RuleOutcome(evidence={"segments": weakest(bench)})
     if not bench.judged.finite:
-        return Found(rules=tuple(_broken(bench, column) for column in rule.columns))
+        return RuleOutcome(rules=tuple(_broken(bench, column) for column in rule.columns))
     asked = {column: _several(rule.required.get(column)) for column in rule.columns}
     cuts = {
         column: cut(bench.rows[column], rule.bins, rule.min_rows, asked[column])
@@ -62,22 +62,22 @@ def judge(bench: Bench) -> Found:
     measured = measure(bench, cuts)
     results: list[RuleResult] = []
     for column in rule.columns:
-        mine = _Column(bench, column, tuple(one for one in measured if one.rows.column == column))
+        mine = _SliceColumn(bench, column, tuple(one for one in measured if one.rows.column == column))
         results += mine.results(asked[column])
     listed = _listed(measured, cuts, 1 - bench.spec.gate.champion.confidence)
-    return Found(rules=tuple(results), evidence={"slices": listed, "segments": weakest(bench)})
+    return RuleOutcome(rules=tuple(results), evidence={"slices": listed, "segments": weakest(bench)})
 
 
 @dataclass(frozen=True, eq=False)
-class _Column:
+class _SliceColumn:
     """The verdicts on one column."""
 
-    bench: Bench
+    bench: RuleInput
     name: str
-    slices: tuple[Measured, ...]
+    slices: tuple[SliceMeasurements, ...]
 
     @property
-    def judged(self) -> list[Measured]:
+    def judged(self) -> list[SliceMeasurements]:
         """Slices that could be."""
         return [one for one in self.slices if not one.why]
 
@@ -149,8 +149,8 @@ class _Column:
         reason = f"{served} gave predictions that are not finite: no drop in a slice of {self.name} can be judged"
         return self.result(Verdict.REJECT, ReasonCode.METRIC_NOT_FINITE, bound, reason)
 
-    def _reason(self, kind: Kind, bound: float, named: list[Measured], failed: bool) -> str:
-        metric = words(self.bench.metric.name)
+    def _reason(self, kind: Kind, bound: float, named: list[SliceMeasurements], failed: bool) -> str:
+        metric = metric_label(self.bench.metric.name)
         against = "the whole" if kind == "gap" else self._champion()
         shown = ", ".join(_shown(one, kind) for one in named[:NAMED])
         more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
@@ -190,9 +190,9 @@ class _Column:
         )
 
 
-def _broken(bench: Bench, column: str) -> RuleResult:
+def _broken(bench: RuleInput, column: str) -> RuleResult:
     reason = f"predictions or labels are not finite numbers, or there are none: no slice of {column} can be judged"
-    return _Column(bench, column, ()).result(
+    return _SliceColumn(bench, column, ()).result(
         Verdict.REJECT, ReasonCode.METRIC_NOT_FINITE, "a finite metric in every slice", reason
     )
 
@@ -203,25 +203,25 @@ def _several(asked: Any) -> list[Any]:
     return [] if asked is None else [asked]
 
 
-def _interval(one: Measured, kind: Kind) -> Interval:
+def _interval(one: SliceMeasurements, kind: Kind) -> Interval:
     found = one.drop if kind == "drop" else one.gap
     return Interval(value=0.0, lower=0.0, upper=0.0) if found is None else found
 
 
-def _p(one: Measured, kind: Kind) -> float:
+def _p(one: SliceMeasurements, kind: Kind) -> float:
     found = one.drop_p if kind == "drop" else one.gap_p
     return 1.0 if found is None else found
 
 
-def _shown(one: Measured, kind: Kind) -> str:
+def _shown(one: SliceMeasurements, kind: Kind) -> str:
     seen, p = _interval(one, kind), _p(one, kind)
     return f"{one.rows.value} ({kind} {seen.value:.4g} on {len(one.rows.index):,} rows, p {p:.2g})"
 
 
-def _listed(measured: list[Measured], cuts: dict[str, Cut], level: float) -> tuple[SliceResult, ...]:
+def _listed(measured: list[SliceMeasurements], cuts: dict[str, Cut], level: float) -> tuple[SliceResult, ...]:
     """Failed slices first, then judged ones by how bad they are, then the others by size; at most `LISTED`."""
 
-    def rank(one: Measured) -> tuple[bool, bool, float, int]:
+    def rank(one: SliceMeasurements) -> tuple[bool, bool, float, int]:
         failed = min(_p(one, "drop"), _p(one, "gap")) < level
         worst = max((seen.value for seen in (one.drop, one.gap) if seen is not None), default=0.0)
         return not failed, bool(one.why), -worst, -len(one.rows.index)

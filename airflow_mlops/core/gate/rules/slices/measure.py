@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.gate.rule_input import Bench
+from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.records.evidence import Interval, SliceResult
-from airflow_mlops.core.rows.slicing import Cut, Rows
+from airflow_mlops.core.rows.slicing import Cut, SliceSource
 from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS, bounds
 from airflow_mlops.core.stats.multiple_testing import UNDEFINED, effective, exceeds, holm
 from airflow_mlops.core.stats.shared_resamples import enough, on_units, units_of, weights_of
-from airflow_mlops.core.text import words
+from airflow_mlops.core.text import metric_label
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class SliceMeasurements:
     """What was seen of a slice; p-values are NaN-free, None where nothing was tested."""
 
-    rows: Rows
+    rows: SliceSource
     why: str = ""
     """Why it was not judged; empty when it was."""
     candidate: float | None = None
@@ -46,7 +46,7 @@ class Measured:
         )
 
 
-def measure(bench: Bench, cuts: Mapping[str, Cut]) -> list[Measured]:
+def measure(bench: RuleInput, cuts: Mapping[str, Cut]) -> list[SliceMeasurements]:
     """Measure the slices of every column, with p-values that are corrected over all of them.
 
     Slices, whole, candidate and champion are judged on the same resamples of blocks: what the slices have in common
@@ -63,12 +63,14 @@ def measure(bench: Bench, cuts: Mapping[str, Cut]) -> list[Measured]:
     found = []
     for column in cuts.values():
         found += [_one(bench, rows, units, weights, whole) for rows in column.judged]
-        found += [Measured(rows=rows, why=f"fewer than {rule.min_rows:,} rows") for rows in column.small]
-        found += [Measured(rows=rows, why=f"beyond the {len(column.judged)} largest") for rows in column.others]
+        found += [SliceMeasurements(rows=rows, why=f"fewer than {rule.min_rows:,} rows") for rows in column.small]
+        found += [
+            SliceMeasurements(rows=rows, why=f"beyond the {len(column.judged)} largest") for rows in column.others
+        ]
     return _corrected(found)
 
 
-def _corrected(found: list[Measured]) -> list[Measured]:
+def _corrected(found: list[SliceMeasurements]) -> list[SliceMeasurements]:
     """Holm's correction over the drops and gaps of all slices together."""
     raw = [p for one in found for p in (one.drop_p, one.gap_p) if p is not None]
     corrected = iter(holm(raw))
@@ -82,12 +84,14 @@ def _corrected(found: list[Measured]) -> list[Measured]:
     ]
 
 
-def _one(bench: Bench, rows: Rows, units: Array, weights: Array, whole: tuple[float, Array]) -> Measured:
+def _one(
+    bench: RuleInput, rows: SliceSource, units: Array, weights: Array, whole: tuple[float, Array]
+) -> SliceMeasurements:
     import numpy as np
 
     mine = units[rows.index]
     if not enough(mine):
-        return Measured(rows=rows, why=f"in fewer than {MIN_BLOCKS} blocks")
+        return SliceMeasurements(rows=rows, why=f"in fewer than {MIN_BLOCKS} blocks")
     value, drawn = on_units(bench.metric, bench.judged, rows.index, units, weights)
     champion = None if bench.other is None or not bench.other.finite else bench.other
     other = None if champion is None else on_units(bench.metric, champion, rows.index, units, weights)
@@ -95,18 +99,20 @@ def _one(bench: Bench, rows: Rows, units: Array, weights: Array, whole: tuple[fl
     least = min(len(on) for _, on in compared)
     defined = np.isfinite(sum(on[:least] for _, on in compared)).mean()
     if not all(np.isfinite(at) for at, _ in compared) or defined < 1 - UNDEFINED:
-        return Measured(rows=rows, why=f"without a defined {words(bench.metric.name)}")
+        return SliceMeasurements(rows=rows, why=f"without a defined {metric_label(bench.metric.name)}")
     size = max(2.0, effective(mine, None if bench.judged.weights is None else bench.judged.weights[rows.index]))
     rule = bench.spec.gate.slices
     gap, gap_p = _compare(bench, whole, (value, drawn), size, rule.max_gap)
     if other is None:
-        return Measured(rows=rows, candidate=value, gap=gap, gap_p=gap_p)
+        return SliceMeasurements(rows=rows, candidate=value, gap=gap, gap_p=gap_p)
     drop, drop_p = _compare(bench, other, (value, drawn), size, rule.max_drop)
-    return Measured(rows=rows, candidate=value, champion=other[0], drop=drop, drop_p=drop_p, gap=gap, gap_p=gap_p)
+    return SliceMeasurements(
+        rows=rows, candidate=value, champion=other[0], drop=drop, drop_p=drop_p, gap=gap, gap_p=gap_p
+    )
 
 
 def _compare(
-    bench: Bench, better: tuple[float, Array], worse: tuple[float, Array], units: float, bound: float | None
+    bench: RuleInput, better: tuple[float, Array], worse: tuple[float, Array], units: float, bound: float | None
 ) -> tuple[Interval, float | None]:
     """How much worse the second is, with its interval, and the p-value of its being within the bound, if any."""
     resamples = min(len(better[1]), len(worse[1]))

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.gate.rule_input import Bench
-from airflow_mlops.core.metrics.labelled import Judged
+from airflow_mlops.core.gate.rule_input import RuleInput
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.records.evidence import Segment
 from airflow_mlops.core.rows.slicing import MISSING, as_numbers, words_of
 
@@ -42,7 +42,7 @@ _LARGEST = 1e30
 
 
 @dataclass(frozen=True, eq=False)
-class _Column:
+class _SegmentColumn:
     """A column as numbers that a tree can cut: its own, or the mean loss of its value's rows."""
 
     name: str
@@ -72,7 +72,7 @@ class _Condition:
         return np.where(np.isnan(codes), self.missing, (codes > self.low) & (codes <= self.high))
 
 
-def weakest(bench: Bench) -> tuple[Segment, ...]:
+def weakest(bench: RuleInput) -> tuple[Segment, ...]:
     """Search the judged rows for the segments where the candidate is weakest, by feature and slice columns.
 
     Returns
@@ -117,7 +117,7 @@ def weakest(bench: Bench) -> tuple[Segment, ...]:
     return tuple(sorted(found, key=lambda segment: bench.sign * segment.metric)[: rule.weakest])
 
 
-def _halves(bench: Bench) -> tuple[Array, Array]:
+def _halves(bench: RuleInput) -> tuple[Array, Array]:
     """Positions of the rows to search and of those to measure, each at most `SEARCHED`."""
     import numpy as np
 
@@ -135,7 +135,7 @@ def _halves(bench: Bench) -> tuple[Array, Array]:
     return search, check
 
 
-def _losses(judged: Judged, metric: str) -> Array:
+def _losses(judged: LabelledPredictions, metric: str) -> Array:
     import numpy as np
 
     if judged.task == "regression":
@@ -148,11 +148,11 @@ def _losses(judged: Judged, metric: str) -> Array:
     return -np.log(np.clip(of_truth, np.finfo(float).eps, 1.0))
 
 
-def _weights(judged: Judged, rows: Array) -> Array | None:
+def _weights(judged: LabelledPredictions, rows: Array) -> Array | None:
     return None if judged.weights is None else judged.weights[rows]
 
 
-def _columns(bench: Bench, search: Array, losses: Array) -> list[_Column]:
+def _columns(bench: RuleInput, search: Array, losses: Array) -> list[_SegmentColumn]:
     """Feature and slice columns that the rows have, without those that say nothing."""
     import numpy as np
 
@@ -164,13 +164,13 @@ def _columns(bench: Bench, search: Array, losses: Array) -> list[_Column]:
             continue
         values = bench.rows[name]
         numbers = as_numbers(values, few=0) if roles.get(name) != "categorical" else None
-        column = _ordered(values, search, losses) if numbers is None else _Column(name, numbers)
+        column = _ordered(values, search, losses) if numbers is None else _SegmentColumn(name, numbers)
         if len(np.unique(column.codes[search])) > 1:
             found.append(column)
     return found
 
 
-def _ordered(values: pd.Series[Any], search: Array, losses: Array) -> _Column:
+def _ordered(values: pd.Series[Any], search: Array, losses: Array) -> _SegmentColumn:
     """A categorical column, its values as the mean loss of their rows; rare ones are taken together."""
     import numpy as np
     import pandas as pd
@@ -189,11 +189,11 @@ def _ordered(values: pd.Series[Any], search: Array, losses: Array) -> _Column:
     numbers = {[*words, _OTHERS][number]: rank for number, rank in ranks.items()}
     table = np.full(len(words) + 2, np.nan)
     table[list(ranks)] = list(ranks.values())
-    return _Column(str(values.name), table[pooled], numbers)
+    return _SegmentColumn(str(values.name), table[pooled], numbers)
 
 
 def _leaves(
-    columns: list[_Column], search: Array, losses: Array, least: int, weights: Array | None
+    columns: list[_SegmentColumn], search: Array, losses: Array, least: int, weights: Array | None
 ) -> Iterator[dict[int, _Condition]]:
     """Conditions of each leaf of the tree, by number of the column."""
     import numpy as np
@@ -219,7 +219,7 @@ def _leaves(
         waiting.append((right, conditions | {number: before.above(edge, not to_left)}))
 
 
-def _words(column: _Column, condition: _Condition) -> str:
+def _words(column: _SegmentColumn, condition: _Condition) -> str:
     import numpy as np
 
     missing = condition.missing and bool(np.isnan(column.codes).any())
@@ -239,7 +239,7 @@ def _range(name: str, condition: _Condition) -> str:
     return f"{name} <= {_number(high)}" if math.isfinite(high) else ""
 
 
-def _set(column: _Column, values: Mapping[str, float], condition: _Condition) -> list[str]:
+def _set(column: _SegmentColumn, values: Mapping[str, float], condition: _Condition) -> list[str]:
     """The values, largest loss first; the shorter of `in` and `not in`."""
     inside = [value for value, code in values.items() if condition.low < code <= condition.high][::-1]
     outside = [value for value in values if value not in inside]
