@@ -144,7 +144,7 @@ class Workshop:
         rows = judged_rows(contest)
         if not len(rows.frame):
             return Pointed(candidate=math.nan, champion=math.nan, better=False, seconds=0)
-        bench = compare(contest, rows).bench
+        bench = compare(contest, rows).inputs
         mine = bench.metric(bench.judged)
         theirs = math.nan if bench.other is None else bench.metric(bench.other)
         return Pointed(candidate=mine, champion=theirs, better=bench.sign * (mine - theirs) > 0, seconds=0)

@@ -30,21 +30,21 @@ ROUNDING = 1e-9
 RESIDUALS = "share of rows, by label less prediction"
 
 
-def curves(bench: RuleInput) -> tuple[Curve, ...]:
+def curves(inputs: RuleInput) -> tuple[Curve, ...]:
     """Every curve of the candidate and of the champion beside it, on the judged rows.
 
     A curve that does not exist is left out: of a class that no row or every row has, of a model without probabilities
     or with predictions that are not finite.
     """
     models: list[tuple[Literal["candidate", "champion"], LabelledPredictions | None]] = [
-        ("candidate", bench.judged),
-        ("champion", bench.other),
+        ("candidate", inputs.judged),
+        ("champion", inputs.other),
     ]
     found: list[Curve] = []
     for who, judged in models:
         if judged is None or not judged.finite:
             continue
-        found += [_residuals(judged, who)] if judged.task == "regression" else _of_classes(bench, judged, who)
+        found += [_residuals(judged, who)] if judged.task == "regression" else _of_classes(inputs, judged, who)
     return tuple(found)
 
 
@@ -121,7 +121,7 @@ def _offer(waiting: list[tuple[float, int, int, int]], x: Array, y: Array, start
 
 
 def _of_classes(
-    bench: RuleInput, judged: LabelledPredictions, who: Literal["candidate", "champion"]
+    inputs: RuleInput, judged: LabelledPredictions, who: Literal["candidate", "champion"]
 ) -> Iterator[Curve]:
     import numpy as np
 
@@ -132,7 +132,7 @@ def _of_classes(
     seen = judged.truth >= 0
     mass = np.bincount(judged.truth[seen], weights=None if weight is None else weight[seen], minlength=known)
     numbers = [1] if judged.task == "binary" else np.argsort(-mass, kind="stable")[:MAX_CLASSES].tolist()
-    names = judged.names or bench.candidate.classes
+    names = judged.names or inputs.candidate.classes
     for number in numbers:
         made = ranking(judged.truth == number, judged.probabilities[:, number], weight)
         if made is None:

@@ -72,7 +72,7 @@ def evaluate(  # noqa: PLR0917 - two models and the rows, in the order of the co
     Evaluation
         Every rule with value, bound, verdict and reason, and the evidence.
     """
-    contest = Comparison(
+    comparison = Comparison(
         spec=spec,
         candidate=candidate,
         pipeline=pipeline,
@@ -81,103 +81,103 @@ def evaluate(  # noqa: PLR0917 - two models and the rows, in the order of the co
         frame=frame,
         snapshot=snapshot,
     )
-    rows = judged_rows(contest)
+    rows = judged_rows(comparison)
     order = [] if champion is None else [rules.as_of_forward(candidate.as_of, champion)]
     if not len(rows.frame):
-        return _evaluation(contest, rows, None, [*rows.rules, *order], {}, {})
-    sides = compare(contest, rows)
-    if not len(sides.bench.train):
-        return _evaluation(contest, rows, None, [*rows.rules, *order], {}, {})
-    found, constant_metrics = numbers(contest, sides)
-    wider, evidence = _wider(sides.bench, served)
-    evidence["curves"] = curves(sides.bench)
+        return _evaluation(comparison, rows, None, [*rows.rules, *order], {}, {})
+    scored = compare(comparison, rows)
+    if not len(scored.inputs.train):
+        return _evaluation(comparison, rows, None, [*rows.rules, *order], {}, {})
+    found, constant_metrics = numbers(comparison, scored)
+    wider, evidence = _wider(scored.inputs, served)
+    evidence["curves"] = curves(scored.inputs)
     if champion is not None:
         evidence["changes"] = changes(candidate, champion, packages)
-    return _evaluation(contest, rows, sides, [*rows.rules, *found, *order, *wider], evidence, constant_metrics)
+    return _evaluation(comparison, rows, scored, [*rows.rules, *found, *order, *wider], evidence, constant_metrics)
 
 
-def numbers(contest: Comparison, sides: ScoredModels) -> tuple[list[RuleResult], dict[str, float]]:
+def numbers(comparison: Comparison, scored: ScoredModels) -> tuple[list[RuleResult], dict[str, float]]:
     """The rules that compare numbers: finite, absolute, baseline, champion, first model; and the baseline's metrics."""
-    bench, gate = sides.bench, contest.spec.gate
-    name, count = bench.metric.name, len(bench.rows)
-    mine = sides.candidate_metrics
-    why = bench.metric.why_undefined(sides.own)
-    found = [bounds.finite(name, mine.get(name), count, why), *bounds.judge(bench).rules]
+    inputs, gate = scored.inputs, comparison.spec.gate
+    name, count = inputs.metric.name, len(inputs.rows)
+    mine = scored.candidate_metrics
+    why = inputs.metric.why_undefined(scored.own)
+    found = [bounds.finite(name, mine.get(name), count, why), *bounds.judge(inputs).rules]
     if gate.mode == "off":
         return found, {}
-    (train_weights,) = row_weights(contest.spec, bench.train)
-    ignorant = trivial(contest.candidate, bench.train_labels, count, name, train_weights)
-    plain = metric.judge(bench.labels, ignorant, None, bench.judged.weights)
-    theirs = metric.measure(plain, contest.spec)
+    (train_weights,) = row_weights(comparison.spec, inputs.train)
+    ignorant = trivial(comparison.candidate, inputs.train_labels, count, name, train_weights)
+    plain = metric.judge(inputs.labels, ignorant, None, inputs.judged.weights)
+    theirs = metric.measure(plain, comparison.spec)
     pair = mine.get(name, math.nan), theirs.get(name, math.nan)
     found += [bounds.absolute(rule, mine, count) for rule in gate.absolute]
-    found.append(rules.baseline(name, _gain(bench, sides.own, plain), pair, gate, why))
-    if contest.champion is None:
+    found.append(rules.baseline(name, _gain(inputs, scored.own, plain), pair, gate, why))
+    if comparison.champion is None:
         found.append(rules.first_model(found[-1], gate))
-    elif sides.broken is not None:
-        found.append(sides.broken)
-    elif bench.other is not None:
-        values = bench.metric(bench.judged), bench.metric(bench.other)
-        over = _gain(bench, bench.judged, bench.other)
-        why = None if math.isfinite(over.value) else _why_no_gain(bench, bench.other)
-        found.append(rules.champion(name, over, values, gate, contest.champion.version, why))
+    elif scored.broken is not None:
+        found.append(scored.broken)
+    elif inputs.other is not None:
+        values = inputs.metric(inputs.judged), inputs.metric(inputs.other)
+        over = _gain(inputs, inputs.judged, inputs.other)
+        why = None if math.isfinite(over.value) else _why_no_gain(inputs, inputs.other)
+        found.append(rules.champion(name, over, values, gate, comparison.champion.version, why))
     return found, theirs
 
 
-def _why_no_gain(bench: RuleInput, other: LabelledPredictions) -> str | None:
+def _why_no_gain(inputs: RuleInput, other: LabelledPredictions) -> str | None:
     """Why one of the two models has no metric, in words; None when nothing is known against it."""
-    mine, theirs = bench.metric.why_undefined(bench.judged), bench.metric.why_undefined(other)
+    mine, theirs = inputs.metric.why_undefined(inputs.judged), inputs.metric.why_undefined(other)
     return mine if mine is not None or theirs is None else f"of the champion, {theirs}"
 
 
-def _gain(bench: RuleInput, judged: LabelledPredictions, other: LabelledPredictions) -> Gain:
-    rule = bench.spec.gate.champion
+def _gain(inputs: RuleInput, judged: LabelledPredictions, other: LabelledPredictions) -> Gain:
+    rule = inputs.spec.gate.champion
     return gain(
-        bench.metric,
+        inputs.metric,
         judged,
         other,
-        bench.block,
+        inputs.block,
         confidence=rule.confidence,
         resamples=rule.resamples,
-        seed=bench.spec.training.seed,
+        seed=inputs.spec.training.seed,
     )
 
 
 def _wider(
-    bench: RuleInput, served: ServingReport | Callable[[], ServingReport] | None
+    inputs: RuleInput, served: ServingReport | Callable[[], ServingReport] | None
 ) -> tuple[list[RuleResult], dict[str, Any]]:
     """The rules that have a `mode` of their own, unless it is off, and what they saw."""
     found: list[RuleResult] = []
     evidence: dict[str, Any] = {}
-    gate = bench.spec.gate
+    gate = inputs.spec.gate
     for name, judge in RULES.items():
         if gate.mode != "off" and getattr(gate, name).mode != "off":
             if name == "serving":  # the last one
-                bench = replace(bench, serving=served() if callable(served) else served)
-            saw = judge(bench)
+                inputs = replace(inputs, serving=served() if callable(served) else served)
+            saw = judge(inputs)
             found += saw.rules
             evidence |= saw.evidence
     return found, evidence
 
 
 def _evaluation(  # noqa: PLR0917 - one private maker of one record
-    contest: Comparison,
+    comparison: Comparison,
     rows: HoldoutRows,
-    sides: ScoredModels | None,
+    scored: ScoredModels | None,
     found: list[RuleResult],
     evidence: Mapping[str, Any],
     constant_metrics: Mapping[str, float],
 ) -> Evaluation:
-    champion = contest.champion
+    champion = comparison.champion
     return Evaluation(
-        model=contest.spec.name,
-        run_id=contest.candidate.run_id,
+        model=comparison.spec.name,
+        run_id=comparison.candidate.run_id,
         rows=len(rows.frame),
         window=rows.window,
-        primary=metric.primary(contest.spec, contest.candidate.task),
+        primary=metric.primary(comparison.spec, comparison.candidate.task),
         champion_version=None if champion is None else champion.version,
-        candidate_metrics={} if sides is None else dict(sides.candidate_metrics),
-        champion_metrics=None if sides is None or sides.champion_metrics is None else dict(sides.champion_metrics),
+        candidate_metrics={} if scored is None else dict(scored.candidate_metrics),
+        champion_metrics=None if scored is None or scored.champion_metrics is None else dict(scored.champion_metrics),
         baseline_metrics=dict(constant_metrics),
         rules=tuple(found),
         evidence=Evidence(**evidence),

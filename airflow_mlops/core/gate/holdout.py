@@ -53,11 +53,11 @@ class HoldoutRows:
     rules: tuple[RuleResult, ...]
 
 
-def judged_rows(contest: Comparison) -> HoldoutRows:
+def judged_rows(comparison: Comparison) -> HoldoutRows:
     """The labelled holdout rows, less what the champion was trained on where enough are left."""
-    spec, candidate, champion = contest.spec, contest.candidate, contest.champion
+    spec, candidate, champion = comparison.spec, comparison.candidate, comparison.champion
     window = candidate.holdout
-    frame, labels = labelled(contest, window)
+    frame, labels = labelled(comparison, window)
     found = [holdout_size(len(frame), spec.gate)]
     comparable = champion is not None
     if champion is not None and champion.candidate.train.end > window.start:
@@ -72,11 +72,11 @@ def judged_rows(contest: Comparison) -> HoldoutRows:
     return HoldoutRows(frame=frame, labels=labels, window=window, comparable=comparable, rules=tuple(found))
 
 
-def labelled(contest: Comparison, window: Window) -> tuple[pd.DataFrame, pd.Series[Any]]:
+def labelled(comparison: Comparison, window: Window) -> tuple[pd.DataFrame, pd.Series[Any]]:
     """Rows of a window that have a label, sorted by event time, and their labels."""
-    spec = contest.spec
+    spec = comparison.spec
     return clean_labels(
-        spec, rows_within(contest.frame, spec.data.time, window), contest.candidate.task != "regression"
+        spec, rows_within(comparison.frame, spec.data.time, window), comparison.candidate.task != "regression"
     )
 
 
@@ -84,7 +84,7 @@ def labelled(contest: Comparison, window: Window) -> tuple[pd.DataFrame, pd.Seri
 class ScoredModels:
     """Both models on the same rows."""
 
-    bench: RuleInput
+    inputs: RuleInput
     own: LabelledPredictions
     """The candidate, judged by its own classes alone."""
     candidate_metrics: Mapping[str, float]
@@ -93,12 +93,12 @@ class ScoredModels:
     """A rejection, when there is a champion to compare with that cannot be scored."""
 
 
-def compare(contest: Comparison, rows: HoldoutRows) -> ScoredModels:
+def compare(comparison: Comparison, rows: HoldoutRows) -> ScoredModels:
     """Let both models predict the rows."""
-    spec, candidate, champion = contest.spec, contest.candidate, contest.champion
+    spec, candidate, champion = comparison.spec, comparison.candidate, comparison.champion
     (weights,) = row_weights(spec, rows.frame)
-    ours = predict(contest.pipeline, rows.frame, candidate)
-    theirs = champion_predictions(contest, rows.frame) if rows.comparable else None
+    ours = predict(comparison.pipeline, rows.frame, candidate)
+    theirs = champion_predictions(comparison, rows.frame) if rows.comparable else None
     broken = None
     classes: tuple[Label, ...] = candidate.classes
     name = metric.primary(spec, candidate.task)
@@ -111,13 +111,13 @@ def compare(contest: Comparison, rows: HoldoutRows) -> ScoredModels:
         classes += tuple(label for label in champion.candidate.classes if label not in classes)
         other = metric.judge(rows.labels, theirs, classes, weights)
         champion_metrics = metric.measure(metric.judge(rows.labels, theirs, None, weights), spec)
-    train, train_labels = labelled(contest, candidate.train)
-    bench = RuleInput(
+    train, train_labels = labelled(comparison, candidate.train)
+    inputs = RuleInput(
         spec=spec,
         candidate=candidate,
-        pipeline=contest.pipeline,
+        pipeline=comparison.pipeline,
         champion=champion,
-        snapshot=contest.snapshot,
+        snapshot=comparison.snapshot,
         metric=known[name],
         window=rows.window,
         rows=rows.frame,
@@ -131,21 +131,23 @@ def compare(contest: Comparison, rows: HoldoutRows) -> ScoredModels:
     )
     own = metric.judge(rows.labels, ours, None, weights)
     mine = metric.measure(own, spec)
-    return ScoredModels(bench=bench, own=own, candidate_metrics=mine, champion_metrics=champion_metrics, broken=broken)
+    return ScoredModels(
+        inputs=inputs, own=own, candidate_metrics=mine, champion_metrics=champion_metrics, broken=broken
+    )
 
 
-def champion_predictions(contest: Comparison, frame: pd.DataFrame) -> Predicted | str | None:
+def champion_predictions(comparison: Comparison, frame: pd.DataFrame) -> Predicted | str | None:
     """What the champion says of the rows, or why it says nothing."""
-    champion = contest.champion
+    champion = comparison.champion
     if champion is None:
         return None
-    stranger = _another_question(contest.candidate, champion.candidate)
+    stranger = _another_question(comparison.candidate, champion.candidate)
     if stranger is not None:
         return stranger
-    if contest.champion_pipeline is None:
+    if comparison.champion_pipeline is None:
         return "its stored model could not be read"
     try:
-        return predict(contest.champion_pipeline, frame, champion.candidate)
+        return predict(comparison.champion_pipeline, frame, champion.candidate)
     except Refusal as refusal:
         return "; ".join(f"{problem.field}: {problem.found}" for problem in refusal.problems)
     except Exception as error:  # noqa: BLE001 - whatever an old model raises is a rejection with its reason

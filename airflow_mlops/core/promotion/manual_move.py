@@ -28,7 +28,7 @@ class ManualMove:
 
 
 def move(
-    desk: AliasLog, kind: str, choose: Callable[[AuditState], Champion], *, reason: str, forced: bool, request: str
+    alias_log: AliasLog, kind: str, choose: Callable[[AuditState], Champion], *, reason: str, forced: bool, request: str
 ) -> ManualMove:
     """Make the version that `choose` returns champion, whatever the gate said.
 
@@ -45,23 +45,23 @@ def move(
         DECISION_STALE, if somebody moved the alias meanwhile.
     """
     nonce = nonce_of(request) if request else secrets.token_hex(16)
-    for _ in desk.tries():
-        events, state = desk.settled(lambda event: event.nonce == nonce)
+    for _ in alias_log.tries():
+        events, state = alias_log.settled(lambda event: event.nonce == nonce)
         begun = next((event for event in events if (event.kind, event.nonce) == (kind, nonce)), None)
         if begun is None:
-            holder = desk.registry.alias(desk.model, CHAMPION)
+            holder = alias_log.registry.alias(alias_log.model, CHAMPION)
             if holder != state.champion:
-                desk.note_hand(state, holder)
+                alias_log.note_hand(state, holder)
                 continue
             target = choose(state).version
-            begun = desk.append(
+            begun = alias_log.append(
                 state, kind=kind, reason=reason, version=target, displaced=holder, forced=forced, nonce=nonce
             )
             if begun is None:
                 continue
-            desk.finish(begun)
-        return _made(desk, begun)
-    raise desk.unfinished()
+            alias_log.finish(begun)
+        return _made(alias_log, begun)
+    raise alias_log.unfinished()
 
 
 def nonce_of(request: str) -> str:
@@ -86,8 +86,8 @@ def refusal(code: ReasonCode, field: str, found: str, allowed: str, fix: str) ->
     return RecordError(Problem(code=code, field=field, found=found, allowed=allowed, fix=fix))
 
 
-def _made(desk: AliasLog, begun: AuditEvent) -> ManualMove:
-    events = desk.trail.events(desk.model)
+def _made(alias_log: AliasLog, begun: AuditEvent) -> ManualMove:
+    events = alias_log.trail.events(alias_log.model)
     end = ending(events, begun)
     if begun.version is None or end is None or end.kind == "moved_by_hand":
         why = "its end is not written" if end is None else end.reason
@@ -96,5 +96,5 @@ def _made(desk: AliasLog, begun: AuditEvent) -> ManualMove:
             "a champion that only the loop moves",
             "look at who serves now, then ask again if it is still what you want",
         )
-    previous = desk.existing(fold(events[: begun.number])).previous
-    return ManualMove(begun=begun, target=desk.registry.version(desk.model, begun.version), previous=previous)
+    previous = alias_log.existing(fold(events[: begun.number])).previous
+    return ManualMove(begun=begun, target=alias_log.registry.version(alias_log.model, begun.version), previous=previous)

@@ -49,12 +49,14 @@ def override(
         AS_OF_BACKWARDS, MODEL_RETIRED, or DECISION_STALE if somebody else moved the alias meanwhile.
     """
     require_reason(reason, registered_model)
-    desk = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause)
+    alias_log = AliasLog(
+        registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause
+    )
 
     def choose(state: AuditState) -> Champion:
         require_active(state, registered_model)
         target = registry.version(registered_model, version)
-        if _has_served(desk, state, version):
+        if _has_served(alias_log, state, version):
             raise refusal(
                 ReasonCode.RECORD_CONFLICT,
                 f"{registered_model} version {version}",
@@ -68,7 +70,7 @@ def override(
             require_not_older(target.candidate, champion)
         return target
 
-    made = move(desk, "promoting", choose, reason=reason, forced=True, request=request)
+    made = move(alias_log, "promoting", choose, reason=reason, forced=True, request=request)
     tags = registry.version_tags(registered_model, version) or {}
     verdict = tags.get("mlops.verdict", "")
     return PromotionRecord(

@@ -91,8 +91,10 @@ def promote(
     """
     require_match(decision, candidate)
     require_answer(decision, candidate, approval, needed=approval_needed)
-    desk = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause)
-    task = CandidateRegistration(decision, candidate, desk, tags or {}, approval)
+    alias_log = AliasLog(
+        registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause
+    )
+    task = CandidateRegistration(decision, candidate, alias_log, tags or {}, approval)
     if decision.verdict is not Verdict.ACCEPT:
         return task.keep("registered", _NOT_SERVING[decision.verdict], f"{decision.verdict}: {first_reason(decision)}")
     if approval is not None and not approval.approved:
@@ -135,5 +137,7 @@ def challenge(
             ),
             subject=candidate.model,
         )
-    desk = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause)
-    return CandidateRegistration(decision, candidate, desk, tags or {}, None).make_challenger()
+    alias_log = AliasLog(
+        registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause
+    )
+    return CandidateRegistration(decision, candidate, alias_log, tags or {}, None).make_challenger()

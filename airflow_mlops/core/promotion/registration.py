@@ -24,34 +24,34 @@ class CandidateRegistration:
         self,
         decision: GateDecision,
         candidate: Candidate,
-        desk: AliasLog,
+        alias_log: AliasLog,
         tags: Mapping[str, str],
         approval: Approval | None,
     ) -> None:
-        self.decision, self.candidate, self.desk, self.approval = decision, candidate, desk, approval
+        self.decision, self.candidate, self.alias_log, self.approval = decision, candidate, alias_log, approval
         self.digest = decision.digest
         self.tags = {**tags, **provenance_tags(decision, candidate)}
-        self.standing = desk.registry.version_of(desk.model, candidate.run_id)
+        self.standing = alias_log.registry.version_of(alias_log.model, candidate.run_id)
 
     def make_champion(self) -> PromotionRecord:
         """Promote; each round is one look at the trail and one event."""
-        desk, judged_against = self.desk, self.decision.champion_version
+        alias_log, judged_against = self.alias_log, self.decision.champion_version
         champion = None
-        for _ in desk.tries():
-            events, state = desk.settled(self._is_mine)
+        for _ in alias_log.tries():
+            events, state = alias_log.settled(self._is_mine)
             record = self._done(events, state)
             if record is not None:
                 return record
             self._require_unserved(state)
             self._require_unused(events)
-            require_active(state, desk.model)
+            require_active(state, alias_log.model)
             champion = self._fresh(champion)
             holder = None if champion is None else champion.version
             if state.champion != holder:
-                desk.note_hand(state, holder)
+                alias_log.note_hand(state, holder)
                 continue
             version = self._register()
-            begun = desk.append(
+            begun = alias_log.append(
                 state,
                 kind="promoting",
                 reason=first_reason(self.decision),
@@ -61,20 +61,20 @@ class CandidateRegistration:
                 approval=None if self.approval is None else self.approval.digest,
             )
             if begun is not None:
-                return self._record(desk.trail.events(desk.model), begun, desk.finish(begun))
-        raise desk.unfinished()
+                return self._record(alias_log.trail.events(alias_log.model), begun, alias_log.finish(begun))
+        raise alias_log.unfinished()
 
     def make_challenger(self) -> int:
         """Register, write it down, and let alias and status follow."""
-        desk = self.desk
-        for _ in desk.tries():
-            events, state = desk.settled(self._is_mine)
+        alias_log = self.alias_log
+        for _ in alias_log.tries():
+            events, state = alias_log.settled(self._is_mine)
             if self.standing is not None and self._is_history(state):
                 return self.standing
-            require_active(state, desk.model)
+            require_active(state, alias_log.model)
             self._fresh(None)
             version = self._register()
-            if self._is_kept(events, "registered", "challenger", version) or desk.append(
+            if self._is_kept(events, "registered", "challenger", version) or alias_log.append(
                 state,
                 kind="registered",
                 reason="accept: waits for approval",
@@ -82,22 +82,22 @@ class CandidateRegistration:
                 decision=self.digest,
                 status="challenger",
             ):
-                desk.follow_challenger(version)
+                alias_log.follow_challenger(version)
                 return version
-        raise desk.unfinished()
+        raise alias_log.unfinished()
 
     def keep(self, kind: str, status: str, reason: str) -> PromotionRecord:
         """Register what does not serve, with its reason."""
-        desk = self.desk
-        for _ in desk.tries():
-            events = desk.events()
+        alias_log = self.alias_log
+        for _ in alias_log.tries():
+            events = alias_log.events()
             state = fold(events)
             if state.unfinished is not None and self._is_mine(state.unfinished):
-                desk.finish(state.unfinished)
+                alias_log.finish(state.unfinished)
                 continue
             self._require_unserved(state)
             version = self._register()
-            if self._is_kept(events, kind, status, version) or desk.append(
+            if self._is_kept(events, kind, status, version) or alias_log.append(
                 state,
                 kind=kind,
                 reason=reason,
@@ -106,9 +106,9 @@ class CandidateRegistration:
                 approval=None if self.approval is None else self.approval.digest,
                 status=status,
             ):
-                desk.follow_challenger(version)
+                alias_log.follow_challenger(version)
                 return self._unpromoted(version, reason, declined=kind == "declined")
-        raise desk.unfinished()
+        raise alias_log.unfinished()
 
     # -----------------------------------------------------------------------------------------------------------------
 
@@ -121,8 +121,10 @@ class CandidateRegistration:
         return last is not None and (last.kind, last.status, last.decision) == (kind, status, self.digest)
 
     def _is_history(self, state: AuditState) -> bool:
-        desk, standing = self.desk, self.standing
-        return standing is not None and (standing in state.served or has_served(desk.registry, desk.model, standing))
+        alias_log, standing = self.alias_log, self.standing
+        return standing is not None and (
+            standing in state.served or has_served(alias_log.registry, alias_log.model, standing)
+        )
 
     def _done(self, events: Sequence[AuditEvent], state: AuditState) -> PromotionRecord | None:
         """Return the record of an earlier try, if this version serves by this decision."""
@@ -132,18 +134,18 @@ class CandidateRegistration:
         end = ending(events, begun)
         if end is None or end.kind != "promoted" or state.champion != self.standing:
             return None
-        if self.desk.registry.alias(self.desk.model, CHAMPION) != self.standing:
+        if self.alias_log.registry.alias(self.alias_log.model, CHAMPION) != self.standing:
             return None
         return self._record(events, begun, end)
 
     def _adopted(self, events: Sequence[AuditEvent], state: AuditState) -> PromotionRecord | None:
         """Return the record of a champion that was promoted by this decision before its model had a trail."""
-        desk, standing = self.desk, self.standing
+        alias_log, standing = self.alias_log, self.standing
         if standing is None or state.champion != standing or any(event.kind != "moved_by_hand" for event in events):
             return None
-        if desk.registry.alias(desk.model, CHAMPION) != standing or len(events) > 2:  # noqa: PLR2004 - previous, champion
+        if alias_log.registry.alias(alias_log.model, CHAMPION) != standing or len(events) > 2:  # noqa: PLR2004 - previous, champion
             return None
-        if (desk.registry.version_tags(desk.model, standing) or {}).get(DIGEST) != self.digest:
+        if (alias_log.registry.version_tags(alias_log.model, standing) or {}).get(DIGEST) != self.digest:
             return None
         return self._promoted(standing, state)
 
@@ -159,7 +161,7 @@ class CandidateRegistration:
     def _promoted(self, version: int, state: AuditState) -> PromotionRecord:
         previous = state.previous
         return PromotionRecord(
-            model=self.desk.model,
+            model=self.alias_log.model,
             version=version,
             run_id=self.candidate.run_id,
             promoted=True,
@@ -171,7 +173,7 @@ class CandidateRegistration:
         )
 
     def _unpromoted(self, version: int, reason: str, *, declined: bool) -> PromotionRecord:
-        registry, model = self.desk.registry, self.desk.model
+        registry, model = self.alias_log.registry, self.alias_log.model
         return PromotionRecord(
             model=model,
             version=version,
@@ -186,26 +188,28 @@ class CandidateRegistration:
         )
 
     def _register(self) -> int:
-        desk = self.desk
+        alias_log = self.alias_log
         # Also when a version stands already: the registry refuses one that was not made from this candidate's model.
-        self.standing = desk.registry.register(desk.model, self.candidate, {**self.tags, STATUS: "candidate"})
+        self.standing = alias_log.registry.register(alias_log.model, self.candidate, {**self.tags, STATUS: "candidate"})
         # The version of an earlier try may carry an earlier decision.
-        tag(desk.registry, desk.model, self.standing, self.tags)
+        tag(alias_log.registry, alias_log.model, self.standing, self.tags)
         return self.standing
 
     def _require_unserved(self, state: AuditState) -> None:
         """A version that serves, or has served, keeps the decision that it was promoted by."""
-        standing, desk = self.standing, self.desk
+        standing, alias_log = self.standing, self.alias_log
         if standing is None or not self._is_history(state):
             return
-        if desk.registry.alias(desk.model, CHAMPION) == standing:
+        if alias_log.registry.alias(alias_log.model, CHAMPION) == standing:
             raise stale(
                 f"version {standing} of this run serves already, by another decision than this one "
                 f"({self.decision.verdict})",
                 "the decision that it was promoted by",
                 "trigger a new run, or roll the model back",
             )
-        status = state.statuses.get(standing) or (desk.registry.version_tags(desk.model, standing) or {}).get(STATUS)
+        status = state.statuses.get(standing) or (alias_log.registry.version_tags(alias_log.model, standing) or {}).get(
+            STATUS
+        )
         raise stale(
             f"version {standing} of this run has served before and was replaced (status {status})",
             "a version that has not served yet",
@@ -224,9 +228,11 @@ class CandidateRegistration:
 
     def _fresh(self, known: Champion | None) -> Champion | None:
         """Return the champion: the one that was judged against, and not newer than the candidate."""
-        desk, judged_against = self.desk, self.decision.champion_version
-        holder = desk.registry.alias(desk.model, CHAMPION)
-        champion = known if known is not None and known.version == holder else desk.registry.champion(desk.model)
+        alias_log, judged_against = self.alias_log, self.decision.champion_version
+        holder = alias_log.registry.alias(alias_log.model, CHAMPION)
+        champion = (
+            known if known is not None and known.version == holder else alias_log.registry.champion(alias_log.model)
+        )
         holder = None if champion is None else champion.version
         if holder != judged_against:
             raise stale(

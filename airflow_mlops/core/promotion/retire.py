@@ -22,8 +22,8 @@ def retire(registry: Registry, trail: Trail, *, registered_model: str, by: str, 
         REASON_MISSING, AUDIT_BROKEN, or NO_CHAMPION if there is no such registered model.
     """
     require_reason(reason, registered_model)
-    desk = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now)
-    _set_retired(desk, "retired", reason)
+    alias_log = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now)
+    _set_retired(alias_log, "retired", reason)
 
 
 def unretire(registry: Registry, trail: Trail, *, registered_model: str, by: str, reason: str, now: datetime) -> None:
@@ -35,8 +35,8 @@ def unretire(registry: Registry, trail: Trail, *, registered_model: str, by: str
         REASON_MISSING, AUDIT_BROKEN, or NO_CHAMPION if no version of such a model was ever registered by the loop.
     """
     require_reason(reason, registered_model)
-    desk = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now)
-    _set_retired(desk, "unretired", reason)
+    alias_log = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now)
+    _set_retired(alias_log, "unretired", reason)
 
 
 def retired(registry: Registry, model: str) -> str | None:
@@ -44,20 +44,20 @@ def retired(registry: Registry, model: str) -> str | None:
     return registry.model_tags(model).get(RETIRED) or None
 
 
-def _set_retired(desk: AliasLog, kind: str, reason: str) -> None:
+def _set_retired(alias_log: AliasLog, kind: str, reason: str) -> None:
     wanted = kind == "retired"
-    for _ in desk.tries():
-        events = desk.events()
+    for _ in alias_log.tries():
+        events = alias_log.events()
         state = fold(events)
         if not events and not wanted:
-            raise no_trail(desk.model)
-        if (state.retired is not None) == wanted or desk.append(state, kind=kind, reason=reason) is not None:
+            raise no_trail(alias_log.model)
+        if (state.retired is not None) == wanted or alias_log.append(state, kind=kind, reason=reason) is not None:
             break
     else:
-        raise desk.unfinished()
-    for _ in desk.tries():  # whoever writes last has also read what stands
-        state = fold(desk.events())
-        desk.registry.tag_model(desk.model, {RETIRED: state.retired or ""})
-        if fold(desk.events()).retired == state.retired:
+        raise alias_log.unfinished()
+    for _ in alias_log.tries():  # whoever writes last has also read what stands
+        state = fold(alias_log.events())
+        alias_log.registry.tag_model(alias_log.model, {RETIRED: state.retired or ""})
+        if fold(alias_log.events()).retired == state.retired:
             return
-    raise desk.unfinished()
+    raise alias_log.unfinished()

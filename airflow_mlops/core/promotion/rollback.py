@@ -66,15 +66,17 @@ def rollback(
         DECISION_STALE, if somebody else moved the alias meanwhile.
     """
     require_reason(reason, registered_model)
-    desk = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause)
+    alias_log = AliasLog(
+        registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause
+    )
 
     def choose(state: AuditState) -> Champion:
-        found = _target(desk, state, to, force=force)
+        found = _target(alias_log, state, to, force=force)
         if serving is not None:
             _require_served_well(found, serving)
         return found
 
-    made = move(desk, "rolling_back", choose, reason=reason, forced=force, request=request)
+    made = move(alias_log, "rolling_back", choose, reason=reason, forced=force, request=request)
     return Rollback(
         model=registered_model,
         version=made.target.version,
@@ -99,18 +101,18 @@ def rollback_target(
         As :func:`rollback`.
     """
     now = datetime.now().astimezone()
-    desk = AliasLog(registry=registry, trail=trail, model=registered_model, by="", now=now)
+    alias_log = AliasLog(registry=registry, trail=trail, model=registered_model, by="", now=now)
     events = trail.events(registered_model)
     state = fold(events)
     if not events:
         line = (registry.alias(registered_model, PREVIOUS), registry.alias(registered_model, CHAMPION))
         state = AuditState(champion=line[1], line=tuple(version for version in line if version is not None))
-    return _target(desk, state, to, force=force)
+    return _target(alias_log, state, to, force=force)
 
 
-def _target(desk: AliasLog, state: AuditState, to: int | None, *, force: bool) -> Champion:
-    model = desk.model
-    version = desk.existing(state).previous if to is None else to
+def _target(alias_log: AliasLog, state: AuditState, to: int | None, *, force: bool) -> Champion:
+    model = alias_log.model
+    version = alias_log.existing(state).previous if to is None else to
     if version is None:
         raise refusal(
             ReasonCode.NOTHING_TO_ROLL_BACK_TO,
@@ -127,8 +129,8 @@ def _target(desk: AliasLog, state: AuditState, to: int | None, *, force: bool) -
             "another version than the champion",
             "name another version",
         )
-    found = desk.registry.version(model, version)
-    if not force and not _has_served(desk, state, version):
+    found = alias_log.registry.version(model, version)
+    if not force and not _has_served(alias_log, state, version):
         raise refusal(
             ReasonCode.NOTHING_TO_ROLL_BACK_TO,
             f"{model} version {version}",
@@ -139,8 +141,8 @@ def _target(desk: AliasLog, state: AuditState, to: int | None, *, force: bool) -
     return found
 
 
-def _has_served(desk: AliasLog, state: AuditState, version: int) -> bool:
-    status = (desk.registry.version_tags(desk.model, version) or {}).get(STATUS)
+def _has_served(alias_log: AliasLog, state: AuditState, version: int) -> bool:
+    status = (alias_log.registry.version_tags(alias_log.model, version) or {}).get(STATUS)
     return version in state.served or version in state.line or status in SERVED
 
 

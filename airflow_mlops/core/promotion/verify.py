@@ -26,8 +26,10 @@ def finish_unfinished(
     pause: Callable[[float], None] = time.sleep,
 ) -> AuditState:
     """Finish the move that a dead process left, once its lease is over; return the state then."""
-    desk = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause)
-    return desk.settled(lambda _: False)[1]
+    alias_log = AliasLog(
+        registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause
+    )
+    return alias_log.settled(lambda _: False)[1]
 
 
 def history(trail: Trail, model: str) -> tuple[AuditEvent, ...]:

@@ -118,40 +118,40 @@ class RetrainCase(SignalInput):
         return max(known, key=lambda one: one[1])
 
 
-def already_notified(matter: RetrainCase, first: Objection) -> RetrainDecision | None:
+def already_notified(case: RetrainCase, first: Objection) -> RetrainDecision | None:
     """Return the logged decision that told the owner of this episode already.
 
     A block's episode ends with a window that was seen without the fault.
     """
     if first.action == "escalate":
-        return notified_of(matter, first.rule)
-    before = [one for one in matter.history.decisions if one.action == "block" and one.rule == first.rule]
+        return notified_of(case, first.rule)
+    before = [one for one in case.history.decisions if one.action == "block" and one.rule == first.rule]
     newest = before[0] if before else None
-    return None if newest is None or _recovered(matter, first.rule, newest.as_of) else newest
+    return None if newest is None or _recovered(case, first.rule, newest.as_of) else newest
 
 
-def notified_of(matter: RetrainCase, rule: str) -> RetrainDecision | None:
+def notified_of(case: RetrainCase, rule: str) -> RetrainDecision | None:
     """Return the escalation that told the owner of this champion's episode already.
 
     That of `escalate_after` ends with the next refused challenger, that of `budget` with the budget's period.
     """
-    for one in _of_this_champion(matter):
+    for one in _of_this_champion(case):
         if one.action != "escalate" or one.rule != rule:
             continue
         if rule == "budget":
-            return one if abs(matter.as_of - one.as_of) < matter.spec.retraining.budget.per else None
-        return one if not matter.refused or one.as_of >= matter.refused[0].as_of else None
+            return one if abs(case.as_of - one.as_of) < case.spec.retraining.budget.per else None
+        return one if not case.refused or one.as_of >= case.refused[0].as_of else None
     return None
 
 
-def _of_this_champion(matter: RetrainCase) -> Iterator[RetrainDecision]:
-    version = str(matter.champion.version)
-    return takewhile(lambda one: one.evidence.get("champion_version") == version, matter.history.decisions)
+def _of_this_champion(case: RetrainCase) -> Iterator[RetrainDecision]:
+    version = str(case.champion.version)
+    return takewhile(lambda one: one.evidence.get("champion_version") == version, case.history.decisions)
 
 
-def _recovered(matter: RetrainCase, rule: str, since: datetime) -> bool:
+def _recovered(case: RetrainCase, rule: str, since: datetime) -> bool:
     """Whether a window was seen without the fault since then, by what sees the fault now."""
-    seen, history = matter.seen, matter.history
+    seen, history = case.seen, case.history
     looks: list[datetime] = []
     if rule == "pipeline_fault":
         looks += [r.as_of for r in history.drift if r.verdict in ("ok", "drift") and not r.pipeline_fault]
@@ -160,4 +160,4 @@ def _recovered(matter: RetrainCase, rule: str, since: datetime) -> bool:
             looks += [r.as_of for r in history.drift if r.verdict in ("ok", "drift")]
         if seen.performance is not None and seen.performance.verdict == "invalid":
             looks += [r.as_of for r in history.performance if r.verdict in ("ok", "decay")]
-    return any(since < look < matter.as_of for look in looks)
+    return any(since < look < case.as_of for look in looks)

@@ -74,17 +74,17 @@ def decide_retraining(
         If `as_of` has no time zone.
     """
     _require_one_model(spec, champion, seen, history)
-    matter = RetrainCase(spec=spec, champion=champion, seen=seen, history=history, as_of=utc(as_of, "as-of"))
-    against = [found for rule in RULES if (found := rule(matter)) is not None]
+    case = RetrainCase(spec=spec, champion=champion, seen=seen, history=history, as_of=utc(as_of, "as-of"))
+    against = [found for rule in RULES if (found := rule(case)) is not None]
     first = against[0] if against else None
-    key = key_of(matter)
+    key = key_of(case)
     stands = None if first and first.rule in ("retired", "out_of_date") else _decided(history, key, "retrain")
     if stands is not None:
         return stands
     if first is None:
-        return fitting(_retrain(matter, key))
-    decision = _held_back(matter, key, first, against)
-    return _decided(history, key, decision.action, first.rule) or fitting(_once(matter, first, decision))
+        return fitting(_retrain(case, key))
+    decision = _held_back(case, key, first, against)
+    return _decided(history, key, decision.action, first.rule) or fitting(_once(case, first, decision))
 
 
 def unanswered(spec: ModelSpec, champion: Champion, history: History, now: RetrainDecision) -> RetrainDecision | None:
@@ -112,76 +112,76 @@ def again(key: str) -> str:
     return f"again: {key}"
 
 
-def key_of(matter: RetrainCase) -> str:
+def key_of(case: RetrainCase) -> str:
     """Return the name of the event that a decision answers: model, reference (the champion's) and window.
 
     A request from outside is an event of its own, named by its instant: who asks again later, asks for something else.
     """
-    report = matter.seen.drift or matter.seen.performance
-    window = f"{_iso(report.window.start)}_{_iso(report.window.end)}" if report else _iso(matter.as_of)
-    asked = "".join(f"/{signal.kind}@{_iso(matter.as_of)}" for signal in matter.on if signal.kind in ASKED)
-    return f"{matter.spec.name}/v{matter.champion.version}/{window}{asked}"
+    report = case.seen.drift or case.seen.performance
+    window = f"{_iso(report.window.start)}_{_iso(report.window.end)}" if report else _iso(case.as_of)
+    asked = "".join(f"/{signal.kind}@{_iso(case.as_of)}" for signal in case.on if signal.kind in ASKED)
+    return f"{case.spec.name}/v{case.champion.version}/{window}{asked}"
 
 
 # the answers ---------------------------------------------------------------------------------------------------------
 
 
-def _retrain(matter: RetrainCase, key: str) -> RetrainDecision:
-    bypassed = tuple(_bypassed(matter))
+def _retrain(case: RetrainCase, key: str) -> RetrainDecision:
+    bypassed = tuple(_bypassed(case))
     return replace(
-        _draft(matter, key),
+        _draft(case, key),
         action="retrain",
-        rule="urgent" if bypassed and matter.urgent and not matter.manual else "signal",
-        urgent=bool(bypassed) and matter.urgent and not matter.manual,
-        reasons=tuple(signal.reason for signal in matter.on) + bypassed,
-        plan=matter.spec.retraining.plan("decay"),
+        rule="urgent" if bypassed and case.urgent and not case.manual else "signal",
+        urgent=bool(bypassed) and case.urgent and not case.manual,
+        reasons=tuple(signal.reason for signal in case.on) + bypassed,
+        plan=case.spec.retraining.plan("decay"),
     )
 
 
-def _bypassed(matter: RetrainCase) -> Iterator[str]:
+def _bypassed(case: RetrainCase) -> Iterator[str]:
     """What would have waited, had not somebody asked, or been urgent."""
-    held = cooling(matter)
+    held = cooling(case)
     if held is not None:
-        yield f"{'A person asks' if matter.manual else 'It is urgent'}, and need not wait: {held.reasons[0]}"
-    bounds = matter.spec.monitoring.performance
-    decayed = sum(report.verdict == "decay" for report in matter.performances[: bounds.of])
-    if matter.urgent and not matter.manual and decayed < bounds.violations:
+        yield f"{'A person asks' if case.manual else 'It is urgent'}, and need not wait: {held.reasons[0]}"
+    bounds = case.spec.monitoring.performance
+    decayed = sum(report.verdict == "decay" for report in case.performances[: bounds.of])
+    if case.urgent and not case.manual and decayed < bounds.violations:
         yield f"It is urgent, and need not show in {bounds.violations} windows."
 
 
-def _held_back(matter: RetrainCase, key: str, first: Objection, against: list[Objection]) -> RetrainDecision:
+def _held_back(case: RetrainCase, key: str, first: Objection, against: list[Objection]) -> RetrainDecision:
     return replace(
-        _draft(matter, key),
+        _draft(case, key),
         action=first.action,
         rule=first.rule,
         reasons=tuple(reason for one in against for reason in one.reasons),
-        plan=matter.spec.retraining.plan(first.situation) if first.situation else "",
+        plan=case.spec.retraining.plan(first.situation) if first.situation else "",
     )
 
 
-def _once(matter: RetrainCase, first: Objection, decision: RetrainDecision) -> RetrainDecision:
+def _once(case: RetrainCase, first: Objection, decision: RetrainDecision) -> RetrainDecision:
     """Turn what was said before into `wait`, and note whether watching has just begun."""
     if first.rule == "watch":
-        began = "" if _watched_before(matter) else _iso(matter.as_of)
+        began = "" if _watched_before(case) else _iso(case.as_of)
         return replace(decision, evidence={**decision.evidence, **({"watching_since": began} if began else {})})
-    before = already_notified(matter, first) if first.action in ("block", "escalate") else None
+    before = already_notified(case, first) if first.action in ("block", "escalate") else None
     if before is None:
         return decision
     said = f"The owner was told as of {before.as_of.isoformat()}, and this is the same."
     return replace(decision, action="wait", reasons=(*first.reasons, said, *decision.reasons[len(first.reasons) :]))
 
 
-def _watched_before(matter: RetrainCase) -> bool:
+def _watched_before(case: RetrainCase) -> bool:
     """Whether one of the windows before, of those that drift is counted among, was watched too."""
-    return any(_watched(matter, place) for place in range(1, min(len(matter.drifts), matter.spec.monitoring.drift.of)))
+    return any(_watched(case, place) for place in range(1, min(len(case.drifts), case.spec.monitoring.drift.of)))
 
 
-def _watched(matter: RetrainCase, place: int) -> bool:
-    earlier = matter.drifts[place:]
-    outcomes = tuple(report for report in matter.performances if report.as_of <= earlier[0].as_of)
+def _watched(case: RetrainCase, place: int) -> bool:
+    earlier = case.drifts[place:]
+    outcomes = tuple(report for report in case.performances if report.as_of <= earlier[0].as_of)
     seen = MonitoringInput(drift=earlier[0], performance=outcomes[0] if outcomes else None)
-    rest = replace(matter.history, drift=earlier[1:], performance=outcomes[1:])
-    before = replace(matter, seen=seen, history=rest, as_of=earlier[0].as_of)
+    rest = replace(case.history, drift=earlier[1:], performance=outcomes[1:])
+    before = replace(case, seen=seen, history=rest, as_of=earlier[0].as_of)
     found = next((against for rule in RULES if (against := rule(before)) is not None), None)
     return found is not None and found.rule == "watch"
 
@@ -191,23 +191,23 @@ def _decided(history: History, key: str, action: str, rule: str = "") -> Retrain
     return next((one for one in found if rule in ("", one.rule)), None)
 
 
-def _draft(matter: RetrainCase, key: str) -> RetrainDecision:
-    kind: SignalKind | None = matter.on[0].kind if matter.on else None
+def _draft(case: RetrainCase, key: str) -> RetrainDecision:
+    kind: SignalKind | None = case.on[0].kind if case.on else None
     return RetrainDecision(
-        model=matter.spec.name,
+        model=case.spec.name,
         action="wait",
-        as_of=matter.as_of,
+        as_of=case.as_of,
         reasons=(),
-        evidence=_evidence(matter),
+        evidence=_evidence(case),
         key=key,
         signal=kind,
-        signals=matter.signals,
-        owner=matter.spec.owner,
+        signals=case.signals,
+        owner=case.spec.owner,
     )
 
 
-def _evidence(matter: RetrainCase) -> dict[str, str]:
-    seen, champion, budget = matter.seen, matter.champion, matter.spec.retraining.budget
+def _evidence(case: RetrainCase) -> dict[str, str]:
+    seen, champion, budget = case.seen, case.champion, case.spec.retraining.budget
     found = {"champion_version": str(champion.version), "champion_run_id": champion.run_id}
     report = seen.drift or seen.performance
     if report is not None:
@@ -218,7 +218,7 @@ def _evidence(matter: RetrainCase) -> dict[str, str]:
         found |= {"performance_verdict": seen.performance.verdict, "performance_digest": seen.performance.digest}
     if seen.new_rows is not None:
         found["new_rows"] = str(seen.new_rows)
-    return {**found, "refused": str(len(matter.refused)), "budget": f"{matter.spent} of {budget.runs} spent"}
+    return {**found, "refused": str(len(case.refused)), "budget": f"{case.spent} of {budget.runs} spent"}
 
 
 def _iso(moment: datetime) -> str:

@@ -14,41 +14,41 @@ from airflow_mlops.core.retraining.signals import DRIFTS, impatient, quote
 from airflow_mlops.spec.types import format_duration
 
 
-def retired(matter: RetrainCase) -> Objection | None:
+def retired(case: RetrainCase) -> Objection | None:
     """Nothing is trained for a model that is out of use."""
-    why = matter.spec.retired or matter.seen.retired
+    why = case.spec.retired or case.seen.retired
     return _against("retired", f"The model is retired: {why}") if why else None
 
 
-def out_of_date(matter: RetrainCase) -> Objection | None:
+def out_of_date(case: RetrainCase) -> Objection | None:
     """A report about another champion, or from another time, says nothing about this one."""
-    found = tuple(_out_of_date(matter))
+    found = tuple(_out_of_date(case))
     return Objection(rule="out_of_date", reasons=found) if found else None
 
 
-def _out_of_date(matter: RetrainCase) -> Iterator[str]:
-    champion = matter.champion
-    for name, report in (("drift", matter.seen.drift), ("performance", matter.seen.performance)):
+def _out_of_date(case: RetrainCase) -> Iterator[str]:
+    champion = case.champion
+    for name, report in (("drift", case.seen.drift), ("performance", case.seen.performance)):
         if report is not None and report.champion_version != champion.version:
             yield (
                 f"The report of {name} is about version {report.champion_version}; version {champion.version} serves "
                 "now."
             )
-        if report is not None and report.as_of > matter.as_of:
+        if report is not None and report.as_of > case.as_of:
             yield (
-                f"The report of {name} is as of {report.as_of.isoformat()}, which is after {matter.as_of.isoformat()}: "
+                f"The report of {name} is as of {report.as_of.isoformat()}, which is after {case.as_of.isoformat()}: "
                 "a clock is wrong, or it was handed to another run."
             )
-    if matter.as_of < champion.candidate.as_of:
+    if case.as_of < champion.candidate.as_of:
         yield (
-            f"This is as of {matter.as_of.isoformat()}, before the champion's {champion.candidate.as_of.isoformat()}: "
+            f"This is as of {case.as_of.isoformat()}, before the champion's {champion.candidate.as_of.isoformat()}: "
             "what was trained for it would be older than what serves."
         )
 
 
-def invalid_data(matter: RetrainCase) -> Objection | None:
+def invalid_data(case: RetrainCase) -> Objection | None:
     """Broken data trains nothing, whoever asks."""
-    reports = (("drift", matter.seen.drift), ("performance", matter.seen.performance))
+    reports = (("drift", case.seen.drift), ("performance", case.seen.performance))
     found = tuple(
         f"The newest window is invalid to {name}: {quote(report.reasons)}".strip()
         for name, report in reports
@@ -57,10 +57,10 @@ def invalid_data(matter: RetrainCase) -> Objection | None:
     return Objection(rule="invalid_data", reasons=found, action="block", situation="invalid_data") if found else None
 
 
-def pipeline_fault(matter: RetrainCase) -> Objection | None:
+def pipeline_fault(case: RetrainCase) -> Objection | None:
     """What looks like a fault of the pipeline is mended there, and not learnt; a person may know better."""
-    report = matter.seen.drift
-    if report is None or not report.pipeline_fault or matter.manual:
+    report = case.seen.drift
+    if report is None or not report.pipeline_fault or case.manual:
         return None
     words = [hint.words for hint in report.hints if hint.pipeline]
     more = f" And {len(words) - 3} more." if len(words) > 3 else ""  # noqa: PLR2004 - so many are read
@@ -68,23 +68,23 @@ def pipeline_fault(matter: RetrainCase) -> Objection | None:
     return Objection(rule="pipeline_fault", reasons=(reason,), action="block", situation="pipeline_fault")
 
 
-def no_signal(matter: RetrainCase) -> Objection | None:
+def no_signal(case: RetrainCase) -> Objection | None:
     """Without a signal there is nothing to decide; what the newest window shows alone has to show again."""
-    if matter.on:
+    if case.on:
         return None
-    waiting = impatient(matter.spec, matter.champion, matter.seen, matter.history)
+    waiting = impatient(case.spec, case.champion, case.seen, case.history)
     if waiting:
         return Objection(rule="persistence", reasons=waiting)
-    said = tuple(signal.reason for signal in matter.signals if signal.kind not in ("manual", "event"))
+    said = tuple(signal.reason for signal in case.signals if signal.kind not in ("manual", "event"))
     return Objection(rule="none", reasons=said)
 
 
-def watch(matter: RetrainCase) -> Objection | None:
+def watch(case: RetrainCase) -> Objection | None:
     """Drift that has not hurt is watched: the outcomes, or else the estimate, say that the champion is all right."""
-    kinds = {signal.kind for signal in matter.on}
-    if not kinds or not kinds <= set(DRIFTS) or not fine(matter):
+    kinds = {signal.kind for signal in case.on}
+    if not kinds or not kinds <= set(DRIFTS) or not fine(case):
         return None
-    drifting = " ".join(signal.reason for signal in matter.on)
+    drifting = " ".join(signal.reason for signal in case.on)
     reason = f"There is drift, and the champion still does what its gate promised: {drifting}"
     return Objection(rule="watch", reasons=(reason,), situation="drift")
 
@@ -98,20 +98,20 @@ def fine(case: SignalInput) -> bool:
     return report.verdict == "ok" or estimated
 
 
-def escalate_after(matter: RetrainCase) -> Objection | None:
+def escalate_after(case: RetrainCase) -> Objection | None:
     """When retraining did not help, again and again, a person is asked; a person who asks is the answer.
 
     Once they were told, one attempt more is made whenever the cooldown is over: nobody may have answered, and what
     could not be learnt last month can be in this month's rows.
     """
-    refused, rules = matter.refused, matter.spec.retraining
-    if matter.manual or len(refused) < rules.escalate_after:
+    refused, rules = case.refused, case.spec.retraining
+    if case.manual or len(refused) < rules.escalate_after:
         return None
-    if notified_of(matter, "escalate_after") and cooling(matter) is None:
+    if notified_of(case, "escalate_after") and cooling(case) is None:
         return None
     reason = (
         f"{len(refused)} challengers in a row did not replace the champion: {tried(refused)}. The next attempt waits "
-        f"until {(matter.latest[1] + matter.cooldown).isoformat()}, or for a person."
+        f"until {(case.latest[1] + case.cooldown).isoformat()}, or for a person."
     )
     return Objection(rule="escalate_after", reasons=(reason,), action="escalate", situation="escalate")
 
@@ -122,39 +122,39 @@ def tried(refused: tuple[Challenge, ...]) -> str:
     return ", ".join(said) + (f", and {len(refused) - 5} before" if len(refused) > len(said) else "")
 
 
-def cooldown(matter: RetrainCase) -> Objection | None:
+def cooldown(case: RetrainCase) -> Objection | None:
     """Not again so soon; later still after each refused challenger. A person need not wait.
 
     Urgent decay waits only for the training that was asked for before, as long as that may still help; and when it did
     not help, so long that the budget lasts.
     """
-    if matter.manual:
+    if case.manual:
         return None
-    return (under_way(matter) or pausing(matter)) if matter.urgent else cooling(matter)
+    return (under_way(case) or pausing(case)) if case.urgent else cooling(case)
 
 
-def under_way(matter: RetrainCase) -> Objection | None:
+def under_way(case: RetrainCase) -> Objection | None:
     """Say which training for this champion is not over, by what became of it and by the time that it may take."""
-    serves = str(matter.champion.version)
-    last = next((one for one in matter.retrainings if one.evidence.get("champion_version") == serves), None)
-    if last is None or matter.as_of - last.as_of >= matter.longest_training:
+    serves = str(case.champion.version)
+    last = next((one for one in case.retrainings if one.evidence.get("champion_version") == serves), None)
+    if last is None or case.as_of - last.as_of >= case.longest_training:
         return None
-    answers = [one for one in matter.history.challenges if last.key in one.answers]
+    answers = [one for one in case.history.challenges if last.key in one.answers]
     if any(one.refused or one.promoted for one in answers):
         return None
     what = "waits to be promoted" if any(one.verdict for one in answers) else "has no verdict yet"
     return _against(
         "under_way",
         f"The training that was decided as of {last.as_of.isoformat()} {what}; it is waited for until "
-        f"{(last.as_of + matter.longest_training).isoformat()}.",
+        f"{(last.as_of + case.longest_training).isoformat()}.",
     )
 
 
-def pausing(matter: RetrainCase) -> Objection | None:
+def pausing(case: RetrainCase) -> Objection | None:
     """Say until when an urgent decay waits that the last challenger did not cure."""
-    refused = matter.refused
-    ends = refused[0].as_of + matter.pause if refused else matter.as_of
-    if matter.as_of >= ends:
+    refused = case.refused
+    ends = refused[0].as_of + case.pause if refused else case.as_of
+    if case.as_of >= ends:
         return None
     reason = (
         f"It is urgent, and retraining did not help ({len(refused)} refused, the last as of "
@@ -163,40 +163,38 @@ def pausing(matter: RetrainCase) -> Objection | None:
     return _against("backoff", reason)
 
 
-def cooling(matter: RetrainCase) -> Objection | None:
+def cooling(case: RetrainCase) -> Objection | None:
     """Say until when nothing is retrained; nothing, when that is over."""
-    (what, since), plain = matter.latest, matter.spec.retraining.cooldown
-    ends = since + matter.cooldown
-    if matter.as_of >= ends:
+    (what, since), plain = case.latest, case.spec.retraining.cooldown
+    ends = since + case.cooldown
+    if case.as_of >= ends:
         return None
-    longer = matter.as_of >= since + plain
-    times = (
-        f", times {matter.cooldown / plain:g} after {len(matter.refused)} refused" if matter.cooldown > plain else ""
-    )
+    longer = case.as_of >= since + plain
+    times = f", times {case.cooldown / plain:g} after {len(case.refused)} refused" if case.cooldown > plain else ""
     reason = (
         f"{what} {since.isoformat()}; the cooldown of {format_duration(plain)}{times} ends at {ends.isoformat()}, "
-        f"after {matter.as_of.isoformat()}."
+        f"after {case.as_of.isoformat()}."
     )
     return _against("backoff" if longer else "cooldown", reason)
 
 
-def min_new_rows(matter: RetrainCase) -> Objection | None:
+def min_new_rows(case: RetrainCase) -> Objection | None:
     """Without new labelled rows the same model would come out, whoever asks. Rows that nobody counted are none."""
-    needed, rows = matter.spec.retraining.min_new_rows, matter.seen.new_rows
+    needed, rows = case.spec.retraining.min_new_rows, case.seen.new_rows
     if needed == 0 or (rows is not None and rows >= needed):
         return None
     found = "New labelled rows were not counted" if rows is None else f"There are {rows} new labelled rows"
     return _against("min_new_rows", f"{found}; retraining needs {needed}.")
 
 
-def budget(matter: RetrainCase) -> Objection | None:
+def budget(case: RetrainCase) -> Objection | None:
     """The budget holds for every signal; only a person is not bound by it, and they are asked when it is urgent."""
-    allowed, spent = matter.spec.retraining.budget, matter.spent
-    if matter.manual or spent < allowed.runs:
+    allowed, spent = case.spec.retraining.budget, case.spent
+    if case.manual or spent < allowed.runs:
         return None
     per = format_duration(allowed.per)
     reason = f"{spent} retrainings were decided within {per}; the budget is {allowed.runs} per {per}."
-    if not matter.urgent:
+    if not case.urgent:
         return _against("budget", reason)
     return Objection(rule="budget", reasons=(f"{reason} And it is urgent.",), action="escalate", situation="budget")
 

@@ -17,14 +17,14 @@ METRIC = "distinct_predictions"
 """What the rule's result is about."""
 
 
-def judge(bench: RuleInput) -> RuleOutcome:
+def judge(inputs: RuleInput) -> RuleOutcome:
     """Refuse a candidate whose predictions on the judged rows are all equal; always evaluated.
 
     Of a classifier the probabilities count, when it gives any: on a rare event every predicted label may well be the
     same.
     """
-    rows = len(bench.judged.truth)
-    distinct = _distinct(bench.judged)
+    rows = len(inputs.judged.truth)
+    distinct = _distinct(inputs.judged)
     fine = distinct > 1
     reason = f"the predictions of {rows:,} rows are {'not all equal' if fine else 'all equal'}"
     if not fine:

@@ -29,24 +29,24 @@ METRIC = "expected_calibration_error"
 """What the rule's result is about."""
 
 
-def judge(bench: RuleInput) -> RuleOutcome:
+def judge(inputs: RuleInput) -> RuleOutcome:
     """Reliability of candidate and champion; a verdict when `gate.calibration.max_error` is set.
 
     Accept when the error is not above the bound; reject when its lower bound is; between the two inconclusive, and
     also when there are too few blocks for an interval.
     """
     made = {
-        who: reliability(bench, judged, who)
-        for who, judged in _models(bench)
+        who: reliability(inputs, judged, who)
+        for who, judged in _models(inputs)
         if judged.probabilities is not None and judged.finite
     }
     evidence = {"reliability": tuple(made.values())} if made else {}
-    if bench.spec.gate.calibration.max_error is None:
+    if inputs.spec.gate.calibration.max_error is None:
         return RuleOutcome(evidence=evidence)
-    return RuleOutcome(rules=(_rule(bench, made.get("candidate")),), evidence=evidence)
+    return RuleOutcome(rules=(_rule(inputs, made.get("candidate")),), evidence=evidence)
 
 
-def reliability(bench: RuleInput, judged: LabelledPredictions, who: Literal["candidate", "champion"]) -> Reliability:
+def reliability(inputs: RuleInput, judged: LabelledPredictions, who: Literal["candidate", "champion"]) -> Reliability:
     """Reliability curve and expected calibration error of one model on the judged rows.
 
     Parameters
@@ -56,17 +56,17 @@ def reliability(bench: RuleInput, judged: LabelledPredictions, who: Literal["can
     """
     import numpy as np
 
-    gate = bench.spec.gate
-    probability, happened, event = _event(bench, judged)
+    gate = inputs.spec.gate
+    probability, happened, event = _event(inputs, judged)
     weight = np.ones(len(probability)) if judged.weights is None else judged.weights
     bins = equal_bins(probability, weight, gate.calibration.bins)
-    rng = np.random.default_rng(bench.spec.training.seed)
+    rng = np.random.default_rng(inputs.spec.training.seed)
     error = calibration_error(
         probability,
         happened,
         weight,
         bins,
-        bench.block,
+        inputs.block,
         rng=rng,
         confidence=gate.champion.confidence,
         resamples=min(gate.champion.resamples, RESAMPLES),
@@ -91,28 +91,28 @@ def reliability(bench: RuleInput, judged: LabelledPredictions, who: Literal["can
     )
 
 
-def _event(bench: RuleInput, judged: LabelledPredictions) -> tuple[Array, Array, str]:
+def _event(inputs: RuleInput, judged: LabelledPredictions) -> tuple[Array, Array, str]:
     """Probability and outcome of each row, and what they are of."""
     import numpy as np
 
     known = judged.known
     if judged.task == "binary":
-        names = judged.names or bench.candidate.classes
+        names = judged.names or inputs.candidate.classes
         return known[:, 1], (judged.truth == 1).astype(float), str(names[1]) if len(names) > 1 else "positive class"
     chosen = known.argmax(axis=1)
     return known[np.arange(len(known)), chosen], (judged.truth == chosen).astype(float), "predicted class"
 
 
-def _models(bench: RuleInput) -> list[tuple[Literal["candidate", "champion"], LabelledPredictions]]:
-    models: list[tuple[Literal["candidate", "champion"], LabelledPredictions]] = [("candidate", bench.judged)]
-    return models if bench.other is None else [*models, ("champion", bench.other)]
+def _models(inputs: RuleInput) -> list[tuple[Literal["candidate", "champion"], LabelledPredictions]]:
+    models: list[tuple[Literal["candidate", "champion"], LabelledPredictions]] = [("candidate", inputs.judged)]
+    return models if inputs.other is None else [*models, ("champion", inputs.other)]
 
 
-def _rule(bench: RuleInput, found: Reliability | None) -> RuleResult:
-    bound = bench.spec.gate.calibration.max_error or 0.0
-    rows = len(bench.judged.truth)
+def _rule(inputs: RuleInput, found: Reliability | None) -> RuleResult:
+    bound = inputs.spec.gate.calibration.max_error or 0.0
+    rows = len(inputs.judged.truth)
     if found is None:
-        code, reason = _unknown(bench)
+        code, reason = _unknown(inputs)
         return _result(
             bound, rows, Verdict.REJECT, Interval(value=math.nan, lower=math.nan, upper=math.nan), code, reason
         )
@@ -124,7 +124,7 @@ def _rule(bench: RuleInput, found: Reliability | None) -> RuleResult:
     if not (math.isfinite(error.lower) and math.isfinite(error.upper)):
         why = f"{reason}; an interval needs at least {MIN_BLOCKS} blocks: lengthen gate.holdout or shorten the block"
         return _result(bound, rows, Verdict.INCONCLUSIVE, error, ReasonCode.NOT_CALIBRATED, why)
-    level = f"{bench.spec.gate.champion.confidence * 100:g}% lower bound {error.lower:.3g}"
+    level = f"{inputs.spec.gate.champion.confidence * 100:g}% lower bound {error.lower:.3g}"
     if error.value <= bound:
         return _result(bound, rows, Verdict.ACCEPT, error, None, f"{reason} ({level})")
     if error.lower > bound:
@@ -134,14 +134,13 @@ def _rule(bench: RuleInput, found: Reliability | None) -> RuleResult:
     return _result(bound, rows, Verdict.INCONCLUSIVE, error, ReasonCode.NOT_CALIBRATED, why)
 
 
-def _unknown(bench: RuleInput) -> tuple[ReasonCode, str]:
+def _unknown(inputs: RuleInput) -> tuple[ReasonCode, str]:
     asked = "gate.calibration.max_error is set"
-    if bench.judged.task == "regression":
+    if inputs.judged.task == "regression":
         return ReasonCode.NOT_EVALUATED, f"{asked}, and a regression has no calibration error: take it out"
-    if bench.judged.probabilities is None:
-        why = (
-            f"{asked}, and {bench.spec.training.estimator} gives no probabilities: choose one that does, or take it out"
-        )
+    if inputs.judged.probabilities is None:
+        estimator = inputs.spec.training.estimator
+        why = f"{asked}, and {estimator} gives no probabilities: choose one that does, or take it out"
         return ReasonCode.NOT_EVALUATED, why
     return ReasonCode.METRIC_NOT_FINITE, f"{asked}, and there are no rows, or probabilities that are not finite"
 

@@ -18,15 +18,15 @@ METRIC = "convergence"
 """What the rule's result is about."""
 
 
-def judge(bench: RuleInput) -> RuleOutcome:
+def judge(inputs: RuleInput) -> RuleOutcome:
     """Refuse a candidate whose optimiser warned, or stopped at its limit.
 
     The rule's value is the number of signs of an unfinished optimiser. A candidate without the record is refused too:
     candidates are judged right after they are trained, so that one without it was trained by another version.
     """
-    record = bench.candidate.convergence
-    path = bench.spec.training.estimator
-    rows = bench.candidate.train_rows
+    record = inputs.candidate.convergence
+    path = inputs.spec.training.estimator
+    rows = inputs.candidate.train_rows
     warned = record.get("warnings")
     if not isinstance(warned, list | tuple):
         why = f"what {path} said while it was trained is not recorded: train the candidate again"

@@ -45,15 +45,15 @@ MAX_SCORED = 400_000
 MIN_ROWS = 2_000
 
 
-def judge(bench: RuleInput) -> RuleOutcome:
+def judge(rule_input: RuleInput) -> RuleOutcome:
     """Break the input in every way, and judge by the bounds that are set.
 
     A model that cannot predict from the broken rows has a metric and a drop of NaN, which no bound lets pass.
     """
     import numpy as np
 
-    rule, seed = bench.spec.gate.robustness, bench.spec.training.seed
-    whole = _whole(bench, np.random.default_rng(seed))
+    rule, seed = rule_input.spec.gate.robustness, rule_input.spec.training.seed
+    whole = _whole(rule_input, np.random.default_rng(seed))
     rng = np.random.default_rng([seed, 1])
     columns = list(whole.inputs.columns)
     mixed = [
@@ -67,9 +67,9 @@ def judge(bench: RuleInput) -> RuleOutcome:
     shuffled.sort(key=lambda found: (-math.inf if math.isnan(found.drop) else -found.drop, found.what))
     rules = []
     if rule.max_drop is not None:
-        rules.append(_rule(bench, DROP, "max_drop", rule.max_drop, mixed))
+        rules.append(_rule(rule_input, DROP, "max_drop", rule.max_drop, mixed))
     if rule.max_reliance is not None:
-        rules.append(_rule(bench, RELIANCE, "max_reliance", rule.max_reliance, shuffled))
+        rules.append(_rule(rule_input, RELIANCE, "max_reliance", rule.max_reliance, shuffled))
     return RuleOutcome(rules=tuple(rules), evidence={"perturbations": (*mixed, *shuffled)})
 
 
@@ -77,7 +77,7 @@ def judge(bench: RuleInput) -> RuleOutcome:
 class _Whole:
     """The rows before they are broken; n rows."""
 
-    bench: RuleInput
+    rule_input: RuleInput
     inputs: pd.DataFrame
     """As the pipeline is given them: numbers and booleans float64, categories text, missing ones NaN."""
     labels: pd.Series[Any]
@@ -92,34 +92,36 @@ class _Whole:
         change: Callable[[pd.DataFrame], pd.DataFrame],
     ) -> Perturbation:
         """The metric after a change of the rows; NaN when the model cannot predict from them."""
-        found = _metric(self.bench, change(self.inputs), self.labels, self.weights, f"{kind}: {what}")
+        found = _metric(self.rule_input, change(self.inputs), self.labels, self.weights, f"{kind}: {what}")
         # with a metric on neither, inf - inf is NaN as well
-        drop = self.bench.sign * (self.metric - found)
+        drop = self.rule_input.sign * (self.metric - found)
         return Perturbation(kind=kind, what=what, metric=found, drop=drop, rows=len(self.inputs))
 
 
-def _whole(bench: RuleInput, rng: Any) -> _Whole:
+def _whole(rule_input: RuleInput, rng: Any) -> _Whole:
     import numpy as np
 
-    chosen = np.arange(len(bench.rows))
-    most = min(MAX_ROWS, max(MIN_ROWS, MAX_SCORED // len(bench.candidate.features)))
+    chosen = np.arange(len(rule_input.rows))
+    most = min(MAX_ROWS, max(MIN_ROWS, MAX_SCORED // len(rule_input.candidate.features)))
     if len(chosen) > most:
         chosen = np.sort(rng.choice(len(chosen), most, replace=False))
-    inputs = as_features(bench.rows.iloc[chosen], bench.candidate.features)
-    labels = bench.labels.iloc[chosen]
-    weights = None if bench.judged.weights is None else bench.judged.weights[chosen]
-    value = _metric(bench, inputs, labels, weights, "the rows as they are")
-    return _Whole(bench=bench, inputs=inputs, labels=labels, weights=weights, metric=value)
+    inputs = as_features(rule_input.rows.iloc[chosen], rule_input.candidate.features)
+    labels = rule_input.labels.iloc[chosen]
+    weights = None if rule_input.judged.weights is None else rule_input.judged.weights[chosen]
+    value = _metric(rule_input, inputs, labels, weights, "the rows as they are")
+    return _Whole(rule_input=rule_input, inputs=inputs, labels=labels, weights=weights, metric=value)
 
 
-def _metric(bench: RuleInput, inputs: pd.DataFrame, labels: pd.Series[Any], weights: Array | None, what: str) -> float:
+def _metric(
+    rule_input: RuleInput, inputs: pd.DataFrame, labels: pd.Series[Any], weights: Array | None, what: str
+) -> float:
     """The primary metric of the candidate; NaN when it fails to predict, which the log tells in full."""
     try:
-        predicted = predict(bench.pipeline, inputs, bench.candidate)
-        return bench.metric(metric.judge(labels, predicted, weights=weights))
+        predicted = predict(rule_input.pipeline, inputs, rule_input.candidate)
+        return rule_input.metric(metric.judge(labels, predicted, weights=weights))
     except Exception:
         # whatever an estimator raises on input that it was not made for: that it fails is what was to be found out
-        log.exception("%s could not predict from broken input (%s)", bench.spec.training.estimator, what)
+        log.exception("%s could not predict from broken input (%s)", rule_input.spec.training.estimator, what)
         return math.nan
 
 
@@ -155,14 +157,14 @@ def _with_shuffled(name: str, rng: Any, inputs: pd.DataFrame) -> pd.DataFrame:
     return inputs.assign(**{name: inputs[name].to_numpy()[rng.permutation(len(inputs))]})
 
 
-def _rule(bench: RuleInput, about: str, field: str, bound: float, found: list[Perturbation]) -> RuleResult:
+def _rule(rule_input: RuleInput, about: str, field: str, bound: float, found: list[Perturbation]) -> RuleResult:
     """The worst of some perturbations against its bound; NaN is worse than any number."""
     worst = max(found, key=lambda one: math.inf if math.isnan(one.drop) else one.drop)
     fine = worst.drop <= bound
     how = f"with {worst.what} missing" if worst.kind == "missing" else f"under noise of {worst.what}"
     if worst.kind == "shuffled":
         how = f"with column {worst.what!r} shuffled"
-    name = metric_label(bench.metric.name)
+    name = metric_label(rule_input.metric.name)
     if math.isfinite(worst.drop):
         reason = (
             f"{name} {worst.metric:.4g} {how}, a drop of {worst.drop:.4g} on {worst.rows:,} rows, where "

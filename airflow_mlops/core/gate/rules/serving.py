@@ -34,9 +34,9 @@ class _Finding:
     reason: str
 
 
-def judge(bench: RuleInput) -> RuleOutcome:
+def judge(inputs: RuleInput) -> RuleOutcome:
     """Judge what a fresh interpreter saw: one result for the predictions, and one for each bound that is set."""
-    report = bench.serving
+    report = inputs.serving
     rules = tuple(
         RuleResult(
             rule="serving",
@@ -48,7 +48,7 @@ def judge(bench: RuleInput) -> RuleOutcome:
             code=finding.code,
             reason=finding.reason,
         )
-        for finding in _findings(report, bench.spec.gate.serving)
+        for finding in _findings(report, inputs.spec.gate.serving)
     )
     return RuleOutcome(rules=rules, evidence={} if report is None else {"serving": report})
 

@@ -111,11 +111,11 @@ def expected(predicted: Predicted, calibration: Calibration, weights: Array | No
     likely = calibration(known)
     if weights is not None:
         likely = likely * np.asarray(weights, dtype=float)[:, None]
-    said = pd.Index(predicted.classes).get_indexer(pd.Index(predicted.values))
+    logged = pd.Index(predicted.classes).get_indexer(pd.Index(predicted.values))
     return LabelledPredictions(
         predicted.task,
         np.tile(np.arange(classes), rows),
-        np.repeat(said, classes),
+        np.repeat(logged, classes),
         np.repeat(known, classes, axis=0),
         likely.ravel(),
         tuple(predicted.classes),
@@ -138,6 +138,6 @@ def _squared(judged: LabelledPredictions, probabilities: Array) -> Array:
     """Squared error of each row, over every class; shape (n,)."""
     import numpy as np
 
-    came = judged.truth[:, None] == np.arange(probabilities.shape[1])[None, :]
-    found: Array = ((probabilities - came) ** 2).sum(axis=1)
+    joined = judged.truth[:, None] == np.arange(probabilities.shape[1])[None, :]
+    found: Array = ((probabilities - joined) ** 2).sum(axis=1)
     return found

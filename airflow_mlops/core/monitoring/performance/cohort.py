@@ -61,7 +61,7 @@ class Cohort:
         return self.estimable.block
 
 
-def cohort_of(spec: ModelSpec, said: LoggedPredictions, came: JoinedOutcomes) -> Cohort:
+def cohort_of(spec: ModelSpec, logged: LoggedPredictions, joined: JoinedOutcomes) -> Cohort:
     """Bring predictions and outcomes together.
 
     Raises
@@ -69,10 +69,10 @@ def cohort_of(spec: ModelSpec, said: LoggedPredictions, came: JoinedOutcomes) ->
     DataError
         If the rows lack the weight or entity column, or a weight is not one.
     """
-    classification = said.predicted.task != "regression"
-    places, rows, labels = known_labels(spec, said, came, classification)
+    classification = logged.predicted.task != "regression"
+    places, rows, labels = known_labels(spec, logged, joined, classification)
     rows = rows.reset_index(drop=True)
-    predicted = take(said.predicted, places)
+    predicted = take(logged.predicted, places)
     weights = row_weights(spec, rows)[0] if len(rows) else None
     block = blocks_of(spec, rows) if len(rows) else None
     losses = rows[EACH].to_numpy(dtype=float) if EACH in rows else None
@@ -105,19 +105,19 @@ def waiting(
     import pandas as pd
 
     frames, chosen = [], []
-    for said, came, wanted in parts:
+    for logged, joined, wanted in parts:
         places = np.flatnonzero(wanted)
-        frame = pd.DataFrame({spec.data.time: said.times.iloc[places].reset_index(drop=True)})
-        if came is not None:
-            mine = said.mine[came.rows[PLACE].to_numpy(dtype=int)]
+        frame = pd.DataFrame({spec.data.time: logged.times.iloc[places].reset_index(drop=True)})
+        if joined is not None:
+            mine = logged.mine[joined.rows[PLACE].to_numpy(dtype=int)]
             usable = mine >= 0
             usable[usable] = wanted[mine[usable]]
             places = mine[usable]
-            frame = came.rows[usable].reset_index(drop=True)
-            frame[spec.data.time] = said.times.iloc[places].reset_index(drop=True)
+            frame = joined.rows[usable].reset_index(drop=True)
+            frame[spec.data.time] = logged.times.iloc[places].reset_index(drop=True)
         if len(places):
             frames.append(frame)
-            chosen.append(take(said.predicted, places))
+            chosen.append(take(logged.predicted, places))
     if not frames:
         return None
     rows = pd.concat(frames, ignore_index=True)

@@ -28,7 +28,7 @@ class Estimator:
     """How to estimate: a calibration for classes, a model of the losses for numbers."""
 
     spec: ModelSpec
-    promise: ExpectedPerformance
+    expected: ExpectedPerformance
     calibration: cbpe.Calibration | None = None
     losses: direct_loss.LossModel | None = None
 
@@ -40,7 +40,7 @@ class Estimator:
     def sample(self, rows: UnlabelledRows) -> SampledMetric:
         """The primary metric, estimated."""
         rule = self.spec.gate.champion
-        metric, judged, block = self._laid_out(rows, self.promise.metric)
+        metric, judged, block = self._laid_out(rows, self.expected.metric)
         found = sampled(
             metric,
             judged,
@@ -63,8 +63,8 @@ class Estimator:
     def metrics(self, rows: UnlabelledRows) -> dict[str, float]:
         """Every metric that the method can estimate, where it is finite."""
         if self.calibration is None:
-            name = self.promise.metric.name
-            metric, judged, _ = self._laid_out(rows, self.promise.metric)
+            name = self.expected.metric.name
+            metric, judged, _ = self._laid_out(rows, self.expected.metric)
             found = {name: metric(judged)}
         else:
             judged = cbpe.expected(rows.predicted, self.calibration, rows.weights)
@@ -95,9 +95,9 @@ class UnlabelledRows:
     """Expected losses, for numbers; shape (n,)."""
 
 
-def estimator_of(spec: ModelSpec, champion: Champion, promise: ExpectedPerformance) -> Estimator | str:
+def estimator_of(spec: ModelSpec, champion: Champion, expected: ExpectedPerformance) -> Estimator | str:
     """Learn how to estimate from the holdout rows; or say, in words, why there is no estimate."""
-    held, name, task = promise.holdout, promise.metric.name, champion.candidate.task
+    held, name, task = expected.holdout, expected.metric.name, champion.candidate.task
     if held is None:
         return "no estimate without outcomes: it needs the holdout rows, which are not to be had"
     if not held.judged.finite:
@@ -105,12 +105,12 @@ def estimator_of(spec: ModelSpec, champion: Champion, promise: ExpectedPerforman
     if task != "regression":
         if held.judged.probabilities is None:
             return "no estimate without outcomes: the champion gives no probabilities"
-        return Estimator(spec, promise, calibration=cbpe.calibrate(held.judged, held.block))
+        return Estimator(spec, expected, calibration=cbpe.calibrate(held.judged, held.block))
     if name not in direct_loss.LOSSES:
         named = ", ".join(direct_loss.LOSSES)
         return f"no estimate without outcomes: {name} is not a mean of losses; {named} can be estimated"
     losses = direct_loss.fit_losses(held.rows, held.judged, champion.candidate.features, name, champion.candidate.seed)
-    return Estimator(spec, promise, losses=losses)
+    return Estimator(spec, expected, losses=losses)
 
 
 def estimate(
@@ -125,12 +125,12 @@ def estimate(
     known, realised
         The newest cohort with outcomes, and the primary metric there; None: there is none, or too little of it.
     """
-    promise, rule = estimator.promise, estimator.spec.monitoring.performance
+    expected, rule = estimator.expected, estimator.spec.monitoring.performance
     found = estimator.sample(waiting)
     lost = drop(
-        promise.sample,
+        expected.sample,
         found,
-        greater_is_better=promise.metric.greater_is_better,
+        greater_is_better=expected.metric.greater_is_better,
         confidence=rule.confidence,
     )
     error = None
@@ -141,7 +141,7 @@ def estimate(
         window=window,
         estimated=found.measured,
         drop=lost.value,
-        verdict=_verdict(lost, promise.bound, rule.min_rows),
+        verdict=_verdict(lost, expected.bound, rule.min_rows),
         assumptions=_assumptions(estimator),
         error=error if error is not None and math.isfinite(error) else None,
         metrics=estimator.metrics(waiting),

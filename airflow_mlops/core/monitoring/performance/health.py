@@ -13,22 +13,24 @@ from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.model import ModelSpec
 
 
-def health_of(said: LoggedPredictions, came: JoinedOutcomes, newest: datetime | None, as_of: datetime) -> DataHealth:
+def health_of(
+    logged: LoggedPredictions, joined: JoinedOutcomes, newest: datetime | None, as_of: datetime
+) -> DataHealth:
     """Put together what was counted while predictions and rows were read."""
     import numpy as np
 
     latency = {}
-    if len(said.latency):
-        p50, p99 = np.quantile(said.latency, [0.5, 0.99])
+    if len(logged.latency):
+        p50, p99 = np.quantile(logged.latency, [0.5, 0.99])
         latency = {"p50": float(p50), "p99": float(p99)}
     return DataHealth(
         newest=newest,
         age_seconds=None if newest is None else (as_of - newest).total_seconds(),
-        rows=came.read,
-        predicted=came.scored,
-        missing=came.missing,
+        rows=joined.read,
+        predicted=joined.scored,
+        missing=joined.missing,
         latency_ms=latency,
-        errors=said.errors,
+        errors=logged.errors,
     )
 
 

@@ -90,7 +90,7 @@ def measure_performance(  # noqa: PLR0917 - the stage's nouns, in the order of t
     """
     now = utc(as_of, "as-of")
     prepared = prepared or prepare(spec, champion, load_pipeline, storage, decision=decision)
-    sight = _Measurement(spec, champion, store, storage, now, prepared.promise, prepared.estimator, decision)
+    sight = _Measurement(spec, champion, store, storage, now, prepared.expected, prepared.estimator, decision)
     try:
         return sight.report()
     except DataError as error:
@@ -103,7 +103,7 @@ def measure_performance(  # noqa: PLR0917 - the stage's nouns, in the order of t
 class Prepared:
     """What only the champion decides, whenever one looks: what it is held to, and how to estimate."""
 
-    promise: ExpectedPerformance
+    expected: ExpectedPerformance
     estimator: Estimator | str
     """In words why there is none; empty: none is wanted."""
 
@@ -125,9 +125,9 @@ def prepare(
     """
     metric = metrics_of(spec)[primary(spec, champion.candidate.task)]
     held = read_holdout(spec, champion, load_pipeline, storage, judged_window(champion, decision), metric.name)
-    promise = promise_of(spec, champion, metric, decision, held)
+    expected = promise_of(spec, champion, metric, decision, held)
     wanted = spec.monitoring.performance.estimate
-    return Prepared(promise, estimator_of(spec, champion, promise) if wanted else "")
+    return Prepared(expected, estimator_of(spec, champion, expected) if wanted else "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +139,7 @@ class _Measurement:
     store: DataStore
     storage: Storage
     now: datetime
-    promise: ExpectedPerformance
+    expected: ExpectedPerformance
     estimator: Estimator | str
     decision: GateDecision | None
 
@@ -149,73 +149,73 @@ class _Measurement:
 
     def report(self) -> PerformanceReport:
         """Read, join, measure, judge."""
-        spec, promise, estimator = self.spec, self.promise, self.estimator
+        spec, expected, estimator = self.spec, self.expected, self.estimator
         each = estimator.each if isinstance(estimator, Estimator) else None
-        said = read_prediction_log(spec, self.champion, self.storage, self.window)
+        logged = read_prediction_log(spec, self.champion, self.storage, self.window)
         features = [feature.name for feature in self.champion.candidate.features]
-        came = join_outcomes(spec, said, self.store, self.window, self._beside(slices=True), features, each=each)
-        cohort = cohort_of(spec, said, came)
+        joined = join_outcomes(spec, logged, self.store, self.window, self._beside(slices=True), features, each=each)
+        cohort = cohort_of(spec, logged, joined)
         counted = Counted(
             champion=self.champion.version,
             window=self.window,
-            predicted=said.rows,
-            own=len(said.predicted.values),
+            predicted=logged.rows,
+            own=len(logged.predicted.values),
             matched=len(cohort.labels),
-            answered=int(came.known.sum()),
+            answered=int(joined.known.sum()),
             unknown_classes=int((cohort.judged.truth < 0).sum()) if cohort.judged.task != "regression" else 0,
             finite=cohort.judged.finite or not len(cohort.labels),
         )
-        seen, lost = realised(spec, cohort, promise)
-        verdict, urgent, words = judged_words(spec, promise, counted, came.contradicting, seen, lost)
-        immature, estimated, why = self._estimated(said, came, cohort, counted, seen)
+        seen, lost = realised(spec, cohort, expected)
+        verdict, urgent, words = judged_words(spec, expected, counted, joined.contradicting, seen, lost)
+        immature, estimated, why = self._estimated(logged, joined, cohort, counted, seen)
         fine = bool(counted.matched) and counted.finite
         return PerformanceReport(
             model=spec.name,
             champion_version=self.champion.version,
             as_of=self.now,
             window=self.window,
-            metric=promise.metric.name,
+            metric=expected.metric.name,
             predicted=counted.predicted,
             matched=counted.matched,
             coverage=counted.coverage,
             immature=immature,
-            promised=promise.value,
+            promised=expected.value,
             realised=seen,
             drop=lost,
-            bound=promise.bound,
-            urgent_bound=promise.urgent,
+            bound=expected.bound,
+            urgent_bound=expected.urgent,
             verdict=verdict,
             urgent=urgent,
             metrics=finite(measure(cohort.judged, spec)) if fine else {},
-            baseline_gain=baseline_gain(spec, cohort, promise) if fine else None,
-            promised_gain=promise.gain,
+            baseline_gain=baseline_gain(spec, cohort, expected) if fine else None,
+            promised_gain=expected.gain,
             calibration_error=calibration(spec, cohort) if fine else None,
-            slices=slice_decay(spec, cohort.rows, cohort.judged, cohort.block, promise, self.decision) if fine else (),
+            slices=slice_decay(spec, cohort.rows, cohort.judged, cohort.block, expected, self.decision) if fine else (),
             estimate=estimated,
-            flow=health_of(said, came, newest_row(spec, self.store, self.now), self.now),
-            problems=oddities(said, came, counted, rows_ahead(spec, self.storage, self.now)),
-            reasons=(*words, *promise.reasons, *why),
+            flow=health_of(logged, joined, newest_row(spec, self.store, self.now), self.now),
+            problems=oddities(logged, joined, counted, rows_ahead(spec, self.storage, self.now)),
+            reasons=(*words, *expected.reasons, *why),
         )
 
     def refused(self, error: DataError) -> PerformanceReport:
         """The report on a source that is not what the specification says."""
-        promise = self.promise
+        expected = self.expected
         return PerformanceReport(
             model=self.spec.name,
             champion_version=self.champion.version,
             as_of=self.now,
             window=self.window,
-            metric=promise.metric.name,
+            metric=expected.metric.name,
             predicted=0,
             matched=0,
             coverage=0.0,
             immature=0,
-            promised=promise.value,
-            bound=promise.bound,
-            urgent_bound=promise.urgent,
+            promised=expected.value,
+            bound=expected.bound,
+            urgent_bound=expected.urgent,
             verdict="invalid",
-            promised_gain=promise.gain,
-            reasons=(*(str(problem) for problem in error.problems), *promise.reasons),
+            promised_gain=expected.gain,
+            reasons=(*(str(problem) for problem in error.problems), *expected.reasons),
         )
 
     def _beside(self, *, slices: bool = False) -> list[str]:
@@ -226,8 +226,8 @@ class _Measurement:
 
     def _estimated(
         self,
-        said: LoggedPredictions,
-        came: JoinedOutcomes,
+        logged: LoggedPredictions,
+        joined: JoinedOutcomes,
         cohort: Cohort,
         counted: Counted,
         seen: Measured | None,
@@ -244,7 +244,7 @@ class _Measurement:
         immature = older + (0 if new is None else new.rows)
         if isinstance(estimator, str):
             return immature, None, [estimator] if estimator else []
-        parts = self._parts(estimator, said, came, cohort, counted, new, later)
+        parts = self._parts(estimator, logged, joined, cohort, counted, new, later)
         try:
             rows = waiting(spec, parts)
         except DataError as error:  # a weight that is known with the outcome only says nothing of the outcomes known
@@ -257,14 +257,14 @@ class _Measurement:
         value = None if seen is None else seen.value
         found = estimate(estimator, whole, rows, known, value)
         if not math.isfinite(found.estimated.value):
-            return immature, None, [f"no estimate without outcomes: {self.promise.metric.name} is not defined there"]
+            return immature, None, [f"no estimate without outcomes: {self.expected.metric.name} is not defined there"]
         return immature, found, []
 
     def _parts(  # noqa: PLR0917 - as above
         self,
         estimator: Estimator,
-        said: LoggedPredictions,
-        came: JoinedOutcomes,
+        logged: LoggedPredictions,
+        joined: JoinedOutcomes,
         cohort: Cohort,
         counted: Counted,
         new: LoggedPredictions | None,
@@ -283,8 +283,8 @@ class _Measurement:
         if counted.own_coverage < spec.monitoring.performance.min_coverage and counted.own:
             open_ = np.ones(counted.own, dtype=bool)
             open_[cohort.places] = False
-            open_ &= (said.times >= self.now - spec.monitoring.performance.window).to_numpy()
-            parts.append((said, came if needs_rows else None, open_))
+            open_ &= (logged.times >= self.now - spec.monitoring.performance.window).to_numpy()
+            parts.append((logged, joined if needs_rows else None, open_))
         if new is not None and later is not None and len(new.predicted.values):
             found = None
             if needs_rows:

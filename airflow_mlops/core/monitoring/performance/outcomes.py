@@ -1,7 +1,7 @@
 """Predictions of a span of time beside what came of them: the score log joined with the source.
 
 Both are read once, in batches; of the source only what belongs to a prediction is kept. The score log's side is in
-`core.said`.
+`prediction_log`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class JoinedOutcomes:
 
 def join_outcomes(  # noqa: PLR0917 - whose rows, of which predictions, from where, of when, with what beside
     spec: ModelSpec,
-    said: LoggedPredictions,
+    logged: LoggedPredictions,
     store: DataStore,
     window: Window,
     also: Sequence[str],
@@ -77,7 +77,7 @@ def join_outcomes(  # noqa: PLR0917 - whose rows, of which predictions, from whe
     outcomes
         Whether labels may be looked at: not those of rows that are not mature.
     each
-        Called with the features of predicted rows of the champion and their places in `said.predicted`; returns one
+        Called with the features of predicted rows of the champion and their places in `logged.predicted`; returns one
         number for each row, kept as `EACH`.
 
     Raises
@@ -96,7 +96,7 @@ def join_outcomes(  # noqa: PLR0917 - whose rows, of which predictions, from whe
         raise DataError(problems, subject=spec.name)
     kept = [name for name in dict.fromkeys((*([spec.data.label] if outcomes else []), *also)) if name in schema]
     counted = [name for name in dict.fromkeys(features) if name in schema]
-    gathered = _Gathered(spec, said, kept, counted, each, outcomes)
+    gathered = _Gathered(spec, logged, kept, counted, each, outcomes)
     asked = list(dict.fromkeys((*spec.data.key, spec.data.time, *kept, *counted)))
     for batch in store.read(window, spec.data.time, asked):
         gathered.add(batch)
@@ -122,17 +122,17 @@ def join_outcomes(  # noqa: PLR0917 - whose rows, of which predictions, from whe
 
 
 def known_labels(
-    spec: ModelSpec, said: LoggedPredictions, came: JoinedOutcomes, classification: bool
+    spec: ModelSpec, logged: LoggedPredictions, joined: JoinedOutcomes, classification: bool
 ) -> tuple[Array, pd.DataFrame, Any]:
     """Return the champion's places, rows and labels where there is an outcome; in the order of the predictions."""
     import numpy as np
 
-    places = said.mine[came.rows[PLACE].to_numpy(dtype=int)]
-    usable = came.known & (places >= 0)
+    places = logged.mine[joined.rows[PLACE].to_numpy(dtype=int)]
+    usable = joined.known & (places >= 0)
     order = np.argsort(places[usable], kind="stable")
     chosen = places[usable][order]
-    rows = came.rows[usable].iloc[order].reset_index(drop=True)
-    rows[spec.data.time] = said.times.iloc[chosen].reset_index(drop=True)
+    rows = joined.rows[usable].iloc[order].reset_index(drop=True)
+    rows[spec.data.time] = logged.times.iloc[chosen].reset_index(drop=True)
     rows, labels = clean_labels(spec, rows, classification)
     return chosen, rows, labels
 
@@ -140,10 +140,10 @@ def known_labels(
 class _Gathered:
     """What is kept of the batches of a window."""
 
-    def __init__(  # noqa: PLR0917 - as `read_came`
-        self, spec: ModelSpec, said: LoggedPredictions, kept: list[str], counted: list[str], each: Any, outcomes: bool
+    def __init__(  # noqa: PLR0917 - as `join_outcomes`
+        self, spec: ModelSpec, logged: LoggedPredictions, kept: list[str], counted: list[str], each: Any, outcomes: bool
     ) -> None:
-        self.spec, self.said, self.kept, self.counted, self.each = spec, said, kept, counted, each
+        self.spec, self.logged, self.kept, self.counted, self.each = spec, logged, kept, counted, each
         self.outcomes = outcomes
         self.read = self.keyless = self.unpredicted = 0
         self.nulls = dict.fromkeys(counted, 0)
@@ -164,9 +164,9 @@ class _Gathered:
             self.nulls[name] += pc.sum(pc.is_null(_plain(batch.column(name)), nan_is_null=True)).as_py() or 0
         rows = whole_keys(batch, data.key)
         self.keyless += batch.num_rows - rows.num_rows
-        same_kinds(self.spec, self.said.kinds, rows.schema)
+        same_kinds(self.spec, self.logged.kinds, rows.schema)
         numbers, keys = identities(rows, data.key, data.time)
-        place = self.said.find(numbers)
+        place = self.logged.find(numbers)
         found = np.flatnonzero(place >= 0)
         if self.outcomes:
             label = _plain(rows.column(data.label))
@@ -186,7 +186,7 @@ class _Gathered:
         import numpy as np
         import pyarrow as pa
 
-        mine = self.said.mine[place]
+        mine = self.logged.mine[place]
         own = np.flatnonzero(mine >= 0)
         found = np.full(len(place), np.nan)
         if len(own):
@@ -214,9 +214,9 @@ class _Gathered:
 
         if not self.strange:
             return 0
-        waiting = np.ones(self.said.rows, dtype=bool)
+        waiting = np.ones(self.logged.rows, dtype=bool)
         waiting[answered] = False
-        return int(np.isin(self.said.key[waiting], np.concatenate(self.strange)).sum())
+        return int(np.isin(self.logged.key[waiting], np.concatenate(self.strange)).sum())
 
 
 def _plain(column: pa.Array) -> pa.Array:

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def realised(spec: ModelSpec, cohort: Cohort, promise: ExpectedPerformance) -> tuple[Measured | None, Measured | None]:
+def realised(spec: ModelSpec, cohort: Cohort, expected: ExpectedPerformance) -> tuple[Measured | None, Measured | None]:
     """Return the primary metric and its drop against the promise; None where it is not defined."""
     confidence = spec.monitoring.performance.confidence
     if not len(cohort.labels):
         return None, None
     found = sampled(
-        promise.metric,
+        expected.metric,
         cohort.judged,
         cohort.block,
         confidence=confidence,
@@ -39,18 +39,18 @@ def realised(spec: ModelSpec, cohort: Cohort, promise: ExpectedPerformance) -> t
     )
     if not math.isfinite(found.value):
         return None, None
-    better = promise.metric.greater_is_better
-    lost = drop(promise.sample, found, greater_is_better=better, confidence=confidence)
-    return found.measured, lost if promise.value is not None else None
+    better = expected.metric.greater_is_better
+    lost = drop(expected.sample, found, greater_is_better=better, confidence=confidence)
+    return found.measured, lost if expected.value is not None else None
 
 
-def baseline_gain(spec: ModelSpec, cohort: Cohort, promise: ExpectedPerformance) -> Measured | None:
+def baseline_gain(spec: ModelSpec, cohort: Cohort, expected: ExpectedPerformance) -> Measured | None:
     """Return what the champion gains on the trivial baseline on these rows; None without its training labels."""
-    if promise.holdout is None:
+    if expected.holdout is None:
         return None
-    constant = repeated(promise.holdout.constant, len(cohort.labels))
+    constant = repeated(expected.holdout.constant, len(cohort.labels))
     found = gain(
-        promise.metric,
+        expected.metric,
         cohort.judged,
         judge(cohort.labels, constant, weights=cohort.judged.weights),
         cohort.block,
@@ -73,11 +73,11 @@ def calibration(spec: ModelSpec, cohort: Cohort) -> float | None:
         return None
     known = judged.probabilities
     chosen = np.ones(len(known), dtype=int) if judged.task == "binary" else known.argmax(axis=1)
-    probability, came = known[np.arange(len(known)), chosen], (judged.truth == chosen).astype(float)
+    probability, joined = known[np.arange(len(known)), chosen], (judged.truth == chosen).astype(float)
     weight = np.ones(len(known)) if judged.weights is None else judged.weights
     error = calibration_error(
         probability,
-        came,
+        joined,
         weight,
         equal_bins(probability, weight, spec.gate.calibration.bins),
         cohort.block,
@@ -110,7 +110,7 @@ def slice_decay(  # noqa: PLR0917 - by which rules, on which rows, judged how, a
     frame: pd.DataFrame,
     judged: LabelledPredictions,
     block: Array | None,
-    promise: ExpectedPerformance,
+    expected: ExpectedPerformance,
     decision: GateDecision | None,
 ) -> tuple[SliceDecay, ...]:
     """Measure every slice of `gate.slices.columns` with at least `gate.slices.min_rows` rows; worst drop first.
@@ -121,13 +121,13 @@ def slice_decay(  # noqa: PLR0917 - by which rules, on which rows, judged how, a
     """
     import numpy as np
 
-    recorded = _recorded(decision, promise.metric.name)
+    recorded = _recorded(decision, expected.metric.name)
     found = []
-    for one in _slices(spec, frame, promise, recorded):
+    for one in _slices(spec, frame, expected, recorded):
         mine = judged.take(one.rows)
         inside = None if block is None else np.unique(block[one.rows], return_inverse=True)[1]
         seen = sampled(
-            promise.metric,
+            expected.metric,
             mine,
             inside,
             confidence=spec.monitoring.performance.confidence,
@@ -135,7 +135,7 @@ def slice_decay(  # noqa: PLR0917 - by which rules, on which rows, judged how, a
             seed=spec.training.seed,
         )
         if math.isfinite(seen.value):
-            sign = 1.0 if promise.metric.greater_is_better else -1.0
+            sign = 1.0 if expected.metric.greater_is_better else -1.0
             lost = None if one.promised is None else sign * (one.promised - seen.value)
             found.append(
                 SliceDecay(
@@ -151,13 +151,15 @@ def slice_decay(  # noqa: PLR0917 - by which rules, on which rows, judged how, a
 
 
 def _slices(
-    spec: ModelSpec, frame: pd.DataFrame, promise: ExpectedPerformance, recorded: Mapping[tuple[str, str], float]
+    spec: ModelSpec, frame: pd.DataFrame, expected: ExpectedPerformance, recorded: Mapping[tuple[str, str], float]
 ) -> Iterator[_Slice]:
     rule = spec.gate.slices
     for column in rule.columns:
         if column not in frame:
             continue
-        held = None if promise.holdout is None or column not in promise.holdout.rows else promise.holdout.rows[column]
+        held = (
+            None if expected.holdout is None or column not in expected.holdout.rows else expected.holdout.rows[column]
+        )
         cuts = {} if held is None else {rows.value: rows for rows in _all(held, rule.bins)}
         if held is not None and as_numbers(held) is not None:
             parts = list(_in_bins(frame[column], cuts))
@@ -167,7 +169,7 @@ def _slices(
         for value, rows in large[:LARGEST]:
             promised = recorded.get((column, value))
             if promised is None:
-                promised = _measured(promise, cuts.get(value), rule.min_rows)
+                promised = _measured(expected, cuts.get(value), rule.min_rows)
             yield _Slice(column, value, rows, promised)
 
 
@@ -190,11 +192,11 @@ def _in_bins(values: pd.Series[float], cuts: Mapping[str, SliceSource]) -> Itera
     yield MISSING, np.flatnonzero(place < 0)
 
 
-def _measured(promise: ExpectedPerformance, rows: SliceSource | None, min_rows: int) -> float | None:
+def _measured(expected: ExpectedPerformance, rows: SliceSource | None, min_rows: int) -> float | None:
     """The primary metric of a slice on the holdout rows."""
-    if promise.holdout is None or rows is None or len(rows.index) < min_rows:
+    if expected.holdout is None or rows is None or len(rows.index) < min_rows:
         return None
-    value = promise.metric(promise.holdout.judged.take(rows.index))
+    value = expected.metric(expected.holdout.judged.take(rows.index))
     return value if math.isfinite(value) else None
 
 

@@ -47,7 +47,7 @@ class Counted:
 
 def judged_words(  # noqa: PLR0917 - by which rules, against what, how much there is, and what was seen
     spec: ModelSpec,
-    promise: ExpectedPerformance,
+    expected: ExpectedPerformance,
     counted: Counted,
     contradicting: int,
     realised: Measured | None,
@@ -61,33 +61,33 @@ def judged_words(  # noqa: PLR0917 - by which rules, against what, how much ther
     broken = list(_broken(counted, contradicting))
     if broken:
         return "invalid", False, broken
-    missing = list(_missing(spec.monitoring.performance, promise, counted, realised, lost))
-    if missing or realised is None or lost is None or lost.lower is None or promise.bound is None:
+    missing = list(_missing(spec.monitoring.performance, expected, counted, realised, lost))
+    if missing or realised is None or lost is None or lost.lower is None or expected.bound is None:
         return "unknown", False, missing
-    name, level = metric_label(promise.metric.name), spec.monitoring.performance.confidence
+    name, level = metric_label(expected.metric.name), spec.monitoring.performance.confidence
     seen = (
         f"{name} {realised.value:.4g} on {realised.rows:,} rows of {counted.window}, where the gate promised"
-        f" {promise.sample.value:.4g}: a drop of {lost.value:.4g}, at least {lost.lower:.4g} with confidence {level:g}"
+        f" {expected.sample.value:.4g}: a drop of {lost.value:.4g}, at least {lost.lower:.4g} with confidence {level:g}"
     )
-    if lost.lower <= promise.bound:
-        return "ok", False, [f"{seen}; up to {promise.bound:.4g} is no decay"]
-    urgent = promise.urgent is not None and lost.lower > promise.urgent
-    more = f", and more than the urgent {promise.urgent:.4g}" if urgent else ""
-    return "decay", urgent, [f"{seen}; that is more than {promise.bound:.4g}{more}"]
+    if lost.lower <= expected.bound:
+        return "ok", False, [f"{seen}; up to {expected.bound:.4g} is no decay"]
+    urgent = expected.urgent is not None and lost.lower > expected.urgent
+    more = f", and more than the urgent {expected.urgent:.4g}" if urgent else ""
+    return "decay", urgent, [f"{seen}; that is more than {expected.bound:.4g}{more}"]
 
 
-def oddities(said: LoggedPredictions, came: JoinedOutcomes, counted: Counted, ahead: int) -> tuple[str, ...]:
+def oddities(logged: LoggedPredictions, joined: JoinedOutcomes, counted: Counted, ahead: int) -> tuple[str, ...]:
     """What is odd about predictions and outcomes, most serious first."""
     found = (
-        (came.contradicting, "predictions have outcomes that contradict each other"),
-        (came.doubled, "predictions have the same outcome several times: it counts once"),
-        (said.doubled, "predictions are of a row that another one is of: one counts"),
-        (came.moved, "predictions have an outcome only at another event time: the source moved them"),
-        (came.unpredicted, "outcomes belong to no prediction"),
-        (came.keyless, "rows of the source have no key"),
+        (joined.contradicting, "predictions have outcomes that contradict each other"),
+        (joined.doubled, "predictions have the same outcome several times: it counts once"),
+        (logged.doubled, "predictions are of a row that another one is of: one counts"),
+        (joined.moved, "predictions have an outcome only at another event time: the source moved them"),
+        (joined.unpredicted, "outcomes belong to no prediction"),
+        (joined.keyless, "rows of the source have no key"),
         (counted.unknown_classes, "outcomes are of a class that the champion does not know: they count as missed"),
-        (said.broken, "predictions are missing or not finite: they are left out"),
-        (said.early, "predictions are of rows that the champion was trained or judged on: they are left out"),
+        (logged.broken, "predictions are missing or not finite: they are left out"),
+        (logged.early, "predictions are of rows that the champion was trained or judged on: they are left out"),
         (ahead, "predictions are of event times after as-of, and were made before it: a clock is wrong"),
     )
     return tuple(f"{count:,} {what}" for count, what in found if count)
@@ -104,7 +104,7 @@ def _broken(counted: Counted, contradicting: int) -> Iterator[str]:
 
 def _missing(
     rule: PerformanceSpec,
-    promise: ExpectedPerformance,
+    expected: ExpectedPerformance,
     counted: Counted,
     realised: Measured | None,
     lost: Measured | None,
@@ -122,12 +122,12 @@ def _missing(
     if min(counted.coverage, counted.own_coverage) < rule.min_coverage:
         share = min(counted.coverage, counted.own_coverage)
         yield f"outcomes are known of {share:.1%} of the predictions; needed are {rule.min_coverage:.0%}"
-    name = metric_label(promise.metric.name)
+    name = metric_label(expected.metric.name)
     if counted.matched and realised is None:
         yield f"{name} is not defined on these rows"
-    if promise.value is None:
+    if expected.value is None:
         yield f"the gate promised no {name}"
     elif lost is not None and lost.lower is None:
         yield "there are too few blocks of rows for an interval, here and among the holdout rows"
-    if promise.bound is None:
+    if expected.bound is None:
         yield "there is no bound: set monitoring.performance.max_drop"

@@ -56,14 +56,14 @@ class Measure:
         return f"{rows.value} ({len(rows.index):,} rows)"
 
 
-def measures(bench: RuleInput, groups: Sequence[SliceSource]) -> list[Measure]:
+def measures(inputs: RuleInput, groups: Sequence[SliceSource]) -> list[Measure]:
     """Measure groups: selection rates and odds for classes, and the primary metric always.
 
     Values are of fairlearn's `MetricFrame`; a rate whose denominator is 0 is NaN, not 0 as there, for it is unknown.
     """
-    judged = bench.judged
+    judged = inputs.judged
     found = [] if judged.task == "regression" else _rates(judged, groups)
-    return [*found, _primary(bench, groups)]
+    return [*found, _primary(inputs, groups)]
 
 
 def _rates(judged: LabelledPredictions, groups: Sequence[SliceSource]) -> list[Measure]:
@@ -168,10 +168,10 @@ def _drawn_rates(
     return found
 
 
-def _primary(bench: RuleInput, groups: Sequence[SliceSource]) -> Measure:
+def _primary(inputs: RuleInput, groups: Sequence[SliceSource]) -> Measure:
     import numpy as np
 
-    judged, metric = bench.judged, bench.metric
+    judged, metric = inputs.judged, inputs.metric
     values = {metric.name: np.array([metric(judged.take(group.index)) for group in groups])}
     if judged.task == "regression":
         errors, weights = judged.predicted - judged.truth, _weights(judged)

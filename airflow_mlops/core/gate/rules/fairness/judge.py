@@ -48,7 +48,7 @@ _PLACES = {
 _RATES = ("demographic_parity_difference", "equalized_odds_difference")
 
 
-def judge(bench: RuleInput) -> RuleOutcome:
+def judge(inputs: RuleInput) -> RuleOutcome:
     """Compare the groups of each protected attribute.
 
     Returns
@@ -59,24 +59,24 @@ def judge(bench: RuleInput) -> RuleOutcome:
         is missing or has fewer than two groups large enough, and for a difference that is not defined. Evidence:
         `groups`, `disparities`.
     """
-    columns = bench.spec.gate.fairness.columns
+    columns = inputs.spec.gate.fairness.columns
     if not columns:
         return RuleOutcome()
-    if not bench.judged.finite:
-        return RuleOutcome(rules=tuple(_not_finite(bench, column) for column in columns))
-    units = units_of(bench.block, len(bench.judged.truth), bench.spec.training.seed)
-    weights = weights_of(units, bench.spec.gate.champion.resamples, bench.spec.training.seed)
+    if not inputs.judged.finite:
+        return RuleOutcome(rules=tuple(_not_finite(inputs, column) for column in columns))
+    units = units_of(inputs.block, len(inputs.judged.truth), inputs.spec.training.seed)
+    weights = weights_of(units, inputs.spec.gate.champion.resamples, inputs.spec.training.seed)
     results: list[RuleResult] = []
     groups: list[Group] = []
     disparities: list[Disparity] = []
     for column in columns:
-        attribute = _Attribute(bench, column, units, weights)
+        attribute = _Attribute(inputs, column, units, weights)
         cuts = attribute.cuts()
         if cuts is None or len(cuts.judged) < 2:  # noqa: PLR2004 - a difference has two sides
             results.append(attribute.missing(cuts))
             groups += attribute.groups(cuts, []) if cuts is not None else []
             continue
-        measured = measures(bench, cuts.judged)
+        measured = measures(inputs, cuts.judged)
         found = [(one, attribute.disparity(one, cuts)) for one in measured]
         groups += attribute.groups(cuts, measured)
         disparities += [disparity for _, disparity in found]
@@ -88,20 +88,20 @@ def judge(bench: RuleInput) -> RuleOutcome:
 class _Attribute:
     """A protected attribute on the judged rows."""
 
-    bench: RuleInput
+    inputs: RuleInput
     name: str
     units: Array
     weights: Array
 
     @property
     def _least(self) -> int:
-        return self.bench.spec.gate.fairness.min_rows
+        return self.inputs.spec.gate.fairness.min_rows
 
     def cuts(self) -> Cut | None:
         """Its groups; None when the rows have no such column."""
-        if self.name not in self.bench.rows.columns:
+        if self.name not in self.inputs.rows.columns:
             return None
-        return cut(self.bench.rows[self.name], BINS, self._least)
+        return cut(self.inputs.rows[self.name], BINS, self._least)
 
     def missing(self, cuts: Cut | None) -> RuleResult:
         """The rejection of an attribute whose groups cannot be compared."""
@@ -143,15 +143,15 @@ class _Attribute:
         """The largest difference with its interval; NaN bounds when some group lies in too few blocks."""
         import numpy as np
 
-        rule = self.bench.spec.gate.fairness
+        rule = self.inputs.spec.gate.fairness
         bounds = {
             _RATES[0]: rule.max_demographic_parity_difference,
             _RATES[1]: rule.max_equalized_odds_difference,
-            self.bench.metric.name: rule.max_metric_difference,
+            self.inputs.metric.name: rule.max_metric_difference,
         }
         sizes = [self._effective(rows.index) for rows in cuts.judged]
         draws = one.draws(self.units, self.weights if all(sizes) else self.weights[:0])
-        confidence = self.bench.spec.gate.champion.confidence
+        confidence = self.inputs.spec.gate.champion.confidence
         return Disparity(
             column=self.name,
             measure=one.name,
@@ -162,7 +162,7 @@ class _Attribute:
 
     def _effective(self, index: Array) -> float:
         """Units that a group's rows are worth; 0 when there are too few for an interval."""
-        weights = self.bench.judged.weights
+        weights = self.inputs.judged.weights
         mine = self.units[index]
         return effective(mine, None if weights is None else weights[index]) if enough(mine) else 0.0
 
@@ -179,11 +179,13 @@ class _Attribute:
 
     def _inapplicable(self, measured: set[str]) -> Iterator[RuleResult]:
         """A bound that somebody wrote down, on rates that a regression does not have."""
-        rule = self.bench.spec.gate.fairness
+        rule = self.inputs.spec.gate.fairness
         for name in _RATES:
             field = f"max_{name}"
             if name not in measured and field in rule.changed_fields() and getattr(rule, field) is not None:
-                reason = f"gate.fairness.{field} is set, and {self.bench.judged.task} has no such rates: set it to null"
+                reason = (
+                    f"gate.fairness.{field} is set, and {self.inputs.judged.task} has no such rates: set it to null"
+                )
                 yield self._result(name, Verdict.REJECT, ReasonCode.NOT_EVALUATED, ("rates of classes", reason))
 
     def _bounded(self, measure: Measure, disparity: Disparity, cuts: Cut) -> RuleResult:
@@ -193,7 +195,7 @@ class _Attribute:
             reason = f"{self._words(measure)} is not defined: {measure.undefined}"
             return self._result(measure.name, Verdict.REJECT, ReasonCode.METRIC_NOT_FINITE, (words, reason))
         verdict = _verdict(seen, bound)
-        level = self.bench.spec.gate.champion.confidence
+        level = self.inputs.spec.gate.champion.confidence
         interval = (
             f"{level * 100:g}% lower bound {seen.lower:.4g}, upper {seen.upper:.4g}"
             if math.isfinite(seen.lower)
@@ -228,7 +230,7 @@ class _Attribute:
             lower=None if seen is None else seen.lower,
             upper=None if seen is None else seen.upper,
             bound=words[0],
-            rows=len(self.bench.judged.truth) if disparity is None else disparity.rows,
+            rows=len(self.inputs.judged.truth) if disparity is None else disparity.rows,
             code=code,
             reason=words[1],
         )
@@ -243,7 +245,7 @@ def _verdict(seen: Interval, bound: float) -> Verdict:
     return Verdict.REJECT if seen.lower > bound else Verdict.INCONCLUSIVE
 
 
-def _not_finite(bench: RuleInput, column: str) -> RuleResult:
+def _not_finite(inputs: RuleInput, column: str) -> RuleResult:
     reason = f"predictions or labels are not finite numbers, or there are none: groups of {column} cannot be compared"
     return RuleResult(
         rule="fairness",
@@ -251,7 +253,7 @@ def _not_finite(bench: RuleInput, column: str) -> RuleResult:
         verdict=Verdict.REJECT,
         value=None,
         bound="finite rates in every group",
-        rows=len(bench.judged.truth),
+        rows=len(inputs.judged.truth),
         code=ReasonCode.METRIC_NOT_FINITE,
         reason=reason,
     )

@@ -38,13 +38,13 @@ Kind = Literal["power", "function", "known_with_label", "overlap", "time"]
 _ADVICE = "take it out of features, or list it under gate.leakage.reviewed if it is known before the event"
 
 
-def judge(bench: RuleInput) -> RuleOutcome:
+def judge(inputs: RuleInput) -> RuleOutcome:
     """Look for leaks; features that are `reviewed` are listed, and do not count.
 
     One result each for `single_feature_power`, `function_of_label`, `overlap`, `known_with_label` (unless it is
     turned off) and `time`. What cannot be computed is a rejection.
     """
-    rule = bench.spec.gate.leakage
+    rule = inputs.spec.gate.leakage
     checks: dict[str, tuple[Callable[[RuleInput], RuleOutcome], str]] = {
         "single_feature_power": (_features, f"<= {rule.max_power:g}"),
         "overlap": (_overlap, f"<= {rule.max_overlap:g}"),
@@ -52,24 +52,24 @@ def judge(bench: RuleInput) -> RuleOutcome:
     }
     if rule.known_with_label:
         checks["known_with_label"] = (_known_with_label, "0 features")
-    found = [_safely(name, *check, bench) for name, check in checks.items()]
+    found = [_safely(name, *check, inputs) for name, check in checks.items()]
     leaks = tuple(leak for each in found for leak in each.evidence.get("leaks", ()))
     return RuleOutcome(rules=tuple(result for each in found for result in each.rules), evidence={"leaks": leaks})
 
 
-def _safely(metric: str, check: Callable[[RuleInput], RuleOutcome], bound: str, bench: RuleInput) -> RuleOutcome:
+def _safely(metric: str, check: Callable[[RuleInput], RuleOutcome], bound: str, inputs: RuleInput) -> RuleOutcome:
     try:
-        return check(bench)
+        return check(inputs)
     except Refusal as refusal:
         why = "; ".join(f"{problem.field}: {problem.found}" for problem in refusal.problems)
     except Exception as error:  # noqa: BLE001 - whatever rows do to it, a check that was not made does not pass
         why = f"{type(error).__name__} while it was looked for"
     reason = f"leakage ({metric.replace('_', ' ')}) could not be judged: {why}"
-    return RuleOutcome(rules=(_result(bench, metric, None, bound, ReasonCode.NOT_EVALUATED, reason),))
+    return RuleOutcome(rules=(_result(inputs, metric, None, bound, ReasonCode.NOT_EVALUATED, reason),))
 
 
 def _result(  # noqa: PLR0917 - as the columns of the gate's table
-    bench: RuleInput, metric: str, value: float | None, bound: str, code: ReasonCode | None, reason: str
+    inputs: RuleInput, metric: str, value: float | None, bound: str, code: ReasonCode | None, reason: str
 ) -> RuleResult:
     return RuleResult(
         rule="leakage",
@@ -77,7 +77,7 @@ def _result(  # noqa: PLR0917 - as the columns of the gate's table
         verdict=Verdict.ACCEPT if code is None else Verdict.REJECT,
         value=value,
         bound=bound,
-        rows=len(bench.rows),
+        rows=len(inputs.rows),
         code=code,
         reason=reason,
     )
@@ -91,15 +91,15 @@ def _leak(  # noqa: PLR0917 - a line of the page's table
     return Leak(kind=kind, what=what, value=value, bound=bound, leaking=leaking, words=words)
 
 
-def _features(bench: RuleInput) -> RuleOutcome:
+def _features(inputs: RuleInput) -> RuleOutcome:
     """Power of single features, functions of the label, and pairs."""
-    rule, features = bench.spec.gate.leakage, bench.candidate.features
-    train, holdout = (bench.train, bench.train_labels), (bench.rows, bench.labels)
-    task = bench.candidate.task
+    rule, features = inputs.spec.gate.leakage, inputs.candidate.features
+    train, holdout = (inputs.train, inputs.train_labels), (inputs.rows, inputs.labels)
+    task = inputs.candidate.task
     seen = measure_power(task, features, train, holdout)
-    half = len(bench.train) // 2
+    half = len(inputs.train) // 2
     # A field that is filled when the case is closed may be empty in the newest rows, and full in the older ones.
-    parts = [(bench.train.iloc[part], bench.train_labels.iloc[part]) for part in (slice(half), slice(half, None))]
+    parts = [(inputs.train.iloc[part], inputs.train_labels.iloc[part]) for part in (slice(half), slice(half, None))]
     before = measure_power(task, features, parts[0], parts[1])
     powers = [_power(name, one, rule) for name, one in seen.items()]
     powers.sort(key=lambda leak: (-leak.leaking, -leak.value if math.isfinite(leak.value) else 1))
@@ -110,10 +110,10 @@ def _features(bench: RuleInput) -> RuleOutcome:
             for name, one in before.items()
             if _over(one, rule) and one.surely > rule.max_power
         ),
-        *_together(bench, seen, rule),
+        *_together(inputs, seen, rule),
     ]
     told = [leak for place, leak in enumerate(powers) if leak.leaking or place < MOST_TOLD]
-    results = (_power_result(bench, seen, powers), _function_result(bench, functions))
+    results = (_power_result(inputs, seen, powers), _function_result(inputs, functions))
     return RuleOutcome(rules=results, evidence={"leaks": (*told, *functions)})
 
 
@@ -143,12 +143,12 @@ def _earlier(name: str, seen: FeaturePower, rule: LeakageRule) -> Leak:
     return _leak("function", name, seen.power, rule.max_power, True, words, rule.reviewed)
 
 
-def _together(bench: RuleInput, seen: Mapping[str, FeaturePower], rule: LeakageRule) -> Iterator[Leak]:
+def _together(inputs: RuleInput, seen: Mapping[str, FeaturePower], rule: LeakageRule) -> Iterator[Leak]:
     pairs = strong_pairs(
-        bench.candidate.task,
-        bench.candidate.features,
-        (bench.train, bench.train_labels),
-        (bench.rows, bench.labels),
+        inputs.candidate.task,
+        inputs.candidate.features,
+        (inputs.train, inputs.train_labels),
+        (inputs.rows, inputs.labels),
         alone=seen,
         max_power=rule.max_power,
     )
@@ -158,8 +158,8 @@ def _together(bench: RuleInput, seen: Mapping[str, FeaturePower], rule: LeakageR
         yield _leak("function", f"{pair.first}, {pair.second}", pair.power, rule.max_power, over, words)
 
 
-def _power_result(bench: RuleInput, seen: Mapping[str, FeaturePower], leaks: Sequence[Leak]) -> RuleResult:
-    bound = bench.spec.gate.leakage.max_power
+def _power_result(inputs: RuleInput, seen: Mapping[str, FeaturePower], leaks: Sequence[Leak]) -> RuleResult:
+    bound = inputs.spec.gate.leakage.max_power
     over = [leak for leak in leaks if leak.leaking]
     known = bool(seen) and all(math.isfinite(one.power) for one in seen.values())
     named = ", ".join(f"{leak.what} ({leak.value:.3f})" for leak in over)
@@ -174,24 +174,24 @@ def _power_result(bench: RuleInput, seen: Mapping[str, FeaturePower], leaks: Seq
     else:
         top = max(seen, key=lambda name: seen[name].power)
         reason = f"no single feature gives the label away; the strongest is {top} with {seen[top].power:.3f}"
-        return _result(bench, "single_feature_power", value, f"<= {bound:g}", None, reason)
-    return _result(bench, "single_feature_power", value, f"<= {bound:g}", code, reason)
+        return _result(inputs, "single_feature_power", value, f"<= {bound:g}", None, reason)
+    return _result(inputs, "single_feature_power", value, f"<= {bound:g}", code, reason)
 
 
-def _function_result(bench: RuleInput, leaks: Sequence[Leak]) -> RuleResult:
+def _function_result(inputs: RuleInput, leaks: Sequence[Leak]) -> RuleResult:
     over = [leak for leak in leaks if leak.leaking]
     names = len({leak.what for leak in over})
     code = ReasonCode.LABEL_LEAKAGE if over else None
     reason = "no feature, and no pair of features, is nearly a function of the label"
     if over:
         reason = f"nearly a function of the label: {'; '.join(leak.words for leak in over[:5])}: {_ADVICE}"
-    return _result(bench, "function_of_label", float(names), "0 features", code, reason)
+    return _result(inputs, "function_of_label", float(names), "0 features", code, reason)
 
 
-def _overlap(bench: RuleInput) -> RuleOutcome:
-    bound = bench.spec.gate.leakage.max_overlap
-    keys = shared_keys(bench.snapshot.key, bench.train, bench.rows)
-    same = shared_content(bench.candidate.features, (bench.train, bench.train_labels), (bench.rows, bench.labels))
+def _overlap(inputs: RuleInput) -> RuleOutcome:
+    bound = inputs.spec.gate.leakage.max_overlap
+    keys = shared_keys(inputs.snapshot.key, inputs.train, inputs.rows)
+    same = shared_content(inputs.candidate.features, (inputs.train, inputs.train_labels), (inputs.rows, inputs.labels))
     by_key = f"{keys:.2%} of the holdout rows have the key of a training row"
     by_content = f"{same.share:.2%} have features and label of a training row"
     if not same.judged(bound):
@@ -212,26 +212,26 @@ def _overlap(bench: RuleInput) -> RuleOutcome:
         )
     code = ReasonCode.ROWS_OVERLAP if over else None
     return RuleOutcome(
-        rules=(_result(bench, "overlap", value, f"<= {bound:g}", code, reason),), evidence={"leaks": leaks}
+        rules=(_result(inputs, "overlap", value, f"<= {bound:g}", code, reason),), evidence={"leaks": leaks}
     )
 
 
-def _known_with_label(bench: RuleInput) -> RuleOutcome:
+def _known_with_label(inputs: RuleInput) -> RuleOutcome:
     """Features that are missing exactly where the label is."""
-    nulls, unlabelled = bench.snapshot.unlabelled_nulls, bench.snapshot.unlabelled
+    nulls, unlabelled = inputs.snapshot.unlabelled_nulls, inputs.snapshot.unlabelled
     if nulls is None or not unlabelled:
         why = "every row has a label" if nulls is not None else "the snapshot, of an older format, did not count them"
         reason = f"no rows without a label to compare with: {why}"
-        return RuleOutcome(rules=(_result(bench, "known_with_label", 0.0, "0 features", None, reason),))
-    found = missing_with_label(bench.candidate.features, (bench.train, bench.rows), unlabelled, nulls)
-    rule = bench.spec.gate.leakage
+        return RuleOutcome(rules=(_result(inputs, "known_with_label", 0.0, "0 features", None, reason),))
+    found = missing_with_label(inputs.candidate.features, (inputs.train, inputs.rows), unlabelled, nulls)
+    rule = inputs.spec.gate.leakage
     leaks = [_comes_with(name, one, rule) for name, one in found.items() if one.with_label]
     over = [leak for leak in leaks if leak.leaking]
     reason = f"no feature is missing where the label is ({unlabelled:,} rows without one)"
     if over:
         reason = f"known only together with the label: {'; '.join(leak.words for leak in over[:10])}: {_ADVICE}"
     code = ReasonCode.LABEL_LEAKAGE if over else None
-    result = _result(bench, "known_with_label", float(len(over)), "0 features", code, reason)
+    result = _result(inputs, "known_with_label", float(len(over)), "0 features", code, reason)
     return RuleOutcome(rules=(result,), evidence={"leaks": tuple(leaks)})
 
 
@@ -243,13 +243,13 @@ def _comes_with(name: str, missing: Missing, rule: LeakageRule) -> Leak:
     return _leak("known_with_label", name, missing.unlabelled, UNKNOWN_SHARE, True, words, rule.reviewed)
 
 
-def _time(bench: RuleInput) -> RuleOutcome:
+def _time(inputs: RuleInput) -> RuleOutcome:
     """Event times, and times among the features, that lie after as-of; other columns are only told of."""
     import pandas as pd
 
-    spec, as_of = bench.spec, bench.snapshot.as_of
-    frame = pd.concat([bench.train, bench.rows])
-    features = {feature.name for feature in bench.candidate.features}
+    spec, as_of = inputs.spec, inputs.snapshot.as_of
+    frame = pd.concat([inputs.train, inputs.rows])
+    features = {feature.name for feature in inputs.candidate.features}
     leaks, late = [], 0
     for column in frame.columns:
         found = late_times(frame, column, spec.data.time, as_of, spec.data.label_delay)
@@ -268,5 +268,5 @@ def _time(bench: RuleInput) -> RuleOutcome:
     if over:
         reason = f"times after as-of: {'; '.join(leak.words for leak in over)}: {_ADVICE}"
     code = ReasonCode.TIME_IN_FUTURE if over else None
-    result = _result(bench, "time", float(late), "0 times after as-of", code, reason)
+    result = _result(inputs, "time", float(late), "0 times after as-of", code, reason)
     return RuleOutcome(rules=(result,), evidence={"leaks": tuple(leaks)})

@@ -38,7 +38,7 @@ Kind = Literal["drop", "gap"]
 _CODES = {"drop": ReasonCode.SLICE_WORSE, "gap": ReasonCode.SLICE_WEAK}
 
 
-def judge(bench: RuleInput) -> RuleOutcome:
+def judge(inputs: RuleInput) -> RuleOutcome:
     """Judge every slice of the columns that the specification names, and search for the weakest segments.
 
     Returns
@@ -48,31 +48,31 @@ def judge(bench: RuleInput) -> RuleOutcome:
         rejects for a column or a required value that is missing, too small or cannot be judged. Evidence: `slices`,
         failed ones first, and `segments`. Without columns only `segments`.
     """
-    rule = bench.spec.gate.slices
+    rule = inputs.spec.gate.slices
     if not rule.columns:
-        return RuleOutcome(evidence={"segments": weakest(bench)})
-    if not bench.judged.finite:
-        return RuleOutcome(rules=tuple(_broken(bench, column) for column in rule.columns))
+        return RuleOutcome(evidence={"segments": weakest(inputs)})
+    if not inputs.judged.finite:
+        return RuleOutcome(rules=tuple(_broken(inputs, column) for column in rule.columns))
     asked = {column: _several(rule.required.get(column)) for column in rule.columns}
     cuts = {
-        column: cut(bench.rows[column], rule.bins, rule.min_rows, asked[column])
+        column: cut(inputs.rows[column], rule.bins, rule.min_rows, asked[column])
         for column in rule.columns
-        if column in bench.rows.columns
+        if column in inputs.rows.columns
     }
-    measured = measure(bench, cuts)
+    measured = measure(inputs, cuts)
     results: list[RuleResult] = []
     for column in rule.columns:
-        mine = _SliceColumn(bench, column, tuple(one for one in measured if one.rows.column == column))
+        mine = _SliceColumn(inputs, column, tuple(one for one in measured if one.rows.column == column))
         results += mine.results(asked[column])
-    listed = _listed(measured, cuts, 1 - bench.spec.gate.champion.confidence)
-    return RuleOutcome(rules=tuple(results), evidence={"slices": listed, "segments": weakest(bench)})
+    listed = _listed(measured, cuts, 1 - inputs.spec.gate.champion.confidence)
+    return RuleOutcome(rules=tuple(results), evidence={"slices": listed, "segments": weakest(inputs)})
 
 
 @dataclass(frozen=True, eq=False)
 class _SliceColumn:
     """The verdicts on one column."""
 
-    bench: RuleInput
+    inputs: RuleInput
     name: str
     slices: tuple[SliceMeasurements, ...]
 
@@ -83,7 +83,7 @@ class _SliceColumn:
 
     def results(self, asked: Sequence[Any]) -> Iterator[RuleResult]:
         """What is missing, then each bound."""
-        rule = self.bench.spec.gate.slices
+        rule = self.inputs.spec.gate.slices
         missing = list(self._missing(asked))
         if missing:
             yield self.result(Verdict.REJECT, ReasonCode.SLICE_MISSING, self._asked(), "; ".join(missing))
@@ -101,10 +101,10 @@ class _SliceColumn:
         return replace(self.result(Verdict.ACCEPT, None, bound, reason), value=float(len(self.judged)))
 
     def _asked(self) -> str:
-        return f"slices of >= {self.bench.spec.gate.slices.min_rows} rows"
+        return f"slices of >= {self.inputs.spec.gate.slices.min_rows} rows"
 
     def _missing(self, asked: Sequence[Any]) -> Iterator[str]:
-        if self.name not in self.bench.rows.columns:
+        if self.name not in self.inputs.rows.columns:
             yield f"the rows have no column {self.name!r}, which gate.slices.columns names"
             return
         if not self.judged:
@@ -123,9 +123,9 @@ class _SliceColumn:
 
     def _bounded(self, kind: Kind, bound: float) -> RuleResult:
         words = f"{kind} <= {bound:g} in every slice"
-        if kind == "drop" and (self.bench.other is None or not self.bench.other.finite):
+        if kind == "drop" and (self.inputs.other is None or not self.inputs.other.finite):
             return self._uncompared(words)
-        level = 1 - self.bench.spec.gate.champion.confidence
+        level = 1 - self.inputs.spec.gate.champion.confidence
         ordered = sorted(self.judged, key=lambda one: -_interval(one, kind).value)
         failed = [one for one in ordered if _p(one, kind) < level]
         worst = _interval(ordered[0], kind)
@@ -138,19 +138,19 @@ class _SliceColumn:
         )
 
     def _uncompared(self, bound: str) -> RuleResult:
-        champion = self.bench.champion
-        if champion is None and self.bench.other is None:
+        champion = self.inputs.champion
+        if champion is None and self.inputs.other is None:
             reason = f"there is no champion yet that a slice of {self.name} could be worse than"
             return self._counted(self._asked(), reason)
         served = "the champion" if champion is None else f"champion v{champion.version}"
-        if self.bench.other is None:
+        if self.inputs.other is None:
             reason = f"not compared with {served}, so no drop in a slice of {self.name} could be judged"
             return self.result(Verdict.INCONCLUSIVE, ReasonCode.NOT_EVALUATED, bound, reason)
         reason = f"{served} gave predictions that are not finite: no drop in a slice of {self.name} can be judged"
         return self.result(Verdict.REJECT, ReasonCode.METRIC_NOT_FINITE, bound, reason)
 
     def _reason(self, kind: Kind, bound: float, named: list[SliceMeasurements], failed: bool) -> str:
-        metric = metric_label(self.bench.metric.name)
+        metric = metric_label(self.inputs.metric.name)
         against = "the whole" if kind == "gap" else self._champion()
         shown = ", ".join(_shown(one, kind) for one in named[:NAMED])
         more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
@@ -164,7 +164,7 @@ class _SliceColumn:
         return start + self._unjudged()
 
     def _champion(self) -> str:
-        return "the champion" if self.bench.champion is None else f"champion v{self.bench.champion.version}"
+        return "the champion" if self.inputs.champion is None else f"champion v{self.inputs.champion.version}"
 
     def _unjudged(self) -> str:
         why = Counter(one.why for one in self.slices if one.why)
@@ -190,9 +190,9 @@ class _SliceColumn:
         )
 
 
-def _broken(bench: RuleInput, column: str) -> RuleResult:
+def _broken(inputs: RuleInput, column: str) -> RuleResult:
     reason = f"predictions or labels are not finite numbers, or there are none: no slice of {column} can be judged"
-    return _SliceColumn(bench, column, ()).result(
+    return _SliceColumn(inputs, column, ()).result(
         Verdict.REJECT, ReasonCode.METRIC_NOT_FINITE, "a finite metric in every slice", reason
     )
 

@@ -46,7 +46,7 @@ class SliceMeasurements:
         )
 
 
-def measure(bench: RuleInput, cuts: Mapping[str, Cut]) -> list[SliceMeasurements]:
+def measure(inputs: RuleInput, cuts: Mapping[str, Cut]) -> list[SliceMeasurements]:
     """Measure the slices of every column, with p-values that are corrected over all of them.
 
     Slices, whole, candidate and champion are judged on the same resamples of blocks: what the slices have in common
@@ -56,13 +56,13 @@ def measure(bench: RuleInput, cuts: Mapping[str, Cut]) -> list[SliceMeasurements
     """
     import numpy as np
 
-    rule, champion = bench.spec.gate.slices, bench.spec.gate.champion
-    units = units_of(bench.block, len(bench.judged.truth), bench.spec.training.seed)
-    weights = weights_of(units, champion.resamples, bench.spec.training.seed)
-    whole = on_units(bench.metric, bench.judged, np.arange(len(units)), units, weights)
+    rule, champion = inputs.spec.gate.slices, inputs.spec.gate.champion
+    units = units_of(inputs.block, len(inputs.judged.truth), inputs.spec.training.seed)
+    weights = weights_of(units, champion.resamples, inputs.spec.training.seed)
+    whole = on_units(inputs.metric, inputs.judged, np.arange(len(units)), units, weights)
     found = []
     for column in cuts.values():
-        found += [_one(bench, rows, units, weights, whole) for rows in column.judged]
+        found += [_one(inputs, rows, units, weights, whole) for rows in column.judged]
         found += [SliceMeasurements(rows=rows, why=f"fewer than {rule.min_rows:,} rows") for rows in column.small]
         found += [
             SliceMeasurements(rows=rows, why=f"beyond the {len(column.judged)} largest") for rows in column.others
@@ -85,39 +85,39 @@ def _corrected(found: list[SliceMeasurements]) -> list[SliceMeasurements]:
 
 
 def _one(
-    bench: RuleInput, rows: SliceSource, units: Array, weights: Array, whole: tuple[float, Array]
+    inputs: RuleInput, rows: SliceSource, units: Array, weights: Array, whole: tuple[float, Array]
 ) -> SliceMeasurements:
     import numpy as np
 
     mine = units[rows.index]
     if not enough(mine):
         return SliceMeasurements(rows=rows, why=f"in fewer than {MIN_BLOCKS} blocks")
-    value, drawn = on_units(bench.metric, bench.judged, rows.index, units, weights)
-    champion = None if bench.other is None or not bench.other.finite else bench.other
-    other = None if champion is None else on_units(bench.metric, champion, rows.index, units, weights)
+    value, drawn = on_units(inputs.metric, inputs.judged, rows.index, units, weights)
+    champion = None if inputs.other is None or not inputs.other.finite else inputs.other
+    other = None if champion is None else on_units(inputs.metric, champion, rows.index, units, weights)
     compared = [(value, drawn), whole, *([] if other is None else [other])]
     least = min(len(on) for _, on in compared)
     defined = np.isfinite(sum(on[:least] for _, on in compared)).mean()
     if not all(np.isfinite(at) for at, _ in compared) or defined < 1 - UNDEFINED:
-        return SliceMeasurements(rows=rows, why=f"without a defined {metric_label(bench.metric.name)}")
-    size = max(2.0, effective(mine, None if bench.judged.weights is None else bench.judged.weights[rows.index]))
-    rule = bench.spec.gate.slices
-    gap, gap_p = _compare(bench, whole, (value, drawn), size, rule.max_gap)
+        return SliceMeasurements(rows=rows, why=f"without a defined {metric_label(inputs.metric.name)}")
+    size = max(2.0, effective(mine, None if inputs.judged.weights is None else inputs.judged.weights[rows.index]))
+    rule = inputs.spec.gate.slices
+    gap, gap_p = _compare(inputs, whole, (value, drawn), size, rule.max_gap)
     if other is None:
         return SliceMeasurements(rows=rows, candidate=value, gap=gap, gap_p=gap_p)
-    drop, drop_p = _compare(bench, other, (value, drawn), size, rule.max_drop)
+    drop, drop_p = _compare(inputs, other, (value, drawn), size, rule.max_drop)
     return SliceMeasurements(
         rows=rows, candidate=value, champion=other[0], drop=drop, drop_p=drop_p, gap=gap, gap_p=gap_p
     )
 
 
 def _compare(
-    bench: RuleInput, better: tuple[float, Array], worse: tuple[float, Array], units: float, bound: float | None
+    inputs: RuleInput, better: tuple[float, Array], worse: tuple[float, Array], units: float, bound: float | None
 ) -> tuple[Interval, float | None]:
     """How much worse the second is, with its interval, and the p-value of its being within the bound, if any."""
     resamples = min(len(better[1]), len(worse[1]))
-    value = bench.sign * (better[0] - worse[0])
-    drawn = bench.sign * (better[1][:resamples] - worse[1][:resamples])
-    lower, upper = bounds(drawn, units, bench.spec.gate.champion.confidence)  # type: ignore[arg-type]
+    value = inputs.sign * (better[0] - worse[0])
+    drawn = inputs.sign * (better[1][:resamples] - worse[1][:resamples])
+    lower, upper = bounds(drawn, units, inputs.spec.gate.champion.confidence)  # type: ignore[arg-type]
     p = None if bound is None else exceeds(value, bound, drawn, units)
     return Interval(value=value, lower=lower, upper=upper), p

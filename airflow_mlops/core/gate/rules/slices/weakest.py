@@ -72,7 +72,7 @@ class _Condition:
         return np.where(np.isnan(codes), self.missing, (codes > self.low) & (codes <= self.high))
 
 
-def weakest(bench: RuleInput) -> tuple[Segment, ...]:
+def weakest(rule_input: RuleInput) -> tuple[Segment, ...]:
     """Search the judged rows for the segments where the candidate is weakest, by feature and slice columns.
 
     Returns
@@ -91,39 +91,39 @@ def weakest(bench: RuleInput) -> tuple[Segment, ...]:
     """
     import numpy as np
 
-    rule = bench.spec.gate.slices
-    if rule.weakest == 0 or not bench.judged.finite:
+    rule = rule_input.spec.gate.slices
+    if rule.weakest == 0 or not rule_input.judged.finite:
         return ()
-    search, check = _halves(bench)
+    search, check = _halves(rule_input)
     least = max(rule.min_rows, math.ceil(LEAST_SHARE * len(search)))
     if len(search) < 2 * least or len(check) < least:
         return ()
-    losses, weights = _losses(bench.judged, bench.metric.name)[search], _weights(bench.judged, search)
-    columns = _columns(bench, search, losses)
+    losses, weights = _losses(rule_input.judged, rule_input.metric.name)[search], _weights(rule_input.judged, search)
+    columns = _columns(rule_input, search, losses)
     if not columns or (weights is not None and not weights.any()):
         return ()
-    seen = bench.judged.take(check)
-    whole = bench.metric(seen)
+    seen = rule_input.judged.take(check)
+    whole = rule_input.metric(seen)
     found = []
     for conditions in _leaves(columns, search, losses, least, weights):
         member = np.ones(len(check), dtype=bool)
         for number, condition in conditions.items():
             member &= condition.holds(columns[number].codes[check])
         rows = int(member.sum())
-        value = bench.metric(seen.take(member)) if rows >= least else math.nan
-        if bench.sign * (whole - value) > 0:
+        value = rule_input.metric(seen.take(member)) if rows >= least else math.nan
+        if rule_input.sign * (whole - value) > 0:
             words = " and ".join(_words(columns[number], condition) for number, condition in conditions.items())
             found.append(Segment(words=words, rows=rows, share=rows / len(check), metric=value, whole=whole))
-    return tuple(sorted(found, key=lambda segment: bench.sign * segment.metric)[: rule.weakest])
+    return tuple(sorted(found, key=lambda segment: rule_input.sign * segment.metric)[: rule.weakest])
 
 
-def _halves(bench: RuleInput) -> tuple[Array, Array]:
+def _halves(rule_input: RuleInput) -> tuple[Array, Array]:
     """Positions of the rows to search and of those to measure, each at most `SEARCHED`."""
     import numpy as np
 
-    rng = np.random.default_rng(bench.spec.training.seed)
-    rows = len(bench.judged.truth)
-    blocks = np.arange(rows) if bench.block is None else np.asarray(bench.block)
+    rng = np.random.default_rng(rule_input.spec.training.seed)
+    rows = len(rule_input.judged.truth)
+    blocks = np.arange(rows) if rule_input.block is None else np.asarray(rule_input.block)
     count = int(blocks.max()) + 1
     if count < 2:  # noqa: PLR2004 - one block cannot be halved
         blocks, count = np.arange(rows), rows
@@ -152,17 +152,17 @@ def _weights(judged: LabelledPredictions, rows: Array) -> Array | None:
     return None if judged.weights is None else judged.weights[rows]
 
 
-def _columns(bench: RuleInput, search: Array, losses: Array) -> list[_SegmentColumn]:
+def _columns(rule_input: RuleInput, search: Array, losses: Array) -> list[_SegmentColumn]:
     """Feature and slice columns that the rows have, without those that say nothing."""
     import numpy as np
 
-    roles = {feature.name: feature.role for feature in bench.candidate.features}
-    names = [*roles, *(name for name in bench.spec.gate.slices.columns if name not in roles)]
+    roles = {feature.name: feature.role for feature in rule_input.candidate.features}
+    names = [*roles, *(name for name in rule_input.spec.gate.slices.columns if name not in roles)]
     found = []
     for name in names:
-        if name not in bench.rows.columns:
+        if name not in rule_input.rows.columns:
             continue
-        values = bench.rows[name]
+        values = rule_input.rows[name]
         numbers = as_numbers(values, few=0) if roles.get(name) != "categorical" else None
         column = _ordered(values, search, losses) if numbers is None else _SegmentColumn(name, numbers)
         if len(np.unique(column.codes[search])) > 1:
