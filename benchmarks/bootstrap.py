@@ -55,12 +55,12 @@ def measure(*, rows: int, resamples: int, loops: int) -> tuple[Table, dict[str, 
 
 def ours(metric: str, unit: str, rows: int, resamples: int) -> dict[str, Any]:
     """Time and memory of `core.bootstrap.gain`; imports and the models' predictions are there before."""
+    from airflow_mlops.core.metrics.labelled import LabelledPredictions
     from airflow_mlops.core.metrics.registry import METRICS as KNOWN
-    from airflow_mlops.core.metrics.registry import Judged
     from airflow_mlops.core.stats.bootstrap import gain
 
     labels, scores, day = _models(rows)
-    models = [Judged("binary", labels, _said(p), _columns(p)) for p in scores]
+    models = [LabelledPredictions("binary", labels, _said(p), _columns(p)) for p in scores]
     block = day if unit == "day" else None
     small = [model.take(slice(6000)) for model in models]
     gain(KNOWN[metric], small[0], small[1], None if block is None else block[:6000] % 20, resamples=200)  # imports

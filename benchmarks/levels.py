@@ -11,7 +11,8 @@ from benchmarks.report import Table
 if TYPE_CHECKING:
     import numpy as np
 
-    from airflow_mlops.core.metrics.registry import Judged
+    from airflow_mlops.core.metrics.labelled import LabelledPredictions
+
 
 CONFIDENCE = 0.95
 POWER = 0.8
@@ -33,11 +34,13 @@ class World:
     sizes: Literal["equal", "unequal"] = "equal"
     better: float = 0.0
 
-    def draw(self, rng: np.random.Generator) -> tuple[Judged, Judged, np.ndarray[Any, Any] | None]:
+    def draw(
+        self, rng: np.random.Generator
+    ) -> tuple[LabelledPredictions, LabelledPredictions, np.ndarray[Any, Any] | None]:
         """Candidate, other, and the group of each row."""
         import numpy as np
 
-        from airflow_mlops.core.metrics.registry import Judged
+        from airflow_mlops.core.metrics.labelled import LabelledPredictions
 
         hidden = rng.normal(0, 1.5, self.rows)
         labels = (rng.random(self.rows) < 1 / (1 + np.exp(-hidden))).astype(int)
@@ -48,7 +51,7 @@ class World:
             if group is not None:
                 error += rng.normal(0, GROUP_BIAS, self.groups)[group]
             p = 1 / (1 + np.exp(-(hidden + (1 - better) * error)))
-            found.append(Judged("binary", labels, (p > 0.5).astype(int), np.column_stack([1 - p, p])))
+            found.append(LabelledPredictions("binary", labels, (p > 0.5).astype(int), np.column_stack([1 - p, p])))
         return found[0], found[1], group
 
     def _groups(self, rng: np.random.Generator) -> np.ndarray[Any, Any] | None:

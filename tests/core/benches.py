@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from airflow_mlops.core.gate.rule_input import RuleInput
-from airflow_mlops.core.metrics.registry import METRICS, Judged
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
+from airflow_mlops.core.metrics.registry import METRICS
 from airflow_mlops.core.records.candidate import Candidate, Champion, Feature
 from airflow_mlops.core.records.snapshot import Column, Snapshot, Window
 from airflow_mlops.spec import ModelSpec
@@ -42,8 +43,8 @@ def candidate_of(task: str, features: tuple[Feature, ...]) -> Candidate:
 
 def bench_of(
     rows: pd.DataFrame,
-    judged: Judged,
-    other: Judged | None = None,
+    judged: LabelledPredictions,
+    other: LabelledPredictions | None = None,
     *,
     block: Any = None,
     metric: str = "log_loss",
@@ -75,7 +76,7 @@ def bench_of(
         metric=METRICS[metric],
         window=WINDOW,
         rows=rows,
-        labels=pd.Series(judged.truth),
+        labels=pd.Series(judged.y_true),
         block=block,
         judged=judged,
         other=other,
@@ -85,12 +86,16 @@ def bench_of(
     )
 
 
-def binary(truth: Any, positive: Any, weights: Any = None) -> Judged:
-    """Judged rows of two classes from the probability of the second."""
+def binary(truth: Any, positive: Any, weights: Any = None) -> LabelledPredictions:
+    """LabelledPredictions rows of two classes from the probability of the second."""
     p = np.asarray(positive, dtype=float)
-    return Judged("binary", np.asarray(truth, dtype=int), (p > 0.5).astype(int), np.column_stack([1 - p, p]), weights)
+    return LabelledPredictions(
+        "binary", np.asarray(truth, dtype=int), (p > 0.5).astype(int), np.column_stack([1 - p, p]), weights
+    )
 
 
-def numbers(truth: Any, predicted: Any, weights: Any = None) -> Judged:
-    """Judged rows of a regression."""
-    return Judged("regression", np.asarray(truth, dtype=float), np.asarray(predicted, dtype=float), None, weights)
+def numbers(truth: Any, predicted: Any, weights: Any = None) -> LabelledPredictions:
+    """LabelledPredictions rows of a regression."""
+    return LabelledPredictions(
+        "regression", np.asarray(truth, dtype=float), np.asarray(predicted, dtype=float), None, weights
+    )

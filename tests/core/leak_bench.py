@@ -11,7 +11,7 @@ import pandas as pd
 from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules.leakage.judge import judge
 from airflow_mlops.core.metrics import registry as metric
-from airflow_mlops.core.metrics.registry import Judged
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.records.candidate import Candidate, Feature, Task
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Leak
@@ -66,7 +66,7 @@ def bench_of(
     bench = RuleInput(
         spec=spec, candidate=candidate, pipeline=None, champion=None, snapshot=snapshot,
         metric=metric.METRICS["rmse" if task == "regression" else "log_loss"], window=window, rows=rows.iloc[cut:],
-        labels=rows["y"].iloc[cut:], block=None, judged=Judged(task, truth, truth, None), other=None,
+        labels=rows["y"].iloc[cut:], block=None, judged=LabelledPredictions(task, truth, truth, None), other=None,
         train=rows.iloc[:cut], train_labels=rows["y"].iloc[:cut], serving=None,
     )  # fmt: skip
     return replace(bench, **changes)

@@ -13,8 +13,9 @@ from sklearn.utils import resample
 from statsmodels.stats.contingency_tables import mcnemar
 
 from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.ranking import MANY_ROWS
-from airflow_mlops.core.metrics.registry import METRICS, Judged
+from airflow_mlops.core.metrics.registry import METRICS
 from airflow_mlops.core.stats import bootstrap
 from airflow_mlops.core.stats.bootstrap import (
     EXACT_UNITS,
@@ -44,8 +45,8 @@ LOOP = {
 }
 
 
-def judged(labels: np.ndarray, scores: np.ndarray) -> Judged:
-    return Judged("binary", labels, (scores > 0.5).astype(int), np.column_stack([1 - scores, scores]))
+def judged(labels: np.ndarray, scores: np.ndarray) -> LabelledPredictions:
+    return LabelledPredictions("binary", labels, (scores > 0.5).astype(int), np.column_stack([1 - scores, scores]))
 
 
 def pair(rng: np.random.Generator, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -144,7 +145,7 @@ def test_the_error_rate_under_no_difference_is_about_the_nominal_one(blocks: int
         losses = shift + rng.normal(0, 1, blocks * rows)
         truth = np.zeros(blocks * rows)
         # with absolute errors as metric the gain of each row is exactly `losses`
-        other, candidate = (Judged("regression", truth, 50 + part, None) for part in (losses, 0 * losses))
+        other, candidate = (LabelledPredictions("regression", truth, 50 + part, None) for part in (losses, 0 * losses))
         found = gain(METRICS["mae"], candidate, other, block, resamples=400, seed=world)
         errors += found.lower > 0
         if world < 100:
@@ -209,9 +210,11 @@ def compare_draws(found: np.ndarray, brute: np.ndarray) -> None:
     assert found.std() == pytest.approx(brute.std(), rel=4.5 / np.sqrt(2 * smaller))
 
 
-def drawn(name: str, models: tuple[Judged, Judged], block: Any, resamples: int) -> tuple[np.ndarray, Any, int]:
+def drawn(
+    name: str, models: tuple[LabelledPredictions, LabelledPredictions], block: Any, resamples: int
+) -> tuple[np.ndarray, Any, int]:
     first, second = (METRICS[name].weighted(model) for model in models)
-    rows = len(models[0].truth)
+    rows = len(models[0].y_true)
     units = rows if block is None else int(block.max()) + 1
     if block is not None:
         first, second = first.collapse(block, units), second.collapse(block, units)
@@ -219,13 +222,13 @@ def drawn(name: str, models: tuple[Judged, Judged], block: Any, resamples: int) 
     return np.concatenate(list(found)), (first, second), units
 
 
-def many(name: str, rows: int, case: str) -> tuple[Judged, Judged]:
+def many(name: str, rows: int, case: str) -> tuple[LabelledPredictions, LabelledPredictions]:
     rng = np.random.default_rng(8)
     weights = rng.exponential(size=rows) if "weighted" in case else None
     if METRICS[name].kind == "regression":
         truth = rng.normal(0, 3, rows)
         noise = rng.standard_t(2.2, (2, rows)) if "heavy" in case else rng.normal(size=(2, rows))
-        return tuple(Judged("regression", truth, truth + part, None, weights) for part in noise)  # type: ignore[return-value]
+        return tuple(LabelledPredictions("regression", truth, truth + part, None, weights) for part in noise)  # type: ignore[return-value]
     classes = 3 if "multiclass" in case else 2
     truth = rng.choice(classes, rows, p=[0.7, 0.3] if classes == 2 else [0.6, 0.37, 0.03])
     models = []
@@ -233,7 +236,7 @@ def many(name: str, rows: int, case: str) -> tuple[Judged, Judged]:
         raw = rng.exponential(size=(rows, classes)) + lift * np.eye(classes)[truth]
         p = raw / raw.sum(axis=1, keepdims=True)
         task: Any = "binary" if classes == 2 else "multiclass"
-        models.append(Judged(task, truth, p.argmax(axis=1), p, weights))
+        models.append(LabelledPredictions(task, truth, p.argmax(axis=1), p, weights))
     return models[0], models[1]
 
 
@@ -307,7 +310,7 @@ def test_weights_of_one_change_nothing_and_whole_weights_are_repeated_rows(name:
     block = np.arange(rows) % 30
     rng = np.random.default_rng(0)
     for weights in (np.ones(rows), rng.integers(1, 4, rows).astype(float)):
-        weighted = [Judged(m.task, m.truth, m.predicted, m.probabilities, weights) for m in models]
+        weighted = [LabelledPredictions(m.task, m.y_true, m.predicted, m.probabilities, weights) for m in models]
         again = [model.take(np.repeat(np.arange(rows), weights.astype(int))) for model in models]
         # a block of all copies of a row is drawn as the weighted row is
         copies = np.repeat(block if by_block else np.arange(rows), weights.astype(int))
@@ -356,7 +359,7 @@ def test_the_verdict_on_accuracy_is_mcnemars(seed: int) -> None:
     table = [[(right[0] & right[1]).sum(), (right[0] & ~right[1]).sum()]]
     table.append([(~right[0] & right[1]).sum(), (~right[0] & ~right[1]).sum()])
     chi = mcnemar(table, exact=False, correction=False).statistic
-    models = [Judged("binary", labels, predicted, None) for predicted in (first, second)]
+    models = [LabelledPredictions("binary", labels, predicted, None) for predicted in (first, second)]
     found = gain(METRICS["accuracy"], models[0], models[1], None, resamples=10_000)
     # Wald's variance of a paired difference: McNemar's under the null, less the square of the difference
     wald = chi / (1 - chi / rows)
@@ -371,7 +374,7 @@ def test_bounds_of_a_mean_are_those_of_the_paired_t_test(units: int) -> None:
     rng = np.random.default_rng(units)
     truth = np.zeros(units)
     losses = np.abs(rng.normal(5, 1, (2, units)))
-    models = [Judged("regression", truth, part, None) for part in losses]
+    models = [LabelledPredictions("regression", truth, part, None) for part in losses]
     found = gain(METRICS["mae"], models[0], models[1], None, resamples=20_000)
     test = stats.ttest_rel(losses[1], losses[0], alternative="greater")
     error = (losses[1] - losses[0]).std(ddof=1) / np.sqrt(units)

@@ -14,7 +14,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules.calibration import METRIC, judge
-from airflow_mlops.core.metrics.registry import Judged
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Reliability
 from airflow_mlops.core.stats.calibration_error import MAX_UNITS, calibration_error, equal_bins, wilson
@@ -24,8 +24,8 @@ RIDGE = "sklearn.linear_model.Ridge"
 SVC = "sklearn.svm.LinearSVC"
 
 
-def binary(labels: np.ndarray, said: np.ndarray, weights: np.ndarray | None = None) -> Judged:
-    return Judged(
+def binary(labels: np.ndarray, said: np.ndarray, weights: np.ndarray | None = None) -> LabelledPredictions:
+    return LabelledPredictions(
         "binary",
         labels.astype(int),
         (said > 0.5).astype(int),
@@ -42,7 +42,7 @@ class Makes:
         self.loop = loop
         self.made: dict[str, RuleInput] = {}
 
-    def __call__(self, judged: Judged, block: np.ndarray | None = None, **rule: Any) -> RuleInput:
+    def __call__(self, judged: LabelledPredictions, block: np.ndarray | None = None, **rule: Any) -> RuleInput:
         key = repr(sorted(rule.items()))
         if key not in self.made:
             champion = {"resamples": rule.pop("resamples", 400), "confidence": rule.pop("confidence", 0.95)}
@@ -129,7 +129,7 @@ def test_a_weight_is_so_many_equal_rows(makes: Makes) -> None:
     found = only(makes(binary(labels, said, weight.astype(float)), block))
     assert found.error == each.error  # each row is a block, however it is written
     for one, other in zip(found.bins, each.bins, strict=True):
-        assert (one.predicted, one.observed.value) == pytest.approx((other.predicted, other.observed.value))
+        assert (one.predicted, one.observed.value) == pytest.approx((other.y_pred, other.observed.value))
         # Kish: unequal weights are worth fewer rows than they sum up to
         assert one.observed.upper - one.observed.lower > other.observed.upper - other.observed.lower
 
@@ -259,7 +259,7 @@ def test_of_several_classes_it_is_about_the_confidence(makes: Makes) -> None:
     said = rng.dirichlet([1, 1, 1], 1200)
     truth = np.array([rng.choice(3, p=p) for p in said])
     truth[:5] = -1  # a class that the model does not know never is the predicted one
-    found = only(makes(Judged("multiclass", truth, said.argmax(axis=1), said)))
+    found = only(makes(LabelledPredictions("multiclass", truth, said.argmax(axis=1), said)))
     confidence, hit = said.max(axis=1), said.argmax(axis=1) == truth
     observed, predicted = calibration_curve(hit, confidence, n_bins=10, strategy="quantile")
     assert found.event == "predicted class"

@@ -13,7 +13,7 @@ from sklearn.metrics import auc, precision_recall_curve, roc_auc_score, roc_curv
 from airflow_mlops.core.gate.curves import MAX_CLASSES, RESIDUALS, curves, ranking, thin
 from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules import bounds
-from airflow_mlops.core.metrics.registry import Judged
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.evidence import MAX_POINTS, Curve
 from airflow_mlops.spec.problems import ReasonCode
@@ -25,8 +25,10 @@ def bench(loop: Any) -> RuleInput:
     return found
 
 
-def binary(labels: np.ndarray, said: np.ndarray, weights: np.ndarray | None = None) -> Judged:
-    return Judged("binary", labels, (said > 0.5).astype(int), np.column_stack([1 - said, said]), weights, ("no", "yes"))
+def binary(labels: np.ndarray, said: np.ndarray, weights: np.ndarray | None = None) -> LabelledPredictions:
+    return LabelledPredictions(
+        "binary", labels, (said > 0.5).astype(int), np.column_stack([1 - said, said]), weights, ("no", "yes")
+    )
 
 
 def scored(rng: np.random.Generator, rows: int, levels: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -153,7 +155,7 @@ def test_of_several_classes_the_most_frequent_have_curves_against_the_rest(bench
     said[np.arange(rows), truth] += 0.5
     said /= said.sum(axis=1, keepdims=True)
     names = tuple("abcdefg")
-    judged = Judged("multiclass", truth, said.argmax(axis=1), said, None, (*names, "strange"))
+    judged = LabelledPredictions("multiclass", truth, said.argmax(axis=1), said, None, (*names, "strange"))
     found = curves(replace(bench, judged=judged, other=judged))
     assert [curve.who for curve in found] == ["candidate"] * 2 * MAX_CLASSES + ["champion"] * 2 * MAX_CLASSES
     assert [curve.of for curve in found[::2]] == ["g", "f", "e", "d", "c"] * 2
@@ -170,7 +172,7 @@ def test_residuals_are_numpys_quantiles(bench: RuleInput, rows: int, weighted: b
     rng = np.random.default_rng(3)
     truth, said = rng.normal(size=rows), rng.normal(size=rows)
     weights = rng.integers(0, 4, rows).astype(float) + (np.arange(rows) == 0) if weighted else None
-    judged = Judged("regression", truth, said, None, weights)
+    judged = LabelledPredictions("regression", truth, said, None, weights)
     (curve,) = curves(replace(bench, judged=judged))
     assert (curve.name, curve.of, len(curve.x)) == ("residuals", RESIDUALS, MAX_POINTS)
     np.testing.assert_allclose(curve.x, np.linspace(0, 1, MAX_POINTS))
@@ -184,13 +186,13 @@ def test_residuals_are_numpys_quantiles(bench: RuleInput, rows: int, weighted: b
 
 def test_what_has_no_curve_has_none(bench: RuleInput) -> None:
     labels, said = scored(np.random.default_rng(4), 50)
-    none: list[Judged] = [
+    none: list[LabelledPredictions] = [
         binary(np.ones(50, int), said),
         binary(np.zeros(50, int), said),
         binary(labels, np.r_[np.nan, said[1:]]),
         binary(labels[:0], said[:0]),
-        Judged("binary", labels, labels, None),
-        Judged("regression", said, np.r_[np.inf, said[1:]], None),
+        LabelledPredictions("binary", labels, labels, None),
+        LabelledPredictions("regression", said, np.r_[np.inf, said[1:]], None),
     ]
     for judged in none:
         assert curves(replace(bench, judged=judged)) == ()
@@ -199,7 +201,9 @@ def test_what_has_no_curve_has_none(bench: RuleInput) -> None:
 def test_a_champion_of_other_classes_keeps_their_names(bench: RuleInput) -> None:
     rng = np.random.default_rng(5)
     said = rng.dirichlet([1, 1, 1], 300)
-    judged = Judged("multiclass", rng.integers(0, 3, 300), said.argmax(axis=1), said, None, (False, True, "new"))
+    judged = LabelledPredictions(
+        "multiclass", rng.integers(0, 3, 300), said.argmax(axis=1), said, None, (False, True, "new")
+    )
     assert {curve.of for curve in curves(replace(bench, judged=judged))} == {"False", "True", "new"}
     unnamed = replace(judged, names=())
     assert {curve.of for curve in curves(replace(bench, judged=unnamed))} == {"False", "True", "2"}
@@ -214,12 +218,12 @@ def test_the_ranking_is_of_distinct_scores() -> None:
     assert precision == pytest.approx([1 / 2, 2 / 3, 1 / 2])
 
 
-Make = Callable[[np.ndarray], Judged]
+Make = Callable[[np.ndarray], LabelledPredictions]
 MAKES: dict[str, Make] = {
     "binary": lambda said: binary(np.arange(len(said)) % 2, said),
-    "labels only": lambda said: Judged("binary", np.arange(len(said)) % 2, (said > 0.5).astype(int), None),
-    "regression": lambda said: Judged("regression", np.arange(len(said)) * 1.0, said, None),
-    "multiclass": lambda said: Judged(
+    "labels only": lambda said: LabelledPredictions("binary", np.arange(len(said)) % 2, (said > 0.5).astype(int), None),
+    "regression": lambda said: LabelledPredictions("regression", np.arange(len(said)) * 1.0, said, None),
+    "multiclass": lambda said: LabelledPredictions(
         "multiclass",
         np.arange(len(said)) % 3,
         np.zeros(len(said), int),
@@ -254,5 +258,5 @@ def test_a_rare_event_may_never_be_predicted_and_is_no_constant(bench: RuleInput
 @given(rows=st.lists(st.sampled_from([(0.5, 0.25, 0.25), (0.25, 0.5, 0.25), (0.25, 0.25, 0.5)]), max_size=30))
 def test_distinct_rows_are_counted(rows: list[tuple[float, ...]]) -> None:
     said = np.array(rows).reshape(len(rows), 3)
-    judged = Judged("multiclass", np.zeros(len(rows), int), np.zeros(len(rows), int), said)
+    judged = LabelledPredictions("multiclass", np.zeros(len(rows), int), np.zeros(len(rows), int), said)
     assert bounds._distinct(judged) == len(set(rows))

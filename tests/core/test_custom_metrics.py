@@ -12,7 +12,8 @@ import pytest
 from sklearn import metrics as sk
 
 from airflow_mlops.core.errors import TrainingError
-from airflow_mlops.core.metrics.registry import METRICS, Judged, judge, measure, metrics_of, require_fitting
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
+from airflow_mlops.core.metrics.registry import METRICS, judge, measure, metrics_of, require_fitting
 from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.core.stats.bootstrap import gain
 
@@ -83,7 +84,7 @@ def spec_of(loop: Any, *own: dict[str, Any], weight: str | None = None, **parts:
     return type(spec).model_validate(data)
 
 
-def regression(rows: int = 80, weights: Any = None) -> tuple[Judged, Judged]:
+def regression(rows: int = 80, weights: Any = None) -> tuple[LabelledPredictions, LabelledPredictions]:
     rng = np.random.default_rng(0)
     truth = rng.normal(size=rows)
     first, second = (
@@ -97,7 +98,7 @@ def regression(rows: int = 80, weights: Any = None) -> tuple[Judged, Judged]:
     return first, second
 
 
-def flights(rows: int = 60, weights: Any = None, unknown: bool = False) -> Judged:
+def flights(rows: int = 60, weights: Any = None, unknown: bool = False) -> LabelledPredictions:
     rng = np.random.default_rng(1)
     late = rng.random(rows) < 0.4
     p = np.clip(0.3 + 0.4 * late + rng.normal(0, 0.2, rows), 0.01, 0.99)
@@ -144,7 +145,7 @@ def test_a_function_of_probabilities_is_given_columns_and_per_row_is_the_weighte
     strange = flights(unknown=True)
     assert np.isnan(metric(strange))
     assert "a class that the model does not" in str(metric.why_undefined(strange))
-    without = Judged(judged.task, judged.truth, judged.predicted, None, None, judged.names)
+    without = LabelledPredictions(judged.task, judged.y_true, judged.y_pred, None, None, judged.names)
     assert np.isnan(metric(without))
     assert f"{MODULE}.losses" not in measure(without, spec_of(loop, own))
 

@@ -275,7 +275,7 @@ def test_losses_of_rows_never_seen_are_still_numbers():
     found = model(strange, np.array([0.0, 1e9, -3.0]))
     assert np.isfinite(found).all()
     assert (found >= 0).all()
-    assert np.mean(model(rows, judged.predicted)) == pytest.approx(METRICS["mape"](judged), rel=0.01)
+    assert np.mean(model(rows, judged.y_pred)) == pytest.approx(METRICS["mape"](judged), rel=0.01)
 
 
 def test_what_is_no_mean_of_losses_is_not_estimated():

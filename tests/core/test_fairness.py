@@ -14,7 +14,7 @@ from sklearn import metrics as sk
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.gate.rules.fairness.group_rates import measures
 from airflow_mlops.core.gate.rules.fairness.judge import judge
-from airflow_mlops.core.metrics.registry import Judged
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Disparity, Group
 from airflow_mlops.core.rows.slicing import cut
@@ -28,7 +28,7 @@ PARITY, ODDS = "demographic_parity_difference", "equalized_odds_difference"
 
 def sample(
     rng: np.random.Generator, rates: dict[str, float], rows: int, days: int = 30, weights: Any = None
-) -> tuple[pd.DataFrame, Judged, Any]:
+) -> tuple[pd.DataFrame, LabelledPredictions, Any]:
     """Groups in equal parts, selected with these rates whatever the truth is."""
     sex = rng.choice(list(rates), rows)
     truth = rng.integers(0, 2, rows)
@@ -38,7 +38,7 @@ def sample(
 
 
 def bench_for(
-    frame: pd.DataFrame, judged: Judged, block: Any = None, metric: str = "log_loss", **rule: Any
+    frame: pd.DataFrame, judged: LabelledPredictions, block: Any = None, metric: str = "log_loss", **rule: Any
 ) -> RuleInput:
     return bench_of(frame, judged, block=block, metric=metric, fairness={"columns": ["sex"], **rule})
 
@@ -66,18 +66,18 @@ def test_values_are_those_of_fairlearn(seed: int, weighted: bool, groups: int) -
     frame, judged, _ = sample(rng, rates, 1500, weights=weights)
     found = judge(bench_for(frame, judged, min_rows=20))
     given = {"sensitive_features": frame.sex, "sample_weight": weights}
-    parity = fl.demographic_parity_difference(judged.truth, judged.predicted, **given)
-    odds = fl.equalized_odds_difference(judged.truth, judged.predicted, **given)
+    parity = fl.demographic_parity_difference(judged.y_true, judged.y_pred, **given)
+    odds = fl.equalized_odds_difference(judged.y_true, judged.y_pred, **given)
     assert disparity_of(found, PARITY).difference.value == pytest.approx(parity)
     assert disparity_of(found, ODDS).difference.value == pytest.approx(odds)
     for name, group in groups_of(found).items():
         rows = (frame.sex == name).to_numpy()
         mine = None if weights is None else weights[rows]
         assert group.rows == rows.sum()
-        args = judged.truth[rows], judged.predicted[rows]
+        args = judged.y_true[rows], judged.y_pred[rows]
         assert group.metrics["true_positive_rate"] == pytest.approx(sk.recall_score(*args, sample_weight=mine))
         assert group.metrics["log_loss"] == pytest.approx(
-            sk.log_loss(judged.truth[rows], judged.known[rows], sample_weight=mine)
+            sk.log_loss(judged.y_true[rows], judged.known[rows], sample_weight=mine)
         )
 
 
@@ -88,7 +88,7 @@ def test_several_classes_are_each_taken_against_the_rest() -> None:
     said = np.where((frame.sex == "F") & (rng.random(3000) < 0.3), 2, rng.integers(0, 3, 3000))
     p = np.full((3000, 3), 0.1)
     p[np.arange(3000), said] = 0.8
-    judged = Judged("multiclass", truth, said, p, None, ("red", "green", "blue"))
+    judged = LabelledPredictions("multiclass", truth, said, p, None, ("red", "green", "blue"))
     found = judge(bench_for(frame, judged, metric="f1", max_metric_difference=0.5))
     parity = [fl.demographic_parity_difference(truth == k, said == k, sensitive_features=frame.sex) for k in range(3)]
     odds = [fl.equalized_odds_difference(truth == k, said == k, sensitive_features=frame.sex) for k in range(3)]
@@ -110,7 +110,7 @@ def test_draws_are_those_of_a_loop_over_resamples() -> None:
         given = {"sensitive_features": frame.sex, "sample_weight": row[block] * weights}
         for measure, function in ((parity, fl.demographic_parity_difference), (odds, fl.equalized_odds_difference)):
             ours = measure.draws(block, drawn)[number]
-            expected = function(judged.truth, judged.predicted, **given)
+            expected = function(judged.y_true, judged.y_pred, **given)
             assert (ours.max(axis=1) - ours.min(axis=1)).max() == pytest.approx(expected)
 
 
@@ -197,7 +197,7 @@ def test_predictions_that_are_not_finite_are_rejected(rows: int) -> None:
 
 def test_a_rate_of_no_rows_is_rejected_and_not_zero() -> None:
     frame, judged, block = sample(np.random.default_rng(1), {"F": 0.5, "M": 0.5}, 1000)
-    judged.truth[(frame.sex == "F").to_numpy()] = 0
+    judged.y_true[(frame.sex == "F").to_numpy()] = 0
     found = judge(bench_for(frame, judged, block))
     result = rule_for(found, ODDS)
     assert (result.verdict, result.code) == (Verdict.REJECT, ReasonCode.METRIC_NOT_FINITE)
@@ -209,7 +209,7 @@ def test_a_rate_of_no_rows_is_rejected_and_not_zero() -> None:
 def test_small_groups_are_listed_and_not_judged() -> None:
     frame, judged, block = sample(np.random.default_rng(1), {"F": 0.5, "M": 0.5}, 1000)
     frame.loc[:49, "sex"] = "X"
-    judged.predicted[:50] = 1
+    judged.y_pred[:50] = 1
     found = judge(bench_for(frame, judged, block))
     assert rule_for(found, PARITY).verdict is Verdict.ACCEPT
     assert "1 smaller groups are not judged" in rule_for(found, PARITY).reason
@@ -318,11 +318,11 @@ def test_an_attribute_that_gets_less_equal_never_turns_reject_into_accept() -> N
     frame, judged, block = sample(rng, {"F": 0.35, "M": 0.5}, 3000)
     order = [Verdict.ACCEPT, Verdict.INCONCLUSIVE, Verdict.REJECT]
     seen = []
-    men = np.flatnonzero((frame.sex == "M").to_numpy() & (judged.predicted == 0))
+    men = np.flatnonzero((frame.sex == "M").to_numpy() & (judged.y_pred == 0))
     for more in range(0, len(men), 200):
-        said = judged.predicted.copy()
+        said = judged.y_pred.copy()
         said[men[:more]] = 1
-        found = judge(bench_for(frame, binary(judged.truth, np.where(said, 0.8, 0.2)), block))
+        found = judge(bench_for(frame, binary(judged.y_true, np.where(said, 0.8, 0.2)), block))
         seen.append(order.index(rule_for(found, PARITY).verdict))
     assert seen == sorted(seen)
     assert seen[-1] == 2

@@ -385,11 +385,11 @@ class Worsened:
     """The same model with every row's prediction moved away from the truth by a share."""
 
     def __init__(self, inner: Any, truth: np.ndarray, share: float) -> None:
-        self.inner, self.truth, self.share, self.classes_ = inner, truth, share, inner.classes_
+        self.inner, self.y_true, self.share, self.classes_ = inner, truth, share, inner.classes_
 
     def predict_proba(self, rows: pd.DataFrame) -> Any:
         found = self.inner.predict_proba(rows)
-        wrong = np.column_stack([self.truth, ~self.truth]).astype(float)
+        wrong = np.column_stack([self.y_true, ~self.y_true]).astype(float)
         return (1 - self.share) * found + self.share * wrong
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from sklearn.preprocessing import label_binarize
 
-from airflow_mlops.core.metrics.registry import METRICS, Judged, judge, measure, metrics_of, primary
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
+from airflow_mlops.core.metrics.registry import METRICS, judge, measure, metrics_of, primary
 from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.spec import metrics as declared
 
@@ -52,18 +53,18 @@ def classified(rng: np.random.Generator, rows: int, classes: int) -> tuple[np.nd
     return labels, probabilities / probabilities.sum(axis=1, keepdims=True)
 
 
-def judged_classes(labels: np.ndarray, probabilities: np.ndarray) -> Judged:
+def judged_classes(labels: np.ndarray, probabilities: np.ndarray) -> LabelledPredictions:
     task: Any = "binary" if probabilities.shape[1] == 2 else "multiclass"
     classes = tuple(range(probabilities.shape[1]))
     predicted = Predicted(task=task, classes=classes, values=probabilities.argmax(axis=1), probabilities=probabilities)
     return judge(pd.Series(labels), predicted)
 
 
-def judged_numbers(labels: np.ndarray, values: np.ndarray) -> Judged:
+def judged_numbers(labels: np.ndarray, values: np.ndarray) -> LabelledPredictions:
     return judge(pd.Series(labels), Predicted(task="regression", classes=(), values=values, probabilities=None))
 
 
-def example(name: str, rng: np.random.Generator, rows: int, task: str) -> Judged:
+def example(name: str, rng: np.random.Generator, rows: int, task: str) -> LabelledPredictions:
     if METRICS[name].kind == "regression":
         labels = rng.normal(3, 2, rows)
         return judged_numbers(labels, labels + rng.normal(size=rows).round(1))
@@ -115,7 +116,7 @@ def test_whole_number_weights_are_repeated_rows(name: str, task: str, seed: int,
     for value, weight in zip(found, weights.astype(int), strict=True):
         picked = np.repeat(np.arange(rows), weight)
         probabilities = None if judged.probabilities is None else judged.probabilities[picked]
-        again = Judged(judged.task, judged.truth[picked], judged.predicted[picked], probabilities)
+        again = LabelledPredictions(judged.task, judged.y_true[picked], judged.y_pred[picked], probabilities)
         expected = METRICS[name](again) if len(picked) else np.nan
         if name == "r2" and not np.isfinite(expected):
             assert not np.isfinite(value) or value < -1e9  # one repeated label: 0/0 up to rounding
@@ -190,7 +191,7 @@ def test_two_models_with_different_classes_are_judged_by_the_same_ones() -> None
     judged = judge(labels, old, ("a", "b", "c"))
     assert judged.task == "multiclass"
     np.testing.assert_array_equal(judged.probabilities, [[0.5, 0.0, 0.5]] * 4)
-    np.testing.assert_array_equal(judged.truth, [0, 1, 2, 2])
+    np.testing.assert_array_equal(judged.y_true, [0, 1, 2, 2])
     assert METRICS["accuracy"](judged) == 0.75
 
 
@@ -200,9 +201,9 @@ def test_the_default_primary_metric_follows_the_task(loop: Any, task: Any, name:
     assert primary(loop.spec(gate={"primary": "brier"}), task) == "brier"
 
 
-def sklearn_value(name: str, judged: Judged, weights: Any) -> float:
+def sklearn_value(name: str, judged: LabelledPredictions, weights: Any) -> float:
     """Scikit-learn's own value with sample weights."""
-    y, said, p = judged.truth, judged.predicted, judged.probabilities
+    y, said, p = judged.y_true, judged.y_pred, judged.probabilities
     w = {"sample_weight": weights}
     if judged.task == "regression":
         return float(REGRESSION[name](y, said, **w))
@@ -232,7 +233,7 @@ def test_weighted_values_are_scikit_learns(name: str, task: str, seed: int) -> N
     rng = np.random.default_rng(seed)
     plain = example(name, rng, 211, task)
     weights = rng.exponential(size=211) * (rng.random(211) < 0.8)  # some rows weigh nothing
-    judged = Judged(plain.task, plain.truth, plain.predicted, plain.probabilities, weights)
+    judged = LabelledPredictions(plain.task, plain.y_true, plain.y_pred, plain.probabilities, weights)
     assert METRICS[name](judged) == pytest.approx(sklearn_value(name, judged, weights), rel=1e-9)
     if name != "median_absolute_error":  # of rounded errors it may stay where it was
         assert METRICS[name](judged) != pytest.approx(METRICS[name](plain), rel=1e-9)
@@ -243,7 +244,7 @@ def test_weighted_values_are_scikit_learns(name: str, task: str, seed: int) -> N
 def test_weights_that_mean_nothing_make_the_metric_nan(name: str, bad: Any) -> None:
     plain = example(name, np.random.default_rng(0), 30, "binary")
     weights = np.zeros(30) if bad == "none" else np.r_[bad, np.ones(29)]
-    judged = Judged(plain.task, plain.truth, plain.predicted, plain.probabilities, weights)
+    judged = LabelledPredictions(plain.task, plain.y_true, plain.y_pred, plain.probabilities, weights)
     assert np.isnan(METRICS[name](judged))
     assert "a weight is not a finite number" in str(METRICS[name].why_undefined(judged))
     assert METRICS[name].why_undefined(plain) is None
@@ -259,7 +260,7 @@ def test_judging_carries_the_weights_and_taking_rows_takes_them_too() -> None:
     part = judged.take(np.array([3, 5, 5]))
     np.testing.assert_array_equal(part.weights, [3, 5, 5])
     np.testing.assert_array_equal(part.probabilities, probabilities[[3, 5, 5]])
-    assert len(judged.take(np.arange(20) < 7).truth) == 7
+    assert len(judged.take(np.arange(20) < 7).y_true) == 7
     zeros = Predicted(task="regression", classes=(), values=np.zeros(2), probabilities=None)
     number = judge(pd.Series([1.0, 2.0]), zeros, weights=np.array([1, 3]))
     assert METRICS["mae"](number) == 7 / 4
@@ -277,7 +278,7 @@ def test_original_labels_come_back_unknown_ones_too(labels: list[Any]) -> None:
 
 
 def test_without_names_the_numbers_are_the_labels() -> None:
-    judged = Judged("binary", np.array([0, 1]), np.array([1, 1]), None)
+    judged = LabelledPredictions("binary", np.array([0, 1]), np.array([1, 1]), None)
     assert [part.tolist() for part in judged.labels] == [[0, 1], [1, 1]]
 
 

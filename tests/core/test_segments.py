@@ -82,7 +82,7 @@ def test_metric_and_rows_are_those_of_the_words() -> None:
     assert first.rows < (whole_rows.origin == "LGA").sum() * 0.7
     assert first.share == pytest.approx((whole_rows.origin == "LGA").mean(), rel=0.1)
     mine = (bench.rows.origin == "LGA").to_numpy()
-    expected = log_loss(bench.judged.truth[mine], bench.judged.known[mine])
+    expected = log_loss(bench.judged.y_true[mine], bench.judged.known[mine])
     assert first.metric == pytest.approx(expected, rel=0.1)
 
 

@@ -16,7 +16,8 @@ from statsmodels.stats.multitest import multipletests
 from airflow_mlops.core.gate.decide import failed_closed
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.gate.rules.slices.judge import LISTED, judge
-from airflow_mlops.core.metrics.registry import METRICS, Judged
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
+from airflow_mlops.core.metrics.registry import METRICS
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import SliceResult
 from airflow_mlops.core.rows.slicing import LARGEST, cut, in_words
@@ -43,11 +44,13 @@ def sample(rng: np.random.Generator, rows: int, slices: int = 4, days: int = 20)
     return frame, truth, logits, rng.integers(0, days, rows)
 
 
-def model(truth: Any, logits: Any, noise: Any) -> Judged:
+def model(truth: Any, logits: Any, noise: Any) -> LabelledPredictions:
     return binary(truth, 1 / (1 + np.exp(-(logits + noise))))
 
 
-def two(rng: np.random.Generator, rows: int, harm: float, **sizes: int) -> tuple[pd.DataFrame, Judged, Judged, Any]:
+def two(
+    rng: np.random.Generator, rows: int, harm: float, **sizes: int
+) -> tuple[pd.DataFrame, LabelledPredictions, LabelledPredictions, Any]:
     """Two equally noisy models; the candidate is biased by `harm` in slice A0."""
     frame, truth, logits, block = sample(rng, rows, **sizes)
     bad = harm * (frame.origin == "A0").to_numpy()
@@ -206,10 +209,10 @@ def test_values_are_those_of_scikit_learn() -> None:
     bench = bench_of(frame, first, second, block=block, metric="roc_auc", slices={"columns": ["origin"], "max_gap": 1})
     for one in slices_of(judge(bench)):
         rows = (frame.origin == one.value).to_numpy()
-        expected = [sk.roc_auc_score(each.truth[rows], each.known[rows, 1]) for each in (first, second)]
+        expected = [sk.roc_auc_score(each.y_true[rows], each.known[rows, 1]) for each in (first, second)]
         assert (one.candidate, one.champion) == pytest.approx(tuple(expected))
         assert one.gap is not None
-        assert one.gap.value == pytest.approx(sk.roc_auc_score(first.truth, first.known[:, 1]) - expected[0])
+        assert one.gap.value == pytest.approx(sk.roc_auc_score(first.y_true, first.known[:, 1]) - expected[0])
 
 
 def test_weights_count() -> None:
@@ -280,7 +283,7 @@ def test_what_is_asked_for_and_missing_is_rejected(rule: dict[str, Any], words: 
     for value, start, stop in (("small", 0, 30), ("oneday", 100, 400), ("oneclass", 500, 900)):
         frame.loc[start : stop - 1, "origin"] = value
     block[100:400] = 3
-    first.truth[500:900] = 1
+    first.y_true[500:900] = 1
     found = judge(bench_of(frame, first, second, block=block, metric="roc_auc", slices=rule))
     result = found.rules[0]
     assert (result.verdict, result.code, result.value) == (Verdict.REJECT, ReasonCode.SLICE_MISSING, None)
@@ -369,7 +372,7 @@ def worse_in(bench: RuleInput, value: str, factor: float) -> RuleInput:
     """The candidate with less probability for what happened, in one slice."""
     judged, rows = bench.judged, (bench.rows.origin == value).to_numpy()
     p = judged.known.copy()
-    at = np.flatnonzero(rows), judged.truth[rows]
+    at = np.flatnonzero(rows), judged.y_true[rows]
     p[at] *= factor
     p[at[0], 1 - at[1]] = 1 - p[at]
     return replace(bench, judged=replace(judged, probabilities=p))
@@ -446,7 +449,7 @@ def test_power_on_one_bad_slice_of_forty(by_block: bool) -> None:
 
 def test_a_whole_without_a_metric_is_never_a_pass() -> None:
     frame, first, second, block = two(np.random.default_rng(4), 2000, 0)
-    first.truth[:] = 1
+    first.y_true[:] = 1
     rule = {"columns": ["origin"], "max_gap": 0.1}
     results = judge(bench_of(frame, first, second, block=block, metric="roc_auc", slices=rule)).rules
     assert [(one.verdict, one.code) for one in results] == [(Verdict.REJECT, ReasonCode.SLICE_MISSING)]

@@ -5,23 +5,24 @@ from typing import Any
 import numpy as np
 import pytest
 
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.ranking import MANY_ROWS, AveragePrecision, Median, PairedAuc, RocAuc
 from airflow_mlops.core.metrics.ranking_binned import BINS, BinnedMedian, BinnedPrecision, bins_of
-from airflow_mlops.core.metrics.registry import METRICS, Judged
+from airflow_mlops.core.metrics.registry import METRICS
 from airflow_mlops.core.metrics.weighted import Mean, Spread, Undefined
 
 SMOOTH = [name for name in METRICS if name != "median_absolute_error"]
 
 
-def judged(rng: np.random.Generator, name: str, rows: int, classes: int, weights: Any = None) -> Judged:
+def judged(rng: np.random.Generator, name: str, rows: int, classes: int, weights: Any = None) -> LabelledPredictions:
     if METRICS[name].kind == "regression":
         truth = rng.normal(3, 2, rows)
-        return Judged("regression", truth, truth + rng.normal(size=rows), None, weights)
+        return LabelledPredictions("regression", truth, truth + rng.normal(size=rows), None, weights)
     truth = np.r_[np.arange(classes), rng.integers(0, classes, rows - classes)]
     raw = rng.exponential(size=(rows, classes)) + np.eye(classes)[truth]
     probabilities = (raw / raw.sum(axis=1, keepdims=True)).round(2)
     task: Any = "binary" if classes == 2 else "multiclass"
-    return Judged(task, truth, probabilities.argmax(axis=1), probabilities, weights)
+    return LabelledPredictions(task, truth, probabilities.argmax(axis=1), probabilities, weights)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

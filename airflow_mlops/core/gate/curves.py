@@ -129,12 +129,12 @@ def _of_classes(
         return
     known = judged.probabilities.shape[1]
     weight = judged.weights
-    seen = judged.truth >= 0
-    mass = np.bincount(judged.truth[seen], weights=None if weight is None else weight[seen], minlength=known)
+    seen = judged.y_true >= 0
+    mass = np.bincount(judged.y_true[seen], weights=None if weight is None else weight[seen], minlength=known)
     numbers = [1] if judged.task == "binary" else np.argsort(-mass, kind="stable")[:MAX_CLASSES].tolist()
     names = judged.names or inputs.candidate.classes
     for number in numbers:
-        made = ranking(judged.truth == number, judged.probabilities[:, number], weight)
+        made = ranking(judged.y_true == number, judged.probabilities[:, number], weight)
         if made is None:
             continue
         hit_rate, false_rate, precision = made
@@ -155,7 +155,7 @@ def _residuals(judged: LabelledPredictions, who: Literal["candidate", "champion"
     """
     import numpy as np
 
-    residual = judged.truth - judged.predicted
+    residual = judged.y_true - judged.y_pred
     order = np.argsort(residual, kind="stable")
     weight = np.ones(len(order)) if judged.weights is None else judged.weights[order]
     order, weight = order[weight > 0], weight[weight > 0]

@@ -89,8 +89,8 @@ class Opaque:
 
     name: str
     function: Callable[..., Any]
-    truth: Array
-    predicted: Array
+    y_true: Array
+    y_pred: Array
     base: Array | None = None
     """Weights of the rows; None: all 1."""
     failure: str | None = None
@@ -132,7 +132,7 @@ class Opaque:
         else:
             return self._failed("it takes no sample_weight, and the rows have weights", None)
         try:
-            return _number(self.function(self.truth[rows], self.predicted[rows], **given))
+            return _number(self.function(self.y_true[rows], self.y_pred[rows], **given))
         except Exception as error:  # noqa: BLE001 - whatever a team's own code raises makes the metric NaN
             return self._failed(f"it raised {type(error).__name__}", error)
 
@@ -148,9 +148,9 @@ def _prepare(own: CustomMetric, function: Callable[..., Any]) -> Prepare:
         import numpy as np
 
         if own.needs == "probabilities":
-            if (judged.truth < 0).any():
+            if (judged.y_true < 0).any():
                 return Undefined(f"{own.path} needs probabilities, and some rows have a class that the model does not")
-            truth, predicted = judged.truth, judged.known
+            truth, predicted = judged.y_true, judged.known
         else:
             truth, predicted = judged.labels
         opaque = Opaque(own.path, function, truth, predicted)
@@ -168,9 +168,9 @@ def _prepare(own: CustomMetric, function: Callable[..., Any]) -> Prepare:
 def _per_row(opaque: Opaque, judged: LabelledPredictions) -> WeightedMetric:
     import numpy as np
 
-    rows = len(judged.truth)
+    rows = len(judged.y_true)
     try:  # copies: the function is a stranger, and these arrays are used again
-        found = np.asarray(opaque.function(opaque.truth.copy(), opaque.predicted.copy()), dtype=float)
+        found = np.asarray(opaque.function(opaque.y_true.copy(), opaque.y_pred.copy()), dtype=float)
     except Exception as error:  # noqa: BLE001 - as above
         opaque._failed(f"it raised {type(error).__name__}", error)  # noqa: SLF001
         return Undefined(f"{opaque.name} gave no numbers: {opaque.failure}")

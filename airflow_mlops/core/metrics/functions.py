@@ -34,7 +34,7 @@ def of_rows(judged: LabelledPredictions, losses: Array, root: bool = False) -> A
 def _rows(judged: LabelledPredictions, *columns: Array) -> Array:
     import numpy as np
 
-    return np.column_stack([np.ones(len(judged.truth)), *columns])
+    return np.column_stack([np.ones(len(judged.y_true)), *columns])
 
 
 def _mean(losses: Callable[[LabelledPredictions], Array], root: bool = False) -> Prepare:
@@ -46,7 +46,7 @@ def _of_truth(judged: LabelledPredictions) -> Array:
     import numpy as np
 
     p = judged.known
-    return np.where(judged.truth < 0, 0.0, p[np.arange(len(p)), judged.truth])
+    return np.where(judged.y_true < 0, 0.0, p[np.arange(len(p)), judged.y_true])
 
 
 def _log_losses(judged: LabelledPredictions) -> Array:
@@ -59,18 +59,18 @@ def _log_losses(judged: LabelledPredictions) -> Array:
 def _brier_scores(judged: LabelledPredictions) -> Array:
     p = judged.known
     if judged.task == "binary":
-        return (p[:, 1] - (judged.truth == 1)) ** 2
+        return (p[:, 1] - (judged.y_true == 1)) ** 2
     return (p**2).sum(axis=1) - 2 * _of_truth(judged) + 1
 
 
 def _relative_errors(judged: LabelledPredictions) -> Array:
     import numpy as np
 
-    return _absolute(judged) / np.maximum(np.abs(judged.truth), np.finfo(float).eps)
+    return _absolute(judged) / np.maximum(np.abs(judged.y_true), np.finfo(float).eps)
 
 
 def _absolute(judged: LabelledPredictions) -> Array:
-    return abs(judged.truth - judged.predicted)
+    return abs(judged.y_true - judged.y_pred)
 
 
 def _r2(judged: LabelledPredictions) -> WeightedMetric:
@@ -78,8 +78,8 @@ def _r2(judged: LabelledPredictions) -> WeightedMetric:
         rows, first, second, squared = sums.T
         return 1 - squared / (second - first**2 / rows)
 
-    centred = judged.truth - judged.truth.mean()  # keeps digits when the labels are far from zero
-    return Additive(_rows(judged, centred, centred**2, (judged.truth - judged.predicted) ** 2), finish)
+    centred = judged.y_true - judged.y_true.mean()  # keeps digits when the labels are far from zero
+    return Additive(_rows(judged, centred, centred**2, (judged.y_true - judged.y_pred) ** 2), finish)
 
 
 def _patterns(judged: LabelledPredictions) -> tuple[int, Array]:
@@ -89,10 +89,10 @@ def _patterns(judged: LabelledPredictions) -> tuple[int, Array]:
     """
     import numpy as np
 
-    classes = 1 + int(max(judged.truth.max(), judged.predicted.max(), 1))
-    same = judged.truth == judged.predicted
-    true = np.where(judged.truth < 0, classes, judged.truth)
-    predicted = np.where(judged.predicted < 0, np.where(same, classes, classes + 1), judged.predicted)
+    classes = 1 + int(max(judged.y_true.max(), judged.y_pred.max(), 1))
+    same = judged.y_true == judged.y_pred
+    true = np.where(judged.y_true < 0, classes, judged.y_true)
+    predicted = np.where(judged.y_pred < 0, np.where(same, classes, classes + 1), judged.y_pred)
     return classes, true * (classes + 2) + predicted
 
 
@@ -168,8 +168,8 @@ def _one_versus_rest(ranked: Callable[[Array, Array], WeightedMetric]) -> Prepar
     def prepare(judged: LabelledPredictions) -> WeightedMetric:
         p = judged.known
         if judged.task == "binary":
-            return ranked(judged.truth == 1, p[:, 1])
-        return Mean(tuple(ranked(judged.truth == number, p[:, number]) for number in range(p.shape[1])))
+            return ranked(judged.y_true == 1, p[:, 1])
+        return Mean(tuple(ranked(judged.y_true == number, p[:, number]) for number in range(p.shape[1])))
 
     return prepare
 
@@ -184,7 +184,7 @@ FUNCTIONS: Mapping[str, tuple[bool, Prepare]] = {
     "f1": (False, _by_class(lambda hits, predicted, true: _ratio(2 * hits, predicted + true))),
     "precision": (False, _by_class(lambda hits, predicted, _true: _ratio(hits, predicted))),
     "recall": (False, _by_class(lambda hits, _predicted, true: _ratio(hits, true))),
-    "rmse": (False, _mean(lambda judged: (judged.truth - judged.predicted) ** 2, root=True)),
+    "rmse": (False, _mean(lambda judged: (judged.y_true - judged.y_pred) ** 2, root=True)),
     "mae": (False, _mean(_absolute)),
     "median_absolute_error": (False, lambda judged: Median(_absolute(judged))),
     "mape": (False, _mean(_relative_errors)),

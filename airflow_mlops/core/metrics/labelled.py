@@ -14,9 +14,9 @@ class LabelledPredictions:
     """Labels beside predictions for n rows, as arrays that every metric reads."""
 
     task: Task
-    truth: Array
+    y_true: Array
     """Class numbers (negative: a class that the model does not know), or labels of a regression; shape (n,)."""
-    predicted: Array
+    y_pred: Array
     """Class numbers or values; shape (n,)."""
     probabilities: Array | None
     """Shape (n, classes)."""
@@ -39,9 +39,9 @@ class LabelledPredictions:
         import numpy as np
 
         if not self.names:
-            return self.truth, self.predicted
+            return self.y_true, self.y_pred
         names = np.array(self.names)  # clean_labels gave them one type
-        return names[self.truth], names[self.predicted]
+        return names[self.y_true], names[self.y_pred]
 
     @property
     def finite(self) -> bool:
@@ -51,13 +51,11 @@ class LabelledPredictions:
         """
         import numpy as np
 
-        parts = [self.truth, self.predicted, self.probabilities, self.weights]
-        fine = len(self.truth) > 0 and all(bool(np.isfinite(part).all()) for part in parts if part is not None)
+        parts = [self.y_true, self.y_pred, self.probabilities, self.weights]
+        fine = len(self.y_true) > 0 and all(bool(np.isfinite(part).all()) for part in parts if part is not None)
         return fine and (self.weights is None or bool((self.weights >= 0).all() and self.weights.any()))
 
     def take(self, rows: Array) -> LabelledPredictions:
         """Some of the rows: a mask or positions, shape (m,)."""
         probabilities, weights = (None if part is None else part[rows] for part in (self.probabilities, self.weights))
-        return LabelledPredictions(
-            self.task, self.truth[rows], self.predicted[rows], probabilities, weights, self.names
-        )
+        return LabelledPredictions(self.task, self.y_true[rows], self.y_pred[rows], probabilities, weights, self.names)

@@ -46,7 +46,7 @@ class Metric:
         """Value on all rows; NaN where it is not defined, never an exception."""
         import numpy as np
 
-        return float(self.weighted(judged)(np.ones((1, len(judged.truth))))[0])
+        return float(self.weighted(judged)(np.ones((1, len(judged.y_true))))[0])
 
     def why_undefined(self, judged: LabelledPredictions) -> str | None:
         """Why there is no value, in words that follow `because`; None when nothing is known against it."""

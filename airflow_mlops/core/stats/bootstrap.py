@@ -118,7 +118,7 @@ def gain(
     """
     import numpy as np
 
-    rows = len(candidate.truth)
+    rows = len(candidate.y_true)
     sign = 1.0 if metric.greater_is_better else -1.0
     first, second = metric.weighted(candidate), metric.weighted(other)
     everything = np.ones((1, rows))

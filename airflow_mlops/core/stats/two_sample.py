@@ -78,7 +78,7 @@ def sampled(
     """
     import numpy as np
 
-    rows = len(judged.truth)
+    rows = len(judged.y_true)
     units = rows if block is None else int(block.max()) + 1 if rows else 0
     weighted = metric.weighted(judged)
     value = float(weighted(np.ones((1, rows)))[0])

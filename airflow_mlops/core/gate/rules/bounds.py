@@ -23,7 +23,7 @@ def judge(inputs: RuleInput) -> RuleOutcome:
     Of a classifier the probabilities count, when it gives any: on a rare event every predicted label may well be the
     same.
     """
-    rows = len(inputs.judged.truth)
+    rows = len(inputs.judged.y_true)
     distinct = _distinct(inputs.judged)
     fine = distinct > 1
     reason = f"the predictions of {rows:,} rows are {'not all equal' if fine else 'all equal'}"
@@ -49,7 +49,7 @@ def _distinct(judged: LabelledPredictions) -> int:
     """Number of different predictions; missing ones are equal to each other."""
     import numpy as np
 
-    said = judged.predicted if judged.probabilities is None else judged.probabilities
+    said = judged.y_pred if judged.probabilities is None else judged.probabilities
     if said.ndim == 1 or said.shape[1] <= 2:  # noqa: PLR2004 - one of two probabilities tells the other
         return len(np.unique(said if said.ndim == 1 else said[:, -1]))
     rows, order = said, np.lexsort(said.T)

@@ -98,9 +98,9 @@ def _event(inputs: RuleInput, judged: LabelledPredictions) -> tuple[Array, Array
     known = judged.known
     if judged.task == "binary":
         names = judged.names or inputs.candidate.classes
-        return known[:, 1], (judged.truth == 1).astype(float), str(names[1]) if len(names) > 1 else "positive class"
+        return known[:, 1], (judged.y_true == 1).astype(float), str(names[1]) if len(names) > 1 else "positive class"
     chosen = known.argmax(axis=1)
-    return known[np.arange(len(known)), chosen], (judged.truth == chosen).astype(float), "predicted class"
+    return known[np.arange(len(known)), chosen], (judged.y_true == chosen).astype(float), "predicted class"
 
 
 def _models(inputs: RuleInput) -> list[tuple[Literal["candidate", "champion"], LabelledPredictions]]:
@@ -110,7 +110,7 @@ def _models(inputs: RuleInput) -> list[tuple[Literal["candidate", "champion"], L
 
 def _rule(inputs: RuleInput, found: Reliability | None) -> RuleResult:
     bound = inputs.spec.gate.calibration.max_error or 0.0
-    rows = len(inputs.judged.truth)
+    rows = len(inputs.judged.y_true)
     if found is None:
         code, reason = _unknown(inputs)
         return _result(

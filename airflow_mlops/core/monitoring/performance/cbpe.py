@@ -79,7 +79,7 @@ def calibrate(judged: LabelledPredictions, block: Array | None) -> Calibration:
     import numpy as np
     from scipy import stats
 
-    rows = len(judged.truth)
+    rows = len(judged.y_true)
     units = np.arange(rows) if block is None else np.asarray(block)
     count = int(units.max()) + 1 if rows else 0
     if count < 2 * FOLDS:
@@ -130,7 +130,7 @@ def _isotonic(judged: LabelledPredictions) -> Calibration:
     maps = []
     for number in wanted:
         model = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
-        maps.append(model.fit(known[:, number], (judged.truth == number).astype(float), judged.weights))
+        maps.append(model.fit(known[:, number], (judged.y_true == number).astype(float), judged.weights))
     return Calibration("isotonic", tuple(maps))
 
 
@@ -138,6 +138,6 @@ def _squared(judged: LabelledPredictions, probabilities: Array) -> Array:
     """Squared error of each row, over every class; shape (n,)."""
     import numpy as np
 
-    joined = judged.truth[:, None] == np.arange(probabilities.shape[1])[None, :]
+    joined = judged.y_true[:, None] == np.arange(probabilities.shape[1])[None, :]
     found: Array = ((probabilities - joined) ** 2).sum(axis=1)
     return found

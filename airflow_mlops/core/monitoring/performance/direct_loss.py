@@ -78,7 +78,7 @@ def fit_losses(
     regressor = HistGradientBoostingRegressor(
         max_iter=60, learning_rate=0.1, max_leaf_nodes=8, min_samples_leaf=50, early_stopping=False, random_state=seed
     )
-    regressor.fit(_matrix(rows, judged.predicted, features, encoder), _losses(judged, metric), judged.weights)
+    regressor.fit(_matrix(rows, judged.y_pred, features, encoder), _losses(judged, metric), judged.weights)
     return LossModel(features, encoder, regressor)
 
 
@@ -94,13 +94,13 @@ def mean_of(losses: Array, metric: str) -> Metric:
 def _losses(judged: LabelledPredictions, metric: str) -> Array:
     import numpy as np
 
-    error = judged.truth - judged.predicted
+    error = judged.y_true - judged.y_pred
     kind = LOSSES[metric]
     if kind == "squared":
         return error**2
     if kind == "absolute":
         return np.abs(error)
-    return np.abs(error) / np.maximum(np.abs(judged.truth), np.finfo(float).eps)
+    return np.abs(error) / np.maximum(np.abs(judged.y_true), np.finfo(float).eps)
 
 
 def _matrix(rows: pd.DataFrame, predicted: Array, features: tuple[Feature, ...], encoder: Any) -> Array:

@@ -162,7 +162,7 @@ class _Measurement:
             own=len(logged.predicted.values),
             matched=len(cohort.labels),
             answered=int(joined.known.sum()),
-            unknown_classes=int((cohort.judged.truth < 0).sum()) if cohort.judged.task != "regression" else 0,
+            unknown_classes=int((cohort.judged.y_true < 0).sum()) if cohort.judged.task != "regression" else 0,
             finite=cohort.judged.finite or not len(cohort.labels),
         )
         seen, lost = realised(spec, cohort, expected)

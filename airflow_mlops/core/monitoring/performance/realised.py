@@ -73,7 +73,7 @@ def calibration(spec: ModelSpec, cohort: Cohort) -> float | None:
         return None
     known = judged.probabilities
     chosen = np.ones(len(known), dtype=int) if judged.task == "binary" else known.argmax(axis=1)
-    probability, joined = known[np.arange(len(known)), chosen], (judged.truth == chosen).astype(float)
+    probability, joined = known[np.arange(len(known)), chosen], (judged.y_true == chosen).astype(float)
     weight = np.ones(len(known)) if judged.weights is None else judged.weights
     error = calibration_error(
         probability,

@@ -111,14 +111,14 @@ def _named(judged: LabelledPredictions) -> list[tuple[str, int]]:
     if judged.task == "binary":
         return [("", 1)]
     known = None if judged.probabilities is None else judged.probabilities.shape[1]
-    classes = range(known or 1 + int(max(judged.truth.max(), judged.predicted.max())))
+    classes = range(known or 1 + int(max(judged.y_true.max(), judged.y_pred.max())))
     return [(f" of class {judged.names[number] if judged.names else number}", number) for number in classes]
 
 
 def _weights(judged: LabelledPredictions) -> Array:
     import numpy as np
 
-    return np.ones(len(judged.truth)) if judged.weights is None else judged.weights
+    return np.ones(len(judged.y_true)) if judged.weights is None else judged.weights
 
 
 def _by_group(judged: LabelledPredictions, groups: Sequence[SliceSource], number: int) -> Array:
@@ -133,7 +133,7 @@ def _by_group(judged: LabelledPredictions, groups: Sequence[SliceSource], number
     weights = _weights(judged)
     counts = np.zeros((len(groups), 4))
     for place, group in enumerate(groups):
-        cell = 2 * (judged.truth[group.index] == number) + (judged.predicted[group.index] == number)
+        cell = 2 * (judged.y_true[group.index] == number) + (judged.y_pred[group.index] == number)
         counts[place] = np.bincount(cell, weights[group.index], minlength=4)
     metrics = {"selection": selection_rate, "true": true_positive_rate, "false": false_positive_rate}
     frame = MetricFrame(
@@ -160,7 +160,7 @@ def _drawn_rates(
     for place, group in enumerate(groups):
         mine, worth = units[group.index], row_weights[group.index]
         for at, number in enumerate(classes):
-            truth, said = judged.truth[group.index] == number, judged.predicted[group.index] == number
+            truth, said = judged.y_true[group.index] == number, judged.y_pred[group.index] == number
             kept = [np.ones(len(mine)), said, truth, truth & said, ~truth, ~truth & said]
             sums = weights @ np.column_stack([np.bincount(mine, worth * each, minlength=size) for each in kept])
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -174,7 +174,7 @@ def _primary(inputs: RuleInput, groups: Sequence[SliceSource]) -> Measure:
     judged, metric = inputs.judged, inputs.metric
     values = {metric.name: np.array([metric(judged.take(group.index)) for group in groups])}
     if judged.task == "regression":
-        errors, weights = judged.predicted - judged.truth, _weights(judged)
+        errors, weights = judged.y_pred - judged.y_true, _weights(judged)
         sums = [(weights[group.index] @ errors[group.index], weights[group.index].sum()) for group in groups]
         values["mean_error"] = np.array([error / weight if weight > 0 else np.nan for error, weight in sums])
 

@@ -64,7 +64,7 @@ def judge(inputs: RuleInput) -> RuleOutcome:
         return RuleOutcome()
     if not inputs.judged.finite:
         return RuleOutcome(rules=tuple(_not_finite(inputs, column) for column in columns))
-    units = units_of(inputs.block, len(inputs.judged.truth), inputs.spec.training.seed)
+    units = units_of(inputs.block, len(inputs.judged.y_true), inputs.spec.training.seed)
     weights = weights_of(units, inputs.spec.gate.champion.resamples, inputs.spec.training.seed)
     results: list[RuleResult] = []
     groups: list[Group] = []
@@ -230,7 +230,7 @@ class _Attribute:
             lower=None if seen is None else seen.lower,
             upper=None if seen is None else seen.upper,
             bound=words[0],
-            rows=len(self.inputs.judged.truth) if disparity is None else disparity.rows,
+            rows=len(self.inputs.judged.y_true) if disparity is None else disparity.rows,
             code=code,
             reason=words[1],
         )
@@ -253,7 +253,7 @@ def _not_finite(inputs: RuleInput, column: str) -> RuleResult:
         verdict=Verdict.REJECT,
         value=None,
         bound="finite rates in every group",
-        rows=len(inputs.judged.truth),
+        rows=len(inputs.judged.y_true),
         code=ReasonCode.METRIC_NOT_FINITE,
         reason=reason,
     )

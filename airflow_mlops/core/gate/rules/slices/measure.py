@@ -57,7 +57,7 @@ def measure(inputs: RuleInput, cuts: Mapping[str, Cut]) -> list[SliceMeasurement
     import numpy as np
 
     rule, champion = inputs.spec.gate.slices, inputs.spec.gate.champion
-    units = units_of(inputs.block, len(inputs.judged.truth), inputs.spec.training.seed)
+    units = units_of(inputs.block, len(inputs.judged.y_true), inputs.spec.training.seed)
     weights = weights_of(units, champion.resamples, inputs.spec.training.seed)
     whole = on_units(inputs.metric, inputs.judged, np.arange(len(units)), units, weights)
     found = []

@@ -122,7 +122,7 @@ def _halves(rule_input: RuleInput) -> tuple[Array, Array]:
     import numpy as np
 
     rng = np.random.default_rng(rule_input.spec.training.seed)
-    rows = len(rule_input.judged.truth)
+    rows = len(rule_input.judged.y_true)
     blocks = np.arange(rows) if rule_input.block is None else np.asarray(rule_input.block)
     count = int(blocks.max()) + 1
     if count < 2:  # noqa: PLR2004 - one block cannot be halved
@@ -139,12 +139,12 @@ def _losses(judged: LabelledPredictions, metric: str) -> Array:
     import numpy as np
 
     if judged.task == "regression":
-        errors = np.abs(judged.truth - judged.predicted)
+        errors = np.abs(judged.y_true - judged.y_pred)
         return errors if metric in {"mae", "median_absolute_error", "mape"} else errors**2
     if judged.probabilities is None:
-        return (judged.truth != judged.predicted).astype(float)
-    rows = np.arange(len(judged.truth))
-    of_truth = np.where(judged.truth < 0, 0.0, judged.probabilities[rows, judged.truth])
+        return (judged.y_true != judged.y_pred).astype(float)
+    rows = np.arange(len(judged.y_true))
+    of_truth = np.where(judged.y_true < 0, 0.0, judged.probabilities[rows, judged.y_true])
     return -np.log(np.clip(of_truth, np.finfo(float).eps, 1.0))
 
 
