@@ -16,8 +16,8 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from airflow_mlops.spec.types import parse_duration
 
 if TYPE_CHECKING:
-    from airflow_mlops.spec.part import Part
-    from airflow_mlops.spec.wrong import Code
+    from airflow_mlops.spec.base import SpecModel
+    from airflow_mlops.spec.errors import Code
 
 REQUIRED: Any = object()
 """The default of a field that has none."""
@@ -35,7 +35,7 @@ class Field:
         default: Any,
         doc: str,
         *,
-        holds: type[Part] | None = None,
+        holds: type[SpecModel] | None = None,
         nullable: bool = False,
     ) -> None:
         self.schema, self.words, self.default, self.doc, self.holds = schema, words, default, doc, holds
@@ -233,12 +233,12 @@ def grid(*, doc: str) -> Any:
     return Field(schema, "mapping of lists", REQUIRED, doc)
 
 
-def part(cls: type[Part], *, doc: str, default: Any = REQUIRED) -> Any:
+def part(cls: type[SpecModel], *, doc: str, default: Any = REQUIRED) -> Any:
     """Another part; with the default ``{}``, every field of it has its own default."""
     return Field(cls.core_schema(), f"[{cls.__name__}](#{cls.__name__.lower()})", default, doc, holds=cls)
 
 
-def parts(cls: type[Part], *, doc: str) -> Any:
+def parts(cls: type[SpecModel], *, doc: str) -> Any:
     """A list of parts; empty by default."""
     words = f"list of [{cls.__name__}](#{cls.__name__.lower()})"
     return Field(_tuple(cls.core_schema()), words, (), doc, holds=cls)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
-from airflow_mlops.spec.checks import metric
+from airflow_mlops.spec.base import SpecModel
+from airflow_mlops.spec.errors import wrong
 from airflow_mlops.spec.fields import choice, duration, number, part, parts, text, whole
 from airflow_mlops.spec.gate_rules import (
     CalibrationRule,
@@ -20,14 +21,13 @@ from airflow_mlops.spec.gate_rules import (
     SliceRule,
     mode,
 )
-from airflow_mlops.spec.part import Part
-from airflow_mlops.spec.wrong import wrong
+from airflow_mlops.spec.value_checks import metric
 
 if TYPE_CHECKING:
     from airflow_mlops.spec.problems import Problem
 
 
-class ChampionRule(Part):
+class ChampionRule(SpecModel):
     """The comparison with the model that serves, on rows that neither was trained on."""
 
     hypothesis: Literal["superiority", "noninferiority"] = choice(
@@ -59,7 +59,7 @@ class ChampionRule(Part):
             )
 
 
-class AbsoluteRule(Part):
+class AbsoluteRule(SpecModel):
     """A metric's bounds, whoever the champion is."""
 
     metric: str = text(words="[metric](#metrics)", check=metric, doc="Metric that is bounded.")
@@ -85,13 +85,13 @@ class AbsoluteRule(Part):
             )
 
 
-class BaselineRule(Part):
+class BaselineRule(SpecModel):
     """The gain over a model that ignores its input: class prior, or mean."""
 
     min_gain: float = number(default=0.0, doc="Lower bound of the gain must be above this.")
 
 
-class GateSpec(Part):
+class GateSpec(SpecModel):
     """Rules that a candidate must pass; what is missing or not finite is a rejection."""
 
     mode: Mode = mode("Every rule that is not about the champion's order in time")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from airflow_mlops.spec.checks import import_path
+from airflow_mlops.spec.base import SpecModel
 from airflow_mlops.spec.fields import choice, flag, number, plain_mapping, text, texts, whole
-from airflow_mlops.spec.part import Part
+from airflow_mlops.spec.value_checks import import_path
 
 Mode = Literal["enforce", "dry_run", "off"]
 
@@ -17,7 +17,7 @@ def mode(what: str = "The rule") -> Any:
     return choice("enforce", "dry_run", "off", default="enforce", doc=doc)
 
 
-class CustomMetric(Part):
+class CustomMetric(SpecModel):
     """A metric of the team's own: rules name it by its import path, wherever they name a metric."""
 
     path: str = text(
@@ -39,7 +39,7 @@ class CustomMetric(Part):
     )
 
 
-class SliceRule(Part):
+class SliceRule(SpecModel):
     """No part of the rows may be sacrificed for the whole."""
 
     mode: Mode = mode()
@@ -63,7 +63,7 @@ class SliceRule(Part):
     weakest: int = whole(default=5, ge=0, le=50, doc="How many of the weakest segments are searched for and listed.")
 
 
-class FairnessRule(Part):
+class FairnessRule(SpecModel):
     """Differences between the groups of protected attributes."""
 
     mode: Mode = mode()
@@ -86,7 +86,7 @@ class FairnessRule(Part):
     min_rows: int = whole(default=100, ge=20, doc="Smaller groups are listed, but not judged.")
 
 
-class CalibrationRule(Part):
+class CalibrationRule(SpecModel):
     """Whether probabilities mean what they say."""
 
     mode: Mode = mode()
@@ -96,13 +96,13 @@ class CalibrationRule(Part):
     )
 
 
-class ConvergenceRule(Part):
+class ConvergenceRule(SpecModel):
     """Whether the optimiser ended because it was done."""
 
     mode: Mode = mode()
 
 
-class RobustnessRule(Part):
+class RobustnessRule(SpecModel):
     """How much the primary metric suffers from broken input."""
 
     mode: Mode = mode()
@@ -118,7 +118,7 @@ class RobustnessRule(Part):
     )
 
 
-class LeakageRule(Part):
+class LeakageRule(SpecModel):
     """A feature that nearly knows the label is a leak until shown otherwise."""
 
     mode: Mode = mode()
@@ -139,7 +139,7 @@ class LeakageRule(Part):
     )
 
 
-class ServingRule(Part):
+class ServingRule(SpecModel):
     """The stored model, loaded in a fresh interpreter, must predict the same, and fast enough."""
 
     mode: Mode = mode()

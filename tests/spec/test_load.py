@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from airflow_mlops.spec import ModelSpec, ReasonCode, SpecError, apply_overrides, load_spec, parse_spec
-from airflow_mlops.spec.checks import PRESETS
 from airflow_mlops.spec.data import FileSource, SqlSource, source_from
 from airflow_mlops.spec.gate import GateSpec
 from airflow_mlops.spec.metrics import METRICS
@@ -26,7 +25,8 @@ from airflow_mlops.spec.overrides import LOCKED
 from airflow_mlops.spec.training import TrainingSpec
 from airflow_mlops.spec.types import format_duration, parse_duration
 from airflow_mlops.spec.validation import Expectation
-from airflow_mlops.spec.yamltext import plain_scalar
+from airflow_mlops.spec.value_checks import PRESETS
+from airflow_mlops.spec.yaml_lines import plain_scalar
 
 TEN_LINES = """\
 name: flight_delay

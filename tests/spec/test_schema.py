@@ -13,9 +13,9 @@ from jsonschema import Draft202012Validator
 from pydantic_core import SchemaValidator, ValidationError
 
 from airflow_mlops.spec import ModelSpec, Problem, parse_spec
+from airflow_mlops.spec.base import SpecModel
 from airflow_mlops.spec.data import FileSource, SqlSource
 from airflow_mlops.spec.fields import REQUIRED
-from airflow_mlops.spec.part import Part
 from airflow_mlops.spec.schema import json_schema, render_markdown
 from airflow_mlops.spec.template import new_text
 
@@ -36,17 +36,17 @@ SAMPLES: tuple[Any, ...] = (
 )
 
 
-def subclasses(cls: type[Part]) -> list[type[Part]]:
+def subclasses(cls: type[SpecModel]) -> list[type[SpecModel]]:
     direct = cls.__subclasses__()
     return direct + [deeper for one in direct for deeper in subclasses(one)]
 
 
-PARTS = subclasses(Part)
+PARTS = subclasses(SpecModel)
 FIELDS = [(part, name) for part in PARTS for name in part.part_fields]
 
 
 def test_every_part_is_reached_from_the_whole() -> None:
-    def below(part: type[Part]) -> set[type[Part]]:
+    def below(part: type[SpecModel]) -> set[type[SpecModel]]:
         held = [field.holds for field in part.part_fields.values() if field.holds is not None]
         return {part, *(found for one in held for found in below(one))}
 
@@ -72,7 +72,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 @pytest.mark.parametrize(("part", "name"), FIELDS, ids=[f"{part.__name__}.{name}" for part, name in FIELDS])
-def test_what_a_field_accepts_is_of_its_annotated_type(part: type[Part], name: str) -> None:
+def test_what_a_field_accepts_is_of_its_annotated_type(part: type[SpecModel], name: str) -> None:
     hint, field = get_type_hints(part)[name], part.part_fields[name]
     validator = SchemaValidator(field.model_field()["schema"])
     accepted = []
@@ -88,7 +88,7 @@ def test_what_a_field_accepts_is_of_its_annotated_type(part: type[Part], name: s
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_every_annotated_name_is_a_field_with_a_meaning(part: type[Part]) -> None:
+def test_every_annotated_name_is_a_field_with_a_meaning(part: type[SpecModel]) -> None:
     annotated = {name for name in part.__annotations__ if name != "model_config"}
     assert annotated == set(part.part_fields)
     assert all(field.doc and field.words for field in part.part_fields.values())
