@@ -32,7 +32,7 @@ from airflow_mlops.core.errors import TrainingError
 from airflow_mlops.core.estimators import import_object
 from airflow_mlops.core.measures import Prepare, of_rows
 from airflow_mlops.core.weighted import Array, Spread, Undefined, Weighted
-from airflow_mlops.spec.gate_rules import CustomMetric
+from airflow_mlops.spec.gate import CustomMetric
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

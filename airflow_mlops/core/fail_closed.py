@@ -10,7 +10,7 @@ from airflow_mlops.core import metrics as metric
 from airflow_mlops.core import robustness
 from airflow_mlops.core.model import Candidate, Evaluation, RuleResult, Verdict
 from airflow_mlops.core.serving import bounds as serving_bounds
-from airflow_mlops.spec.gate_rules import FairnessRule
+from airflow_mlops.spec.gate import FairnessRule
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 

@@ -27,7 +27,7 @@ from airflow_mlops.core.leakage_rows import (
     shared_keys,
 )
 from airflow_mlops.core.model import RuleResult, Verdict
-from airflow_mlops.spec.gate_rules import LeakageRule
+from airflow_mlops.spec.gate import LeakageRule
 from airflow_mlops.spec.problems import ReasonCode, Refusal
 
 __all__ = ["judge", "single_feature_power"]

@@ -15,7 +15,7 @@ from airflow_mlops.core.bench import Bench, Found
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.evidence import ServingReport
 from airflow_mlops.core.model import RuleResult, Verdict
-from airflow_mlops.spec.gate_rules import ServingRule
+from airflow_mlops.spec.gate import ServingRule
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 PREDICTIONS = "predictions"

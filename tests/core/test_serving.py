@@ -31,7 +31,7 @@ from airflow_mlops.core.model import Feature, Verdict
 from airflow_mlops.core.predict import predict
 from airflow_mlops.core.serving import judge, require
 from airflow_mlops.core.training import fit
-from airflow_mlops.spec.gate_rules import ServingRule
+from airflow_mlops.spec.gate import ServingRule
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.serving_child import load_file, measure, predictions
 
