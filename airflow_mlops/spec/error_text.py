@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails, ValidationError
 from airflow_mlops.spec.base import SpecModel
 from airflow_mlops.spec.cross_checks import problems_between
 from airflow_mlops.spec.problems import Problem, ReasonCode, SpecError
-from airflow_mlops.spec.suggest import did_you_mean, shown
+from airflow_mlops.spec.suggest import did_you_mean, find_nearest, shown
 
 Path = tuple[str | int, ...]
 Where = Callable[[Path], str]
@@ -177,5 +177,5 @@ def _misspelt(cls: type[SpecModel], path: Path, value: Any) -> str:
     """Say when an unknown field beside a missing one looks like it."""
     known = _known(cls, path[:-1])
     unknown = [str(name) for name in value if name not in known] if isinstance(value, Mapping) else []
-    near = did_you_mean(str(path[-1]), unknown)
-    return f"rename {near[13:-1]} to {path[-1]!r}" if near else ""
+    near = find_nearest(str(path[-1]), unknown)
+    return f"rename {near!r} to {path[-1]!r}" if near is not None else ""
