@@ -23,7 +23,7 @@ from airflow_mlops.operators.training import TrainOperator
 from airflow_mlops.operators.validation import DataValidationOperator
 from airflow_mlops.sensors.drift import DriftSensor
 from airflow_mlops.spec import ModelSpec, load_spec
-from airflow_mlops.spec.wrong import refusal, wrong
+from airflow_mlops.spec.errors import refusal, wrong
 
 if TYPE_CHECKING:
     from airflow_mlops.operators.approval import ApproveOperator

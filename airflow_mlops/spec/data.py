@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import core_schema
 
-from airflow_mlops.spec.checks import connection, import_path, location
+from airflow_mlops.spec.base import SpecModel
+from airflow_mlops.spec.errors import wrong
 from airflow_mlops.spec.fields import REQUIRED, Field, character, choice, duration, text, texts
-from airflow_mlops.spec.part import Part
-from airflow_mlops.spec.wrong import wrong
+from airflow_mlops.spec.value_checks import connection, import_path, location
 
 if TYPE_CHECKING:
     from airflow_mlops.spec.problems import Problem
 
 
-class FileSource(Part):
+class FileSource(SpecModel):
     """Parquet or CSV: one file, or every file below a folder."""
 
     path: str = text(doc="Local path, relative to `[mlops] data_root`, or object-store URI.", check=location)
@@ -29,7 +29,7 @@ class FileSource(Part):
     delimiter: str = character(default=",", doc="Column separator of CSV files.")
 
 
-class SqlSource(Part):
+class SqlSource(SpecModel):
     """A table, or a query that binds ``:window_start`` and ``:window_end``."""
 
     conn_id: str = text(doc="Airflow connection of the database.", check=connection)
@@ -54,7 +54,7 @@ Source = FileSource | SqlSource
 
 
 def _kind(value: Any) -> str | None:
-    if isinstance(value, Part):
+    if isinstance(value, SpecModel):
         return "~sql" if isinstance(value, SqlSource) else "~file"
     if not isinstance(value, Mapping):
         return None
@@ -88,7 +88,7 @@ def source_from(data: Mapping[str, Any]) -> Source:
     return SqlSource.model_validate(data) if _kind(data) == "~sql" else FileSource.model_validate(data)
 
 
-class DataSpec(Part):
+class DataSpec(SpecModel):
     """The rows: source, the columns with a meaning, and the windows."""
 
     source: Source = _source()
@@ -108,7 +108,7 @@ class DataSpec(Part):
     window: timedelta = duration(default="90d", doc="How far back from as-of a training window reaches.")
 
 
-class FeatureSpec(Part):
+class FeatureSpec(SpecModel):
     """Which columns the model may see. All empty: every column that has no other role, by its type."""
 
     numeric: tuple[str, ...] = texts(default=(), words="list of columns", doc="Columns used as numbers.")

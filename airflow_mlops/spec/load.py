@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import ValidationError
 
-from airflow_mlops.spec.between import is_sql_file
+from airflow_mlops.spec.cross_checks import is_sql_file
+from airflow_mlops.spec.errors import refusal, wrong
 from airflow_mlops.spec.model import ModelSpec
-from airflow_mlops.spec.wrong import refusal, wrong
-from airflow_mlops.spec.yamltext import LARGEST, Reader
+from airflow_mlops.spec.yaml_lines import LARGEST, Reader
 
 if TYPE_CHECKING:
+    from airflow_mlops.spec.errors import Code
     from airflow_mlops.spec.problems import Problem, SpecError
-    from airflow_mlops.spec.wrong import Code
 
 
 def load_spec(path: str | Path) -> ModelSpec:
@@ -75,7 +75,7 @@ def parse_spec(source: str | Mapping[str, Any] | ModelSpec, *, where: str = "") 
     try:
         return ModelSpec.validate_raw(source)
     except ValidationError as error:
-        from airflow_mlops.spec.explain import problems_of
+        from airflow_mlops.spec.error_text import problems_of
 
         raise refusal(problems_of(error, ModelSpec, source, where=lambda _path: where), subject=where) from None
 
@@ -154,7 +154,7 @@ def _checked(data: Any, reader: Reader, *, subject: str) -> ModelSpec:
     given_up = data is None and problems
     if not given_up and not any(problem.code == "spec_unsafe" for problem in problems):
         if not isinstance(data, dict):
-            from airflow_mlops.spec.words import shown
+            from airflow_mlops.spec.suggest import shown
 
             found = "an empty file" if data is None else shown(data)
             raise refusal(
@@ -171,7 +171,7 @@ def _checked(data: Any, reader: Reader, *, subject: str) -> ModelSpec:
         try:
             made = ModelSpec.validate_raw(data)
         except ValidationError as error:
-            from airflow_mlops.spec.explain import problems_of
+            from airflow_mlops.spec.error_text import problems_of
 
             problems += problems_of(error, ModelSpec, data, where=reader.where)
         else:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import CoreSchema, core_schema
 
-from airflow_mlops.spec.checks import connection, cron, model_name, timezone
+from airflow_mlops.spec.base import SpecModel
 from airflow_mlops.spec.data import DataSpec, FeatureSpec
+from airflow_mlops.spec.errors import wrong
 from airflow_mlops.spec.fields import (
     choice,
     duration,
@@ -23,18 +24,17 @@ from airflow_mlops.spec.fields import (
 )
 from airflow_mlops.spec.gate import GateSpec
 from airflow_mlops.spec.monitoring import MonitoringSpec
-from airflow_mlops.spec.part import Part
 from airflow_mlops.spec.promotion import NotificationSpec, PromotionSpec
 from airflow_mlops.spec.retraining import RetrainingSpec
 from airflow_mlops.spec.training import TrainingSpec
 from airflow_mlops.spec.validation import Expectation
-from airflow_mlops.spec.wrong import wrong
+from airflow_mlops.spec.value_checks import connection, cron, model_name, timezone
 
 if TYPE_CHECKING:
     from airflow_mlops.spec.problems import Problem
 
 
-class ScheduleSpec(Part):
+class ScheduleSpec(SpecModel):
     """When `<model>.train` runs by itself; a cron expression alone stands for ``{cron: ...}``."""
 
     cron: str | None = text(
@@ -83,7 +83,7 @@ def _in_zone(moment: datetime, zone: str) -> datetime:
     return moment.replace(tzinfo=ZoneInfo(zone))
 
 
-class ScoringSpec(Part):
+class ScoringSpec(SpecModel):
     """Batch scoring with the champion."""
 
     schedule: str | None = text(
@@ -97,7 +97,7 @@ class ScoringSpec(Part):
     chunk_rows: int = whole(default=50_000, ge=1, doc="Rows in memory at a time.")
 
 
-class ExecutionSpec(Part):
+class ExecutionSpec(SpecModel):
     """How Airflow runs the tasks."""
 
     retries: int = whole(default=2, ge=0, doc="How often a failed task is tried again.")
@@ -106,14 +106,14 @@ class ExecutionSpec(Part):
     pool: str | None = text(default=None, doc="Airflow pool of the tasks.")
 
 
-class TrackingSpec(Part):
+class TrackingSpec(SpecModel):
     """Where runs, models and decisions are recorded."""
 
     conn_id: str = text(default="mlflow_default", check=connection, doc="Airflow connection of type mlflow.")
     experiment: str | None = text(default=None, doc="MLflow experiment; the model's name when left out.")
 
 
-class ModelSpec(Part):
+class ModelSpec(SpecModel):
     """One model's loop: data, features, training, gate, promotion, monitoring, retraining, schedule.
 
     Examples
@@ -160,7 +160,7 @@ class ModelSpec(Part):
 
     def problems_within(self) -> Iterator[Problem]:
         """What is wrong between the parts."""
-        from airflow_mlops.spec.between import problems_between
+        from airflow_mlops.spec.cross_checks import problems_between
 
         return problems_between(self.__dict__)
 
@@ -183,6 +183,6 @@ class ModelSpec(Part):
         the snapshot's fingerprint). Owner, schedule, expectations, the gate's other rules, promotion, scoring,
         monitoring, retraining, execution and tracking do not change a trained model, and do not change this.
         """
-        from airflow_mlops.spec.between import fingerprint
+        from airflow_mlops.spec.cross_checks import fingerprint
 
         return fingerprint(self)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_mlops.spec.checks import cron
+from airflow_mlops.spec.base import SpecModel
+from airflow_mlops.spec.errors import wrong
 from airflow_mlops.spec.fields import choice, duration, flag, number, part, plain_mapping, text, texts, whole
-from airflow_mlops.spec.part import Part
-from airflow_mlops.spec.wrong import wrong
+from airflow_mlops.spec.value_checks import cron
 
 if TYPE_CHECKING:
     from airflow_mlops.spec.problems import Problem
@@ -26,7 +26,7 @@ METHODS = frozenset(_METHODS.split())
 17 of 40 and 15 of 30 times. Neither are `TVD` and `empirical_mmd`: they take minutes."""
 
 
-class DriftSpec(Part):
+class DriftSpec(SpecModel):
     """When a difference between a window and the reference is called drift."""
 
     level: float = number(default=0.05, gt=0, lt=1, doc="False discovery rate over all columns (Benjamini-Hochberg).")
@@ -76,7 +76,7 @@ class DriftSpec(Part):
                 yield wrong(f"tests.{column}", repr(method), f"one of {', '.join(sorted(METHODS))}", "correct it")
 
 
-class PerformanceSpec(Part):
+class PerformanceSpec(SpecModel):
     """When a champion that does worse than its gate promised is called decayed."""
 
     window: timedelta = duration(default="14d", doc="Event times of a cohort: the newest whose outcomes are known.")
@@ -116,7 +116,7 @@ class PerformanceSpec(Part):
             yield wrong("urgent_drop", f"{self.urgent_drop:g}", f"at least max_drop, {self.max_drop:g}", "raise it")
 
 
-class MonitoringSpec(Part):
+class MonitoringSpec(SpecModel):
     """When the serving model is watched, and how."""
 
     schedule: str | None = text(

@@ -13,10 +13,10 @@ from typing import Any
 
 from pydantic_core import ValidationError
 
-from airflow_mlops.spec.explain import problems_of
+from airflow_mlops.spec.error_text import problems_of
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode, SpecError
-from airflow_mlops.spec.words import shown
+from airflow_mlops.spec.suggest import shown
 
 LOCKED: dict[str, str] = {
     "name": "it says which model this is",

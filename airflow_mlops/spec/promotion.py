@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.spec.checks import connection, import_path
+from airflow_mlops.spec.base import SpecModel
+from airflow_mlops.spec.errors import wrong
 from airflow_mlops.spec.fields import duration, part, plain_mapping, text, texts
-from airflow_mlops.spec.part import Part
-from airflow_mlops.spec.wrong import wrong
+from airflow_mlops.spec.value_checks import connection, import_path
 
 if TYPE_CHECKING:
     from airflow_mlops.spec.problems import Problem
@@ -32,7 +32,7 @@ EVENTS = (
 four are what monitoring decides: `watch` is drift that calls for nothing yet."""
 
 
-class ApprovalSpec(Part):
+class ApprovalSpec(SpecModel):
     """Which models a person must approve before they serve."""
 
     tiers: tuple[str, ...] = texts(
@@ -52,14 +52,14 @@ class ApprovalSpec(Part):
             yield wrong("approvers", "approvers, but no tiers", "approvers of the tiers that wait", "add tiers: [high]")
 
 
-class PromotionSpec(Part):
+class PromotionSpec(SpecModel):
     """Where an accepted candidate goes."""
 
     registered_model: str | None = text(default=None, doc="Name in MLflow's registry; the model's name when left out.")
     approval: ApprovalSpec = part(ApprovalSpec, default={}, doc="Which promotions wait for a person.")
 
 
-class NotificationSpec(Part):
+class NotificationSpec(SpecModel):
     """One who is told of some events: by a webhook, or by any notifier that Airflow has."""
 
     events: tuple[str, ...] = texts(

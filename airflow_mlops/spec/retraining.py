@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops.spec.base import SpecModel
+from airflow_mlops.spec.errors import wrong
 from airflow_mlops.spec.fields import duration, flag, number, part, plain_mapping, whole
-from airflow_mlops.spec.part import Part
-from airflow_mlops.spec.wrong import wrong
 
 if TYPE_CHECKING:
     from airflow_mlops.spec.problems import Problem
@@ -27,14 +27,14 @@ PLAYBOOK: dict[str, str] = {
 """What to do, by situation: the texts that alerts carry when the specification has none of its own."""
 
 
-class BudgetSpec(Part):
+class BudgetSpec(SpecModel):
     """How many retrainings the signals may cause."""
 
     runs: int = whole(default=4, ge=1, doc="At most this many ...")
     per: timedelta = duration(default="30d", doc="... in a period of this length.")
 
 
-class RetrainingSpec(Part):
+class RetrainingSpec(SpecModel):
     """What calls for a retraining, and what holds it back."""
 
     on_decay: bool = flag(default=True, doc="Whether realised decay asks for a retraining.")

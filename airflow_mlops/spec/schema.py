@@ -9,12 +9,12 @@ from typing import Any
 
 from pydantic_core import core_schema
 
+from airflow_mlops.spec.base import SpecModel
 from airflow_mlops.spec.data import FileSource, SqlSource
 from airflow_mlops.spec.fields import REQUIRED, Field
 from airflow_mlops.spec.metrics import METRICS
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.overrides import LOCKED
-from airflow_mlops.spec.part import Part
 from airflow_mlops.spec.types import format_duration
 from airflow_mlops.spec.validation import SHORT_NAMES, required_arguments
 
@@ -46,7 +46,7 @@ def render_markdown() -> str:
     return "\n".join([_BEFORE, *(line for cls in _parts(ModelSpec) for line in _table(cls)), *_after()]) + "\n"
 
 
-def _parts(cls: type[Part]) -> Iterator[type[Part]]:
+def _parts(cls: type[SpecModel]) -> Iterator[type[SpecModel]]:
     yield cls
     for name, field in cls.part_fields.items():
         if name == "source":
@@ -55,7 +55,7 @@ def _parts(cls: type[Part]) -> Iterator[type[Part]]:
             yield from _parts(field.holds)
 
 
-def _table(cls: type[Part]) -> Iterator[str]:
+def _table(cls: type[SpecModel]) -> Iterator[str]:
     yield from (
         f"## {cls.__name__}",
         "",

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_mlops.spec.checks import import_path, metric
+from airflow_mlops.spec.base import SpecModel
+from airflow_mlops.spec.errors import wrong
 from airflow_mlops.spec.fields import choice, grid, part, plain_mapping, text, texts, whole
-from airflow_mlops.spec.part import Part
-from airflow_mlops.spec.wrong import wrong
+from airflow_mlops.spec.value_checks import import_path, metric
 
 if TYPE_CHECKING:
     from airflow_mlops.spec.problems import Problem
 
 
-class SearchSpec(Part):
+class SearchSpec(SpecModel):
     """Search over parameters, judged by folds that are ordered in time."""
 
     method: Literal["random", "grid"] = choice(
@@ -41,7 +41,7 @@ class SearchSpec(Part):
             )
 
 
-class TrainingSpec(Part):
+class TrainingSpec(SpecModel):
     """The estimator and everything that makes a second training give the same model."""
 
     estimator: str = text(

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from airflow_mlops.spec.base import SpecModel
+from airflow_mlops.spec.errors import wrong
 from airflow_mlops.spec.fields import choice, duration, number, text, texts
-from airflow_mlops.spec.part import Part
-from airflow_mlops.spec.wrong import wrong
 
 if TYPE_CHECKING:
     from airflow_mlops.spec.problems import Problem
-from airflow_mlops.spec.words import did_you_mean
+from airflow_mlops.spec.suggest import did_you_mean
 
 Severity = Literal["error", "warning"]
 
@@ -46,7 +46,7 @@ _NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
 """Of each group of arguments, at least one must be given."""
 
 
-class Expectation(Part):
+class Expectation(SpecModel):
     """One expectation: a short name with its arguments, or any Great Expectations name with its own.
 
     Examples

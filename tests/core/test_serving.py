@@ -32,7 +32,7 @@ from airflow_mlops.core.training.golden_batch import (
     sample,
     to_parquet,
 )
-from airflow_mlops.spec.gate_rules import ServingRule
+from airflow_mlops.spec.gate import ServingRule
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.model_files.loader import load_file, measure, predictions
 

@@ -10,11 +10,11 @@ from typing import Any
 from pydantic_core import ValidationError
 
 from airflow_mlops.core.backtest.run import Point
-from airflow_mlops.spec.explain import problems_of
+from airflow_mlops.spec.base import SpecModel
+from airflow_mlops.spec.error_text import problems_of
 from airflow_mlops.spec.model import ModelSpec
-from airflow_mlops.spec.part import Part
 from airflow_mlops.spec.problems import Problem, ReasonCode, SpecError
-from airflow_mlops.spec.words import did_you_mean
+from airflow_mlops.spec.suggest import did_you_mean
 
 PARTS = ("gate", "monitoring", "retraining")
 MODEL = {
@@ -99,7 +99,7 @@ def _problems(axis: tuple[str, tuple[str, ...]]) -> Iterator[Problem]:
 
 def _unknown(path: str) -> Iterator[Problem]:
     """A path of which a name is not there; the last name must be a field that holds a value."""
-    here: type[Part] = ModelSpec
+    here: type[SpecModel] = ModelSpec
     names = path.split(".")
     for depth, name in enumerate(names):
         known = PARTS if depth == 0 else tuple(here.part_fields)

@@ -13,7 +13,7 @@ from airflow_mlops.core.metrics import registry as metric
 from airflow_mlops.core.records import evidence
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult, Verdict
-from airflow_mlops.spec.gate_rules import FairnessRule
+from airflow_mlops.spec.gate import FairnessRule
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

@@ -33,7 +33,7 @@ from airflow_mlops.core.errors import TrainingError
 from airflow_mlops.core.importing import import_object
 from airflow_mlops.core.metrics.functions import Prepare, of_rows
 from airflow_mlops.core.metrics.weighted import Spread, Undefined, WeightedMetric
-from airflow_mlops.spec.gate_rules import CustomMetric
+from airflow_mlops.spec.gate import CustomMetric
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

@@ -15,7 +15,7 @@ from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import ServingReport
-from airflow_mlops.spec.gate_rules import ServingRule
+from airflow_mlops.spec.gate import ServingRule
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 PREDICTIONS = "predictions"

@@ -27,7 +27,7 @@ from airflow_mlops.core.gate.rules.leakage.separation import CERTAIN, MOST_DECID
 from airflow_mlops.core.gate.rules.leakage.single_features import FeaturePower, measure_power, single_feature_power
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Leak
-from airflow_mlops.spec.gate_rules import LeakageRule
+from airflow_mlops.spec.gate import LeakageRule
 from airflow_mlops.spec.problems import ReasonCode, Refusal
 
 __all__ = ["judge", "single_feature_power"]

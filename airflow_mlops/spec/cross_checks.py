@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops.spec.errors import wrong
 from airflow_mlops.spec.metrics import METRICS
 from airflow_mlops.spec.types import format_duration
-from airflow_mlops.spec.wrong import wrong
 
 if TYPE_CHECKING:
     from airflow_mlops.spec.data import DataSpec, FeatureSpec

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         fields.Field,
     ),
 )
-class Part:
+class SpecModel:
     """A part of the specification: immutable, and no field that it does not know.
 
     It behaves like a pydantic model (`model_validate`, `model_dump`, `model_copy`, usable as a field of one) but
@@ -74,7 +74,7 @@ class Part:
                 extras_schema=fields.PLAIN if cls.model_config["extra"] == "allow" else None,
             )
             schema = core_schema.model_schema(cls, inner)
-            if cls.problems_within is not Part.problems_within:
+            if cls.problems_within is not SpecModel.problems_within:
                 schema = core_schema.no_info_after_validator_function(_audited, schema)
             cls._schema = schema = cls._shorthands(schema)
         return schema
@@ -100,7 +100,7 @@ class Part:
         try:
             return cls.validate_raw(data)
         except ValidationError as error:
-            from airflow_mlops.spec.explain import spec_error
+            from airflow_mlops.spec.error_text import spec_error
 
             raise spec_error(error, cls, data) from None
 
@@ -175,7 +175,7 @@ class Part:
         object.__setattr__(self, "__pydantic_private__", None)
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Part) or type(self) is not type(other):
+        if not isinstance(other, SpecModel) or type(self) is not type(other):
             return NotImplemented
         return self.__dict__ == other.__dict__ and (self.model_extra or {}) == (other.model_extra or {})
 
@@ -190,7 +190,7 @@ class Part:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
 
-def _audited(made: Part) -> Part:
+def _audited(made: SpecModel) -> SpecModel:
     problems = tuple(made.problems_within())
     if problems:
         raise PydanticCustomError("spec_problems", "refused", {"problems": problems})
@@ -198,7 +198,7 @@ def _audited(made: Part) -> Part:
 
 
 def _dumped(value: Any, mode: str, exclude_unset: bool) -> Any:
-    if isinstance(value, Part):
+    if isinstance(value, SpecModel):
         return value.model_dump(mode=mode, exclude_unset=exclude_unset)
     if isinstance(value, tuple | list):
         items = [_dumped(item, mode, exclude_unset) for item in value]

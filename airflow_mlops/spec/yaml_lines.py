@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from airflow_mlops.spec.wrong import wrong
+from airflow_mlops.spec.errors import wrong
 
 if TYPE_CHECKING:
+    from airflow_mlops.spec.errors import Code
     from airflow_mlops.spec.problems import Problem
-    from airflow_mlops.spec.wrong import Code
 
 LARGEST = 256 * 1024
 """Bytes of the largest file that is read."""

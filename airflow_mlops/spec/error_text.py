@@ -8,22 +8,24 @@ from typing import Any
 
 from pydantic_core import ErrorDetails, ValidationError
 
-from airflow_mlops.spec.between import problems_between
-from airflow_mlops.spec.part import Part
+from airflow_mlops.spec.base import SpecModel
+from airflow_mlops.spec.cross_checks import problems_between
 from airflow_mlops.spec.problems import Problem, ReasonCode, SpecError
-from airflow_mlops.spec.words import did_you_mean, shown
+from airflow_mlops.spec.suggest import did_you_mean, find_nearest, shown
 
 Path = tuple[str | int, ...]
 Where = Callable[[Path], str]
 
 
-def spec_error(error: ValidationError, cls: type[Part], data: Any, *, subject: str = "", prefix: str = "") -> SpecError:
+def spec_error(
+    error: ValidationError, cls: type[SpecModel], data: Any, *, subject: str = "", prefix: str = ""
+) -> SpecError:
     """Return the refusal that carries every problem of a mapping that did not validate."""
     return SpecError(problems_of(error, cls, data, prefix=prefix), subject=subject or cls.__name__)
 
 
 def problems_of(
-    error: ValidationError, cls: type[Part], data: Any, *, where: Where = lambda _path: "", prefix: str = ""
+    error: ValidationError, cls: type[SpecModel], data: Any, *, where: Where = lambda _path: "", prefix: str = ""
 ) -> tuple[Problem, ...]:
     """Translate every error, and add what the right parts contradict each other in."""
     found = [problem for details in error.errors(include_url=False) for problem in _translated(details, cls, where)]
@@ -37,7 +39,7 @@ def _joined(*names: str) -> str:
     return ".".join(name for name in names if name)
 
 
-def _between(cls: type[Part], data: Mapping[str, Any], where: Where) -> Iterator[Problem]:
+def _between(cls: type[SpecModel], data: Mapping[str, Any], where: Where) -> Iterator[Problem]:
     right = {}
     for name, field in cls.part_fields.items():
         if field.holds is None or field.default == ():
@@ -56,7 +58,7 @@ def _placed(problem: Problem, path: Path, where: Where) -> Problem:
     return replace(problem, field=".".join(map(str, whole)), where=problem.where or where(whole))
 
 
-def _translated(details: ErrorDetails, cls: type[Part], where: Where) -> Iterator[Problem]:
+def _translated(details: ErrorDetails, cls: type[SpecModel], where: Where) -> Iterator[Problem]:
     path: Path = tuple(item for item in details["loc"] if not str(item).startswith("~") and item != "[key]")
     context: Mapping[str, Any] = details.get("ctx", {})
     if details["type"] == "spec_problems":
@@ -75,7 +77,7 @@ def _translated(details: ErrorDetails, cls: type[Part], where: Where) -> Iterato
 
 
 def _words(
-    details: ErrorDetails, context: Mapping[str, Any], path: Path, cls: type[Part]
+    details: ErrorDetails, context: Mapping[str, Any], path: Path, cls: type[SpecModel]
 ) -> tuple[ReasonCode, str, str, str]:
     kind, value = details["type"], details["input"]
     if kind == "spec_value":
@@ -145,9 +147,9 @@ def _typed(kind: str, context: Mapping[str, Any], value: Any) -> tuple[str, str]
     return f"what the field's type allows ({kind})", "see docs/specification.md"
 
 
-def _part_at(cls: type[Part], path: Path) -> type[Part] | None:
+def _part_at(cls: type[SpecModel], path: Path) -> type[SpecModel] | None:
     """Return the part that stands at a path; the source is told apart by nothing here, so both are looked at."""
-    here: type[Part] | None = cls
+    here: type[SpecModel] | None = cls
     for item in path:
         if isinstance(item, int):
             continue
@@ -156,7 +158,7 @@ def _part_at(cls: type[Part], path: Path) -> type[Part] | None:
     return here
 
 
-def _known(cls: type[Part], path: Path) -> list[str]:
+def _known(cls: type[SpecModel], path: Path) -> list[str]:
     if path[-1:] == ("source",) or (not path and cls.__name__ in ("FileSource", "SqlSource")):
         from airflow_mlops.spec.data import FileSource, SqlSource
 
@@ -165,15 +167,15 @@ def _known(cls: type[Part], path: Path) -> list[str]:
     return list(here.part_fields) if here is not None else []
 
 
-def _doc(cls: type[Part], path: Path) -> str:
+def _doc(cls: type[SpecModel], path: Path) -> str:
     here = _part_at(cls, path[:-1])
     field = here.part_fields.get(str(path[-1])) if here is not None else None
     return field.doc.rstrip(".") if field is not None else ""
 
 
-def _misspelt(cls: type[Part], path: Path, value: Any) -> str:
+def _misspelt(cls: type[SpecModel], path: Path, value: Any) -> str:
     """Say when an unknown field beside a missing one looks like it."""
     known = _known(cls, path[:-1])
     unknown = [str(name) for name in value if name not in known] if isinstance(value, Mapping) else []
-    near = did_you_mean(str(path[-1]), unknown)
-    return f"rename {near[13:-1]} to {path[-1]!r}" if near else ""
+    near = find_nearest(str(path[-1]), unknown)
+    return f"rename {near!r} to {path[-1]!r}" if near is not None else ""

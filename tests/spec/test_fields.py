@@ -1,25 +1,21 @@
-"""The JSON schema, the generated reference, and that annotations and schemas say the same."""
+"""Annotations and the schemas of their specifiers say the same."""
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import datetime, timedelta
-from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
-from jsonschema import Draft202012Validator
 from pydantic_core import SchemaValidator, ValidationError
 
-from airflow_mlops.spec import ModelSpec, Problem, parse_spec
+from airflow_mlops.spec import ModelSpec, SpecError, parse_spec
+from airflow_mlops.spec.base import SpecModel
 from airflow_mlops.spec.data import FileSource, SqlSource
 from airflow_mlops.spec.fields import REQUIRED
-from airflow_mlops.spec.part import Part
-from airflow_mlops.spec.schema import json_schema, render_markdown
-from airflow_mlops.spec.template import new_text
+from airflow_mlops.spec.training import TrainingSpec
+from tests.spec.samples import RAW
 
-ROOT = Path(__file__).parents[2]
 SAMPLES: tuple[Any, ...] = (
     "word",
     "1d",
@@ -36,17 +32,19 @@ SAMPLES: tuple[Any, ...] = (
 )
 
 
-def subclasses(cls: type[Part]) -> list[type[Part]]:
+def subclasses(cls: type[SpecModel]) -> list[type[SpecModel]]:
     direct = cls.__subclasses__()
     return direct + [deeper for one in direct for deeper in subclasses(one)]
 
 
-PARTS = subclasses(Part)
+PARTS = subclasses(SpecModel)
+
+
 FIELDS = [(part, name) for part in PARTS for name in part.part_fields]
 
 
 def test_every_part_is_reached_from_the_whole() -> None:
-    def below(part: type[Part]) -> set[type[Part]]:
+    def below(part: type[SpecModel]) -> set[type[SpecModel]]:
         held = [field.holds for field in part.part_fields.values() if field.holds is not None]
         return {part, *(found for one in held for found in below(one))}
 
@@ -72,7 +70,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 @pytest.mark.parametrize(("part", "name"), FIELDS, ids=[f"{part.__name__}.{name}" for part, name in FIELDS])
-def test_what_a_field_accepts_is_of_its_annotated_type(part: type[Part], name: str) -> None:
+def test_what_a_field_accepts_is_of_its_annotated_type(part: type[SpecModel], name: str) -> None:
     hint, field = get_type_hints(part)[name], part.part_fields[name]
     validator = SchemaValidator(field.model_field()["schema"])
     accepted = []
@@ -88,44 +86,12 @@ def test_what_a_field_accepts_is_of_its_annotated_type(part: type[Part], name: s
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_every_annotated_name_is_a_field_with_a_meaning(part: type[Part]) -> None:
+def test_every_annotated_name_is_a_field_with_a_meaning(part: type[SpecModel]) -> None:
     annotated = {name for name in part.__annotations__ if name != "model_config"}
     assert annotated == set(part.part_fields)
     assert all(field.doc and field.words for field in part.part_fields.values())
 
 
-def test_the_json_schema_accepts_what_the_reader_accepts() -> None:
-    schema = json_schema()
-    Draft202012Validator.check_schema(schema)
-    validator = Draft202012Validator(schema)
-    spec = parse_spec(new_text("churn"))
-    validator.validate(spec.model_dump(mode="json"))
-    validator.validate(spec.model_dump(mode="json", exclude_unset=True))
-    short = spec.model_dump(mode="json", exclude_unset=True)
-    validator.validate({**short, "schedule": "@daily", "data": {**short["data"], "key": "id"}})
-
-
-@pytest.mark.parametrize(
-    "change", [{"nam": 1}, {"name": 7}, {"gate": {"holdout": "14 days"}}, {"data": {}}, {"training": {"seed": "1"}}]
-)
-def test_the_json_schema_refuses_what_the_reader_refuses(change: dict[str, Any]) -> None:
-    spec = parse_spec(new_text("churn")).model_dump(mode="json", exclude_unset=True)
-    assert not Draft202012Validator(json_schema()).is_valid({**spec, **change})
-
-
-def test_the_reference_is_not_stale() -> None:
-    file = ROOT / "docs" / "specification.md"
-    assert file.read_text(encoding="utf-8") == render_markdown(), (
-        "docs/specification.md is stale: airflow mlops schema --markdown > docs/specification.md"
-    )
-
-
-def test_problems_have_one_shape() -> None:
-    assert [field.name for field in dataclasses.fields(Problem)] == [
-        "code",
-        "field",
-        "found",
-        "allowed",
-        "fix",
-        "where",
-    ]
+def test_parameters_are_plain() -> None:
+    with pytest.raises(SpecError, match=r"training.parameters.estimator: found a TrainingSpec"):
+        parse_spec({**RAW, "training": {**RAW["training"], "parameters": {"estimator": TrainingSpec(estimator="a.B")}}})

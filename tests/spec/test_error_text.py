@@ -119,29 +119,3 @@ def test_the_fix_suggests_the_word_that_was_meant(name: str) -> None:
 def test_a_password_is_not_repeated(name: str) -> None:
     assert "hunter2" not in str(refusal(name))
     assert "hunter2" not in repr(refusal(name))
-
-
-def test_a_missing_file() -> None:
-    assert refusal("no_such_file").problems[0].found == "no such file"
-
-
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="cannot be read"):
-        load_spec(tmp_path)
-
-
-def test_a_huge_file_is_not_read_whole(tmp_path: Path) -> None:
-    huge = tmp_path / "huge.yaml"
-    huge.write_text("name: x\n" + "# filler\n" * 40_000)
-    with pytest.raises(SpecError, match="more than 256 kB") as caught:
-        load_spec(huge)
-    assert caught.value.problems[0].code is UNSAFE
-
-
-@pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "])
-def test_nesting_as_deep_as_a_file_can_be(tmp_path: Path, opening: str) -> None:
-    deep = tmp_path / "deep.yaml"
-    deep.write_text("name: x\nother:\n  " + opening * (250_000 // len(opening)))
-    with pytest.raises(SpecError) as caught:
-        load_spec(deep)
-    assert {problem.code for problem in caught.value.problems} <= {UNSAFE, UNREADABLE}

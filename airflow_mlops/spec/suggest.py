@@ -6,6 +6,23 @@ from collections.abc import Iterable
 from typing import Any
 
 _SHOWN = 60
+_COMPARED = 100
+"""Characters of a word that are compared: difflib takes quadratic time, and the word may be anything."""
+
+
+def find_nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that `word` most likely stands for, whatever its case; None when none is near.
+
+    Examples
+    --------
+    >>> find_nearest("Origin", ["origin", "dest"]), find_nearest("zzz", ["origin"])
+    ('origin', None)
+    """
+    from difflib import get_close_matches  # only a wrong specification pays for it
+
+    lowered = {name.lower(): name for name in known}
+    near = get_close_matches(word.lower()[:_COMPARED], lowered, n=1, cutoff=0.6)
+    return lowered[near[0]] if near else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -16,11 +33,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     >>> did_you_mean("log_los", ["log_loss", "roc_auc"]), did_you_mean("zzz", ["log_loss"])
     ("did you mean 'log_loss'?", '')
     """
-    from difflib import get_close_matches  # only a wrong specification pays for it
-
-    lowered = {name.lower(): name for name in known}
-    near = get_close_matches(word.lower()[:100], lowered, n=1, cutoff=0.6)
-    return f"did you mean {lowered[near[0]]!r}?" if near else ""
+    near = find_nearest(word, known)
+    return f"did you mean {near!r}?" if near is not None else ""
 
 
 def shown(value: Any) -> str:

@@ -39,7 +39,7 @@ from airflow_mlops.spec import load_spec
 from airflow_mlops.spec.template import new_text
 open({str(file)!r}, "w").write(new_text("churn"))
 load_spec({str(file)!r})
-print([name for name in ("problems", "explain", "overrides") if f"airflow_mlops.spec.{{name}}" in sys.modules])
+print([name for name in ("problems", "error_text", "overrides") if f"airflow_mlops.spec.{{name}}" in sys.modules])
 from airflow_mlops.spec import Problem, ReasonCode, SpecError
 print(issubclass(SpecError, ValueError), ReasonCode("spec_unsafe"))
 """
