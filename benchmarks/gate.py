@@ -91,7 +91,7 @@ def _alone(spec: Any, month: dict[str, Any]) -> dict[str, float]:
     from airflow_mlops.core.gate import evaluate as gate
     from airflow_mlops.core.gate import rules
     from airflow_mlops.core.gate.curves import curves
-    from airflow_mlops.core.gate.holdout import Comparison, compare, judged_rows
+    from airflow_mlops.core.gate.holdout import HoldoutComparison, judged_rows, score_models
     from airflow_mlops.core.gate.rules.slices.weakest import weakest
     from airflow_mlops.core.records.candidate import Candidate
     from airflow_mlops.core.records.snapshot import Snapshot
@@ -117,7 +117,7 @@ def _alone(spec: Any, month: dict[str, Any]) -> dict[str, float]:
             lambda: [records.load_pipeline(one.model_uri, spec=spec) for one in (candidate, served)],
         )
         timed("serving, in a fresh interpreter", lambda: check_serving(records, candidate, spec))
-    contest = Comparison(
+    contest = HoldoutComparison(
         spec=spec,
         candidate=candidate,
         pipeline=pipelines[0],
@@ -127,7 +127,7 @@ def _alone(spec: Any, month: dict[str, Any]) -> dict[str, float]:
         snapshot=snapshot,
     )
     rows = judged_rows(contest)
-    sides = timed("predictions and metrics", lambda: compare(contest, rows))
+    sides = timed("predictions and metrics", lambda: score_models(contest, rows))
     timed("champion and baseline", lambda: gate.numbers(contest, sides))
     for name, judge in rules.RULES.items():
         if name != "serving":

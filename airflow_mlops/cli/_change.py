@@ -34,7 +34,7 @@ def finish_others(records: MLflowStore, model: str) -> None:
 
     Most often it is the same person's own rollback, whose answer was lost; a second one would go back too far.
     """
-    from airflow_mlops.core.promotion.audit_state import fold, named
+    from airflow_mlops.core.promotion.audit_state import fold, version_words
     from airflow_mlops.core.promotion.verify import finish_unfinished
 
     begun = fold(records.events(model)).unfinished
@@ -43,7 +43,7 @@ def finish_others(records: MLflowStore, model: str) -> None:
     state = finish_unfinished(records, records, registered_model=model, by=asker(), now=now())
     print(
         f"{model}: event {begun.number}, {begun.kind} of version {begun.version} by {begun.by} ({begun.reason}), was "
-        f"not finished; it is now, and {named(state.champion)} serves. Nothing else was done: if that is not what you "
+        f"not finished; it is now, and {version_words(state.champion)} serves. Nothing else was done: if that is not what you "
         "want, give the command again",
         file=sys.stderr,
     )

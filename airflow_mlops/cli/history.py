@@ -26,25 +26,25 @@ def history(args: Namespace) -> None:
     if args.file:
         _verify_file(args.file, args.model)
         return
-    from airflow_mlops.core.promotion.audit_chain import seal, to_lines
+    from airflow_mlops.core.promotion.audit_chain import to_lines, trail_seal
     from airflow_mlops.core.promotion.audit_state import no_trail
-    from airflow_mlops.core.promotion.verify import verify
+    from airflow_mlops.core.promotion.verify import verify_trail
 
     with opened(args.conn_id) as records:
         events: Sequence[AuditEvent] = records.events(args.model)
         if not events:
             raise no_trail(args.model)
-        problems = verify(records, records, args.model) if args.verify else ()
+        problems = verify_trail(records, records, args.model) if args.verify else ()
     if args.json_lines:
         print(to_lines(events), end="")
     elif not args.verify:
         print(columns(("no", "at", "what", "version", "before", "by", "why"), [_line(event) for event in events]))
     if args.verify:
-        _answer(problems, f"{args.model}, {seal(events)}")
+        _answer(problems, f"{args.model}, {trail_seal(events)}")
 
 
 def _verify_file(name: str, model: str) -> None:
-    from airflow_mlops.core.promotion.audit_chain import from_lines, seal, verify_lines
+    from airflow_mlops.core.promotion.audit_chain import from_lines, trail_seal, verify_lines
 
     try:
         text = Path(name).read_text(encoding="utf-8")
@@ -53,7 +53,7 @@ def _verify_file(name: str, model: str) -> None:
         print(f"{name}: cannot be read ({why})", file=sys.stderr)
         raise SystemExit(1) from None
     problems = verify_lines(text, model)
-    _answer(problems, name if problems else f"{name}, {seal(from_lines(text))}")
+    _answer(problems, name if problems else f"{name}, {trail_seal(from_lines(text))}")
 
 
 def _answer(problems: Iterable[Problem], subject: str) -> None:

@@ -14,9 +14,9 @@ from airflow_mlops.spec.problems import Refusal
 if TYPE_CHECKING:
     from airflow_mlops.core.ports import Storage
     from airflow_mlops.core.records.candidate import Candidate
+    from airflow_mlops.core.records.reproduction import Circumstances, Comparison, Difference, Reproduction
     from airflow_mlops.core.records.snapshot import Snapshot
     from airflow_mlops.core.training.fit import Fitted
-    from airflow_mlops.core.training.reproduce import Circumstances, Comparison, Difference, Reproduction
     from airflow_mlops.spec.model import ModelSpec
     from airflow_mlops.stores.mlflow.store import MLflowStore
 
@@ -37,12 +37,12 @@ def reproduce(args: Namespace) -> None:
         With status 1 when the predictions differ, 2 when the version could not be trained again.
     """
     from airflow_mlops.config import settings
-    from airflow_mlops.core.training.reproduce import words
+    from airflow_mlops.core.training.reproduce import reproduction_text
     from airflow_mlops.stores.storage.storage import open_storage
 
     with opened(args.conn_id, EXIT["impossible"]) as records:
         found = reproduce_version(records, open_storage(settings().storage), args.model, int(args.version))
-    print(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if args.json else words(found))
+    print(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if args.json else reproduction_text(found))
     if EXIT[found.verdict]:
         raise SystemExit(EXIT[found.verdict])
 
@@ -58,22 +58,27 @@ def reproduce_version(records: MLflowStore, storage: Storage, model: str, versio
         If a store is away.
     """
     from airflow_mlops.core.training.fit import fit
-    from airflow_mlops.core.training.reproduce import conclude, differences, impossible, training_differences
+    from airflow_mlops.core.training.reproduce import (
+        circumstance_differences,
+        conclude_reproduction,
+        impossible_reproduction,
+        training_differences,
+    )
     from airflow_mlops.stores.model_files.format import environment
 
     candidate = records.candidate_of(model, version)
     spec, snapshot = records.spec_of(candidate.run_id), records.snapshot_of(candidate.run_id)
     changed = [*_record_differences(candidate, spec)]
-    changed += differences(records.circumstances_of(candidate.run_id), _now(environment()))
+    changed += circumstance_differences(records.circumstances_of(candidate.run_id), _now(environment()))
     try:
         frame = _rows(candidate, snapshot, storage)
         fitted = fit(spec, snapshot, frame)
     except ConnectionError:
         raise
     except Refusal as refusal:
-        return impossible(candidate, version, [str(problem) for problem in refusal.problems], changed)
+        return impossible_reproduction(candidate, version, [str(problem) for problem in refusal.problems], changed)
     changed += training_differences(candidate, fitted, seed=spec.training.seed)
-    return conclude(
+    return conclude_reproduction(
         candidate,
         version,
         comparisons=_comparisons(records, candidate, spec, fitted),
@@ -85,12 +90,12 @@ def reproduce_version(records: MLflowStore, storage: Storage, model: str, versio
 def _comparisons(records: MLflowStore, candidate: Candidate, spec: ModelSpec, fitted: Fitted) -> list[Comparison]:
     from airflow_mlops.core.errors import RecordError
     from airflow_mlops.core.pipeline.predict import predict
-    from airflow_mlops.core.training.reproduce import compare
+    from airflow_mlops.core.training.reproduce import compare_predictions
 
     stored = records.load_pipeline(candidate.model_uri, spec=spec)
     rows = fitted.holdout_frame
     made = [
-        compare(
+        compare_predictions(
             "whole holdout, stored model and new one",
             predict(stored, rows, candidate),
             predict(fitted.pipeline, rows, fitted),
@@ -103,7 +108,7 @@ def _comparisons(records: MLflowStore, candidate: Candidate, spec: ModelSpec, fi
         return made
     recorded = golden.record.output, golden.record.predictions
     now = predict(fitted.pipeline, golden.rows, fitted)
-    return [compare("golden batch, recorded predictions and new model", recorded, now), *made]
+    return [compare_predictions("golden batch, recorded predictions and new model", recorded, now), *made]
 
 
 def _rows(candidate: Candidate, snapshot: Snapshot, storage: Storage) -> Any:
@@ -127,7 +132,7 @@ def _rows(candidate: Candidate, snapshot: Snapshot, storage: Storage) -> Any:
 
 
 def _record_differences(candidate: Candidate, spec: ModelSpec) -> list[Difference]:
-    from airflow_mlops.core.training.reproduce import Difference
+    from airflow_mlops.core.records.reproduction import Difference
 
     if spec.fingerprint == candidate.spec_fingerprint:
         return []

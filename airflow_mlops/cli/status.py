@@ -42,7 +42,7 @@ def status(args: Namespace) -> None:
 def _state_of(records: MLflowStore, model: str) -> dict[str, Any]:
     from airflow_mlops.core.errors import RecordError
     from airflow_mlops.core.promotion.audit_state import fold, no_trail
-    from airflow_mlops.core.promotion.verify import verify
+    from airflow_mlops.core.promotion.verify import verify_trail
 
     try:
         events = records.events(model)
@@ -65,7 +65,7 @@ def _state_of(records: MLflowStore, model: str) -> dict[str, Any]:
         "challenger": records.alias(model, "challenger"),
         "last_event": None if not events else f"{events[-1].kind} {version_label(events[-1].version)}".strip(),
         "retired": state.retired,
-        "problems": [str(problem) for problem in verify(records, records, model)],
+        "problems": [str(problem) for problem in verify_trail(records, records, model)],
     }
 
 

@@ -103,7 +103,7 @@ class RollbackOperator(LoopOperator):
         RecordError
             VERSION_MISSING, if it is no number.
         """
-        from airflow_mlops.core.promotion.manual_move import refusal
+        from airflow_mlops.core.promotion.manual_move import move_refused
         from airflow_mlops.spec.problems import ReasonCode
 
         text = "" if self.to is None else str(self.to).strip()
@@ -111,7 +111,7 @@ class RollbackOperator(LoopOperator):
             return None
         if not text.isdecimal():
             allowed = "the number of a registered version, or nothing for the previous one"
-            raise refusal(ReasonCode.VERSION_MISSING, "to", repr(text), allowed, "give its number")
+            raise move_refused(ReasonCode.VERSION_MISSING, "to", repr(text), allowed, "give its number")
         return int(text)
 
     def _served(self, records: MLflowStore, spec: ModelSpec, to: int | None) -> ServingReport | None:

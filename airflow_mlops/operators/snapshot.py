@@ -82,10 +82,10 @@ class SnapshotOperator(LoopOperator):
 
         Without listed features every column is kept anyway. A model that was retired by the command is skipped.
         """
-        from airflow_mlops.core.promotion.retire import retired
+        from airflow_mlops.core.promotion.retire import retired_because
 
         with self.records(spec) as records:
-            skip_retired(retired(records, spec.registered_model))
+            skip_retired(retired_because(records, spec.registered_model))
             if not (spec.features.numeric or spec.features.categorical):
                 return ()
             champion = records.champion(spec.registered_model)

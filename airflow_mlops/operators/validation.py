@@ -153,12 +153,12 @@ class DataValidationOperator(LoopOperator):
 
     def _alone(self, context: Any, spec: ModelSpec | None) -> ValidationReport:
         """Check any rows, in any DAG; nothing but the storage is written to."""
-        from airflow_mlops.core.validation.schema import Wanted
+        from airflow_mlops.core.validation.schema import WantedColumn
         from airflow_mlops.core.validation.validate import expectations_for, validate, wanted_columns
 
         as_of = self._instant(context)
         frame, subject, columns = self._rows()
-        wanted = wanted_columns(spec) if spec else (Wanted(name=self.time, role="time"),) if self.time else ()
+        wanted = wanted_columns(spec) if spec else (WantedColumn(name=self.time, role="time"),) if self.time else ()
         report = validate(
             frame,
             (*(expectations_for(spec) if spec else ()), *self._given()),

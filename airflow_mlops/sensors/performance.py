@@ -76,7 +76,7 @@ class PerformanceSensor(WaitingSensor):
 
     def _also(self, context: Any) -> dict[str, list[str]]:
         """Return what else changes when the report would: labels come to rows that were there, and rows are scored."""
-        from airflow_mlops.core.scoring.score import folder_of
+        from airflow_mlops.core.scoring.score import predictions_folder
 
         spec = self.model_spec(context)
-        return {"counted": [spec.data.label], "folders": [open_default_storage().uri(folder_of(spec))]}
+        return {"counted": [spec.data.label], "folders": [open_default_storage().uri(predictions_folder(spec))]}

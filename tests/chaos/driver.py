@@ -28,7 +28,7 @@ from airflow_mlops.core.promotion.audit_chain import MOVES, ending, to_lines, ve
 from airflow_mlops.core.promotion.audit_state import AuditState, after, fold
 from airflow_mlops.core.promotion.promote import challenge, promote
 from airflow_mlops.core.promotion.rollback import rollback
-from airflow_mlops.core.promotion.verify import finish_unfinished, verify
+from airflow_mlops.core.promotion.verify import finish_unfinished, verify_trail
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.snapshot import Window
@@ -169,7 +169,7 @@ def race(uri: str, processes: int, threads: int, generations: int) -> None:
             displaced=[event.displaced for event in events if event.kind == "promoting"][-1],
             before=champion,
             champion=state.champion,
-            wrong=[*case.wrong(first), *map(str, verify(first, first, case.name))],
+            wrong=[*case.wrong(first), *map(str, verify_trail(first, first, case.name))],
         )
         champion = state.champion
 

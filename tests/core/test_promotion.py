@@ -15,7 +15,7 @@ from airflow_mlops.core.errors import RecordError, StaleDecisionError
 from airflow_mlops.core.promotion.audit_state import fold
 from airflow_mlops.core.promotion.promote import STATUS, challenge, has_served, promote, provenance_tags
 from airflow_mlops.core.promotion.rollback import rollback
-from airflow_mlops.core.promotion.verify import finish_unfinished, verify
+from airflow_mlops.core.promotion.verify import finish_unfinished, verify_trail
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.promotion import Approval
@@ -198,7 +198,7 @@ def test_a_promotion_that_came_between_check_and_alias_keeps_its_place(
     assert registry.aliases.get("champion") == winner
     assert registry.written[-1].kind == "moved_by_hand"
     assert registry.written[-1].version == winner
-    assert verify(registry, registry, MODEL) == ()
+    assert verify_trail(registry, registry, MODEL) == ()
 
 
 def test_having_served_is_seen_by_status_and_by_alias() -> None:
@@ -290,7 +290,7 @@ def test_the_challenger_waits_and_then_serves() -> None:
     assert ask(registry, 2, 1) == 2
     go(registry, 3, 1, approval=approval_of(3, 1, approved=False))
     assert registry.aliases == {"champion": 2, "previous": 1}
-    assert verify(registry, registry, MODEL) == ()
+    assert verify_trail(registry, registry, MODEL) == ()
 
 
 def test_what_cannot_wait_for_approval() -> None:
@@ -314,14 +314,14 @@ def test_a_challenger_that_somebody_deleted_stops_nobody() -> None:
     options: dict[str, Any] = {"registered_model": MODEL, "by": "t", "now": NOW, **AT_ONCE}
     assert challenge(decision_of(asked, 1), asked, registry, registry, **options) == 2
     registry.delete_version(2)
-    assert verify(registry, registry, MODEL) == ()
+    assert verify_trail(registry, registry, MODEL) == ()
     assert not go(registry, 3, 1, Verdict.REJECT).promoted
     assert "challenger" not in registry.aliases
-    assert verify(registry, registry, MODEL) == ()
+    assert verify_trail(registry, registry, MODEL) == ()
     again = candidate_of(4)
     version = challenge(decision_of(again, 1), again, registry, registry, **options)
     assert registry.aliases["challenger"] == version
-    assert verify(registry, registry, MODEL) == ()
+    assert verify_trail(registry, registry, MODEL) == ()
 
 
 def test_a_decision_lets_one_version_serve_once_also_when_that_version_was_deleted() -> None:
@@ -347,7 +347,7 @@ def test_a_model_that_had_a_champion_before_its_trail_began() -> None:
     assert [(e.kind, e.version) for e in registry.written] == [
         ("moved_by_hand", 1), ("moved_by_hand", 2), ("promoting", 3), ("promoted", 3)
     ]  # fmt: skip
-    assert verify(registry, registry, MODEL) == ()
+    assert verify_trail(registry, registry, MODEL) == ()
 
 
 @pytest.mark.parametrize("holder", [1, None])
@@ -361,7 +361,7 @@ def test_an_alias_moved_by_hand_before_the_decision_is_written_down(holder: int 
     assert go(registry, 3, holder).promoted
     hand = registry.written[4]
     assert (hand.kind, hand.displaced, hand.version) == ("moved_by_hand", 2, holder)
-    assert verify(registry, registry, MODEL) == ()
+    assert verify_trail(registry, registry, MODEL) == ()
 
 
 verdicts = st.sampled_from(list(Verdict))

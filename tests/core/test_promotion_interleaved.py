@@ -14,7 +14,7 @@ from airflow_mlops.core.promotion.audit_state import fold
 from airflow_mlops.core.promotion.override import override
 from airflow_mlops.core.promotion.promote import challenge, promote
 from airflow_mlops.core.promotion.rollback import rollback
-from airflow_mlops.core.promotion.verify import finish_unfinished, verify
+from airflow_mlops.core.promotion.verify import finish_unfinished, verify_trail
 from airflow_mlops.core.records.decision import Verdict
 from tests.core.interleaved import Process, World, wait, world
 from tests.core.memory import MODEL, NOW, MemoryRegistry, candidate_of, decision_of, go
@@ -127,7 +127,7 @@ def settled(registry: MemoryRegistry) -> None:
     """Invariant 4 of promotion: record and effect agree in everything."""
     invariants(registry)
     assert fold(registry.written).unfinished is None
-    assert verify(registry, registry, MODEL) == ()
+    assert verify_trail(registry, registry, MODEL) == ()
 
 
 def retry(made: World, started: list[Process], plan: list[Work]) -> None:

@@ -11,21 +11,18 @@ import numpy as np
 import pytest
 
 from airflow_mlops.core.pipeline.predict import predict
+from airflow_mlops.core.records.reproduction import Circumstances, Comparison, Difference, Reproduction
 from airflow_mlops.core.source_digest import source_digest
 from airflow_mlops.core.training.fit import fit
 from airflow_mlops.core.training.golden_batch import as_numbers
 from airflow_mlops.core.training.reproduce import (
-    Circumstances,
-    Comparison,
-    Difference,
-    Reproduction,
-    compare,
-    conclude,
-    differences,
-    impossible,
+    circumstance_differences,
+    compare_predictions,
+    conclude_reproduction,
+    impossible_reproduction,
     read_environment,
+    reproduction_text,
     training_differences,
-    words,
 )
 from airflow_mlops.stores.model_files.format import environment
 
@@ -40,7 +37,7 @@ def test_what_is_written_about_the_environment_is_read_back() -> None:
     now = read_environment(environment(), commit="c1")
     assert now.packages["scikit-learn"] == sklearn.__version__
     assert (now.code, now.commit) == (source_digest(), "c1")
-    assert differences(now, read_environment(environment(), commit="c1")) == ()
+    assert circumstance_differences(now, read_environment(environment(), commit="c1")) == ()
 
 
 def test_an_environment_of_the_first_format_has_no_code() -> None:
@@ -72,15 +69,15 @@ def test_an_environment_of_the_first_format_has_no_code() -> None:
     ],
 )
 def test_one_change_is_one_difference(change: dict[str, Any], what: Difference) -> None:
-    assert differences(THEN, THEN) == ()
-    assert differences(THEN, replace(THEN, **change)) == (what,)
+    assert circumstance_differences(THEN, THEN) == ()
+    assert circumstance_differences(THEN, replace(THEN, **change)) == (what,)
 
 
 def test_what_decides_most_comes_first_and_uncommitted_changes_are_never_the_same() -> None:
     now = replace(THEN, packages={"numpy": "2.1.0", "attrs": "1"})
-    assert [d.what for d in differences(THEN, now)] == ["package numpy", "package attrs", "package zope"]
+    assert [d.what for d in circumstance_differences(THEN, now)] == ["package numpy", "package attrs", "package zope"]
     dirty = replace(THEN, commit="c1-dirty")
-    (found,) = differences(dirty, dirty)
+    (found,) = circumstance_differences(dirty, dirty)
     assert found.recorded == "uncommitted changes"
 
 
@@ -95,10 +92,10 @@ def test_the_same_training_is_identical_and_another_is_not(loop: Any, kind: str)
     one, again, other = trained(loop, kind), trained(loop, kind), trained(loop, kind, seed=1)
     rows = one.holdout_frame
     first = predict(one.pipeline, rows, one)
-    same = compare("x", first, predict(again.pipeline, rows, again))
+    same = compare_predictions("x", first, predict(again.pipeline, rows, again))
     assert same.identical
     assert (same.rows, same.differing, same.max_difference) == (len(rows), 0, 0.0)
-    apart = compare("x", as_numbers(first), predict(other.pipeline, rows, other))
+    apart = compare_predictions("x", as_numbers(first), predict(other.pipeline, rows, other))
     assert not apart.identical
     assert apart.differing > 0
     assert apart.max_difference > 0
@@ -110,19 +107,19 @@ def test_one_bit_is_a_difference_and_one_nan_too(loop: Any) -> None:
     assert predicted.probabilities is not None
     nudged = predicted.probabilities.copy()
     nudged[3, 1] = np.nextafter(nudged[3, 1], 1.0)
-    found = compare("x", predicted, replace(predicted, probabilities=nudged))
+    found = compare_predictions("x", predicted, replace(predicted, probabilities=nudged))
     assert (found.differing, found.identical) == (1, False)
     assert 0 < found.max_difference < 1e-15
     nudged[3, 1] = math.nan
-    found = compare("x", predicted, replace(predicted, probabilities=nudged))
+    found = compare_predictions("x", predicted, replace(predicted, probabilities=nudged))
     assert (found.differing, found.identical) == (1, False)
-    both = compare("x", replace(predicted, probabilities=nudged), replace(predicted, probabilities=nudged))
+    both = compare_predictions("x", replace(predicted, probabilities=nudged), replace(predicted, probabilities=nudged))
     assert both.identical
 
 
 def test_other_classes_or_rows_cannot_be_compared(loop: Any) -> None:
     binary, many = trained(loop), trained(loop, "multiclass")
-    found = compare(
+    found = compare_predictions(
         "x",
         predict(binary.pipeline, binary.holdout_frame, binary),
         predict(many.pipeline, many.holdout_frame, many),
@@ -153,23 +150,26 @@ def test_the_verdict_and_its_words(loop: Any) -> None:
     good = Comparison(what="whole holdout", rows=10, differing=0, max_difference=0.0)
     bad = replace(good, what="golden batch", differing=2, max_difference=0.125)
     change = Difference(what="package numpy", recorded="2.0.0", now="2.1.0")
-    identical = conclude(candidate, 3, comparisons=[good], differences=[], metrics={"log_loss": 0.5})
+    identical = conclude_reproduction(candidate, 3, comparisons=[good], differences=[], metrics={"log_loss": 0.5})
     assert identical.verdict == "identical"
-    assert words(identical).splitlines() == [
+    assert reproduction_text(identical).splitlines() == [
         "m version 3: identical: training again gives the same predictions, bit for bit",
         "  whole holdout: 10 rows, identical",
         "  packages, Python, code, seed and rows are those of the first training",
     ]
-    different = conclude(candidate, 3, comparisons=[good, bad], differences=[change], metrics={})
+    different = conclude_reproduction(candidate, 3, comparisons=[good, bad], differences=[change], metrics={})
     assert different.verdict == "different"
-    assert "  golden batch: 10 rows, 2 differ, by 0.125 at most" in words(different)
-    assert "    package numpy: 2.0.0, now 2.1.0" in words(different)
-    assert conclude(candidate, 3, comparisons=[], differences=[], metrics={}).verdict == "different"
-    none = conclude(candidate, 3, comparisons=[replace(good, rows=0)], differences=[], metrics={})
+    assert "  golden batch: 10 rows, 2 differ, by 0.125 at most" in reproduction_text(different)
+    assert "    package numpy: 2.0.0, now 2.1.0" in reproduction_text(different)
+    assert conclude_reproduction(candidate, 3, comparisons=[], differences=[], metrics={}).verdict == "different"
+    none = conclude_reproduction(candidate, 3, comparisons=[replace(good, rows=0)], differences=[], metrics={})
     assert none.verdict == "different"
-    lost = impossible(candidate, 3, ["no file data.parquet"], [change])
+    lost = impossible_reproduction(candidate, 3, ["no file data.parquet"], [change])
     assert lost.verdict == "impossible"
-    assert words(lost).splitlines()[:2] == ["m version 3: could not be trained again", "  no file data.parquet"]
+    assert reproduction_text(lost).splitlines()[:2] == [
+        "m version 3: could not be trained again",
+        "  no file data.parquet",
+    ]
     for found in (identical, different, lost):
         assert Reproduction.from_json(found.to_text()) == found
 

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import RecordError, StaleDecisionError
-from airflow_mlops.core.promotion.alias_log import STATUS
+from airflow_mlops.core.promotion.alias_log import STATUS_TAG
 from airflow_mlops.core.promotion.audit_state import fold
 from airflow_mlops.core.promotion.override import override
 from airflow_mlops.core.promotion.promote import promote
-from airflow_mlops.core.promotion.retire import RETIRED, retire, retired, unretire
+from airflow_mlops.core.promotion.retire import RETIRED, retire, retired_because, unretire
 from airflow_mlops.core.promotion.rollback import rollback, rollback_target
-from airflow_mlops.core.promotion.verify import finish_unfinished, verify
+from airflow_mlops.core.promotion.verify import finish_unfinished, verify_trail
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.evidence import ServingReport
 from airflow_mlops.core.records.promotion import Rollback
@@ -64,13 +64,13 @@ def test_back_to_the_version_before_and_then_further_back() -> None:
     done = back(registry)
     assert (done.version, done.displaced, done.previous_version, done.run_id) == (2, 3, 1, "run2")
     assert registry.aliases == {"champion": 2, "previous": 1}
-    assert [registry.tags[n][STATUS] for n in (1, 2, 3)] == ["previous", "champion", "rolled_back"]
+    assert [registry.tags[n][STATUS_TAG] for n in (1, 2, 3)] == ["previous", "champion", "rolled_back"]
     done = back(registry)
     assert (done.version, done.previous_version) == (1, None)
     assert registry.aliases == {"champion": 1}
     assert [event.kind for event in registry.written[-4:]] == ["rolling_back", "rolled_back"] * 2
     assert registry.written[-1].reason == "it was worse"
-    assert verify(registry, registry, MODEL) == ()
+    assert verify_trail(registry, registry, MODEL) == ()
     refused(registry, ReasonCode.NOTHING_TO_ROLL_BACK_TO, lambda: back(registry))
 
 
@@ -81,7 +81,7 @@ def test_a_named_version_and_what_comes_after() -> None:
     assert go(registry, 5, 2).promoted
     assert registry.aliases == {"champion": 5, "previous": 2}
     assert back(registry, to=4).version == 4
-    assert verify(registry, registry, MODEL) == ()
+    assert verify_trail(registry, registry, MODEL) == ()
 
 
 def test_a_task_that_is_tried_again_does_not_roll_back_twice() -> None:
@@ -98,7 +98,7 @@ def test_only_a_version_that_has_served_unless_it_is_forced() -> None:
     assert "never served" in refused(registry, ReasonCode.NOTHING_TO_ROLL_BACK_TO, lambda: back(registry, to=3))
     done = back(registry, to=3, force=True)
     assert (done.version, done.forced, done.previous_version) == (3, True, 1)
-    assert verify(registry, registry, MODEL) == ()
+    assert verify_trail(registry, registry, MODEL) == ()
 
 
 def test_what_cannot_be_rolled_back_to() -> None:
@@ -119,7 +119,7 @@ def test_a_deleted_version_is_passed_over() -> None:
     registry = champions(3)
     registry.delete_version(2)
     assert back(registry).version == 1
-    assert verify(registry, registry, MODEL) == ()
+    assert verify_trail(registry, registry, MODEL) == ()
 
 
 def test_models_that_served_before_their_trail_began() -> None:
@@ -137,7 +137,7 @@ def test_a_hand_is_written_down_before_a_rollback() -> None:
     registry.aliases["champion"] = 1
     assert back(registry, to=3).displaced == 1
     assert [event.kind for event in registry.written[-3:]] == ["moved_by_hand", "rolling_back", "rolled_back"]
-    assert verify(registry, registry, MODEL) == ()
+    assert verify_trail(registry, registry, MODEL) == ()
 
 
 @settings(max_examples=80, deadline=None)
@@ -174,7 +174,7 @@ def test_a_person_may_promote_what_the_gate_refused_with_name_and_reason() -> No
     assert registry.aliases == {"champion": 2, "previous": 1}
     begun = registry.written[-2]
     assert (begun.kind, begun.forced, begun.decision, begun.by) == ("promoting", True, None, "user:ada")
-    assert verify(registry, registry, MODEL) == ()
+    assert verify_trail(registry, registry, MODEL) == ()
     assert back(registry).version == 1
 
 
@@ -206,17 +206,17 @@ def test_a_retired_model_promotes_nothing_until_it_is_taken_back() -> None:
     registry = champions(2)
     retire(registry, registry, reason="replaced by another", **WHO)
     retire(registry, registry, reason="again", **WHO)
-    assert retired(registry, MODEL) == "replaced by another"
+    assert retired_because(registry, MODEL) == "replaced by another"
     assert sum(event.kind == "retired" for event in registry.written) == 1
     refused(registry, ReasonCode.MODEL_RETIRED, lambda: go(registry, 3, 2))
     go(registry, 4, 2, Verdict.REJECT)
     refused(registry, ReasonCode.MODEL_RETIRED, lambda: force(registry, 3))
     assert back(registry).version == 1
     unretire(registry, registry, reason="it was better", **WHO)
-    assert retired(registry, MODEL) is None
+    assert retired_because(registry, MODEL) is None
     assert go(registry, 5, 1).promoted
     refused(registry, ReasonCode.REASON_MISSING, lambda: retire(registry, registry, reason="", **WHO))
-    assert verify(registry, registry, MODEL) == ()
+    assert verify_trail(registry, registry, MODEL) == ()
 
 
 # verification --------------------------------------------------------------------------------------------------------
@@ -225,16 +225,16 @@ def test_a_retired_model_promotes_nothing_until_it_is_taken_back() -> None:
 def test_what_was_changed_by_hand_is_found() -> None:
     registry = champions(3)
     registry.aliases.update(champion=1, previous=3)
-    registry.tags[2][STATUS] = "champion"
+    registry.tags[2][STATUS_TAG] = "champion"
     registry.of_model[RETIRED] = "by hand"
-    fields = {problem.field for problem in verify(registry, registry, MODEL)}
+    fields = {problem.field for problem in verify_trail(registry, registry, MODEL)}
     assert fields == {"late@champion", "late@previous", "late version 2, tag mlops.status", "late, tag mlops.retired"}
 
 
 def test_a_broken_trail_is_found_and_stops_everything() -> None:
     registry = champions(3)
     del registry.written[2]
-    assert {problem.code for problem in verify(registry, registry, MODEL)} == {ReasonCode.AUDIT_BROKEN}
+    assert {problem.code for problem in verify_trail(registry, registry, MODEL)} == {ReasonCode.AUDIT_BROKEN}
     for do in (lambda: go(registry, 4, 3), lambda: back(registry), lambda: go(registry, 4, 3, Verdict.REJECT)):
         with pytest.raises(RecordError) as error:
             do()
@@ -249,9 +249,9 @@ def test_an_unfinished_move_is_found_and_can_be_finished() -> None:
         go(registry, 3, 2)
     registry.lives = -1
     assert fold(registry.written).unfinished is not None
-    assert [problem.code for problem in verify(registry, registry, MODEL)] == [ReasonCode.PROMOTION_UNFINISHED]
+    assert [problem.code for problem in verify_trail(registry, registry, MODEL)] == [ReasonCode.PROMOTION_UNFINISHED]
     assert finish_unfinished(registry, registry, **WHO, **AT_ONCE).champion == 3
-    assert verify(registry, registry, MODEL) == ()
+    assert verify_trail(registry, registry, MODEL) == ()
     assert go(registry, 3, 2).promoted
 
 
@@ -265,5 +265,5 @@ def test_a_version_that_was_deleted_before_it_served_leaves_the_champion() -> No
     state = finish_unfinished(registry, registry, **WHO, **AT_ONCE)
     assert (state.champion, registry.aliases["champion"]) == (2, 2)
     assert "was deleted before it served" in registry.written[-1].reason
-    assert verify(registry, registry, MODEL) == ()
+    assert verify_trail(registry, registry, MODEL) == ()
     assert go(registry, 4, 2).promoted

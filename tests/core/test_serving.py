@@ -25,8 +25,8 @@ from airflow_mlops.core.training.fit import fit
 from airflow_mlops.core.training.golden_batch import (
     Golden,
     as_numbers,
-    difference,
     from_parquet,
+    largest_difference,
     make_golden,
     read_golden,
     sample,
@@ -181,10 +181,10 @@ def test_a_golden_batch_and_what_the_fresh_interpreter_computes(loop: Any, tmp_p
     pipeline = load_file(tmp_path / "model.skops", "skops", fitted.trusted_types, ())
     served = predictions(pipeline, batch.rows, fitted.task)
     assert np.array_equal(served, as_numbers(predict(fitted.pipeline, batch.rows, fitted))[1])
-    assert difference(record.output, record.predictions, served) == 0
+    assert largest_difference(record.output, record.predictions, served) == 0
     result = measure(pipeline, batch.rows, fitted.task)
-    assert difference(record.output, record.predictions, result["batch"]) == 0
-    assert difference(record.output, record.predictions[: len(result["alone"])], result["alone"]) < 1e-12
+    assert largest_difference(record.output, record.predictions, result["batch"]) == 0
+    assert largest_difference(record.output, record.predictions[: len(result["alone"])], result["alone"]) < 1e-12
     with pytest.raises(RecordError, match="not those of golden"):
         read_golden(record, content + b"\0")
 
@@ -196,7 +196,7 @@ def test_labels_of_a_classifier_without_probabilities_are_places_of_classes(loop
     assert record.output == "labels"
     assert {row[0] for row in record.predictions} <= {0.0, 1.0, 2.0}
     rows = sample(fitted.holdout_frame, 1)
-    assert difference("labels", record.predictions, predictions(fitted.pipeline, rows, fitted.task)) == 0
+    assert largest_difference("labels", record.predictions, predictions(fitted.pipeline, rows, fitted.task)) == 0
 
 
 @pytest.mark.parametrize(
@@ -210,8 +210,10 @@ def test_labels_of_a_classifier_without_probabilities_are_places_of_classes(loop
     ],
 )
 def test_the_largest_difference(served: Any, expected: float) -> None:
-    assert difference("probabilities", [[0.2, 0.8], [0.75, 0.25]], served) == pytest.approx(expected, nan_ok=True)
-    assert math.isnan(difference("values", np.empty((0, 1)), np.empty((0, 1))))
+    assert largest_difference("probabilities", [[0.2, 0.8], [0.75, 0.25]], served) == pytest.approx(
+        expected, nan_ok=True
+    )
+    assert math.isnan(largest_difference("values", np.empty((0, 1)), np.empty((0, 1))))
 
 
 def test_a_file_that_needs_code_that_is_not_here_is_broken(tmp_path: Path) -> None:

@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.promotion.audit_chain import following, from_lines, require_whole, seal, to_lines, verify_lines
+from airflow_mlops.core.promotion.audit_chain import (
+    following,
+    from_lines,
+    require_whole,
+    to_lines,
+    trail_seal,
+    verify_lines,
+)
 from airflow_mlops.core.promotion.audit_state import AuditState, fold
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import ReasonCode
@@ -227,7 +234,7 @@ def test_an_export_can_be_verified_anywhere() -> None:
     assert verify_lines(text, MODEL) == ()
     assert {problem.code for problem in verify_lines(text, "other")} == {ReasonCode.AUDIT_BROKEN}
     assert {problem.code for problem in verify_lines("")} == {ReasonCode.AUDIT_BROKEN}
-    assert seal(EVENTS) == f"{len(EVENTS)} events, last digest {EVENTS[-1].digest}"
+    assert trail_seal(EVENTS) == f"{len(EVENTS)} events, last digest {EVENTS[-1].digest}"
     assert [json.loads(line)["event"] for line in text.splitlines()] == [event.kind for event in EVENTS]
     lines = text.splitlines(keepends=True)
     for changed in (text.replace("user:ada", "user:eve", 1), "".join(lines[1:]), "".join(lines[:2] + lines[3:])):

@@ -14,7 +14,7 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Column
 from airflow_mlops.core.records.validation import ValidationReport
 from airflow_mlops.core.validation.rules import RULES
-from airflow_mlops.core.validation.schema import Wanted, likeness
+from airflow_mlops.core.validation.schema import WantedColumn, likeness
 from airflow_mlops.core.validation.validate import audit, enforce, expectations_for, validate, wanted_columns
 from airflow_mlops.reports.validation import render
 from airflow_mlops.spec import ModelSpec
@@ -62,7 +62,7 @@ def one(rows: pd.DataFrame, **expectation: Any) -> ValidationReport:
         rows,
         [Expectation.model_validate(expectation)],
         subject="rows",
-        wanted_columns=[Wanted(name="departure", role="time")],
+        wanted_columns=[WantedColumn(name="departure", role="time")],
         as_of=AS_OF,
     )
 
@@ -112,9 +112,12 @@ def test_every_short_name_has_a_rule_and_a_case() -> None:
 def test_each_short_name_passes_and_fails(name: str, severity: str) -> None:
     arguments, bad, found = CASES[name]
     asked = Expectation.model_validate({"expect": name, "severity": severity, **arguments})
-    wanted = [Wanted(name="departure", role="time")]
+    wanted = [WantedColumn(name="departure", role="time")]
     if name == "columns":
-        wanted = [Wanted(name="departure", role="time"), *(Wanted(name=str(n)) for n in frame().columns[1:])]
+        wanted = [
+            WantedColumn(name="departure", role="time"),
+            *(WantedColumn(name=str(n)) for n in frame().columns[1:]),
+        ]
     good = validate(frame(), [asked], subject="rows", wanted_columns=wanted, as_of=AS_OF)
     assert good.passed
     assert not good.problems

@@ -24,7 +24,7 @@ import requests
 from airflow_mlops.core.profiles.build import build_profile
 from airflow_mlops.core.promotion.promote import challenge, promote
 from airflow_mlops.core.promotion.rollback import rollback
-from airflow_mlops.core.promotion.verify import verify
+from airflow_mlops.core.promotion.verify import verify_trail
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.promotion import Approval
@@ -142,7 +142,7 @@ class Case:
             "outputs": len({output.model_id for output in runs[0].outputs.model_outputs}),
             "champion_record": champion is not None and champion.version == aliases.get("champion"),
             "verdict": store.decision(runs[0].info.run_id).verdict,
-            "wrong": [str(problem) for problem in verify(store, store, self.name)],
+            "wrong": [str(problem) for problem in verify_trail(store, store, self.name)],
             "events": [[event.kind, event.version] for event in store.events(self.name)],
             "profile": store.profile(runs[0].info.run_id).rows > 0,
             "version_digest": [versions[n].tags["mlops.decision_digest"] for n in mine]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_mlops.core.scoring.score import folder_of
+from airflow_mlops.core.scoring.score import predictions_folder
 from airflow_mlops.operators import ScoreOperator
 from airflow_mlops.spec import ModelSpec
 from tests.loop_harness import context_of, rows, run_loop, specification
@@ -45,7 +45,7 @@ def trained(home: Path) -> ModelSpec:
     assert run_loop(spec).reports["promote"]["promoted"] is True
     week(0.0).to_parquet(home / "orders" / "after.parquet")
     ScoreOperator(task_id="score", spec=spec).execute(context_of("score-1", NOW))
-    shutil.move(home / "storage" / folder_of(spec), home / "scored")
+    shutil.move(home / "storage" / predictions_folder(spec), home / "scored")
     return spec
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from airflow_mlops.core.scoring.score import folder_of
+from airflow_mlops.core.scoring.score import predictions_folder
 from airflow_mlops.sensors import DriftSensor, NewDataSensor, PerformanceSensor
 from airflow_mlops.sensors._base import WaitingSensor
 from airflow_mlops.spec import ModelSpec
@@ -49,7 +49,7 @@ class World:
 
     @property
     def scored(self) -> Path:
-        return self.home / "storage" / folder_of(self.spec)
+        return self.home / "storage" / predictions_folder(self.spec)
 
     def rows_come(self, change: float = 2.0, *, name: str = "after") -> None:
         week(change).to_parquet(self.home / f"{name}.half")

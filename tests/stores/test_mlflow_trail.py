@@ -10,8 +10,8 @@ import pytest
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.promotion.audit_chain import following
 from airflow_mlops.core.promotion.audit_state import AuditState, fold
-from airflow_mlops.core.promotion.retire import retire, retired, unretire
-from airflow_mlops.core.promotion.verify import verify
+from airflow_mlops.core.promotion.retire import retire, retired_because, unretire
+from airflow_mlops.core.promotion.verify import verify_trail
 from airflow_mlops.core.records.promotion import Approval, AuditEvent
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.mlflow.audit_trail import RUNS, TRAIL, TRAIL_OF
@@ -196,16 +196,16 @@ def test_without_a_registered_model_there_is_no_trail(store: MLflowStore) -> Non
         retire(store, store, registered_model="nobody-made-this", **WHO)
     assert [problem.code for problem in error.value.problems] == [ReasonCode.NO_CHAMPION]
     assert store.events("nobody-made-this") == ()
-    assert verify(store, store, "nobody-made-this") == ()
+    assert verify_trail(store, store, "nobody-made-this") == ()
 
 
 def test_retirement_on_the_real_registry(store: MLflowStore, name: str) -> None:
     retire(store, store, registered_model=name, **WHO)
-    assert retired(store, name) == "why not"
-    assert verify(store, store, name) == ()
+    assert retired_because(store, name) == "why not"
+    assert verify_trail(store, store, name) == ()
     unretire(store, store, registered_model=name, **WHO)
-    assert retired(store, name) is None
-    assert verify(store, store, name) == ()
+    assert retired_because(store, name) is None
+    assert verify_trail(store, store, name) == ()
 
 
 def test_an_answer_is_kept_sealed(store: MLflowStore, name: str) -> None:

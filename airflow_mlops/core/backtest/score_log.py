@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.scoring.score import folder_of, window_of
+from airflow_mlops.core.scoring.score import predictions_folder, scoring_window
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -92,7 +92,7 @@ class ScoreLog(Below):
 
     def __init__(self, spec: ModelSpec, storage: Storage, served: Mapping[Window, int]) -> None:
         super().__init__(storage, "")
-        self._log = folder_of(spec)
+        self._log = predictions_folder(spec)
         self._served = dict(served)
 
     @property
@@ -107,7 +107,7 @@ class ScoreLog(Below):
         found = []
         for version in sorted(set(self._served.values())):
             for name in log_folder(self._storage, version).folders(folder):
-                window = window_of(name)
+                window = scoring_window(name)
                 if window is not None and self._served.get(window) == version:
                     found.append(name)
         return tuple(sorted(found))
@@ -116,7 +116,7 @@ class ScoreLog(Below):
         rest = path.removeprefix(f"{self._log}/")
         if rest == path:
             return path
-        window = window_of(rest.partition("/")[0])
+        window = scoring_window(rest.partition("/")[0])
         version = None if window is None else self._served.get(window)
         return f"scores/{version or 0}/{path}"
 

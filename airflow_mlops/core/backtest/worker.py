@@ -23,7 +23,7 @@ from airflow_mlops.spec.model import ModelSpec
 if TYPE_CHECKING:
     import pandas as pd
 
-    from airflow_mlops.core.gate.holdout import Comparison
+    from airflow_mlops.core.gate.holdout import HoldoutComparison
     from airflow_mlops.core.metrics.labelled import LabelledPredictions as JudgedRows
     from airflow_mlops.core.metrics.registry import Metric
     from airflow_mlops.core.stats.bootstrap import Gain
@@ -138,24 +138,24 @@ class Workshop:
 
     def point(self, need: needs.Point) -> Pointed:
         """Compare the primary metric on the gate's rows, without any interval."""
-        from airflow_mlops.core.gate.holdout import compare, judged_rows
+        from airflow_mlops.core.gate.holdout import judged_rows, score_models
 
         contest = self._contest(self.spec, need.version, need.champion)
         rows = judged_rows(contest)
         if not len(rows.frame):
             return Pointed(candidate=math.nan, champion=math.nan, better=False, seconds=0)
-        bench = compare(contest, rows).inputs
+        bench = score_models(contest, rows).inputs
         mine = bench.metric(bench.judged)
         theirs = math.nan if bench.other is None else bench.metric(bench.other)
         return Pointed(candidate=mine, champion=theirs, better=bench.sign * (mine - theirs) > 0, seconds=0)
 
-    def _contest(self, spec: ModelSpec, version: int, champion: int | None) -> Comparison:
-        from airflow_mlops.core.gate.holdout import Comparison
+    def _contest(self, spec: ModelSpec, version: int, champion: int | None) -> HoldoutComparison:
+        from airflow_mlops.core.gate.holdout import HoldoutComparison
 
         candidate, pipeline = self.shelf.model(version)
         snapshot, frame = self.shelf.rows(version)
         other, other_pipeline = (None, None) if champion is None else self.shelf.champion(champion)
-        return Comparison(
+        return HoldoutComparison(
             spec=spec,
             candidate=candidate,
             pipeline=pipeline,

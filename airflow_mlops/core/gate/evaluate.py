@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.gate.changes import changes
 from airflow_mlops.core.gate.curves import curves
-from airflow_mlops.core.gate.holdout import Comparison, HoldoutRows, ScoredModels, compare, judged_rows
+from airflow_mlops.core.gate.holdout import HoldoutComparison, HoldoutRows, ScoredModels, judged_rows, score_models
 from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules import RULES, bounds
 from airflow_mlops.core.gate.rules import champion as rules
@@ -72,7 +72,7 @@ def evaluate(  # noqa: PLR0917 - two models and the rows, in the order of the co
     Evaluation
         Every rule with value, bound, verdict and reason, and the evidence.
     """
-    comparison = Comparison(
+    comparison = HoldoutComparison(
         spec=spec,
         candidate=candidate,
         pipeline=pipeline,
@@ -85,7 +85,7 @@ def evaluate(  # noqa: PLR0917 - two models and the rows, in the order of the co
     order = [] if champion is None else [rules.as_of_forward(candidate.as_of, champion)]
     if not len(rows.frame):
         return _evaluation(comparison, rows, None, [*rows.rules, *order], {}, {})
-    scored = compare(comparison, rows)
+    scored = score_models(comparison, rows)
     if not len(scored.inputs.train):
         return _evaluation(comparison, rows, None, [*rows.rules, *order], {}, {})
     found, constant_metrics = numbers(comparison, scored)
@@ -96,7 +96,7 @@ def evaluate(  # noqa: PLR0917 - two models and the rows, in the order of the co
     return _evaluation(comparison, rows, scored, [*rows.rules, *found, *order, *wider], evidence, constant_metrics)
 
 
-def numbers(comparison: Comparison, scored: ScoredModels) -> tuple[list[RuleResult], dict[str, float]]:
+def numbers(comparison: HoldoutComparison, scored: ScoredModels) -> tuple[list[RuleResult], dict[str, float]]:
     """The rules that compare numbers: finite, absolute, baseline, champion, first model; and the baseline's metrics."""
     inputs, gate = scored.inputs, comparison.spec.gate
     name, count = inputs.metric.name, len(inputs.rows)
@@ -161,7 +161,7 @@ def _wider(
 
 
 def _evaluation(  # noqa: PLR0917 - one private maker of one record
-    comparison: Comparison,
+    comparison: HoldoutComparison,
     rows: HoldoutRows,
     scored: ScoredModels | None,
     found: list[RuleResult],

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Comparison:
+class HoldoutComparison:
     """Who is judged and by what: the arguments of an evaluation."""
 
     spec: ModelSpec
@@ -53,7 +53,7 @@ class HoldoutRows:
     rules: tuple[RuleResult, ...]
 
 
-def judged_rows(comparison: Comparison) -> HoldoutRows:
+def judged_rows(comparison: HoldoutComparison) -> HoldoutRows:
     """The labelled holdout rows, less what the champion was trained on where enough are left."""
     spec, candidate, champion = comparison.spec, comparison.candidate, comparison.champion
     window = candidate.holdout
@@ -72,7 +72,7 @@ def judged_rows(comparison: Comparison) -> HoldoutRows:
     return HoldoutRows(frame=frame, labels=labels, window=window, comparable=comparable, rules=tuple(found))
 
 
-def labelled(comparison: Comparison, window: Window) -> tuple[pd.DataFrame, pd.Series[Any]]:
+def labelled(comparison: HoldoutComparison, window: Window) -> tuple[pd.DataFrame, pd.Series[Any]]:
     """Rows of a window that have a label, sorted by event time, and their labels."""
     spec = comparison.spec
     return clean_labels(
@@ -93,7 +93,7 @@ class ScoredModels:
     """A rejection, when there is a champion to compare with that cannot be scored."""
 
 
-def compare(comparison: Comparison, rows: HoldoutRows) -> ScoredModels:
+def score_models(comparison: HoldoutComparison, rows: HoldoutRows) -> ScoredModels:
     """Let both models predict the rows."""
     spec, candidate, champion = comparison.spec, comparison.candidate, comparison.champion
     (weights,) = row_weights(spec, rows.frame)
@@ -136,7 +136,7 @@ def compare(comparison: Comparison, rows: HoldoutRows) -> ScoredModels:
     )
 
 
-def champion_predictions(comparison: Comparison, frame: pd.DataFrame) -> Predicted | str | None:
+def champion_predictions(comparison: HoldoutComparison, frame: pd.DataFrame) -> Predicted | str | None:
     """What the champion says of the rows, or why it says nothing."""
     champion = comparison.champion
     if champion is None:

@@ -22,12 +22,12 @@ from typing import Any
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ports import Registry, Trail
 from airflow_mlops.core.promotion.audit_chain import MOVES, ending, following
-from airflow_mlops.core.promotion.audit_state import AuditState, fold, named
+from airflow_mlops.core.promotion.audit_state import AuditState, fold, version_words
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
-STATUS = "mlops.status"
+STATUS_TAG = "mlops.status"
 LEASE = timedelta(seconds=60)
 """So long others wait for the holder of an unfinished move, before they finish it in its place."""
 _TRIES = 200
@@ -79,7 +79,7 @@ class AliasLog:
 
     def note_hand(self, state: AuditState, holder: int | None) -> AuditEvent | None:
         """Write down that somebody moved the alias past the trail."""
-        reason = f"the alias champion was moved outside the loop, from {named(state.champion)} to {named(holder)}"
+        reason = f"the alias champion was moved outside the loop, from {version_words(state.champion)} to {version_words(holder)}"
         return self.append(state, kind="moved_by_hand", version=holder, displaced=state.champion, reason=reason)
 
     def finish(self, begun: AuditEvent) -> AuditEvent:
@@ -179,8 +179,8 @@ class AliasLog:
             holder = self.registry.alias(self.model, CHAMPION)
         if holder not in expected:
             return holder, (
-                f"the alias champion was moved outside the loop, to {named(holder)}, while version {begun.version} was "
-                f"to displace {named(begun.displaced)}"
+                f"the alias champion was moved outside the loop, to {version_words(holder)}, while version {begun.version} was "
+                f"to displace {version_words(begun.displaced)}"
             )
         if begun.version is None or self.registry.version_tags(self.model, begun.version) is None:
             serves = None if holder == begun.version else holder
@@ -267,7 +267,7 @@ class AliasLog:
         for version in sorted({version for version in versions if version is not None}):
             status = state.statuses.get(version)
             if status is not None:
-                tag(self.registry, self.model, version, {STATUS: status})
+                tag(self.registry, self.model, version, {STATUS_TAG: status})
 
 
 def tag(registry: Registry, model: str, version: int, tags: dict[str, str]) -> None:

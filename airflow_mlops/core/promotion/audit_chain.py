@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.promotion.audit_state import AuditState, after, broken, named
+from airflow_mlops.core.promotion.audit_state import AuditState, after, broken_trail, version_words
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.core.text import one_line
 from airflow_mlops.spec.problems import Problem
@@ -83,11 +83,11 @@ def verify_lines(text: str, model: str = "") -> tuple[Problem, ...]:
     except RecordError as error:
         return error.problems
     if not events:
-        return (broken("no event: an exported trail has a line for each, and one at least", "export it again"),)
+        return (broken_trail("no event: an exported trail has a line for each, and one at least", "export it again"),)
     return tuple(_breaks(events, model or events[0].model))
 
 
-def seal(events: Sequence[AuditEvent]) -> str:
+def trail_seal(events: Sequence[AuditEvent]) -> str:
     """Return how many events there are and the last digest: what to keep, to see later that none were cut off."""
     return f"{len(events)} events, last digest {events[-1].digest if events else 'none'}"
 
@@ -96,14 +96,14 @@ def _breaks(events: Sequence[AuditEvent], model: str) -> Iterator[Problem]:
     before, state = "", AuditState()
     for number, event in enumerate(events, 1):
         if event.number != number:
-            yield broken(f"event {event.number} where event {number} should be")
+            yield broken_trail(f"event {event.number} where event {number} should be")
             return
         if event.before != before:
-            yield broken(f"event {number} does not follow from the event before it: its hash is another one")
+            yield broken_trail(f"event {number} does not follow from the event before it: its hash is another one")
         if event.model != model:
-            yield broken(f"event {number} of {event.model} in the trail of {model}")
+            yield broken_trail(f"event {number} of {event.model} in the trail of {model}")
         if (wrong := _out_of_turn(state, event)) is not None:
-            yield broken(f"event {number}, {event.kind}, {wrong}")
+            yield broken_trail(f"event {number}, {event.kind}, {wrong}")
         before, state = event.digest, after(state, event)
 
 
@@ -113,7 +113,7 @@ def _out_of_turn(state: AuditState, event: AuditEvent) -> str | None:
         if state.unfinished is not None:
             return f"while event {state.unfinished.number} is unfinished"
         if event.displaced != state.champion:
-            return f"displaces {named(event.displaced)}, but {named(state.champion)} was champion"
+            return f"displaces {version_words(event.displaced)}, but {version_words(state.champion)} was champion"
         if event.kind == "promoting" and event.decision is None and not event.forced:
             return "has no decision"
     if event.kind in MOVES.values():

@@ -14,7 +14,7 @@ from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
-SERVED = frozenset({"champion", "previous", "archived", "rolled_back"})
+SERVED_STATUSES = frozenset({"champion", "previous", "archived", "rolled_back"})
 """Statuses of versions that have been champion: they come back by rollback, not by promoting them again."""
 
 
@@ -47,7 +47,7 @@ class AuditState:
     @property
     def served(self) -> frozenset[int]:
         """Every version that has been champion."""
-        return frozenset(version for version, status in self.statuses.items() if status in SERVED)
+        return frozenset(version for version, status in self.statuses.items() if status in SERVED_STATUSES)
 
     def without(self, deleted: Iterable[int]) -> AuditState:
         """Return the state as it is when these versions exist no more in the registry."""
@@ -79,13 +79,15 @@ def after(state: AuditState, event: AuditEvent) -> AuditState:
     return _MEANING[event.kind](state, event)
 
 
-def broken(found: str, fix: str = "find out who changed it; restore the tracking database from a backup") -> Problem:
+def broken_trail(
+    found: str, fix: str = "find out who changed it; restore the tracking database from a backup"
+) -> Problem:
     """Return the problem of a trail that cannot be trusted."""
     allowed = "the events as they were written, without gaps, each with the digest of the one before"
     return Problem(code=ReasonCode.AUDIT_BROKEN, field="audit trail", found=found, allowed=allowed, fix=fix)
 
 
-def named(version: int | None) -> str:
+def version_words(version: int | None) -> str:
     """Return a version in words.
 
     >>> named(3), named(None)
@@ -197,7 +199,7 @@ def _unretired(state: AuditState, _: AuditEvent) -> AuditState:
 
 def _version(event: AuditEvent) -> int:
     if event.version is None:
-        raise RecordError(broken(f"event {event.number}, {event.kind}, names no version"))
+        raise RecordError(broken_trail(f"event {event.number}, {event.kind}, names no version"))
     return event.version
 
 

@@ -78,10 +78,12 @@ def require_reason(reason: str, model: str) -> None:
         REASON_MISSING.
     """
     if not reason.strip():
-        raise refusal(ReasonCode.REASON_MISSING, model, "no reason", "a reason that others will understand", "give one")
+        raise move_refused(
+            ReasonCode.REASON_MISSING, model, "no reason", "a reason that others will understand", "give one"
+        )
 
 
-def refusal(code: ReasonCode, field: str, found: str, allowed: str, fix: str) -> RecordError:
+def move_refused(code: ReasonCode, field: str, found: str, allowed: str, fix: str) -> RecordError:
     """Return a refusal with one problem."""
     return RecordError(Problem(code=code, field=field, found=found, allowed=allowed, fix=fix))
 

@@ -10,7 +10,7 @@ from airflow_mlops.core.ports import Registry, Trail
 from airflow_mlops.core.promotion.alias_log import LEASE, AliasLog
 from airflow_mlops.core.promotion.audit_state import AuditState
 from airflow_mlops.core.promotion.checks import require_active, require_not_older
-from airflow_mlops.core.promotion.manual_move import move, refusal, require_reason
+from airflow_mlops.core.promotion.manual_move import move, move_refused, require_reason
 from airflow_mlops.core.promotion.rollback import _has_served
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.decision import Verdict
@@ -57,7 +57,7 @@ def override(
         require_active(state, registered_model)
         target = registry.version(registered_model, version)
         if _has_served(alias_log, state, version):
-            raise refusal(
+            raise move_refused(
                 ReasonCode.RECORD_CONFLICT,
                 f"{registered_model} version {version}",
                 f"a version that {'serves' if version == state.champion else 'has served'} already",

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from airflow_mlops.core.ports import Registry
-from airflow_mlops.core.promotion.alias_log import CHAMPION, PREVIOUS, STATUS, AliasLog, tag
+from airflow_mlops.core.promotion.alias_log import CHAMPION, PREVIOUS, STATUS_TAG, AliasLog, tag
 from airflow_mlops.core.promotion.audit_chain import ending
-from airflow_mlops.core.promotion.audit_state import SERVED, AuditState, fold, named
+from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, AuditState, fold, version_words
 from airflow_mlops.core.promotion.checks import first_reason, require_active, require_not_older, stale
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
 
-DIGEST = "mlops.decision_digest"
+DECISION_DIGEST_TAG = "mlops.decision_digest"
 DISPLACES = "mlops.displaces"
 
 
@@ -145,7 +145,7 @@ class CandidateRegistration:
             return None
         if alias_log.registry.alias(alias_log.model, CHAMPION) != standing or len(events) > 2:  # noqa: PLR2004 - previous, champion
             return None
-        if (alias_log.registry.version_tags(alias_log.model, standing) or {}).get(DIGEST) != self.digest:
+        if (alias_log.registry.version_tags(alias_log.model, standing) or {}).get(DECISION_DIGEST_TAG) != self.digest:
             return None
         return self._promoted(standing, state)
 
@@ -190,7 +190,9 @@ class CandidateRegistration:
     def _register(self) -> int:
         alias_log = self.alias_log
         # Also when a version stands already: the registry refuses one that was not made from this candidate's model.
-        self.standing = alias_log.registry.register(alias_log.model, self.candidate, {**self.tags, STATUS: "candidate"})
+        self.standing = alias_log.registry.register(
+            alias_log.model, self.candidate, {**self.tags, STATUS_TAG: "candidate"}
+        )
         # The version of an earlier try may carry an earlier decision.
         tag(alias_log.registry, alias_log.model, self.standing, self.tags)
         return self.standing
@@ -208,7 +210,7 @@ class CandidateRegistration:
                 "trigger a new run, or roll the model back",
             )
         status = state.statuses.get(standing) or (alias_log.registry.version_tags(alias_log.model, standing) or {}).get(
-            STATUS
+            STATUS_TAG
         )
         raise stale(
             f"version {standing} of this run has served before and was replaced (status {status})",
@@ -236,7 +238,7 @@ class CandidateRegistration:
         holder = None if champion is None else champion.version
         if holder != judged_against:
             raise stale(
-                f"the decision was made against {named(judged_against)}, but {named(holder)} serves now",
+                f"the decision was made against {version_words(judged_against)}, but {version_words(holder)} serves now",
                 "a decision against the champion that still serves",
                 "clear the gate task of this run: it judges against the champion of now",
             )
@@ -249,7 +251,7 @@ def has_served(registry: Registry, model: str, version: int) -> bool:
     """Whether a version serves or has served: its decision is history then, and is not made again."""
     if version in (registry.alias(model, CHAMPION), registry.alias(model, PREVIOUS)):
         return True  # also when a kill came between the alias and the status
-    return (registry.version_tags(model, version) or {}).get(STATUS) in SERVED
+    return (registry.version_tags(model, version) or {}).get(STATUS_TAG) in SERVED_STATUSES
 
 
 def provenance_tags(decision: GateDecision, candidate: Candidate) -> dict[str, str]:
@@ -267,7 +269,7 @@ def provenance_tags(decision: GateDecision, candidate: Candidate) -> dict[str, s
         "mlops.spec": candidate.spec_fingerprint,
         "mlops.seed": str(candidate.seed),
         "mlops.verdict": decision.verdict.value,
-        DIGEST: decision.digest,
+        DECISION_DIGEST_TAG: decision.digest,
         DISPLACES: "" if displaced is None else str(displaced),
         **{f"mlops.metric.{name}": repr(value) for name, value in candidate.metrics.items()},
     }

@@ -39,7 +39,7 @@ def unretire(registry: Registry, trail: Trail, *, registered_model: str, by: str
     _set_retired(alias_log, "unretired", reason)
 
 
-def retired(registry: Registry, model: str) -> str | None:
+def retired_because(registry: Registry, model: str) -> str | None:
     """Return why the model was retired; None when it is in use."""
     return registry.model_tags(model).get(RETIRED) or None
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from airflow_mlops.core.ports import Registry, Trail
-from airflow_mlops.core.promotion.alias_log import CHAMPION, LEASE, PREVIOUS, STATUS, AliasLog
-from airflow_mlops.core.promotion.audit_state import SERVED, AuditState, fold
-from airflow_mlops.core.promotion.manual_move import move, refusal, require_reason
+from airflow_mlops.core.promotion.alias_log import CHAMPION, LEASE, PREVIOUS, STATUS_TAG, AliasLog
+from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, AuditState, fold
+from airflow_mlops.core.promotion.manual_move import move, move_refused, require_reason
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.evidence import ServingReport
 from airflow_mlops.core.records.promotion import Rollback
@@ -114,7 +114,7 @@ def _target(alias_log: AliasLog, state: AuditState, to: int | None, *, force: bo
     model = alias_log.model
     version = alias_log.existing(state).previous if to is None else to
     if version is None:
-        raise refusal(
+        raise move_refused(
             ReasonCode.NOTHING_TO_ROLL_BACK_TO,
             f"{model}@{PREVIOUS}",
             "no version that served before the champion",
@@ -122,7 +122,7 @@ def _target(alias_log: AliasLog, state: AuditState, to: int | None, *, force: bo
             "name a version",
         )
     if version == state.champion:
-        raise refusal(
+        raise move_refused(
             ReasonCode.NOTHING_TO_ROLL_BACK_TO,
             f"{model}@{CHAMPION}",
             f"version {version}, which serves already",
@@ -131,7 +131,7 @@ def _target(alias_log: AliasLog, state: AuditState, to: int | None, *, force: bo
         )
     found = alias_log.registry.version(model, version)
     if not force and not _has_served(alias_log, state, version):
-        raise refusal(
+        raise move_refused(
             ReasonCode.NOTHING_TO_ROLL_BACK_TO,
             f"{model} version {version}",
             "a version that has never served",
@@ -142,14 +142,14 @@ def _target(alias_log: AliasLog, state: AuditState, to: int | None, *, force: bo
 
 
 def _has_served(alias_log: AliasLog, state: AuditState, version: int) -> bool:
-    status = (alias_log.registry.version_tags(alias_log.model, version) or {}).get(STATUS)
-    return version in state.served or version in state.line or status in SERVED
+    status = (alias_log.registry.version_tags(alias_log.model, version) or {}).get(STATUS_TAG)
+    return version in state.served or version in state.line or status in SERVED_STATUSES
 
 
 def _require_served_well(target: Champion, serving: ServingReport) -> None:
     field = f"{target.model} version {target.version}"
     if serving.model_uri != target.model_uri:
-        raise refusal(
+        raise move_refused(
             ReasonCode.DECISION_MISMATCH,
             field,
             f"a serving check of {serving.model_uri}",
@@ -157,7 +157,7 @@ def _require_served_well(target: Champion, serving: ServingReport) -> None:
             "check the version that is rolled back to",
         )
     if serving.failure is not None:
-        raise refusal(
+        raise move_refused(
             ReasonCode.SERVING_FAILED,
             field,
             serving.failure,
@@ -165,7 +165,7 @@ def _require_served_well(target: Champion, serving: ServingReport) -> None:
             "roll back to another version",
         )
     if not math.isfinite(serving.max_difference):
-        raise refusal(
+        raise move_refused(
             ReasonCode.SERVING_DIFFERS,
             field,
             "predictions that are missing or not finite",

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ports import Registry, Trail
-from airflow_mlops.core.promotion.alias_log import CHALLENGER, CHAMPION, LEASE, PREVIOUS, STATUS, AliasLog
-from airflow_mlops.core.promotion.audit_state import AuditState, fold, named
-from airflow_mlops.core.promotion.retire import RETIRED, retired
+from airflow_mlops.core.promotion.alias_log import CHALLENGER, CHAMPION, LEASE, PREVIOUS, STATUS_TAG, AliasLog
+from airflow_mlops.core.promotion.audit_state import AuditState, fold, version_words
+from airflow_mlops.core.promotion.retire import RETIRED, retired_because
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -43,7 +43,7 @@ def history(trail: Trail, model: str) -> tuple[AuditEvent, ...]:
     return trail.events(model)
 
 
-def verify(registry: Registry, trail: Trail, model: str) -> tuple[Problem, ...]:
+def verify_trail(registry: Registry, trail: Trail, model: str) -> tuple[Problem, ...]:
     """Return what is wrong: with the chain of the trail, and where aliases and status tags are not what it says."""
     try:
         events = trail.events(model)
@@ -80,8 +80,8 @@ def _aliases(registry: Registry, model: str, state: AuditState) -> Iterator[Prob
             yield Problem(
                 code=ReasonCode.RECORD_CONFLICT,
                 field=f"{model}@{alias}",
-                found=named(holder) if alias == CHAMPION else (f"version {holder}" if holder else "no version"),
-                allowed=f"{named(version) if alias == CHAMPION else (f'version {version}' if version else 'none')}, as "
+                found=version_words(holder) if alias == CHAMPION else (f"version {holder}" if holder else "no version"),
+                allowed=f"{version_words(version) if alias == CHAMPION else (f'version {version}' if version else 'none')}, as "
                 "the audit trail says",
                 fix="somebody moved the alias by hand: put it back, or promote or roll back, which writes it down",
             )
@@ -92,15 +92,15 @@ def _tags(registry: Registry, model: str, state: AuditState) -> Iterator[Problem
         return
     for version, status in sorted(state.statuses.items()):
         tags = registry.version_tags(model, version)
-        if tags is not None and tags.get(STATUS) != status:
+        if tags is not None and tags.get(STATUS_TAG) != status:
             yield Problem(
                 code=ReasonCode.RECORD_CONFLICT,
-                field=f"{model} version {version}, tag {STATUS}",
-                found=str(tags.get(STATUS)),
+                field=f"{model} version {version}, tag {STATUS_TAG}",
+                found=str(tags.get(STATUS_TAG)),
                 allowed=f"{status}, as the audit trail says",
                 fix="try the task again that was killed before it could set it, or set it by hand",
             )
-    standing = retired(registry, model)
+    standing = retired_because(registry, model)
     if (standing is None) != (state.retired is None):
         yield Problem(
             code=ReasonCode.RECORD_CONFLICT,

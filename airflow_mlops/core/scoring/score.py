@@ -71,7 +71,7 @@ def score(  # noqa: PLR0917  (the stage's nouns, in the order of the sentence)
         raise DataError(_empty(store, window), subject=spec.name)
     scored = output.score(pipeline, chain((first,), batches))
     head = next(scored)
-    folder = f"{folder_of(spec)}/{_stamp(window.start)}_{_stamp(window.end)}"
+    folder = f"{predictions_folder(spec)}/{_stamp(window.start)}_{_stamp(window.end)}"
     path = f"{folder}/v{champion.version}.parquet"
     rows = storage.write_batches(path, chain((head,), scored), head.schema)
     predictions = Predictions(
@@ -87,12 +87,12 @@ def score(  # noqa: PLR0917  (the stage's nouns, in the order of the sentence)
     return predictions
 
 
-def folder_of(spec: ModelSpec) -> str:
+def predictions_folder(spec: ModelSpec) -> str:
     """Return the folder of the storage that holds a model's scored windows."""
     return f"predictions/{spec.name}"
 
 
-def window_of(name: str) -> Window | None:
+def scoring_window(name: str) -> Window | None:
     """Return the window that a folder of predictions is named after; None for any other name.
 
     >>> print(window_of("20131201T000000Z_20131202T000000.000001Z"))

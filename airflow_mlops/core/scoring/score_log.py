@@ -13,7 +13,7 @@ from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.records.predictions import Predictions
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.columns import missing_columns
-from airflow_mlops.core.scoring.score import folder_of, window_of
+from airflow_mlops.core.scoring.score import predictions_folder, scoring_window
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:
@@ -106,9 +106,9 @@ def scored_files(spec: ModelSpec, storage: Storage, window: Window) -> tuple[Sco
         If a manifest is of a newer format or not whole.
     """
     found = []
-    for name in storage.folders(folder_of(spec)):
-        named = window_of(name)
-        folder = f"{folder_of(spec)}/{name}"
+    for name in storage.folders(predictions_folder(spec)):
+        named = scoring_window(name)
+        folder = f"{predictions_folder(spec)}/{name}"
         if named is None or not overlap(named, window) or not storage.exists(f"{folder}/manifest.json"):
             continue
         predictions = Predictions.from_json(storage.read_text(f"{folder}/manifest.json"))

@@ -134,7 +134,7 @@ def as_numbers(predicted: Predicted) -> tuple[Kind, np.ndarray[Any, Any]]:
     return "labels", np.array([places.get(v, math.nan) for v in predicted.values.tolist()], dtype=float).reshape(-1, 1)
 
 
-def difference(kind: Kind, recorded: Any, served: Any) -> float:
+def largest_difference(kind: Kind, recorded: Any, served: Any) -> float:
     """Return the largest difference between two arrays of predictions of the same rows.
 
     Parameters

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.pipeline.predict import Predicted
-from airflow_mlops.core.records.base import Record
-from airflow_mlops.core.training.golden_batch import Kind, as_numbers, difference
+from airflow_mlops.core.records.reproduction import Circumstances, Comparison, Difference, Reproduction
+from airflow_mlops.core.training.golden_batch import Kind, as_numbers, largest_difference
 
 if TYPE_CHECKING:
     from airflow_mlops.core.records.candidate import Candidate
@@ -20,68 +19,6 @@ _CODE = re.compile(r"^# airflow_mlops code (\w+)$")
 NOTHING = "nothing recorded"
 _DECIDING = ("scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "skops", "airflow-mlops")
 """Packages that are named first: they make the numbers."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Circumstances:
-    """With what a model was trained."""
-
-    python: str
-    system: str
-    code: str | None
-    """SHA-256 of the code of airflow_mlops; None when it was not recorded."""
-    commit: str | None
-    """Of the DAG folder."""
-    packages: Mapping[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """Something that was not the same in the second training."""
-
-    what: str
-    """`package numpy`, `Python`, `commit of the DAG folder`, `seed`, ..."""
-    recorded: str
-    now: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """Predictions of the same rows by two models, or by one model twice."""
-
-    what: str
-    """The two, in words."""
-    rows: int
-    differing: int
-    """Rows with a prediction that is not equal bit for bit."""
-    max_difference: float
-    """As :func:`airflow_mlops.core.training.golden_batch.difference`; 0 when identical, NaN when they cannot be
-    compared."""
-
-    @property
-    def identical(self) -> bool:
-        """Whether every prediction is the same, bit for bit."""
-        return self.differing == 0 and self.max_difference == 0 and self.rows > 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reproduction(Record):
-    """What came out of training a version again."""
-
-    model: str
-    version: int
-    run_id: str
-    model_uri: str
-    snapshot: str
-    """Fingerprint of the rows, verified before the training."""
-    verdict: Literal["identical", "different", "impossible"]
-    comparisons: tuple[Comparison, ...] = ()
-    differences: tuple[Difference, ...] = ()
-    """Between the first training and this one; also when the model is identical."""
-    reasons: tuple[str, ...] = ()
-    """Why it was impossible."""
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    """Of the model that was trained now, on the holdout."""
 
 
 def read_environment(text: str, commit: str | None = None) -> Circumstances:
@@ -103,7 +40,7 @@ def read_environment(text: str, commit: str | None = None) -> Circumstances:
     )
 
 
-def differences(recorded: Circumstances, now: Circumstances) -> tuple[Difference, ...]:
+def circumstance_differences(recorded: Circumstances, now: Circumstances) -> tuple[Difference, ...]:
     """Everything that differs between two trainings' circumstances, what decides most first."""
     found = [_differs("Python", recorded.python, now.python), _differs("system", recorded.system, now.system)]
     found.append(_differs("code of airflow_mlops", _short(recorded.code), _short(now.code)))
@@ -137,7 +74,7 @@ def training_differences(candidate: Candidate, fitted: Fitted, *, seed: int) -> 
     return tuple(found for found in (_differs(what, one, other) for what, one, other in pairs) if found is not None)
 
 
-def compare(what: str, recorded: Predicted | tuple[Kind, Any], now: Predicted) -> Comparison:
+def compare_predictions(what: str, recorded: Predicted | tuple[Kind, Any], now: Predicted) -> Comparison:
     """Compare predictions of the same rows, bit for bit.
 
     Parameters
@@ -162,11 +99,11 @@ def compare(what: str, recorded: Predicted | tuple[Kind, Any], now: Predicted) -
     if kind != same_kind or one.shape != other.shape:
         return Comparison(what=what, rows=rows, differing=rows, max_difference=float("nan"))
     equal = np.isclose(one, other, rtol=0.0, atol=0.0, equal_nan=True).all(axis=1)
-    apart = 0.0 if np.array_equal(one, other, equal_nan=True) else difference(kind, one, other)
+    apart = 0.0 if np.array_equal(one, other, equal_nan=True) else largest_difference(kind, one, other)
     return Comparison(what=what, rows=rows, differing=int((~equal).sum()), max_difference=apart)
 
 
-def conclude(
+def conclude_reproduction(
     candidate: Candidate,
     version: int,
     *,
@@ -189,7 +126,7 @@ def conclude(
     )
 
 
-def impossible(
+def impossible_reproduction(
     candidate: Candidate, version: int, reasons: Sequence[str], differences: Sequence[Difference]
 ) -> Reproduction:
     """Say why it could not be trained again."""
@@ -205,7 +142,7 @@ def impossible(
     )
 
 
-def words(found: Reproduction) -> str:
+def reproduction_text(found: Reproduction) -> str:
     """Return the result for a person: a verdict, what was compared, and what differed."""
     return "\n".join(_lines(found))
 

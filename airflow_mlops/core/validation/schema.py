@@ -51,7 +51,7 @@ _ARROW: tuple[tuple[str, Kind], ...] = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class WantedColumn:
     """A column that must be there, and what for. Excluded columns are merely known: they are not extra."""
 
     name: str
@@ -140,7 +140,10 @@ def _begins(word: str, other: str) -> bool:
 
 
 def compare(
-    frame: pd.DataFrame, wanted: Sequence[Wanted], source_columns: Sequence[Column] = (), mentions: Iterable[str] = ()
+    frame: pd.DataFrame,
+    wanted: Sequence[WantedColumn],
+    source_columns: Sequence[Column] = (),
+    mentions: Iterable[str] = (),
 ) -> Schema:
     """Compare the columns that are wanted with those that came.
 
@@ -177,7 +180,7 @@ def compare(
     )
 
 
-def _renamed(missing: Sequence[Wanted], spare: Mapping[str, Kind]) -> dict[str, tuple[str, Kind]]:
+def _renamed(missing: Sequence[WantedColumn], spare: Mapping[str, Kind]) -> dict[str, tuple[str, Kind]]:
     """Pair missing columns with spare ones: the most alike first, each spare column once."""
     pairs = sorted(
         ((likeness(want.name, name), want, name) for want in missing for name in spare),
@@ -203,7 +206,9 @@ def _duplicated(name: str, rows: int) -> Check:
     )
 
 
-def _missing(want: Wanted, new: tuple[str, Kind] | None, offered: Sequence[str], mentions: int, rows: int) -> Check:
+def _missing(
+    want: WantedColumn, new: tuple[str, Kind] | None, offered: Sequence[str], mentions: int, rows: int
+) -> Check:
     untold = f"; {mentions} expectations on it could not be checked" if mentions > 1 else ""
     if new:
         found = f"no column '{want.name}', but '{new[0]}' ({new[1]}), which nothing asks for{untold}"
@@ -218,7 +223,7 @@ def _missing(want: Wanted, new: tuple[str, Kind] | None, offered: Sequence[str],
     )
 
 
-def _retyped(want: Wanted, frame: pd.DataFrame, kind: Kind, rows: int) -> Check:
+def _retyped(want: WantedColumn, frame: pd.DataFrame, kind: Kind, rows: int) -> Check:
     wrong = want.role == "time"
     found = f"{kind} ({frame[want.name].dtype})" if kind != "mixed times" else "times of more than one zone"
     if want.role == "numeric" and kind == "text":

@@ -13,7 +13,7 @@ from airflow_mlops.core.records.validation import Check, ValidationReport
 from airflow_mlops.core.validation import great_expectations as gx
 from airflow_mlops.core.validation import rules
 from airflow_mlops.core.validation.plan import CheckedRows, Step
-from airflow_mlops.core.validation.schema import Schema, Wanted, compare
+from airflow_mlops.core.validation.schema import Schema, WantedColumn, compare
 from airflow_mlops.core.validation.wording import failed, names
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem
@@ -55,19 +55,19 @@ def expectations_for(spec: ModelSpec) -> tuple[Expectation, ...]:
     return (*(Expectation.model_validate(each) for each in implied), *spec.validation)
 
 
-def wanted_columns(spec: ModelSpec) -> tuple[Wanted, ...]:
+def wanted_columns(spec: ModelSpec) -> tuple[WantedColumn, ...]:
     """Return the columns that the specification gives a role, each once."""
     data, features, gate = spec.data, spec.features, spec.gate
     # The gate says itself what it misses; here its columns are merely known, so that nobody is warned of them.
     judged = (*gate.slices.columns, *gate.fairness.columns, *((gate.champion.entity,) if gate.champion.entity else ()))
     wanted = [
-        Wanted(name=data.time, role="time"),
-        *(Wanted(name=name, role="key") for name in data.key),
-        Wanted(name=data.label, role="label"),
-        *((Wanted(name=data.weight, role="named"),) if data.weight else ()),
-        *(Wanted(name=name, role="numeric") for name in features.numeric),
-        *(Wanted(name=name, role="categorical") for name in features.categorical),
-        *(Wanted(name=name, role="excluded") for name in (*features.exclude, *judged)),
+        WantedColumn(name=data.time, role="time"),
+        *(WantedColumn(name=name, role="key") for name in data.key),
+        WantedColumn(name=data.label, role="label"),
+        *((WantedColumn(name=data.weight, role="named"),) if data.weight else ()),
+        *(WantedColumn(name=name, role="numeric") for name in features.numeric),
+        *(WantedColumn(name=name, role="categorical") for name in features.categorical),
+        *(WantedColumn(name=name, role="excluded") for name in (*features.exclude, *judged)),
     ]
     return tuple({(want.name, want.role): want for want in wanted}.values())
 
@@ -90,7 +90,7 @@ def validate(
     *,
     subject: str,
     source_columns: Sequence[Column] = (),
-    wanted_columns: Sequence[Wanted] = (),
+    wanted_columns: Sequence[WantedColumn] = (),
     as_of: datetime | None = None,
 ) -> ValidationReport:
     """Check rows against expectations; report every check, raise nothing about the data.
@@ -181,14 +181,14 @@ def _columns_of(expectation: Expectation) -> tuple[str, ...]:
     return (*expectation.targets, *(side for side in sides if isinstance(side, str)), *own)
 
 
-def _with_named(given: Sequence[Wanted], named: Sequence[tuple[str, Expectation]]) -> tuple[Wanted, ...]:
+def _with_named(given: Sequence[WantedColumn], named: Sequence[tuple[str, Expectation]]) -> tuple[WantedColumn, ...]:
     """Add the columns that only expectations name: an error when any of these is one."""
     known = {want.name for want in given}
     errors = {column for column, each in named if each.severity == "error"}
     others = dict.fromkeys(
         column for column, each in named if column not in known and each.expect != "expect_column_to_exist"
     )
-    return (*given, *(Wanted(name=name, severity="error" if name in errors else "warning") for name in others))
+    return (*given, *(WantedColumn(name=name, severity="error" if name in errors else "warning") for name in others))
 
 
 def _usable(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
@@ -197,7 +197,7 @@ def _usable(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     return kept.set_axis([name for name in labels if name not in schema.unusable], axis=1)
 
 
-def _schema_checks(schema: Schema, wanted: Sequence[Wanted], rows: int) -> list[Check]:
+def _schema_checks(schema: Schema, wanted: Sequence[WantedColumn], rows: int) -> list[Check]:
     sound = [w.name for w in wanted if w.role != "excluded" and w.name not in schema.unusable]
     there = Check(
         expectation="schema", column=names(sound, 50), severity="error", passed=True, rows=rows, unexpected=None

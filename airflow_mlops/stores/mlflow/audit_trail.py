@@ -17,7 +17,7 @@ from typing import Any
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.promotion.audit_chain import require_whole
-from airflow_mlops.core.promotion.audit_state import broken
+from airflow_mlops.core.promotion.audit_state import broken_trail
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.client import GuardedClient, quoted
@@ -67,7 +67,7 @@ class MLflowTrail(MLflowVersions):
 
         text = json.dumps(event.to_json(), ensure_ascii=False, separators=(",", ":"))
         if len(text) > _LONGEST:
-            raise RecordError(broken(f"an event of {len(text)} characters", "say it shorter"))
+            raise RecordError(broken_trail(f"an event of {len(text)} characters", "say it shorter"))
         run_id = self._trail(model) or self._new_trail(model)
         key = f"event.{event.number:06d}"
         try:
@@ -210,7 +210,7 @@ def _parsed(model: str, params: Mapping[str, Any]) -> tuple[AuditEvent, ...]:
 
 
 def _broken(model: str, found: str, fix: str = "restore the tracking database from a backup") -> RecordError:
-    return RecordError(broken(found, fix), subject=f"audit trail of {model}")
+    return RecordError(broken_trail(found, fix), subject=f"audit trail of {model}")
 
 
 def _no_model(model: str) -> RecordError:

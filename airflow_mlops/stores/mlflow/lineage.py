@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.records.reproduction import Circumstances
 from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.training.golden_batch import Golden, GoldenBatch, make_golden, read_golden
-from airflow_mlops.core.training.reproduce import Circumstances, read_environment
+from airflow_mlops.core.training.reproduce import read_environment
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.runs import MLflowRuns, _conflict

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.promotion.alias_log import STATUS
-from airflow_mlops.core.promotion.audit_state import SERVED
-from airflow_mlops.core.promotion.registration import DIGEST
+from airflow_mlops.core.promotion.alias_log import STATUS_TAG
+from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES
+from airflow_mlops.core.promotion.registration import DECISION_DIGEST_TAG
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.candidates import MLflowCandidates
@@ -227,9 +227,9 @@ def _is_double(double: Any, kept: Any, candidate: Candidate) -> bool:
         version.source == candidate.model_uri and version.tags.get(LOOP_RUN) == candidate.loop_run
         for version in (double, kept)
     )
-    decided = kept.tags.get(DIGEST)
-    unused = double.tags.get(STATUS) not in SERVED
-    return same and unused and decided is not None and double.tags.get(DIGEST) == decided
+    decided = kept.tags.get(DECISION_DIGEST_TAG)
+    unused = double.tags.get(STATUS_TAG) not in SERVED_STATUSES
+    return same and unused and decided is not None and double.tags.get(DECISION_DIGEST_TAG) == decided
 
 
 def _unreadable(model: str, version: int, why: str, alias: str) -> RecordError:
