@@ -20,8 +20,7 @@ LIMIT_SECONDS = 90
 def measure(*, months: int = 10, workers: int | None = None) -> tuple[Table, dict[str, Any]]:
     """Replay so many months into an empty folder, and once more into the folder that is full then."""
     from airflow_mlops.cli.backtest import open_folder
-    from airflow_mlops.core.backtest.plan import plan_of
-    from airflow_mlops.core.backtest.run import backtest
+    from airflow_mlops.core.backtest import backtest, plan_of
     from airflow_mlops.local.flights import build
     from airflow_mlops.reports.backtest.tables import NAMES, cells, heads
     from airflow_mlops.spec import load_spec

@@ -60,14 +60,10 @@ class _Month:
         self.seconds[task] = time.perf_counter() - began
 
     def train_and_judge(self, champion: tuple[Champion, Any, Any] | None) -> tuple[Champion, Any, Any]:
-        from airflow_mlops.core.gate.decide import decide
-        from airflow_mlops.core.gate.evaluate import evaluate
-        from airflow_mlops.core.snapshot.read import read_snapshot
-        from airflow_mlops.core.snapshot.take import take_snapshot
-        from airflow_mlops.core.training.candidate import candidate_from, champion_of
-        from airflow_mlops.core.training.fit import fit
-        from airflow_mlops.core.training.reference_profile import reference_profile
-        from airflow_mlops.core.validation.validate import enforce, validate_snapshot
+        from airflow_mlops.core.gate import decide, evaluate
+        from airflow_mlops.core.snapshot import read_snapshot, take_snapshot
+        from airflow_mlops.core.training import candidate_from, champion_of, fit, reference_profile
+        from airflow_mlops.core.validation import enforce, validate_snapshot
 
         spec, now = self.spec, datetime.now(UTC)
         with self._timed("snapshot"):
@@ -88,13 +84,12 @@ class _Month:
         return champion_of(candidate.model, candidate, 1), fitted.pipeline, profile
 
     def serve(self, champion: tuple[Champion, Any, Any]) -> None:
-        from airflow_mlops.core.monitoring.drift.observe import observe
-        from airflow_mlops.core.monitoring.performance.measure import measure_performance
+        from airflow_mlops.core.monitoring.drift import observe
+        from airflow_mlops.core.monitoring.performance import measure_performance
         from airflow_mlops.core.records.retraining import History, MonitoringInput
         from airflow_mlops.core.records.snapshot import Window
-        from airflow_mlops.core.retraining.decide import decide_retraining
-        from airflow_mlops.core.retraining.new_rows import count_new_rows
-        from airflow_mlops.core.scoring.score import score
+        from airflow_mlops.core.retraining import count_new_rows, decide_retraining
+        from airflow_mlops.core.scoring import score
 
         serving, pipeline, profile = champion
         window = Window(start=self.as_of - self.spec.scoring.window, end=self.as_of)

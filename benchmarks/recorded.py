@@ -69,7 +69,7 @@ class _Month:
         self.seconds[task] = time.perf_counter() - began
 
     def run(self) -> dict[str, float]:
-        from airflow_mlops.core.snapshot.take import take_snapshot
+        from airflow_mlops.core.snapshot import take_snapshot
 
         with self._timed("snapshot"):
             snapshot = take_snapshot(self.spec, self.as_of, self.store, self.storage, now=datetime.now(UTC))
@@ -91,8 +91,8 @@ class _Month:
         )
 
     def _validate(self, snapshot: Snapshot) -> None:
-        from airflow_mlops.core.snapshot.read import read_snapshot
-        from airflow_mlops.core.validation.validate import enforce, validate_snapshot
+        from airflow_mlops.core.snapshot import read_snapshot
+        from airflow_mlops.core.validation import enforce, validate_snapshot
         from airflow_mlops.reports.validation import render
 
         report = validate_snapshot(self.spec, snapshot, read_snapshot(snapshot, self.storage))
@@ -101,9 +101,8 @@ class _Month:
         enforce(report)
 
     def _train(self, snapshot: Snapshot) -> Candidate:
-        from airflow_mlops.core.snapshot.read import read_snapshot
-        from airflow_mlops.core.training.fit import fit
-        from airflow_mlops.core.training.reference_profile import reference_profile
+        from airflow_mlops.core.snapshot import read_snapshot
+        from airflow_mlops.core.training import fit, reference_profile
 
         run_id = self._open_run(snapshot)
         fitted = fit(self.spec, snapshot, read_snapshot(snapshot, self.storage))
@@ -113,9 +112,8 @@ class _Month:
         )
 
     def _judge(self, snapshot: Snapshot, candidate: Candidate) -> GateDecision:
-        from airflow_mlops.core.gate.decide import decide
-        from airflow_mlops.core.gate.evaluate import evaluate
-        from airflow_mlops.core.snapshot.read import read_snapshot
+        from airflow_mlops.core.gate import decide, evaluate
+        from airflow_mlops.core.snapshot import read_snapshot
         from airflow_mlops.reports.decision.page import render
         from airflow_mlops.stores.serving_check.check import start_serving_check
 
@@ -131,7 +129,7 @@ class _Month:
         return decision
 
     def _promote(self, candidate: Candidate, decision: GateDecision) -> None:
-        from airflow_mlops.core.promotion.promote import promote
+        from airflow_mlops.core.promotion import promote
 
         decision = self.records.decision(candidate.run_id, expected=decision)
         name = self.spec.registered_model
@@ -148,14 +146,12 @@ class _Month:
         self.records.record_promotion(candidate.run_id, record)
 
     def _serve(self) -> None:
-        from airflow_mlops.core.monitoring.drift.evidently import evidently_page
-        from airflow_mlops.core.monitoring.drift.observe import observe
-        from airflow_mlops.core.monitoring.performance.measure import measure_performance
+        from airflow_mlops.core.monitoring.drift import evidently_page, observe
+        from airflow_mlops.core.monitoring.performance import measure_performance
         from airflow_mlops.core.records.retraining import History, MonitoringInput
         from airflow_mlops.core.records.snapshot import Window
-        from airflow_mlops.core.retraining.log import decide_and_log
-        from airflow_mlops.core.retraining.new_rows import count_new_rows
-        from airflow_mlops.core.scoring.score import score
+        from airflow_mlops.core.retraining import count_new_rows, decide_and_log
+        from airflow_mlops.core.scoring import score
 
         with self._timed("score"):
             champion = self.records.require_champion(self.spec)

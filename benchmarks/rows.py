@@ -83,10 +83,8 @@ def _write(path: Path, first: int, count: int, *, seconds: int) -> None:
 
 def train(folder: str) -> dict[str, Any]:
     """Train the model that is scored with, by the loop's own snapshot and training."""
-    from airflow_mlops.core.snapshot.read import read_snapshot
-    from airflow_mlops.core.snapshot.take import take_snapshot
-    from airflow_mlops.core.training.candidate import candidate_from
-    from airflow_mlops.core.training.fit import fit
+    from airflow_mlops.core.snapshot import read_snapshot, take_snapshot
+    from airflow_mlops.core.training import candidate_from, fit
 
     _, store, storage = _open(folder, "train")
     snapshot = take_snapshot(spec(), AS_OF, store, storage, now=datetime.now(UTC))
@@ -113,7 +111,7 @@ def _imported(*modules: str) -> None:
 
 def _champion(folder: str) -> tuple[Champion, Any]:
     from airflow_mlops.core.records.candidate import Candidate
-    from airflow_mlops.core.training.candidate import champion_of
+    from airflow_mlops.core.training import champion_of
 
     candidate = Candidate.from_json((Path(folder) / "candidate.json").read_text())
     return champion_of("bench", candidate, 1), import_module("joblib").load(Path(folder) / "pipeline.joblib")
@@ -122,7 +120,7 @@ def _champion(folder: str) -> tuple[Champion, Any]:
 def snapshot(folder: str, rows: str) -> dict[str, Any]:
     """Take a snapshot: read, hash, write."""
     _imported("pandas", "pyarrow.parquet", "pyarrow.compute", "pyarrow.csv", "pyarrow.dataset", "sqlalchemy")
-    from airflow_mlops.core.snapshot.take import take_snapshot
+    from airflow_mlops.core.snapshot import take_snapshot
 
     _, store, storage = _open(folder, rows)
     return measured(lambda: take_snapshot(spec(), AS_OF, store, storage, now=datetime.now(UTC)).rows)
@@ -145,7 +143,7 @@ def score(folder: str, rows: str) -> dict[str, Any]:
     """Score a window, in chunks."""
     _imported("pandas", "pyarrow.parquet", "pyarrow.compute", "pyarrow.csv", "pyarrow.dataset", "sqlalchemy")
     from airflow_mlops.core.records.snapshot import Window
-    from airflow_mlops.core.scoring.score import score as score_window
+    from airflow_mlops.core.scoring import score as score_window
 
     _, store, storage = _open(folder, rows)
     champion, pipeline = _champion(folder)
@@ -178,9 +176,8 @@ def validate(folder: str, rows: str) -> dict[str, Any]:
     """Check a frame as the validation stage does."""
     import pandas as pd
 
-    from airflow_mlops.core.validation.great_expectations import library
-    from airflow_mlops.core.validation.validate import expectations_for, wanted_columns
-    from airflow_mlops.core.validation.validate import validate as check
+    from airflow_mlops.core.validation import expectations_for, library, wanted_columns
+    from airflow_mlops.core.validation import validate as check
 
     library()
     frame = pd.read_parquet(Path(folder) / rows)

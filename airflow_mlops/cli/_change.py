@@ -34,8 +34,7 @@ def finish_others(records: MLflowStore, model: str) -> None:
 
     Most often it is the same person's own rollback, whose answer was lost; a second one would go back too far.
     """
-    from airflow_mlops.core.promotion.audit_state import fold, version_words
-    from airflow_mlops.core.promotion.verify import finish_unfinished
+    from airflow_mlops.core.promotion import finish_unfinished, fold, version_words
 
     begun = fold(records.events(model)).unfinished
     if begun is None:
@@ -43,8 +42,8 @@ def finish_others(records: MLflowStore, model: str) -> None:
     state = finish_unfinished(records, records, registered_model=model, by=asker(), now=now())
     print(
         f"{model}: event {begun.number}, {begun.kind} of version {begun.version} by {begun.by} ({begun.reason}), was "
-        f"not finished; it is now, and {version_words(state.champion)} serves. Nothing else was done: if that is not what you "
-        "want, give the command again",
+        f"not finished; it is now, and {version_words(state.champion)} serves. Nothing else was done: if that is not "
+        "what you want, give the command again",
         file=sys.stderr,
     )
     raise SystemExit(1)
@@ -52,7 +51,7 @@ def finish_others(records: MLflowStore, model: str) -> None:
 
 def served(records: MLflowStore, model: str, version: int) -> ServingReport:
     """Serve the version's stored model once; what it showed decides with its own specification's bounds."""
-    from airflow_mlops.core.gate.rules.serving import require
+    from airflow_mlops.core.gate import require
     from airflow_mlops.stores.serving_check.check import check_serving
 
     candidate = records.version(model, version).candidate
@@ -66,5 +65,5 @@ def print_outcome(args: Namespace, record: dict[str, Any], sentence: str) -> Non
     print(json.dumps(record, indent=2, ensure_ascii=False) if args.json else sentence)
 
 
-def version_words(version: int | None) -> str:
+def served_before(version: int | None) -> str:
     return "no version served" if version is None else f"version {version} served"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal, SpecError
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.backtest.plan import Plan
+    from airflow_mlops.core.backtest import Plan
     from airflow_mlops.core.ports import Storage
     from airflow_mlops.core.records.backtest import BacktestReport
     from airflow_mlops.local.screen import Screen
@@ -65,8 +65,8 @@ def backtest(args: Namespace) -> None:
 
 def _replayed(args: Namespace, screen: Screen) -> tuple[BacktestReport, Storage]:
     from airflow_mlops.config import settings
-    from airflow_mlops.core.backtest.grid import grid_of
-    from airflow_mlops.core.backtest.run import backtest as replay
+    from airflow_mlops.core.backtest import backtest as replay
+    from airflow_mlops.core.backtest import grid_of
     from airflow_mlops.stores.open_source import open_source
 
     plan = _plan(args)
@@ -97,7 +97,7 @@ def open_folder(default: str, root: str) -> Storage:
 
 def _plan(args: Namespace) -> Plan:
     """Read what is asked for: every problem of it at once."""
-    from airflow_mlops.core.backtest.plan import plan_of
+    from airflow_mlops.core.backtest import plan_of
     from airflow_mlops.spec import load_spec
     from airflow_mlops.spec.types import parse_duration
 

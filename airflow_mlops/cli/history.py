@@ -26,9 +26,7 @@ def history(args: Namespace) -> None:
     if args.file:
         _verify_file(args.file, args.model)
         return
-    from airflow_mlops.core.promotion.audit_chain import to_lines, trail_seal
-    from airflow_mlops.core.promotion.audit_state import no_trail
-    from airflow_mlops.core.promotion.verify import verify_trail
+    from airflow_mlops.core.promotion import no_trail, to_lines, trail_seal, verify_trail
 
     with opened(args.conn_id) as records:
         events: Sequence[AuditEvent] = records.events(args.model)
@@ -44,7 +42,7 @@ def history(args: Namespace) -> None:
 
 
 def _verify_file(name: str, model: str) -> None:
-    from airflow_mlops.core.promotion.audit_chain import from_lines, trail_seal, verify_lines
+    from airflow_mlops.core.promotion import from_lines, trail_seal, verify_lines
 
     try:
         text = Path(name).read_text(encoding="utf-8")

@@ -17,8 +17,7 @@ def promote(args: Namespace) -> None:
     SystemExit
         With status 1 when it is refused, or --force is missing.
     """
-    from airflow_mlops.core.promotion.manual_move import require_reason
-    from airflow_mlops.core.promotion.override import override
+    from airflow_mlops.core.promotion import override, require_reason
 
     if not args.force:
         print(

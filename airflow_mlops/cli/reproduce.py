@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_mlops.core.records.candidate import Candidate
     from airflow_mlops.core.records.reproduction import Circumstances, Comparison, Difference, Reproduction
     from airflow_mlops.core.records.snapshot import Snapshot
-    from airflow_mlops.core.training.fit import Fitted
+    from airflow_mlops.core.training import Fitted
     from airflow_mlops.spec.model import ModelSpec
     from airflow_mlops.stores.mlflow.store import MLflowStore
 
@@ -37,7 +37,7 @@ def reproduce(args: Namespace) -> None:
         With status 1 when the predictions differ, 2 when the version could not be trained again.
     """
     from airflow_mlops.config import settings
-    from airflow_mlops.core.training.reproduce import reproduction_text
+    from airflow_mlops.core.training import reproduction_text
     from airflow_mlops.stores.storage.storage import open_storage
 
     with opened(args.conn_id, EXIT["impossible"]) as records:
@@ -57,10 +57,10 @@ def reproduce_version(records: MLflowStore, storage: Storage, model: str, versio
     StoreUnavailableError
         If a store is away.
     """
-    from airflow_mlops.core.training.fit import fit
-    from airflow_mlops.core.training.reproduce import (
+    from airflow_mlops.core.training import (
         circumstance_differences,
         conclude_reproduction,
+        fit,
         impossible_reproduction,
         training_differences,
     )
@@ -90,7 +90,7 @@ def reproduce_version(records: MLflowStore, storage: Storage, model: str, versio
 def _comparisons(records: MLflowStore, candidate: Candidate, spec: ModelSpec, fitted: Fitted) -> list[Comparison]:
     from airflow_mlops.core.errors import RecordError
     from airflow_mlops.core.pipeline.predict import predict
-    from airflow_mlops.core.training.reproduce import compare_predictions
+    from airflow_mlops.core.training import compare_predictions
 
     stored = records.load_pipeline(candidate.model_uri, spec=spec)
     rows = fitted.holdout_frame
@@ -114,7 +114,7 @@ def _comparisons(records: MLflowStore, candidate: Candidate, spec: ModelSpec, fi
 def _rows(candidate: Candidate, snapshot: Snapshot, storage: Storage) -> Any:
     """Read the recorded rows, every one of them verified."""
     from airflow_mlops.core.errors import RecordError
-    from airflow_mlops.core.snapshot.read import read_snapshot, verify_snapshot
+    from airflow_mlops.core.snapshot import read_snapshot, verify_snapshot
     from airflow_mlops.spec.problems import Problem, ReasonCode
 
     if snapshot.fingerprint != candidate.snapshot_fingerprint:
@@ -145,7 +145,7 @@ def _now(text: str) -> Circumstances:
     """Return Python, packages and code of this process, and the commit of the DAG folder."""
     from airflow.sdk.configuration import conf
 
-    from airflow_mlops.core.training.reproduce import read_environment
+    from airflow_mlops.core.training import read_environment
     from airflow_mlops.provenance import git_commit
 
     return read_environment(text, commit=git_commit(Path(conf.get("core", "dags_folder"))))

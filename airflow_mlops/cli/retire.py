@@ -17,7 +17,7 @@ def retire(args: Namespace) -> None:
     SystemExit
         With status 1 when it is refused.
     """
-    from airflow_mlops.core.promotion import retire as lifecycle
+    from airflow_mlops.core import promotion as lifecycle
 
     change = lifecycle.unretire if args.undo else lifecycle.retire
     with opened(args.conn_id) as records:

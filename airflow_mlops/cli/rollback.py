@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from airflow_mlops.cli._change import finish_others, may_have_begun, print_outcome, served, version_words
+from airflow_mlops.cli._change import finish_others, may_have_begun, print_outcome, served, served_before
 from airflow_mlops.cli._common import asker, now, opened
 
 
@@ -16,9 +16,8 @@ def rollback(args: Namespace) -> None:
     SystemExit
         With status 1 when it is refused; the champion is the one from before then.
     """
-    from airflow_mlops.core.promotion.manual_move import require_reason
-    from airflow_mlops.core.promotion.rollback import rollback as roll_back
-    from airflow_mlops.core.promotion.rollback import rollback_target
+    from airflow_mlops.core.promotion import require_reason, rollback_target
+    from airflow_mlops.core.promotion import rollback as roll_back
 
     with opened(args.conn_id) as records:
         require_reason(args.reason, args.model)
@@ -37,5 +36,5 @@ def rollback(args: Namespace) -> None:
                 now=now(),
                 serving=serving,
             )
-    before = version_words(done.displaced)
+    before = served_before(done.displaced)
     print_outcome(args, done.to_json(), f"{args.model}: version {done.version} serves again; before it, {before}")

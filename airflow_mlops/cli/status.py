@@ -41,8 +41,7 @@ def status(args: Namespace) -> None:
 
 def _state_of(records: MLflowStore, model: str) -> dict[str, Any]:
     from airflow_mlops.core.errors import RecordError
-    from airflow_mlops.core.promotion.audit_state import fold, no_trail
-    from airflow_mlops.core.promotion.verify import verify_trail
+    from airflow_mlops.core.promotion import fold, no_trail, verify_trail
 
     try:
         events = records.events(model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.promotion.checks import declined_because
+from airflow_mlops.core.promotion import declined_because
 from airflow_mlops.core.records.promotion import Approval
 from airflow_mlops.core.records.retraining import RetrainDecision
 from airflow_mlops.notifications.event import loop_event

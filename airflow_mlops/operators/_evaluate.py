@@ -32,9 +32,8 @@ def judge(  # noqa: PLR0917 - who judges, in which run, with which records, by w
 
     The stored candidate is tried in a fresh interpreter meanwhile, because both take about as long.
     """
-    from airflow_mlops.core.gate.decide import decide
-    from airflow_mlops.core.gate.evaluate import evaluate
-    from airflow_mlops.core.snapshot.read import read_snapshot
+    from airflow_mlops.core.gate import decide, evaluate
+    from airflow_mlops.core.snapshot import read_snapshot
     from airflow_mlops.reports.decision.page import render
     from airflow_mlops.stores.serving_check.check import start_serving_check
 

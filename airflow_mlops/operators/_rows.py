@@ -21,7 +21,7 @@ Rows = tuple["pd.DataFrame", str, Sequence[Column]]
 def from_snapshot(snapshot: Any, storage: Storage) -> Rows:
     """Read a snapshot, given as SnapshotOperator returned it."""
     from airflow_mlops.core.records.snapshot import Snapshot
-    from airflow_mlops.core.snapshot.read import read_snapshot
+    from airflow_mlops.core.snapshot import read_snapshot
 
     record = Snapshot.from_json(snapshot)
     return read_snapshot(record, storage), record.source, record.source_columns

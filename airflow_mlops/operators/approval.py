@@ -120,7 +120,7 @@ class ApproveOperator(LoopOperator, HITLOperator):
         self, records: MLflowStore, spec: ModelSpec, candidate: Candidate, decision: GateDecision, context: Any
     ) -> None:
         """Register the version as challenger, and make the form of it."""
-        from airflow_mlops.core.promotion.promote import challenge
+        from airflow_mlops.core.promotion import challenge
         from airflow_mlops.provenance import provenance
         from airflow_mlops.reports import approval_form
 

@@ -65,7 +65,7 @@ class EvaluateGateOperator(LoopOperator):
 
         No champion is judged against itself, and what a version was promoted by is not overwritten afterwards.
         """
-        from airflow_mlops.core.promotion.promote import has_served
+        from airflow_mlops.core.promotion import has_served
         from airflow_mlops.operators._evaluate import DECISION_PAGE
 
         version = records.version_of(spec.registered_model, candidate.run_id)

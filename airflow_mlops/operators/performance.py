@@ -56,7 +56,7 @@ def performed(spec: ModelSpec, as_of: datetime, storage: Storage) -> tuple[Perfo
         If a store does not answer.
     """
     from airflow_mlops.config import settings
-    from airflow_mlops.core.monitoring.performance.measure import measure_performance
+    from airflow_mlops.core.monitoring.performance import measure_performance
     from airflow_mlops.stores.open_source import open_source
 
     store = open_source(spec.data.source, data_root=settings().data_root)

@@ -116,7 +116,7 @@ class PromoteOperator(LoopOperator):
     def _promote_by(
         self, decision: GateDecision, context: Any, records: MLflowStore, spec: ModelSpec, candidate: Candidate
     ) -> PromotionRecord:
-        from airflow_mlops.core.promotion.promote import promote
+        from airflow_mlops.core.promotion import promote
         from airflow_mlops.provenance import provenance
 
         return promote(
@@ -141,7 +141,7 @@ class PromoteOperator(LoopOperator):
         return found if found is not None and found.decision == decision.digest else None
 
     def _may_judge_again(self, stale: Any, records: MLflowStore, spec: ModelSpec, candidate: Candidate) -> bool:
-        from airflow_mlops.core.promotion.promote import has_served
+        from airflow_mlops.core.promotion import has_served
         from airflow_mlops.spec.problems import ReasonCode
 
         if self.snapshot is None or self._asks(spec):

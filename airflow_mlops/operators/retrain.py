@@ -61,7 +61,7 @@ class RetrainOperator(LoopOperator):
         """Decide, write it down, tell, emit; raise a skip when there is nothing to emit."""
         from airflow.sdk.exceptions import AirflowSkipException
 
-        from airflow_mlops.core.retraining.log import ask_again, decide_and_log
+        from airflow_mlops.core.retraining import ask_again, decide_and_log
 
         spec = self.model_spec(context)
         with self.records(spec) as records:
@@ -88,7 +88,7 @@ class RetrainOperator(LoopOperator):
         self, spec: ModelSpec, champion: Champion, records: Any, context: Mapping[str, Any]
     ) -> tuple[MonitoringInput, datetime]:
         """Gather what is known of the newest window, and the instant of the decision: as of the newest report."""
-        from airflow_mlops.core.promotion.retire import retired_because
+        from airflow_mlops.core.promotion import retired_because
         from airflow_mlops.core.records.drift import DriftReport
         from airflow_mlops.core.records.performance import PerformanceReport
         from airflow_mlops.core.records.retraining import MonitoringInput
@@ -153,7 +153,7 @@ def asked(context: Mapping[str, Any]) -> Iterator[Signal]:
 def _new_rows(spec: ModelSpec, champion: Champion, as_of: datetime) -> int | None:
     """Count new labelled rows, where a rule asks for them: it reads the source."""
     from airflow_mlops.config import settings
-    from airflow_mlops.core.retraining.new_rows import count_new_rows
+    from airflow_mlops.core.retraining import count_new_rows
     from airflow_mlops.stores.open_source import open_source
 
     if not spec.retraining.min_new_rows and spec.retraining.on_volume is None:

@@ -47,7 +47,7 @@ class RollbackOperator(LoopOperator):
 
     def run_stage(self, context: Any) -> dict[str, Any]:
         """Check the target, then move the alias."""
-        from airflow_mlops.core.promotion.manual_move import require_reason
+        from airflow_mlops.core.promotion import require_reason
 
         spec = self.model_spec(context)
         require_reason(self.reason, spec.registered_model)
@@ -75,8 +75,7 @@ class RollbackOperator(LoopOperator):
         return body
 
     def _roll_back(self, records: MLflowStore, spec: ModelSpec, context: Any) -> Rollback:
-        from airflow_mlops.core.promotion.manual_move import nonce_of
-        from airflow_mlops.core.promotion.rollback import rollback
+        from airflow_mlops.core.promotion import nonce_of, rollback
 
         ti, model, to = context["ti"], spec.registered_model, self._wanted()
         request = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"
@@ -103,7 +102,7 @@ class RollbackOperator(LoopOperator):
         RecordError
             VERSION_MISSING, if it is no number.
         """
-        from airflow_mlops.core.promotion.manual_move import move_refused
+        from airflow_mlops.core.promotion import move_refused
         from airflow_mlops.spec.problems import ReasonCode
 
         text = "" if self.to is None else str(self.to).strip()
@@ -117,8 +116,8 @@ class RollbackOperator(LoopOperator):
     def _served(self, records: MLflowStore, spec: ModelSpec, to: int | None) -> ServingReport | None:
         """Serve the target in a fresh interpreter, within the bounds of `gate.serving`, as its mode says."""
         from airflow_mlops.core.errors import RecordError
-        from airflow_mlops.core.gate.rules.serving import require
-        from airflow_mlops.core.promotion.rollback import rollback_target
+        from airflow_mlops.core.gate import require
+        from airflow_mlops.core.promotion import rollback_target
         from airflow_mlops.stores.serving_check.check import check_serving
 
         target = rollback_target(records, records, registered_model=spec.registered_model, to=to)

@@ -31,7 +31,7 @@ class ScoreOperator(LoopOperator):
 
         from airflow_mlops.config import settings
         from airflow_mlops.core.records.snapshot import Window
-        from airflow_mlops.core.scoring.score import score
+        from airflow_mlops.core.scoring import score
         from airflow_mlops.stores.open_source import open_source
 
         spec, as_of = self.model_spec(context), self.as_of(context)

@@ -36,7 +36,7 @@ class SnapshotOperator(LoopOperator):
     def run_stage(self, context: Any) -> dict[str, Any]:
         """Take the snapshot."""
         from airflow_mlops.config import settings
-        from airflow_mlops.core.snapshot.take import take_snapshot
+        from airflow_mlops.core.snapshot import take_snapshot
         from airflow_mlops.stores.open_source import open_source
 
         spec, as_of = self.model_spec(context), self.as_of(context)
@@ -82,7 +82,7 @@ class SnapshotOperator(LoopOperator):
 
         Without listed features every column is kept anyway. A model that was retired by the command is skipped.
         """
-        from airflow_mlops.core.promotion.retire import retired_because
+        from airflow_mlops.core.promotion import retired_because
 
         with self.records(spec) as records:
             skip_retired(retired_because(records, spec.registered_model))

@@ -32,9 +32,8 @@ class TrainOperator(LoopOperator):
     def run_stage(self, context: Any) -> dict[str, Any]:
         """Fit, then record."""
         from airflow_mlops.core.records.snapshot import Snapshot
-        from airflow_mlops.core.snapshot.read import read_snapshot, verify_snapshot
-        from airflow_mlops.core.training.fit import fit
-        from airflow_mlops.core.training.reference_profile import reference_profile
+        from airflow_mlops.core.snapshot import read_snapshot, verify_snapshot
+        from airflow_mlops.core.training import fit, reference_profile
         from airflow_mlops.provenance import provenance
 
         spec, snapshot = self.model_spec(context), Snapshot.from_json(self.snapshot)

@@ -119,8 +119,8 @@ class DataValidationOperator(LoopOperator):
     def _in_the_loop(self, context: Any, spec: ModelSpec) -> ValidationReport:
         """Check a snapshot; the page and the report also belong to the loop run's MLflow run."""
         from airflow_mlops.core.records.snapshot import Snapshot
-        from airflow_mlops.core.snapshot.read import read_snapshot
-        from airflow_mlops.core.validation.validate import expectations_for, validate, wanted_columns
+        from airflow_mlops.core.snapshot import read_snapshot
+        from airflow_mlops.core.validation import expectations_for, validate, wanted_columns
         from airflow_mlops.provenance import provenance
 
         snapshot = Snapshot.from_json(self.snapshot)
@@ -153,8 +153,7 @@ class DataValidationOperator(LoopOperator):
 
     def _alone(self, context: Any, spec: ModelSpec | None) -> ValidationReport:
         """Check any rows, in any DAG; nothing but the storage is written to."""
-        from airflow_mlops.core.validation.schema import WantedColumn
-        from airflow_mlops.core.validation.validate import expectations_for, validate, wanted_columns
+        from airflow_mlops.core.validation import WantedColumn, expectations_for, validate, wanted_columns
 
         as_of = self._instant(context)
         frame, subject, columns = self._rows()
@@ -210,7 +209,7 @@ class DataValidationOperator(LoopOperator):
         return replace(report, report_uri=uri), html
 
     def _enforce(self, report: ValidationReport) -> None:
-        from airflow_mlops.core.validation.validate import enforce
+        from airflow_mlops.core.validation import enforce
 
         for check in report.checks:
             if not check.passed and (check.severity == "warning" or self.fail_on == "never"):

@@ -51,7 +51,7 @@ class DriftSensor(WaitingSensor):
 
     def look(self, context: Any) -> dict[str, Any] | None:
         """Return the report when it is one to fire with."""
-        from airflow_mlops.core.monitoring.drift.observe import monitoring_window
+        from airflow_mlops.core.monitoring.drift import monitoring_window
 
         spec, as_of = self.model_spec(context), self.as_of(context)
         window, store = monitoring_window(spec, as_of), self.store(spec)
@@ -70,7 +70,7 @@ class DriftSensor(WaitingSensor):
 
     def watch(self, context: Any, **how: Any) -> WaitingTrigger:
         """Watch for the window's first rows; once they were compared, for others."""
-        from airflow_mlops.core.monitoring.drift.observe import monitoring_window
+        from airflow_mlops.core.monitoring.drift import monitoring_window
         from airflow_mlops.triggers.change import ChangeTrigger
         from airflow_mlops.triggers.window import WindowTrigger
 
@@ -80,8 +80,7 @@ class DriftSensor(WaitingSensor):
 
     def _observe(self, spec: ModelSpec, as_of: datetime, store: FileStore | SqlStore) -> DriftReport:
         """Compare, record, and remember where it can be seen."""
-        from airflow_mlops.core.monitoring.drift.evidently import evidently_page
-        from airflow_mlops.core.monitoring.drift.observe import observe
+        from airflow_mlops.core.monitoring.drift import evidently_page, observe
         from airflow_mlops.stores.mlflow.monitoring import DRIFT_PAGE
 
         with open_records(spec) as records:

@@ -70,13 +70,13 @@ class PerformanceSensor(WaitingSensor):
         return report.predicted > 0 and report.coverage >= coverage
 
     def _cohort(self, context: Any) -> Window:
-        from airflow_mlops.core.monitoring.performance.cohort import cohort_window
+        from airflow_mlops.core.monitoring.performance import cohort_window
 
         return cohort_window(self.model_spec(context), self.as_of(context))
 
     def _also(self, context: Any) -> dict[str, list[str]]:
         """Return what else changes when the report would: labels come to rows that were there, and rows are scored."""
-        from airflow_mlops.core.scoring.score import predictions_folder
+        from airflow_mlops.core.scoring import predictions_folder
 
         spec = self.model_spec(context)
         return {"counted": [spec.data.label], "folders": [open_default_storage().uri(predictions_folder(spec))]}

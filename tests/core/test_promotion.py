@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import RecordError, StaleDecisionError
+from airflow_mlops.core.promotion.alias_log import STATUS_TAG
 from airflow_mlops.core.promotion.audit_state import fold
-from airflow_mlops.core.promotion.promote import STATUS, challenge, has_served, promote, provenance_tags
+from airflow_mlops.core.promotion.promote import challenge, promote
+from airflow_mlops.core.promotion.registration import has_served, provenance_tags
 from airflow_mlops.core.promotion.rollback import rollback
 from airflow_mlops.core.promotion.verify import finish_unfinished, verify_trail
 from airflow_mlops.core.records.candidate import Candidate
@@ -33,7 +35,7 @@ def test_the_first_accepted_candidate_becomes_champion_with_its_whole_provenance
     assert record.promoted
     assert (record.version, record.champion_version, record.previous_version) == (1, 1, None)
     candidate = candidate_of(1)
-    wanted = {"w": "t", STATUS: "champion", **provenance_tags(decision_of(candidate, None), candidate)}
+    wanted = {"w": "t", STATUS_TAG: "champion", **provenance_tags(decision_of(candidate, None), candidate)}
     assert registry.tags[1] == wanted
     assert {"mlops.as_of", "mlops.snapshot", "mlops.spec", "mlops.verdict", "mlops.metric.log_loss"} <= set(wanted)
 
@@ -43,7 +45,7 @@ def test_each_champion_displaces_the_one_before_and_statuses_follow() -> None:
     for number, champion in ((1, None), (2, 1), (3, 2), (4, 3)):
         go(registry, number, champion)
     assert registry.aliases == {"champion": 4, "previous": 3}
-    assert [registry.tags[n][STATUS] for n in (1, 2, 3, 4)] == ["archived", "archived", "previous", "champion"]
+    assert [registry.tags[n][STATUS_TAG] for n in (1, 2, 3, 4)] == ["archived", "archived", "previous", "champion"]
 
 
 @pytest.mark.parametrize(("verdict", "status"), [(Verdict.REJECT, "rejected"), (Verdict.INCONCLUSIVE, "inconclusive")])
@@ -58,7 +60,7 @@ def test_what_is_not_accepted_is_registered_and_never_serves(
     record = go(registry, 2, champion, verdict)
     assert not record.promoted
     assert registry.aliases == before
-    assert registry.tags[record.version][STATUS] == status
+    assert registry.tags[record.version][STATUS_TAG] == status
     assert go(registry, 2, champion, verdict) == record
 
 
@@ -122,7 +124,7 @@ def test_a_version_that_was_rolled_back_does_not_come_back_by_clearing_its_task(
     go(registry, 1, None)
     go(registry, 2, 1)
     registry.aliases.update(champion=1, previous=2)
-    registry.tags[2][STATUS] = "rolled_back"
+    registry.tags[2][STATUS_TAG] = "rolled_back"
     before = registry.seen()
     with pytest.raises(StaleDecisionError, match="has served before"):
         go(registry, 2, 1)
@@ -147,7 +149,7 @@ def test_a_gate_that_changed_its_mind_before_promotion_counts() -> None:
     record = go(registry, 1, None)
     assert record.promoted
     assert registry.tags[1]["mlops.verdict"] == "accept"
-    assert registry.tags[1][STATUS] == "champion"
+    assert registry.tags[1][STATUS_TAG] == "champion"
 
 
 def test_an_older_version_that_somebody_deleted_needs_no_status() -> None:
@@ -156,7 +158,7 @@ def test_an_older_version_that_somebody_deleted_needs_no_status() -> None:
     go(registry, 2, 1)
     del registry.candidates[1]
     assert go(registry, 3, 2).promoted
-    assert registry.tags[1][STATUS] == "previous"
+    assert registry.tags[1][STATUS_TAG] == "previous"
 
 
 def test_an_alias_that_changes_back_is_found_out() -> None:
@@ -207,7 +209,7 @@ def test_having_served_is_seen_by_status_and_by_alias() -> None:
         go(registry, number, champion)
     go(registry, 4, 3, Verdict.REJECT)
     assert [has_served(registry, MODEL, version) for version in (1, 2, 3, 4, 5)] == [True, True, True, False, False]
-    registry.tags[3][STATUS] = registry.tags[2][STATUS] = "candidate"  # killed before the statuses
+    registry.tags[3][STATUS_TAG] = registry.tags[2][STATUS_TAG] = "candidate"  # killed before the statuses
     assert has_served(registry, MODEL, 2)
     assert has_served(registry, MODEL, 3)
 
@@ -260,7 +262,7 @@ def test_a_no_is_recorded_with_who_and_why_and_may_be_answered_anew(needed: bool
         assert (record.promoted, record.declined, record.champion_version) == (False, True, 1)
     words = "declined: nobody answered in time" if timed_out else "declined by ada: not before the fair"
     assert record.reasons == (words, "because")
-    assert registry.tags[2][STATUS] == "declined"
+    assert registry.tags[2][STATUS_TAG] == "declined"
     assert [(event.kind, event.reason) for event in registry.written[2:]] == [("declined", words)]
     assert go(registry, 2, 1, approval=approval_of(2, 1), approval_needed=True).promoted
 
@@ -281,10 +283,10 @@ def test_the_challenger_waits_and_then_serves() -> None:
     registry = champion_one()
     assert (ask(registry, 2, 1), ask(registry, 2, 1)) == (2, 2)
     assert registry.aliases == {"champion": 1, "challenger": 2}
-    assert registry.tags[2][STATUS] == "challenger"
+    assert registry.tags[2][STATUS_TAG] == "challenger"
     assert ask(registry, 3, 1) == 3
     assert registry.aliases == {"champion": 1, "challenger": 3}
-    assert (registry.tags[2][STATUS], registry.tags[3][STATUS]) == ("candidate", "challenger")
+    assert (registry.tags[2][STATUS_TAG], registry.tags[3][STATUS_TAG]) == ("candidate", "challenger")
     assert go(registry, 2, 1).promoted
     assert registry.aliases == {"champion": 2, "previous": 1, "challenger": 3}
     assert ask(registry, 2, 1) == 2

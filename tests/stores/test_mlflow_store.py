@@ -18,7 +18,8 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from airflow_mlops.core.errors import RecordError, StaleDecisionError, StoreUnavailableError, TrainingError
 from airflow_mlops.core.profiles.build import build_profile
-from airflow_mlops.core.promotion.promote import promote, provenance_tags
+from airflow_mlops.core.promotion.promote import promote
+from airflow_mlops.core.promotion.registration import provenance_tags
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.spec.model import ModelSpec

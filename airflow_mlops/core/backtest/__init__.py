@@ -1,1 +1,9 @@
 """The whole loop, replayed over history."""
+
+from __future__ import annotations
+
+from airflow_mlops.core.backtest.grid import grid_of
+from airflow_mlops.core.backtest.plan import Plan, plan_of
+from airflow_mlops.core.backtest.run import backtest
+
+__all__ = ["Plan", "backtest", "grid_of", "plan_of"]

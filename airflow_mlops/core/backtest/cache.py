@@ -15,7 +15,7 @@ from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.backtest import Answer
 from airflow_mlops.core.records.base import Record
-from airflow_mlops.core.snapshot.fingerprint import ContentHash
+from airflow_mlops.core.snapshot import ContentHash
 from airflow_mlops.core.source_digest import source_digest
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

@@ -13,13 +13,13 @@ from airflow_mlops.core.ports import DataStore
 from airflow_mlops.core.records.backtest import Trained
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.snapshot import Snapshot
-from airflow_mlops.core.training.candidate import champion_of
+from airflow_mlops.core.training import champion_of
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from airflow_mlops.core.training.fit import Fitted
+    from airflow_mlops.core.training import Fitted
 
 
 class Shelf:
@@ -46,7 +46,7 @@ class Shelf:
         return trained.candidate, self.state.model(version, self.spec)
 
     def _rows(self, version: int) -> tuple[Snapshot, pd.DataFrame]:
-        from airflow_mlops.core.snapshot.read import read_snapshot
+        from airflow_mlops.core.snapshot import read_snapshot
 
         snapshot = self.state.get(Trained, Train(version=version).key).snapshot
         if snapshot is None:
@@ -82,7 +82,7 @@ def again_fitted(
     from airflow_mlops.core.pipeline.features import as_features
     from airflow_mlops.core.pipeline.trusted_types import trusted_types
     from airflow_mlops.core.rows.labels import clean_labels
-    from airflow_mlops.core.training.fit import Fitted, split_frame
+    from airflow_mlops.core.training import Fitted, split_frame
 
     classes = candidate.task != "regression"
     train, holdout = (clean_labels(spec, part, classes) for part in split_frame(spec, snapshot, frame))

@@ -30,7 +30,7 @@ from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.records.retraining import Challenge, History, MonitoringInput, RetrainDecision
-from airflow_mlops.core.training.candidate import champion_of
+from airflow_mlops.core.training import champion_of
 from airflow_mlops.spec.model import ModelSpec
 
 Result = TypeVar("Result")
@@ -143,7 +143,7 @@ class Controlled:
 
     def __call__(self, now: Now) -> Dialogue[Move]:
         """Watch, decide, and train where that is the decision."""
-        from airflow_mlops.core.retraining.decide import decide_retraining
+        from airflow_mlops.core.retraining import decide_retraining
 
         seen, champion, seconds = yield from self._look(now)
         history = History(

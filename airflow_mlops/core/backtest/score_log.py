@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.scoring.score import predictions_folder, scoring_window
+from airflow_mlops.core.scoring import predictions_folder, scoring_window
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

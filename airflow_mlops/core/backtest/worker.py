@@ -17,13 +17,13 @@ from airflow_mlops.core.backtest.tasks import Need
 from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.backtest import Answer, Future, Judged, Pointed, Referred, Scored, Trained, Watched
-from airflow_mlops.core.training.candidate import candidate_from
+from airflow_mlops.core.training import candidate_from
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from airflow_mlops.core.gate.holdout import HoldoutComparison
+    from airflow_mlops.core.gate import HoldoutComparison
     from airflow_mlops.core.metrics.labelled import LabelledPredictions as JudgedRows
     from airflow_mlops.core.metrics.registry import Metric
     from airflow_mlops.core.stats.bootstrap import Gain
@@ -68,10 +68,9 @@ class Workshop:
 
     def train(self, need: needs.Train) -> Trained:
         """Snapshot, validate, fit: what the train DAG does up to the gate."""
-        from airflow_mlops.core.snapshot.read import read_snapshot
-        from airflow_mlops.core.snapshot.take import take_snapshot
-        from airflow_mlops.core.training.fit import fit
-        from airflow_mlops.core.validation.validate import enforce, expectations_for, validate, wanted_columns
+        from airflow_mlops.core.snapshot import read_snapshot, take_snapshot
+        from airflow_mlops.core.training import fit
+        from airflow_mlops.core.validation import enforce, expectations_for, validate, wanted_columns
 
         spec, as_of = self.spec, self.plan.steps[need.version - 1].start
         try:
@@ -109,7 +108,7 @@ class Workshop:
 
     def refer(self, need: needs.Refer) -> Referred:
         """Freeze the reference profile, as the training task does."""
-        from airflow_mlops.core.training.reference_profile import reference_profile
+        from airflow_mlops.core.training import reference_profile
 
         candidate, pipeline = self.shelf.model(need.version)
         snapshot, frame = self.shelf.rows(need.version)
@@ -120,8 +119,7 @@ class Workshop:
 
     def judge(self, need: needs.Judge) -> Judged:
         """Evaluate and decide, without the rule on the serving model: there is no server."""
-        from airflow_mlops.core.gate.decide import decide
-        from airflow_mlops.core.gate.evaluate import evaluate
+        from airflow_mlops.core.gate import decide, evaluate
 
         spec = judged_spec(self.opening.variants[need.variant])
         contest = self._contest(spec, need.version, need.champion)
@@ -138,7 +136,7 @@ class Workshop:
 
     def point(self, need: needs.Point) -> Pointed:
         """Compare the primary metric on the gate's rows, without any interval."""
-        from airflow_mlops.core.gate.holdout import judged_rows, score_models
+        from airflow_mlops.core.gate import judged_rows, score_models
 
         contest = self._contest(self.spec, need.version, need.champion)
         rows = judged_rows(contest)
@@ -150,7 +148,7 @@ class Workshop:
         return Pointed(candidate=mine, champion=theirs, better=bench.sign * (mine - theirs) > 0, seconds=0)
 
     def _contest(self, spec: ModelSpec, version: int, champion: int | None) -> HoldoutComparison:
-        from airflow_mlops.core.gate.holdout import HoldoutComparison
+        from airflow_mlops.core.gate import HoldoutComparison
 
         candidate, pipeline = self.shelf.model(version)
         snapshot, frame = self.shelf.rows(version)
@@ -170,7 +168,7 @@ class Workshop:
     def score(self, need: needs.Score) -> Scored:
         """Score a step's future into the score log of this version."""
         from airflow_mlops.core.backtest.score_log import log_folder
-        from airflow_mlops.core.scoring.score import score
+        from airflow_mlops.core.scoring import score
 
         champion, pipeline = self.shelf.champion(need.version)
         window = self.plan.steps[need.step]
@@ -193,9 +191,9 @@ class Workshop:
     def watch(self, need: needs.Watch) -> Watched:
         """Drift and performance, as the monitor DAG has them."""
         from airflow_mlops.core.backtest.score_log import ScoreLog
-        from airflow_mlops.core.monitoring.drift.observe import observe
-        from airflow_mlops.core.monitoring.performance.measure import measure_performance
-        from airflow_mlops.core.retraining.new_rows import count_new_rows
+        from airflow_mlops.core.monitoring.drift import observe
+        from airflow_mlops.core.monitoring.performance import measure_performance
+        from airflow_mlops.core.retraining import count_new_rows
 
         spec, as_of = self.opening.variants[need.variant], self.plan.steps[need.step].start
         champion, pipeline = self.shelf.champion(need.version)

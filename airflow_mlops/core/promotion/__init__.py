@@ -1,1 +1,45 @@
 """The fifth stage: what serves, who moved it, and the trail of it."""
+
+from __future__ import annotations
+
+from airflow_mlops.core.promotion.alias_log import STATUS_TAG
+from airflow_mlops.core.promotion.audit_chain import from_lines, require_whole, to_lines, trail_seal, verify_lines
+from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, broken_trail, fold, no_trail, version_words
+from airflow_mlops.core.promotion.checks import declined_because
+from airflow_mlops.core.promotion.manual_move import move_refused, nonce_of, require_reason
+from airflow_mlops.core.promotion.override import override
+from airflow_mlops.core.promotion.promote import challenge, promote
+from airflow_mlops.core.promotion.registration import DECISION_DIGEST_TAG, has_served
+from airflow_mlops.core.promotion.retire import retire, retired_because, unretire
+from airflow_mlops.core.promotion.rollback import rollback, rollback_target
+from airflow_mlops.core.promotion.verify import finish_unfinished, verify_trail
+
+__all__ = [
+    "DECISION_DIGEST_TAG",
+    "SERVED_STATUSES",
+    "STATUS_TAG",
+    "broken_trail",
+    "challenge",
+    "declined_because",
+    "finish_unfinished",
+    "fold",
+    "from_lines",
+    "has_served",
+    "move_refused",
+    "no_trail",
+    "nonce_of",
+    "override",
+    "promote",
+    "require_reason",
+    "require_whole",
+    "retire",
+    "retired_because",
+    "rollback",
+    "rollback_target",
+    "to_lines",
+    "trail_seal",
+    "unretire",
+    "verify_lines",
+    "verify_trail",
+    "version_words",
+]

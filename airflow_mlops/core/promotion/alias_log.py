@@ -79,7 +79,8 @@ class AliasLog:
 
     def note_hand(self, state: AuditState, holder: int | None) -> AuditEvent | None:
         """Write down that somebody moved the alias past the trail."""
-        reason = f"the alias champion was moved outside the loop, from {version_words(state.champion)} to {version_words(holder)}"
+        before, after = version_words(state.champion), version_words(holder)
+        reason = f"the alias champion was moved outside the loop, from {before} to {after}"
         return self.append(state, kind="moved_by_hand", version=holder, displaced=state.champion, reason=reason)
 
     def finish(self, begun: AuditEvent) -> AuditEvent:
@@ -179,8 +180,8 @@ class AliasLog:
             holder = self.registry.alias(self.model, CHAMPION)
         if holder not in expected:
             return holder, (
-                f"the alias champion was moved outside the loop, to {version_words(holder)}, while version {begun.version} was "
-                f"to displace {version_words(begun.displaced)}"
+                f"the alias champion was moved outside the loop, to {version_words(holder)}, while version "
+                f"{begun.version} was to displace {version_words(begun.displaced)}"
             )
         if begun.version is None or self.registry.version_tags(self.model, begun.version) is None:
             serves = None if holder == begun.version else holder

@@ -19,23 +19,15 @@ from datetime import datetime, timedelta
 
 from airflow_mlops.core.errors import StaleDecisionError
 from airflow_mlops.core.ports import Registry, Trail
-from airflow_mlops.core.promotion.alias_log import CHAMPION, LEASE, PREVIOUS, STATUS_TAG, AliasLog
-from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES
+from airflow_mlops.core.promotion.alias_log import LEASE, AliasLog
 from airflow_mlops.core.promotion.checks import declined_because, first_reason, require_answer, require_match
 from airflow_mlops.core.promotion.registration import (
-    DECISION_DIGEST_TAG,
     CandidateRegistration,
-    has_served,
-    provenance_tags,
 )
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.promotion import Approval, PromotionRecord
 from airflow_mlops.spec.problems import Problem, ReasonCode
-
-__all__ = [
-    "CHAMPION", "DECISION_DIGEST_TAG", "PREVIOUS", "SERVED_STATUSES", "STATUS_TAG", "challenge", "has_served", "promote", "provenance_tags",
-]  # fmt: skip
 
 _NOT_SERVING = {Verdict.REJECT: "rejected", Verdict.INCONCLUSIVE: "inconclusive"}
 

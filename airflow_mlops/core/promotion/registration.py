@@ -237,8 +237,9 @@ class CandidateRegistration:
         )
         holder = None if champion is None else champion.version
         if holder != judged_against:
+            then, serving = version_words(judged_against), version_words(holder)
             raise stale(
-                f"the decision was made against {version_words(judged_against)}, but {version_words(holder)} serves now",
+                f"the decision was made against {then}, but {serving} serves now",
                 "a decision against the champion that still serves",
                 "clear the gate task of this run: it judges against the champion of now",
             )

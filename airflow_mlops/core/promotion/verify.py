@@ -77,12 +77,12 @@ def _aliases(registry: Registry, model: str, state: AuditState) -> Iterator[Prob
         holder = registry.alias(model, alias)
         by_hand = version is None and holder not in state.statuses and alias != CHAMPION
         if holder != version and not by_hand:
+            meant = version_words(version) if alias == CHAMPION else (f"version {version}" if version else "none")
             yield Problem(
                 code=ReasonCode.RECORD_CONFLICT,
                 field=f"{model}@{alias}",
                 found=version_words(holder) if alias == CHAMPION else (f"version {holder}" if holder else "no version"),
-                allowed=f"{version_words(version) if alias == CHAMPION else (f'version {version}' if version else 'none')}, as "
-                "the audit trail says",
+                allowed=f"{meant}, as the audit trail says",
                 fix="somebody moved the alias by hand: put it back, or promote or roll back, which writes it down",
             )
 

@@ -1,1 +1,9 @@
 """The eighth stage: signals become one decision."""
+
+from __future__ import annotations
+
+from airflow_mlops.core.retraining.decide import decide_retraining
+from airflow_mlops.core.retraining.log import ask_again, decide_and_log
+from airflow_mlops.core.retraining.new_rows import count_new_rows
+
+__all__ = ["ask_again", "count_new_rows", "decide_and_log", "decide_retraining"]

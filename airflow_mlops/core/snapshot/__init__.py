@@ -1,1 +1,9 @@
 """The first stage: the immutable rows of one window."""
+
+from __future__ import annotations
+
+from airflow_mlops.core.snapshot.fingerprint import ContentHash
+from airflow_mlops.core.snapshot.read import open_snapshot, read_snapshot, snapshot_batches, verify_snapshot
+from airflow_mlops.core.snapshot.take import take_snapshot
+
+__all__ = ["ContentHash", "open_snapshot", "read_snapshot", "snapshot_batches", "take_snapshot", "verify_snapshot"]

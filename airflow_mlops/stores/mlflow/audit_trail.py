@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.promotion.audit_chain import require_whole
-from airflow_mlops.core.promotion.audit_state import broken_trail
+from airflow_mlops.core.promotion import broken_trail, require_whole
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.client import GuardedClient, quoted

@@ -13,7 +13,7 @@ from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.base import Record
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.snapshot import Snapshot
-from airflow_mlops.core.training.candidate import candidate_from
+from airflow_mlops.core.training import candidate_from
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.errors import is_missing
@@ -22,7 +22,7 @@ from airflow_mlops.stores.mlflow.runs import INPUTS, _conflict
 from airflow_mlops.stores.model_files.format import write_model
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.training.fit import Fitted
+    from airflow_mlops.core.training import Fitted
 
 CANDIDATE = "candidate.json"
 CANDIDATE_SEAL = "mlops.candidate_digest"

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.reproduction import Circumstances
 from airflow_mlops.core.records.snapshot import Snapshot
-from airflow_mlops.core.training.golden_batch import Golden, GoldenBatch, make_golden, read_golden
-from airflow_mlops.core.training.reproduce import read_environment
+from airflow_mlops.core.training import Golden, GoldenBatch, make_golden, read_environment, read_golden
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.runs import MLflowRuns, _conflict
 from airflow_mlops.stores.model_files.format import environment
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.training.fit import Fitted
+    from airflow_mlops.core.training import Fitted
 
 SPEC = "spec.json"
 SNAPSHOT = "snapshot.json"

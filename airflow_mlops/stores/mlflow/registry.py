@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.promotion.alias_log import STATUS_TAG
-from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES
-from airflow_mlops.core.promotion.registration import DECISION_DIGEST_TAG
+from airflow_mlops.core.promotion import DECISION_DIGEST_TAG, SERVED_STATUSES, STATUS_TAG
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.candidates import MLflowCandidates

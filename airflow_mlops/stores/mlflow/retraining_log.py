@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.promotion.audit_state import fold
+from airflow_mlops.core.promotion import fold
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.retraining import Challenge, RetrainDecision, as_line
 from airflow_mlops.spec.problems import Problem, ReasonCode

@@ -16,7 +16,7 @@ from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.model_files.loader import BrokenModelError, UntrustedTypesError, load_file
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.training.fit import Fitted
+    from airflow_mlops.core.training import Fitted
 
 EXAMPLE_ROWS = 5
 SIGNATURE_ROWS = 1000

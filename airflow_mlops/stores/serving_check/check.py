@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.evidence import ServingReport
-from airflow_mlops.core.training.golden_batch import Golden, GoldenBatch, largest_difference
+from airflow_mlops.core.training import Golden, GoldenBatch, largest_difference
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.stores.model_files import loader as serving_child
 from airflow_mlops.stores.model_files.format import model_file

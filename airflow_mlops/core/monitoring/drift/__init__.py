@@ -1,1 +1,9 @@
 """Whether the rows of a window are still those of the reference."""
+
+from __future__ import annotations
+
+from airflow_mlops.core.monitoring.drift.compare import compare
+from airflow_mlops.core.monitoring.drift.evidently import evidently_page
+from airflow_mlops.core.monitoring.drift.observe import monitoring_window, observe
+
+__all__ = ["compare", "evidently_page", "monitoring_window", "observe"]

@@ -23,7 +23,7 @@ from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.sampling import sample
 from airflow_mlops.core.rows.windows import utc
-from airflow_mlops.core.validation.validate import enforce, validate
+from airflow_mlops.core.validation import enforce, validate
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.spec.validation import Expectation

@@ -13,7 +13,7 @@ from airflow_mlops.core.profiles.build import profile_batches
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.scoring.score_log import scored_batches
+from airflow_mlops.core.scoring import scored_batches
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Refusal
 

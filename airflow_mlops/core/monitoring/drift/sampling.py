@@ -11,7 +11,7 @@ from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.sampling import sample
-from airflow_mlops.core.snapshot.read import open_snapshot, snapshot_batches
+from airflow_mlops.core.snapshot import open_snapshot, snapshot_batches
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.labels import clean_labels
 from airflow_mlops.core.rows.weights import row_weights
-from airflow_mlops.core.snapshot.read import open_snapshot, snapshot_batches
+from airflow_mlops.core.snapshot import open_snapshot, snapshot_batches
 from airflow_mlops.core.stats.bootstrap import blocks_of
 from airflow_mlops.core.stats.two_sample import SampledMetric, sampled
 from airflow_mlops.spec.model import ModelSpec

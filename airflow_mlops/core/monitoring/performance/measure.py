@@ -40,7 +40,7 @@ from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.performance import Estimate, Measured, PerformanceReport
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.windows import utc
-from airflow_mlops.core.scoring.score_log import rows_ahead, scored_batches
+from airflow_mlops.core.scoring import rows_ahead, scored_batches
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 

@@ -16,7 +16,7 @@ from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.keys import identities, together
-from airflow_mlops.core.scoring.score_log import scored_batches
+from airflow_mlops.core.scoring import scored_batches
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:
