@@ -30,6 +30,11 @@ os.environ.update(
 )
 
 
+from tests.support.core_loop import loop  # noqa: E402, F401 - fixtures of many folders
+from tests.support.judged_runs import judged, judged_runs  # noqa: E402, F401
+from tests.support.services import bucket, memory, postgres_url  # noqa: E402, F401
+
+
 def pytest_unconfigure() -> None:
     shutil.rmtree(_HOME, ignore_errors=True)
 
@@ -49,7 +54,7 @@ def airflow_home() -> Path:
 def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real MLflow server for the whole session. Tests keep apart by the names of their models."""
     from airflow_mlops import preload
-    from tests.servers import mlflow_server
+    from tests.support.servers import mlflow_server
 
     with warnings.catch_warnings():
         # What libraries say while they are imported is theirs; what they say while we use them is an error.

@@ -24,7 +24,7 @@ from mlflow import MlflowClient
 from airflow_mlops.core.errors import StoreUnavailableError
 from airflow_mlops.spec import ModelSpec, ReasonCode
 from airflow_mlops.stores.mlflow.store import MLflowStore
-from tests.loop_harness import AS_OF, Run, rows, run_loop, specification, unwritable
+from tests.support.loop import AS_OF, Run, rows, run_loop, specification, unwritable
 
 Change = Callable[[pd.DataFrame], Any]
 

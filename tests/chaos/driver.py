@@ -34,9 +34,9 @@ from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.stores.mlflow.candidates import CANDIDATE, CANDIDATE_SEAL
 from airflow_mlops.stores.mlflow.store import MLflowStore
-from tests.flaky import flaky_proxy
 from tests.kill.driver import KILLED, in_child, kill_at, writes
-from tests.stores.loop_parts import decision_of
+from tests.support.loop_parts import decision_of
+from tests.support.proxies import flaky_proxy
 
 DAY = timedelta(days=1)
 START = datetime(2026, 1, 1, tzinfo=UTC)

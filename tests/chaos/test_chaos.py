@@ -17,7 +17,7 @@ import pytest
 
 from airflow_mlops.local import postgres
 from airflow_mlops.local.process import stop
-from tests.servers import mlflow_server
+from tests.support.servers import mlflow_server
 
 pytestmark = pytest.mark.stack
 ROOT = Path(__file__).parents[2]

@@ -30,7 +30,7 @@ from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.promotion import Approval
 from airflow_mlops.stores.mlflow.store import MLflowStore
 from airflow_mlops.stores.model_files.format import environment, write_model
-from tests.stores.loop_parts import AS_OF, decision_of, fitted_of, snapshot_of, spec_of
+from tests.support.loop_parts import AS_OF, decision_of, fitted_of, snapshot_of, spec_of
 
 READS = ("/runs/search", "/logged-models/search")
 KILLED = -signal.SIGKILL

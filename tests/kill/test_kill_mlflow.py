@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers import mlflow_server
+from tests.support.servers import mlflow_server
 
 pytestmark = pytest.mark.stack
 ROOT = Path(__file__).parents[2]

@@ -19,8 +19,8 @@ from airflow_mlops.operators import ApproveOperator
 from airflow_mlops.reports import approval_form
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.mlflow.store import MLflowStore
-from tests.loop_harness import answer, ask, promote_run
-from tests.operators.conftest import Judged
+from tests.support.judged_runs import Judged
+from tests.support.loop import answer, ask, promote_run
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from airflow_mlops.core.records.evidence import ServingReport
 from airflow_mlops.notifications import LoopEvent
 from airflow_mlops.operators import RollbackOperator
 from airflow_mlops.spec import ModelSpec
-from tests.loop_harness import context_of, promote_run
-from tests.operators.conftest import Judged
+from tests.support.judged_runs import Judged
+from tests.support.loop import context_of, promote_run
 
 
 @pytest.fixture

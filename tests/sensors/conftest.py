@@ -12,8 +12,8 @@ import pytest
 from airflow_mlops.core.scoring.score import predictions_folder
 from airflow_mlops.operators import ScoreOperator
 from airflow_mlops.spec import ModelSpec
-from tests.loop_harness import context_of, rows, run_loop, specification
-from tests.sensors.waits import NOW, World, week
+from tests.support.loop import context_of, rows, run_loop, specification
+from tests.support.sensor_waits import NOW, World, week
 
 NAME = "waits"
 

@@ -6,8 +6,9 @@ given to them can crash the process.
 
 How a type gets onto the list: read its `__setstate__`/`__reduce__` (what does it run, and what does it check?),
 make sure that it calls nothing that the file chooses (no callables, no imports, no paths), note below why it is
-there, and run ``tests/core/test_trust.py``, which stores and loads a fitted pipeline of every estimator listed
-with exactly these types. Types of a team's own package belong into `training.trusted_types`, by the same rule.
+there, and run ``tests/core/pipeline/test_trusted_types.py``, which stores and loads a fitted pipeline of every
+estimator listed with exactly these types. Types of a team's own package belong into `training.trusted_types`, by the
+same rule.
 """
 
 from __future__ import annotations

@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from datetime import timedelta
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+
+from airflow_mlops.core.backtest.grid import grid_of
+from airflow_mlops.core.backtest.run import backtest
+from airflow_mlops.core.errors import DataError, RecordError
+from airflow_mlops.core.records.backtest import BacktestReport, Line
+from airflow_mlops.reports.backtest.page import render
+from airflow_mlops.reports.backtest.tables import NAMES, terminal
+from tests.support.drifting_stream import END, START, TURN, openers, plan, specification, stream
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stream, with a backtest of it in `done`."""
+    made = tmp_path_factory.mktemp("backtest")
+    stream().to_parquet(made / "orders.parquet")
+    return made
+
+
+@pytest.fixture(scope="module")
+def report(folder: Path) -> BacktestReport:
+    found, _ = backtest(plan(), **openers(folder), state=str(folder / "done"))
+    return found
+
+
+def line(report: BacktestReport, policy: str) -> Line:
+    return next(found for found in report.lines if found.policy == policy)
+
+
+def timeless(report: BacktestReport) -> dict[str, Any]:
+    """A report without the seconds that were measured."""
+
+    def without(found: Line) -> Line:
+        return replace(found, compute_seconds=0.0, turns=tuple(replace(turn, seconds=0.0) for turn in found.turns))
+
+    lines, grid = (tuple(map(without, part)) for part in (report.lines, report.grid))
+    return replace(report, lines=lines, grid=grid).to_json()
+
+
+def finished(folder: Path) -> dict[str, int]:
+    """Finished work, with the time at which each file was written."""
+    return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in (folder / "answers").rglob("*.json")}
+
+
+# -- the policies -----------------------------------------------------------------------------------------------------
+
+
+def test_every_policy_does_what_its_name_says(report: BacktestReport) -> None:
+    steps = len(plan().steps)
+    assert [found.policy for found in report.lines] == list(NAMES)
+    never, always = line(report, "never"), line(report, "always")
+    assert (never.retrainings, never.promotions, never.compute_seconds) == (0, 0, 0)
+    assert (always.retrainings, always.promotions, always.decays) == (steps - 1, steps - 1, 0)
+    for policy in ("schedule", "point_estimate"):
+        assert line(report, policy).retrainings == steps - 1
+        assert 0 < line(report, policy).promotions < steps - 1
+    assert all(len(found.turns) == steps and found.turns[0].action == "start" for found in report.lines)
+
+
+def test_the_specifications_own_policy_sees_the_turn_and_recovers(report: BacktestReport) -> None:
+    own, never, always = (line(report, name) for name in ("specification", "never", "always"))
+    assert [turn for turn in own.turns if turn.retrained and turn.as_of < TURN] == []
+    assert 1 <= own.promotions <= own.retrainings < always.retrainings
+    assert own.mean_loss is not None
+    assert never.mean_loss is not None
+    assert own.mean_loss < never.mean_loss
+    assert never.longest_days is not None
+    assert own.longest_days is not None
+    assert own.longest_days < never.longest_days
+    assert own.false_alarms <= always.false_alarms
+    served, stayed = own.turns[-1], never.turns[-1]
+    assert served.serving > TURN
+    assert served.loss is not None
+    assert stayed.loss is not None
+    assert served.loss < stayed.loss / 2
+
+
+def test_losses_are_those_of_the_models_on_the_rows_that_came(folder: Path, report: BacktestReport) -> None:
+    """The first step's future, by scikit-learn alone."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    rows = pd.read_parquet(folder / "orders.parquet")
+    day = timedelta(days=1)
+    known = rows[(rows["ordered_at"] >= START - 28 * day) & (rows["ordered_at"] < START - 14 * day)]
+    future = rows[(rows["ordered_at"] >= START) & (rows["ordered_at"] < START + 10 * day)]
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(known[["load", "distance"]], known["late"])
+    expected = log_loss(future["late"], model.predict_proba(future[["load", "distance"]]))
+    first = line(report, "never").turns[0]
+    assert first.rows == len(future) == 600
+    assert first.loss == pytest.approx(expected, rel=1e-3)
+    turns = line(report, "never").turns
+    mean = sum((turn.loss or 0) * turn.rows for turn in turns) / sum(turn.rows for turn in turns)
+    assert line(report, "never").mean_loss == pytest.approx(mean)
+    assert line(report, "never").worst_loss == max(turn.loss or 0 for turn in turns)
+
+
+def test_a_decision_is_the_gates_own(folder: Path, report: BacktestReport) -> None:
+    """What a policy was told is what evaluate and decide say of the same models and rows."""
+    from airflow_mlops.core.backtest.cache import State
+    from airflow_mlops.core.backtest.tasks import BASE, Judge, gate_settings
+    from airflow_mlops.core.backtest.worker import Opening, Workshop, judged_spec
+    from airflow_mlops.core.gate.decide import decide
+    from airflow_mlops.core.gate.evaluate import evaluate
+    from airflow_mlops.core.records.backtest import Judged
+    from tests.support.drifting_stream import open_folder
+
+    assert report.lines
+    state = State(open_folder("", str(folder / "done")))
+    need = Judge(version=2, champion=1, settings=gate_settings(specification()))
+    kept = state.get(Judged, need.key).decision
+    opening = Opening(
+        plan=plan(), variants={BASE: specification()}, open_store=openers(folder)["open_store"],
+        open_storage=lambda: state.storage,
+    )  # fmt: skip
+    workshop = Workshop(opening)
+    champion, champion_pipeline = workshop.shelf.champion(1)
+    candidate, pipeline = workshop.shelf.model(2)
+    snapshot, frame = workshop.shelf.rows(2)
+    spec = judged_spec(specification())
+    assert (spec.gate.serving.mode, spec.gate.robustness.mode) == ("off", "off")
+    evaluation = evaluate(
+        spec, candidate, pipeline, champion, champion_pipeline, frame, snapshot=snapshot
+    )  # fmt: skip
+    assert decide(spec, candidate, evaluation, now=candidate.as_of).digest == kept.digest
+
+
+# -- again ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_computes_nothing_and_says_the_same(folder: Path, report: BacktestReport) -> None:
+    before = finished(folder / "done")
+    again, _ = backtest(plan(), **openers(folder), state=str(folder / "done"))
+    assert again.to_json() == report.to_json()
+    assert finished(folder / "done") == before
+
+
+SHORT = START + timedelta(days=40)
+
+
+@pytest.fixture(scope="module")
+def short(folder: Path) -> BacktestReport:
+    """The first four steps."""
+    found, storage = backtest(plan(end=SHORT), **openers(folder))
+    assert storage.root.startswith(f"file://{folder}/storage/backtests/orders/")
+    return found
+
+
+def test_killed_anywhere_it_goes_on_and_ends_the_same(folder: Path, tmp_path: Path, short: BacktestReport) -> None:
+    """Two processes work until the one that leads them is killed; both end with it. This process goes on alone."""
+    state = tmp_path / "state"
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from airflow_mlops.core.backtest.run import backtest\n"
+        "from tests.support.drifting_stream import openers, plan\n"
+        "from tests.core.backtest.test_run import SHORT\n"
+        "if __name__ == '__main__':\n"
+        "    backtest(plan(end=SHORT), **openers(Path(sys.argv[1])), state=sys.argv[2], workers=2)\n"
+    )
+    (tmp_path / "lead.py").write_text(script)
+    command = [sys.executable, str(tmp_path / "lead.py"), str(folder), str(state)]
+    child = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])})
+    while len(finished(state)) < 12 and child.poll() is None:
+        time.sleep(0.005)
+    workers = psutil.Process(child.pid).children(recursive=True)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    assert len(workers) >= 2
+    psutil.wait_procs(workers, timeout=60)
+    assert not [worker for worker in workers if worker.is_running()]
+    before = finished(state)
+    assert len(before) >= 12
+    found, _ = backtest(plan(end=SHORT), **openers(folder), state=str(state))
+    assert timeless(found) == timeless(short)
+    after = finished(state)
+    assert len(after) > len(before)
+    assert {name: after[name] for name in before} == before
+
+
+# -- what it refuses, and what it lives with --------------------------------------------------------------------------
+
+
+def test_a_folder_of_other_work_is_refused(folder: Path, report: BacktestReport, tmp_path: Path) -> None:
+    other = specification(training={"estimator": "sklearn.linear_model.LogisticRegression", "seed": 7})
+    with pytest.raises(RecordError, match="the specification .* name another folder"):
+        backtest(plan(other), **openers(folder), state=str(folder / "done"))
+    with pytest.raises(RecordError, match="the span 2026-01-31T00:00 to 2026-05-11T00:00 every 10 days"):
+        backtest(plan(every=timedelta(days=20)), **openers(folder), state=str(folder / "done"))
+    changed = stream()
+    changed.loc[600, "load"] += 1
+    changed.to_parquet(tmp_path / "orders.parquet")
+    with pytest.raises(RecordError, match="the data"):
+        backtest(plan(), **openers(tmp_path), state=str(folder / "done"))
+
+
+def test_a_span_without_rows_is_refused(folder: Path) -> None:
+    later = plan(start=END + timedelta(days=400), end=END + timedelta(days=500))
+    with pytest.raises(DataError, match="--from: found no row of files .*choose --from and --to inside the history"):
+        backtest(later, **openers(folder))
+
+
+def test_a_span_that_trains_nothing_is_refused(folder: Path) -> None:
+    spec = specification(validation=[{"expect": "row_count", "min": 10**6}])
+    with pytest.raises(DataError, match="no model at any of 10 steps; at the first: .*row_count"):
+        backtest(plan(spec), **openers(folder, spec))
+
+
+def test_steps_with_broken_data_train_nothing_and_the_policy_sees_them(tmp_path: Path) -> None:
+    rows = stream(turn=None)
+    broken = (rows["ordered_at"] >= START + timedelta(days=32)) & (rows["ordered_at"] < START + timedelta(days=36))
+    rows.loc[broken, "distance"] = -1.0
+    rows.to_parquet(tmp_path / "orders.parquet")
+    spec = specification(validation=[{"expect": "between", "column": "distance", "min": 0}])
+    found, _ = backtest(plan(spec), **openers(tmp_path, spec))
+    always = line(found, "always")
+    invalid = [turn.as_of for turn in always.turns if turn.action == "invalid"]
+    assert invalid == [START + timedelta(days=days) for days in (40, 50, 60)]
+    assert all(not turn.retrained for turn in always.turns if turn.as_of in invalid)
+    own = line(found, "specification")
+    assert [turn.action for turn in own.turns if turn.as_of == START + timedelta(days=40)] == ["block"]
+    assert own.retrainings == 0
+    assert any("nothing was trained" in note for note in found.notes)
+
+
+def test_a_future_without_labels_counts_for_no_policy(tmp_path: Path) -> None:
+    rows = stream(turn=None)
+    hole = (rows["ordered_at"] >= START + timedelta(days=20)) & (rows["ordered_at"] < START + timedelta(days=30))
+    rows[~hole].to_parquet(tmp_path / "orders.parquet")
+    found, _ = backtest(plan(), **openers(tmp_path))
+    turn = next(turn for turn in line(found, "always").turns if turn.as_of == START + timedelta(days=20))
+    assert (turn.rows, turn.loss, turn.behind) == (0, None, None)
+    assert any("no row with a label in this step's future" in note for note in found.notes)
+    assert line(found, "always").mean_loss is not None
+
+
+# -- the grid and what is shown ---------------------------------------------------------------------------------------
+
+
+def test_points_of_a_grid_share_what_they_have_in_common(folder: Path, report: BacktestReport, tmp_path: Path) -> None:
+    texts = ["gate.champion.confidence=0.8,0.99", "monitoring.performance.max_drop=0.05,5"]
+    found, _ = backtest(
+        plan(), **openers(folder), grid=grid_of(specification(), texts), state=str(folder / "done")
+    )  # fmt: skip
+    assert [point.settings["monitoring.performance.max_drop"] for point in found.grid] == ["0.05", "5", "0.05", "5"]
+    deaf = [point for point in found.grid if point.settings["monitoring.performance.max_drop"] == "5"]
+    assert [point.retrainings for point in deaf] == [0, 0]
+    assert any(point.pareto for point in found.grid)
+    assert timeless(replace(found, grid=())) == timeless(report)
+
+
+def test_the_page_and_the_table_say_the_same_numbers(report: BacktestReport) -> None:
+    own = line(report, "specification")
+    page, table = render(report), "\n".join(terminal(report))
+    assert own.mean_loss is not None
+    for shown in (f"{own.mean_loss:.5g}", NAMES["specification"], "false alarms"):
+        assert escape(shown) in page
+        assert shown in table
+    assert "<svg" in page
+    assert not any(word in page for word in ("http://", "https://", "<script"))
+    assert BacktestReport.from_json(json.loads(json.dumps(report.to_json()))) == report
