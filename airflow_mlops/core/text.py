@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 
 def metric_label(metric: str) -> str:
     """Write a metric's name in words; the import path of a team's own stays one.
 
-    >>> words("roc_auc"), words("our_team.costs.cost_of_delay")
+    >>> metric_label("roc_auc"), metric_label("our_team.costs.cost_of_delay")
     ('roc auc', 'our_team.costs.cost_of_delay')
     """
     return metric if "." in metric else metric.replace("_", " ")
@@ -17,3 +19,48 @@ def one_line(text: str, longest: int) -> str:
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     line = line.encode("utf-8", "replace").decode()
     return line if len(line) <= longest else f"{line[: longest - 3]}..."
+
+
+LONGEST, SHORT = 300, 80
+"""Characters of a sentence, and of a name, that are shown."""
+
+
+def format_number(value: float | None) -> str:
+    """A number for a person; what is none is said in words.
+
+    >>> [format_number(value) for value in (0.41234567, 23.4567, 123456.0, 0.000012, 1e300)]
+    ['0.4123', '23.457', '123,456', '1.2e-05', '1e+300']
+    >>> [format_number(value) for value in (None, float("nan"), float("-inf"))]
+    ['none', 'not a number', 'minus infinite']
+    """
+    if value is None:
+        return "none"
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else "infinite" if value > 0 else "minus infinite"
+    size = abs(value)
+    if size == 0:
+        return "0"
+    if size < 5e-4 or size >= 1e9:  # noqa: PLR2004 - plain digits would be zeros
+        return f"{value:.2g}"
+    if size > 1 and float(value).is_integer():
+        return f"{value:,.0f}"
+    return f"{value:,.{4 if size < 10 else 3 if size < 100 else 1}f}"  # noqa: PLR2004 - about five digits
+
+
+def format_percent(share: float) -> str:
+    """A share in percent.
+
+    >>> format_percent(0.0421), format_percent(float("nan"))
+    ('4.2 %', 'not a number')
+    """
+    return f"{share * 100:.1f} %" if math.isfinite(share * 100) else format_number(share)
+
+
+def spell_out(word: str) -> str:
+    """A rule's, metric's or measure's name in words: `roc_auc` becomes `roc auc`."""
+    return word.replace("_", " ")
+
+
+def clip_text(text: str, most: int = LONGEST) -> str:
+    """Text of a length that a page can show."""
+    return text if len(text) <= most else f"{text[: most - 1]}\u2026"

@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from html import escape
 from urllib.parse import quote, urlsplit
 
-from airflow_mlops.reports.decision.wording import clipped
+from airflow_mlops.core.records.section import Section
+from airflow_mlops.core.text import clip_text
 from airflow_mlops.reports.html import facts, page, section, table
 
 MOST_ROWS = 60
 """Rows of one table."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CardSection:
-    """A part of the card: any of sentences, points, facts and a table, in this order."""
-
-    title: str
-    sentences: tuple[str, ...] = ()
-    points: tuple[str, ...] = ()
-    facts: Mapping[str, str] = field(default_factory=dict)
-    headings: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-
-
-def markdown(title: str, top: Mapping[str, str], sections: Sequence[CardSection], links: Mapping[str, str]) -> str:
+def markdown(title: str, top: Mapping[str, str], sections: Sequence[Section], links: Mapping[str, str]) -> str:
     """The card as GitHub-flavoured Markdown."""
     parts = [f"# {plain(title)}", _points(top), _links(links)]
     for part in sections:
@@ -38,28 +26,28 @@ def markdown(title: str, top: Mapping[str, str], sections: Sequence[CardSection]
 
 def short(title: str, top: Mapping[str, str], limits: Sequence[str], links: Mapping[str, str], longest: int) -> str:
     """As many whole lines of Markdown as fit: facts first, then links, then limitations."""
-    lines = [f"- **{plain(name)}**: {plain(clipped(value, 300))}" for name, value in top.items() if name != "Status"]
+    lines = [f"- **{plain(name)}**: {plain(clip_text(value, 300))}" for name, value in top.items() if name != "Status"]
     named = _links(links)
     lines += [f"- {named}"] if named and len(named) <= longest // 3 else []
-    lines += [f"- **Limitation**: {plain(clipped(text, 200))}" for text in limits]
-    found = f"**{plain(clipped(title, 150))}**\n"
+    lines += [f"- **Limitation**: {plain(clip_text(text, 200))}" for text in limits]
+    found = f"**{plain(clip_text(title, 150))}**\n"
     for line in lines:
         if len(found) + len(line) + 1 <= longest:
             found += f"\n{line}"
     return found
 
 
-def html(title: str, top: Mapping[str, str], sections: Sequence[CardSection], links: Mapping[str, str]) -> str:
+def html(title: str, top: Mapping[str, str], sections: Sequence[Section], links: Mapping[str, str]) -> str:
     """The card as one self-contained page in the look of all reports."""
     anchors = " · ".join(_anchor(name, address) for name, address in links.items())
-    parts = [facts({name: clipped(value) for name, value in top.items()}), f"<p>{anchors}</p>" if anchors else ""]
+    parts = [facts({name: clip_text(value) for name, value in top.items()}), f"<p>{anchors}</p>" if anchors else ""]
     for part in sections:
-        body = "".join(f"<p>{escape(clipped(text))}</p>" for text in part.sentences)
-        points = "".join(f"<li>{escape(clipped(text))}</li>" for text in part.points)
+        body = "".join(f"<p>{escape(clip_text(text))}</p>" for text in part.sentences)
+        points = "".join(f"<li>{escape(clip_text(text))}</li>" for text in part.points)
         body += f"<ul>{points}</ul>" if points else ""
-        body += facts({name: clipped(value) for name, value in part.facts.items()}) if part.facts else ""
+        body += facts({name: clip_text(value) for name, value in part.facts.items()}) if part.facts else ""
         if part.rows:
-            cells = [[escape(clipped(text)) for text in row] for row in part.rows[:MOST_ROWS]]
+            cells = [[escape(clip_text(text)) for text in row] for row in part.rows[:MOST_ROWS]]
             wordy = not {"reason", "in words"}.isdisjoint(part.headings)
             body += table(part.headings, cells, numbers=_numbers(part), stack=wordy)
             body += _rest(part, "<p class='soft'>{}</p>")
@@ -82,25 +70,25 @@ def plain(text: str) -> str:
 
 
 def _points(pairs: Mapping[str, str]) -> str:
-    return "\n".join(f"- **{plain(name)}**: {plain(clipped(value))}" for name, value in pairs.items())
+    return "\n".join(f"- **{plain(name)}**: {plain(clip_text(value))}" for name, value in pairs.items())
 
 
-def _table(part: CardSection) -> str:
+def _table(part: Section) -> str:
     if not part.rows:
         return ""
     numbers = _numbers(part)
     rule = ["---:" if at in numbers else "---" for at in range(len(part.headings))]
     lines = [[plain(heading) for heading in part.headings], rule]
-    lines += [[plain(clipped(text)) for text in row] for row in part.rows[:MOST_ROWS]]
+    lines += [[plain(clip_text(text)) for text in row] for row in part.rows[:MOST_ROWS]]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + _rest(part, "\n\n{}")
 
 
-def _rest(part: CardSection, form: str) -> str:
+def _rest(part: Section, form: str) -> str:
     more = len(part.rows) - MOST_ROWS
     return form.format(f"{more:,} more are in the decision's JSON.") if more > 0 else ""
 
 
-def _numbers(part: CardSection) -> frozenset[int]:
+def _numbers(part: Section) -> frozenset[int]:
     """Columns that hold nothing but numbers, or the lack of one."""
     return frozenset(
         at for at in range(len(part.headings)) if part.rows and all(_is_number(row[at]) for row in part.rows)

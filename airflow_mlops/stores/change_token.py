@@ -50,11 +50,11 @@ def file_change_token(path: str, *, conn_id: str | None = None) -> str:
     >>> from tempfile import TemporaryDirectory
     >>> from pathlib import Path
     >>> with TemporaryDirectory() as folder:
-    ...     empty = stamp_files(folder)
+    ...     empty = file_change_token(folder)
     ...     _ = (Path(folder) / "a.csv").write_text("t")
-    ...     one = stamp_files(folder)
+    ...     one = file_change_token(folder)
     ...     _ = (Path(folder) / "_half.csv").write_text("t")
-    ...     empty == one, one == stamp_files(folder)
+    ...     empty == one, one == file_change_token(folder)
     (False, True)
     """
     place = locate(path, conn_id=conn_id)

@@ -90,7 +90,7 @@ def broken_trail(
 def version_words(version: int | None) -> str:
     """Return a version in words.
 
-    >>> named(3), named(None)
+    >>> version_words(3), version_words(None)
     ('version 3', 'no champion')
     """
     return "no champion" if version is None else f"version {version}"

@@ -35,7 +35,7 @@ class SliceSource:
     def holds(self, wanted: Any) -> bool:
         """Whether a value of the specification means this slice: its value in words, or a number inside the bin.
 
-        >>> Rows("distance", "12 to 40", [], 12.0, 40.0).holds(20), Rows("origin", "JFK", []).holds("EWR")
+        >>> SliceSource("distance", "12 to 40", [], 12.0, 40.0).holds(20), SliceSource("origin", "JFK", []).holds("EWR")
         (True, False)
         """
         number = isinstance(wanted, int | float) and not isinstance(wanted, bool)

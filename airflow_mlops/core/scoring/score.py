@@ -95,9 +95,9 @@ def predictions_folder(spec: ModelSpec) -> str:
 def scoring_window(name: str) -> Window | None:
     """Return the window that a folder of predictions is named after; None for any other name.
 
-    >>> print(window_of("20131201T000000Z_20131202T000000.000001Z"))
+    >>> print(scoring_window("20131201T000000Z_20131202T000000.000001Z"))
     [2013-12-01T00:00:00+00:00, 2013-12-02T00:00:00.000001+00:00)
-    >>> window_of("notes") is None
+    >>> scoring_window("notes") is None
     True
     """
     try:

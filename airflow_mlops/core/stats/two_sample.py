@@ -104,8 +104,8 @@ def drop(promised: SampledMetric, realised: SampledMetric, *, greater_is_better:
 
     Examples
     --------
-    >>> gate = Sampled(value=0.90, rows=1000, units=20, error=0.003)
-    >>> now = Sampled(value=0.88, rows=1000, units=20, error=0.004)
+    >>> gate = SampledMetric(value=0.90, rows=1000, units=20, error=0.003)
+    >>> now = SampledMetric(value=0.88, rows=1000, units=20, error=0.004)
     >>> found = drop(gate, now, greater_is_better=True, confidence=0.95)
     >>> round(found.value, 3), round(found.lower, 4), round(found.upper, 4)
     (0.02, 0.0116, 0.0284)

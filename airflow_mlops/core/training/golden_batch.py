@@ -152,9 +152,11 @@ def largest_difference(kind: Kind, recorded: Any, served: Any) -> float:
 
     Examples
     --------
-    >>> difference("probabilities", [[0.25, 0.75]], [[0.5, 0.5]]), difference("values", [[2000.0]], [[1000.0]])
-    (0.25, 0.5)
-    >>> difference("values", [[1.0]], [[float("nan")]])
+    >>> largest_difference("probabilities", [[0.25, 0.75]], [[0.5, 0.5]])
+    0.25
+    >>> largest_difference("values", [[2000.0]], [[1000.0]])
+    0.5
+    >>> largest_difference("values", [[1.0]], [[float("nan")]])
     nan
     """
     import numpy as np

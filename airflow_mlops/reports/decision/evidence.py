@@ -18,8 +18,9 @@ from airflow_mlops.core.records.evidence import (
     ServingReport,
     SliceResult,
 )
+from airflow_mlops.core.records.wording import format_interval
+from airflow_mlops.core.text import LONGEST, SHORT, clip_text, format_number, format_percent, spell_out
 from airflow_mlops.reports.decision import plots as gate_plots
-from airflow_mlops.reports.decision.wording import LONGEST, SHORT, clipped, interval, name_of, number, percent
 from airflow_mlops.reports.html import facts, mark, optional, table, words
 
 MOST = 40
@@ -60,7 +61,7 @@ def limited(
 
 def cell(text: str, most: int = SHORT) -> str:
     """Plain text for a table: names are short, sentences longer."""
-    return escape(clipped(text, most))
+    return escape(clip_text(text, most))
 
 
 def _slices(found: Evidence, metric: str, rules: Sequence[RuleResult]) -> str:
@@ -93,16 +94,16 @@ def _badness(result: SliceResult, tone: str) -> tuple[bool, bool, float]:
 
 def _slice(result: SliceResult, tone: str, *, gaps: bool, tested: bool) -> list[str]:
     said = mark(tone, {"bad": "worse", "good": "not worse"}[tone]) if tone != "plain" else _unmarked(result)
-    cells = [said, f"{cell(result.column)} = {cell(result.value)}", f"{result.rows:,}", number(result.candidate)]
+    cells = [said, f"{cell(result.column)} = {cell(result.value)}", f"{result.rows:,}", format_number(result.candidate)]
     if not gaps:
-        return [*cells, number(result.champion), interval(result.drop), _p(result.drop_p)]
-    cells += [number(result.champion), _in_two_lines(result.drop), _p(result.drop_p)]
+        return [*cells, format_number(result.champion), format_interval(result.drop), _p(result.drop_p)]
+    cells += [format_number(result.champion), _in_two_lines(result.drop), _p(result.drop_p)]
     return [*cells, _in_two_lines(result.gap), *([_p(result.gap_p)] if tested else [])]
 
 
 def _in_two_lines(found: Interval | None) -> str:
     """A value above its interval: two of them beside each other are too wide for paper."""
-    value, _, ends = interval(found).partition(" (")
+    value, _, ends = format_interval(found).partition(" (")
     return f'{value}<br><span class="soft">({ends}</span>' if ends else value
 
 
@@ -114,16 +115,22 @@ def _unmarked(result: SliceResult) -> str:
 
 def _p(value: float | None) -> str:
     if value is None or not math.isfinite(value):
-        return number(value)
+        return format_number(value)
     return "&lt; 0.001" if value < 0.001 else f"{value:.3f}"  # noqa: PLR2004 - smaller says no more
 
 
 def _segments(found: Evidence, metric: str) -> str:
-    headings = ["segment", "rows", "share", name_of(metric), "on all rows"]
+    headings = ["segment", "rows", "share", spell_out(metric), "on all rows"]
     return limited(
         headings,
         found.segments,
-        lambda s: [cell(s.words, LONGEST), f"{s.rows:,}", percent(s.share), number(s.metric), number(s.whole)],
+        lambda s: [
+            cell(s.words, LONGEST),
+            f"{s.rows:,}",
+            format_percent(s.share),
+            format_number(s.metric),
+            format_number(s.whole),
+        ],
         numbers=frozenset({1, 2, 3, 4}),
         stack=True,
     )
@@ -148,17 +155,22 @@ def _against(item: Disparity) -> str:
 
 def _disparity(item: Disparity) -> list[str]:
     tone = gate_plots.difference_tone(item)
-    cells = [mark(tone, _against(item)), cell(item.column), cell(name_of(item.measure)), interval(item.difference)]
-    return [*cells, number(item.bound), f"{item.rows:,}"]
+    cells = [
+        mark(tone, _against(item)),
+        cell(item.column),
+        cell(spell_out(item.measure)),
+        format_interval(item.difference),
+    ]
+    return [*cells, format_number(item.bound), f"{item.rows:,}"]
 
 
 def _groups(groups: Sequence[Group]) -> str:
     names = list(dict.fromkeys(name for group in groups for name in group.metrics))[:8]
-    headings = ["group", "rows", *(clipped(name_of(name), SHORT) for name in names), ""]
+    headings = ["group", "rows", *(clip_text(spell_out(name), SHORT) for name in names), ""]
 
     def row(group: Group) -> list[str]:
         few = "" if group.judged else '<span class="soft">too few rows</span>'
-        values = [number(group.metrics.get(name)) for name in names]
+        values = [format_number(group.metrics.get(name)) for name in names]
         return [f"{cell(group.column)} = {cell(group.value)}", f"{group.rows:,}", *values, few]
 
     return limited(headings, groups, row, numbers=frozenset(range(1, len(names) + 2)))
@@ -166,7 +178,9 @@ def _groups(groups: Sequence[Group]) -> str:
 
 def _calibration(found: Sequence[Reliability]) -> str:
     headings = ["model", "probability of", "expected calibration error (interval)"]
-    return limited(headings, found, lambda r: [cell(r.who), cell(r.event), interval(r.error)], numbers=frozenset({2}))
+    return limited(
+        headings, found, lambda r: [cell(r.who), cell(r.event), format_interval(r.error)], numbers=frozenset({2})
+    )
 
 
 def _robustness(found: Evidence, metric: str, rules: Sequence[RuleResult]) -> str:
@@ -174,9 +188,9 @@ def _robustness(found: Evidence, metric: str, rules: Sequence[RuleResult]) -> st
     ordered = sorted(found.perturbations, key=lambda item: -item.drop if math.isfinite(item.drop) else -math.inf)
     kinds = {"missing": "made missing", "noise": "noise", "shuffled": "shuffled column"}
     return plot + limited(
-        ["broken by", "what", name_of(metric), "drop", "rows"],
+        ["broken by", "what", spell_out(metric), "drop", "rows"],
         ordered,
-        lambda p: [kinds[p.kind], cell(p.what), number(p.metric), number(p.drop), f"{p.rows:,}"],
+        lambda p: [kinds[p.kind], cell(p.what), format_number(p.metric), format_number(p.drop), f"{p.rows:,}"],
         numbers=frozenset({2, 3, 4}),
     )
 
@@ -198,11 +212,11 @@ def _leaks(found: Evidence) -> str:
         sorted(found.leaks, key=lambda leak: not leak.leaking),
         lambda leak: [
             mark("bad", "leak") if leak.leaking else mark("good", "none"),
-            escape(name_of(leak.kind)),
+            escape(spell_out(leak.kind)),
             cell(leak.what),
             cell(leak.words, LONGEST),
-            number(leak.value),
-            number(leak.bound),
+            format_number(leak.value),
+            format_number(leak.bound),
         ],
         numbers=frozenset({4, 5}),
         stack=True,
@@ -210,7 +224,7 @@ def _leaks(found: Evidence) -> str:
 
 
 def _serving(report: ServingReport | None) -> str:
-    return "" if report is None else facts({name: clipped(value) for name, value in serving_facts(report).items()})
+    return "" if report is None else facts({name: clip_text(value) for name, value in serving_facts(report).items()})
 
 
 def serving_facts(report: ServingReport) -> dict[str, str]:
@@ -221,7 +235,7 @@ def serving_facts(report: ServingReport) -> dict[str, str]:
         return {"could not be served": report.failure, **tried}
     return {
         "largest difference": f"{_exact(report.max_difference)} over {report.rows:,} rows of the golden batch",
-        "load": f"{number(report.load_seconds)} s",
+        "load": f"{format_number(report.load_seconds)} s",
         "one row": f"{_ms(report.row_ms[0])} (p50), {_ms(report.row_ms[1])} (p99)",
         "golden batch": f"{_ms(report.batch_ms[0])} (p50), {_ms(report.batch_ms[1])} (p99)",
         "size": f"{report.size_bytes / 1e6:,.2f} MB",
@@ -230,18 +244,18 @@ def serving_facts(report: ServingReport) -> dict[str, str]:
 
 
 def _ms(value: float) -> str:
-    return f"{value:,.1f} ms" if math.isfinite(value) else number(value)
+    return f"{value:,.1f} ms" if math.isfinite(value) else format_number(value)
 
 
 def _exact(value: float) -> str:
     """Zero is said to be exactly that: the predictions are identical."""
-    return "none: identical" if value == 0 else number(value)
+    return "none: identical" if value == 0 else format_number(value)
 
 
 def _convergence(found: Mapping[str, Any]) -> str:
     if not found:
         return ""
-    return facts({name: clipped(value) for name, value in convergence_facts(found).items()})
+    return facts({name: clip_text(value) for name, value in convergence_facts(found).items()})
 
 
 def convergence_facts(found: Mapping[str, Any]) -> dict[str, str]:
@@ -257,7 +271,7 @@ def convergence_facts(found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _plain(value: Any) -> str:
-    return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    return format_number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
 def _changes(found: Evidence) -> str:

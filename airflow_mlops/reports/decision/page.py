@@ -8,22 +8,18 @@ from html import escape
 
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult
+from airflow_mlops.core.records.wording import format_window, greater_is_better, metric_direction
+from airflow_mlops.core.text import clip_text, format_number, spell_out
 from airflow_mlops.reports.decision import evidence as gate_evidence
 from airflow_mlops.reports.decision import plots as gate_plots
 from airflow_mlops.reports.decision.wording import (
     PASS,
     TONE,
-    clipped,
     deciding,
-    direction,
-    greater_is_better,
-    name_of,
     next_steps,
-    number,
     power,
     sentence,
     sorted_rules,
-    span_of,
     tone,
     waived,
 )
@@ -43,7 +39,7 @@ def render(decision: GateDecision, candidate: Candidate) -> str:
     evaluation = decision.evaluation
     warning = waived(decision)
     return page(
-        f"Gate decision: {clipped(decision.model)}, as of {decision.as_of:%Y-%m-%d %H:%M} UTC",
+        f"Gate decision: {clip_text(decision.model)}, as of {decision.as_of:%Y-%m-%d %H:%M} UTC",
         "" if warning is None else loud(*warning),
         banner(tone(decision), sentence(decision), _reasons(deciding(decision))),
         section("What to do next", _list(next_steps(decision))),
@@ -56,13 +52,13 @@ def render(decision: GateDecision, candidate: Candidate) -> str:
 
 
 def _reasons(reasons: Sequence[str]) -> list[str]:
-    shown = [clipped(reason) for reason in reasons[:MOST_REASONS]]
+    shown = [clip_text(reason) for reason in reasons[:MOST_REASONS]]
     left = len(reasons) - len(shown)
     return [*shown, f"and {left} more, in the table of rules"] if left > 0 else shown
 
 
 def _list(sentences: Iterable[str]) -> str:
-    return f"<ol>{''.join(f'<li>{escape(clipped(item))}</li>' for item in sentences)}</ol>"
+    return f"<ol>{''.join(f'<li>{escape(clip_text(item))}</li>' for item in sentences)}</ol>"
 
 
 def _rules(rules: Sequence[RuleResult]) -> str:
@@ -73,7 +69,7 @@ def _rules(rules: Sequence[RuleResult]) -> str:
             f"<b>{_name(rule.rule)}</b>{_about(rule)}",
             _reason(rule),
             _number(rule.value),
-            escape(clipped(rule.bound)),
+            escape(clip_text(rule.bound)),
             f"{rule.rows:,}",
         ]
         for rule in ordered[:MOST_RULES]
@@ -89,11 +85,11 @@ def _about(rule: RuleResult) -> str:
 
 
 def _name(word: str) -> str:
-    return escape(clipped(name_of(word)))
+    return escape(clip_text(spell_out(word)))
 
 
 def _reason(rule: RuleResult) -> str:
-    parts = [escape(clipped(rule.reason))]
+    parts = [escape(clip_text(rule.reason))]
     if not rule.enforced:
         parts.append(mark("unsure", "recorded only: it did not count"))
     if power(rule):
@@ -119,9 +115,9 @@ def _metrics(evaluation: Evaluation) -> str:
     names = [evaluation.primary, *sorted(every - {evaluation.primary})]
     rows = [
         [
-            escape(clipped(name)) + (" <span class='soft'>(primary)</span>" if name == evaluation.primary else ""),
+            escape(clip_text(name)) + (" <span class='soft'>(primary)</span>" if name == evaluation.primary else ""),
             *_cells(name, evaluation, champion),
-            f"<span class='soft'>{direction(name)}</span>",
+            f"<span class='soft'>{metric_direction(name)}</span>",
         ]
         for name in names[:60]
     ]
@@ -152,18 +148,18 @@ def _better(name: str, ours: float | None, theirs: float | None) -> str:
 
 
 def _number(value: float | None, *, best: bool = False) -> str:
-    shown = escape(number(value))
+    shown = escape(format_number(value))
     if value is None:
         return f"<span class='soft'>{shown}</span>"
     if not math.isfinite(value):
-        return mark("bad", number(value))
+        return mark("bad", format_number(value))
     return f"<b>\u2713\u00a0{shown}</b>" if best else shown
 
 
 def _origin(decision: GateDecision, candidate: Candidate) -> dict[str, str]:
     found = {
-        "judged on": f"{decision.evaluation.rows:,} rows, {span_of(decision.evaluation.window)}",
-        "trained on": f"{candidate.train_rows:,} rows, {span_of(candidate.train)}",
+        "judged on": f"{decision.evaluation.rows:,} rows, {format_window(decision.evaluation.window)}",
+        "trained on": f"{candidate.train_rows:,} rows, {format_window(candidate.train)}",
         "task": candidate.task,
         "candidate": candidate.model_uri,
         "MLflow run": candidate.run_id,
@@ -176,4 +172,4 @@ def _origin(decision: GateDecision, candidate: Candidate) -> dict[str, str]:
         "decided at": f"{decision.decided_at:%Y-%m-%d %H:%M:%S} UTC",
         "decision's digest": decision.digest,
     }
-    return {name: clipped(value) for name, value in found.items()}
+    return {name: clip_text(value) for name, value in found.items()}

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Curve, Disparity, Perturbation, Reliability, SliceResult
-from airflow_mlops.reports.decision.wording import SHORT, TONE, clipped, name_of
+from airflow_mlops.core.text import SHORT, clip_text, spell_out
+from airflow_mlops.reports.decision.wording import TONE
 from airflow_mlops.reports.svg import Area, Scale, figure, rule, span, text
 from airflow_mlops.reports.svg_rows import Row, rows_plot
 
@@ -33,7 +34,7 @@ def intervals(rules: Iterable[RuleResult]) -> str:
 
 
 def _gains(metric: str, rows: list[Row]) -> str:
-    words = name_of(metric)
+    words = spell_out(metric)
     one = f" {rows[0].label}" if len(rows) == 1 else ""
     return rows_plot(f"Gain{one} in {words}", rows, axis=f"gain, in units of {words}", ends=("worse", "better"))
 
@@ -101,7 +102,7 @@ def slice_drops(slices: Sequence[SliceResult], metric: str, rules: Sequence[Rule
     found.sort(key=lambda pair: -pair[1].value if math.isfinite(pair[1].value) else math.inf)
     drawn = [
         Row(
-            label=f"{clipped(result.column, SHORT)} = {clipped(result.value, SHORT)}",
+            label=f"{clip_text(result.column, SHORT)} = {clip_text(result.value, SHORT)}",
             value=drop.value,
             lower=drop.lower,
             upper=drop.upper,
@@ -113,7 +114,7 @@ def slice_drops(slices: Sequence[SliceResult], metric: str, rules: Sequence[Rule
     return rows_plot(
         f"Drop against the champion{f', the worst {MOST_ROWS} slices' if len(found) > MOST_ROWS else ''}",
         drawn,
-        axis=f"drop, in units of {name_of(metric)}",
+        axis=f"drop, in units of {spell_out(metric)}",
         ends=("better", "worse"),
     )
 
@@ -122,7 +123,7 @@ def differences(found: Sequence[Disparity]) -> str:
     """Differences between groups, with their bounds."""
     rows = [
         Row(
-            label=f"{clipped(item.column, SHORT)}: {_MEASURES.get(item.measure, name_of(item.measure))}",
+            label=f"{clip_text(item.column, SHORT)}: {_MEASURES.get(item.measure, spell_out(item.measure))}",
             value=item.difference.value,
             lower=item.difference.lower,
             upper=item.difference.upper,
@@ -173,7 +174,7 @@ def _reliability(items: Sequence[Reliability], event: str) -> str:
             parts.append(below.bar(part.predicted, float(part.rows), -5.5 if who == "one" else 0.5, who))
     says = "; ".join(f"{item.who}: expected calibration error {item.error.value:.4g}" for item in items)
     return figure(
-        f"Reliability: {clipped(event, SHORT)}",
+        f"Reliability: {clip_text(event, SHORT)}",
         "".join(parts),
         470,
         says=says,
@@ -218,11 +219,11 @@ def _curve(lines: Sequence[Curve]) -> str:
             y=Scale(*span([0.0, *(y for line in lines for y in line.y)], pad=0.04), 320, 28),
         )
         reference = area.reference((area.x.low, 0.0), (area.x.high, 0.0))
-        across = clipped(lines[0].of, SHORT)
+        across = clip_text(lines[0].of, SHORT)
     else:
         area = Area(x=Scale(0.0, 1.0, 56, 466), y=Scale(0.0, 1.0, 320, 28))
         reference = area.reference((0, 0), (1, 1)) if lines[0].name == "roc" else ""
-        title = f"{title}: class {clipped(lines[0].of, SHORT)}"
+        title = f"{title}: class {clip_text(lines[0].of, SHORT)}"
     body = area.axes(across, up) + reference + "".join(area.line(c.x, c.y, _KEYS[c.who]) for c in lines)
     says = f"{up} against {across} for {' and '.join(line.who for line in lines)}"
     return figure(title, body, 368, says=says, keys=_legend(line.who for line in lines))
@@ -240,14 +241,14 @@ def _drops(found: Sequence[Perturbation], metric: str, bounds: dict[str, float |
             items.sort(key=lambda item: -item.drop if math.isfinite(item.drop) else math.inf)
         rows = [
             Row(
-                label=clipped(item.what if item.kind == "shuffled" else f"{item.kind}: {item.what}", SHORT),
+                label=clip_text(item.what if item.kind == "shuffled" else f"{item.kind}: {item.what}", SHORT),
                 value=item.drop,
                 bound=bounds.get(item.kind),
                 tone="bad" if _beyond(item.drop, bounds.get(item.kind)) else "plain",
             )
             for item in items[:MOST_ROWS]
         ]
-        yield rows_plot(title, rows, axis=f"drop, in units of {name_of(metric)}", bars=True)
+        yield rows_plot(title, rows, axis=f"drop, in units of {spell_out(metric)}", bars=True)
 
 
 def _beyond(drop: float, bound: float | None) -> bool:

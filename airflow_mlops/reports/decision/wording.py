@@ -6,89 +6,15 @@ import math
 from collections.abc import Iterable, Iterator
 
 from airflow_mlops.core.records.decision import GateDecision, RuleResult, Verdict
-from airflow_mlops.core.records.evidence import Interval
-from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.spec.metrics import METRICS
+from airflow_mlops.core.text import format_number
 from airflow_mlops.spec.problems import ReasonCode
 
 TONE = {Verdict.ACCEPT: "good", Verdict.REJECT: "bad", Verdict.INCONCLUSIVE: "unsure"}
 PASS = {Verdict.ACCEPT: "pass", Verdict.REJECT: "fail", Verdict.INCONCLUSIVE: "open"}
-LONGEST, SHORT = 300, 80
-"""Characters of a sentence, and of a name, that are shown."""
 
 COMPARISONS = ("champion", "first_model", "baseline")
 """Rules that are decided on a gain and its interval, the most telling first."""
 _ORDER = (Verdict.REJECT, Verdict.INCONCLUSIVE, Verdict.ACCEPT)
-
-
-def number(value: float | None) -> str:
-    """A number for a person; what is none is said in words.
-
-    >>> number(0.41234567), number(23.4567), number(123456.0), number(0.000012), number(1e300)
-    ('0.4123', '23.457', '123,456', '1.2e-05', '1e+300')
-    >>> number(None), number(float("nan")), number(float("-inf"))
-    ('none', 'not a number', 'minus infinite')
-    """
-    if value is None:
-        return "none"
-    if not math.isfinite(value):
-        return "not a number" if math.isnan(value) else "infinite" if value > 0 else "minus infinite"
-    size = abs(value)
-    if size == 0:
-        return "0"
-    if size < 5e-4 or size >= 1e9:  # noqa: PLR2004 - plain digits would be zeros
-        return f"{value:.2g}"
-    if size > 1 and float(value).is_integer():
-        return f"{value:,.0f}"
-    return f"{value:,.{4 if size < 10 else 3 if size < 100 else 1}f}"  # noqa: PLR2004 - about five digits
-
-
-def interval(found: Interval | None) -> str:
-    """A value with its confidence interval.
-
-    >>> interval(Interval(value=0.02, lower=0.01, upper=0.03)), interval(None)
-    ('0.0200 (0.0100 to 0.0300)', 'none')
-    """
-    if found is None:
-        return "none"
-    if math.isnan(found.lower) and math.isnan(found.upper):
-        return f"{number(found.value)} (no interval)"
-    return f"{number(found.value)} ({number(found.lower)} to {number(found.upper)})"
-
-
-def percent(share: float) -> str:
-    """A share in percent.
-
-    >>> percent(0.0421), percent(float("nan"))
-    ('4.2 %', 'not a number')
-    """
-    return f"{share * 100:.1f} %" if math.isfinite(share * 100) else number(share)
-
-
-def span_of(window: Window) -> str:
-    """A window of event time: minutes are enough for a person."""
-    return f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M %Z}"
-
-
-def name_of(word: str) -> str:
-    """A rule's, metric's or measure's name in words: `roc_auc` becomes `roc auc`."""
-    return word.replace("_", " ")
-
-
-def clipped(text: str, most: int = LONGEST) -> str:
-    """Text of a length that a page can show."""
-    return text if len(text) <= most else f"{text[: most - 1]}\u2026"
-
-
-def greater_is_better(metric: str) -> bool | None:
-    """The direction of a metric; None for one that only the specification knows."""
-    known = METRICS.get(metric)
-    return None if known is None else known.greater_is_better
-
-
-def direction(metric: str) -> str:
-    """The same in words."""
-    return {True: "higher is better", False: "lower is better", None: ""}[greater_is_better(metric)]
 
 
 def sorted_rules(rules: Iterable[RuleResult]) -> list[RuleResult]:
@@ -135,12 +61,12 @@ def power(rule: RuleResult) -> str:
         return ""
     parts = []
     if rule.detectable is not None and math.isfinite(rule.detectable):
-        parts.append(f"a gain of {number(rule.detectable)} would have been shown on these rows")
+        parts.append(f"a gain of {format_number(rule.detectable)} would have been shown on these rows")
     if rule.rows_needed is not None:
         times = f", {rule.rows_needed / rule.rows:.1f} times these" if rule.rows else ""
-        parts.append(f"the observed {number(rule.value)} needs about {rule.rows_needed:,} rows{times}")
+        parts.append(f"the observed {format_number(rule.value)} needs about {rule.rows_needed:,} rows{times}")
     elif rule.verdict is Verdict.INCONCLUSIVE and rule.value is not None:
-        parts.append(f"no number of rows would show the observed {number(rule.value)}")
+        parts.append(f"no number of rows would show the observed {format_number(rule.value)}")
     return "; ".join(parts)
 
 

@@ -17,12 +17,13 @@ from airflow_mlops.core.records.base import Record
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
+from airflow_mlops.core.records.section import Section
 from airflow_mlops.core.records.snapshot import Snapshot
+from airflow_mlops.core.text import format_number
 from airflow_mlops.reports import sections as card_page
-from airflow_mlops.reports.decision.wording import number, sentence
+from airflow_mlops.reports.decision.wording import sentence
 from airflow_mlops.reports.model_card.evidence import evidence_sections
 from airflow_mlops.reports.model_card.sections import Trace, limitations, lineage_sections, origin_sections, status
-from airflow_mlops.reports.sections import CardSection
 from airflow_mlops.spec.model import ModelSpec
 
 LONGEST_SUMMARY = 1500
@@ -49,7 +50,7 @@ class ModelCard(Record):
     """The primary metric beside champion and baseline."""
     limitations: tuple[str, ...]
     """The owner's first, then what the evidence says."""
-    sections: tuple[CardSection, ...]
+    sections: tuple[Section, ...]
     links: Mapping[str, str] = field(default_factory=dict)
     """Names and addresses; only http and https become links."""
 
@@ -132,7 +133,7 @@ def card(
         commit=commit,
     )
     known_limits = limitations(spec, candidate, snapshot, decision)
-    limits = CardSection(
+    limits = Section(
         title="Limitations",
         sentences=(() if spec.limitations else ("Its owner states no limitation.",)),
         points=known_limits,
@@ -163,7 +164,7 @@ def _headline(decision: GateDecision | None) -> str:
         return "no metric on the holdout: it was not judged"
     found = decision.evaluation
     champion = (found.champion_metrics or {}).get(found.primary)
-    against = "no champion" if champion is None else f"champion v{found.champion_version} {number(champion)}"
-    baseline = number(found.baseline_metrics.get(found.primary))
-    ours = number(found.candidate_metrics.get(found.primary))
+    against = "no champion" if champion is None else f"champion v{found.champion_version} {format_number(champion)}"
+    baseline = format_number(found.baseline_metrics.get(found.primary))
+    ours = format_number(found.candidate_metrics.get(found.primary))
     return f"{found.primary} {ours} ({against}, trivial baseline {baseline}) on {found.rows:,} rows"

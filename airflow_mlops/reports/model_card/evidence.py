@@ -7,20 +7,21 @@ from collections.abc import Iterator
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Evaluation, GateDecision
 from airflow_mlops.core.records.evidence import Disparity, Evidence, Group, SliceResult
+from airflow_mlops.core.records.section import Section
+from airflow_mlops.core.records.wording import format_interval, format_window, metric_direction
+from airflow_mlops.core.text import format_number, format_percent, spell_out
 from airflow_mlops.reports.decision.evidence import convergence_facts, serving_facts
 from airflow_mlops.reports.decision.plots import tone_of
-from airflow_mlops.reports.decision.wording import direction, interval, name_of, number, percent, span_of
-from airflow_mlops.reports.sections import CardSection
 from airflow_mlops.spec.model import ModelSpec
 
 NOT_JUDGED = "The gate has not judged this candidate."
 
 
-def evidence_sections(spec: ModelSpec, candidate: Candidate, decision: GateDecision | None) -> Iterator[CardSection]:
+def evidence_sections(spec: ModelSpec, candidate: Candidate, decision: GateDecision | None) -> Iterator[Section]:
     """Metrics, slices, fairness, calibration, robustness, leakage, convergence and serving."""
     if decision is None:
         yield _metrics_of_training(candidate)
-        yield CardSection(title="Evaluation", sentences=(NOT_JUDGED,))
+        yield Section(title="Evaluation", sentences=(NOT_JUDGED,))
         return
     found, metric = decision.evaluation.evidence, decision.evaluation.primary
     yield _metrics(decision.evaluation)
@@ -43,45 +44,49 @@ def absent(spec: ModelSpec, part: str, *, asked: bool = True, how: str = "") -> 
     return f"The {part} rule was asked for, and there is no evidence of it in the decision."
 
 
-def _metrics_of_training(candidate: Candidate) -> CardSection:
-    rows = tuple((name, number(value), direction(name)) for name, value in sorted(candidate.metrics.items()))
+def _metrics_of_training(candidate: Candidate) -> Section:
+    rows = tuple(
+        (name, format_number(value), metric_direction(name)) for name, value in sorted(candidate.metrics.items())
+    )
     said = () if rows else ("No metric was recorded when it was trained.",)
-    return CardSection(title="Metrics", sentences=said, headings=("metric", "candidate", "direction"), rows=rows)
+    return Section(title="Metrics", sentences=said, headings=("metric", "candidate", "direction"), rows=rows)
 
 
-def _metrics(found: Evaluation) -> CardSection:
+def _metrics(found: Evaluation) -> Section:
     champion = found.champion_metrics or {}
     every = set(found.candidate_metrics) | set(champion) | set(found.baseline_metrics)
     names = sorted(every, key=lambda name: (name != found.primary, name))
     rows = tuple(
         (
             name,
-            number(found.candidate_metrics.get(name)),
-            number(champion.get(name)),
-            number(found.baseline_metrics.get(name)),
-            direction(name),
+            format_number(found.candidate_metrics.get(name)),
+            format_number(champion.get(name)),
+            format_number(found.baseline_metrics.get(name)),
+            metric_direction(name),
         )
         for name in names
     )
-    said = [f"On {found.rows:,} rows that it was not trained on ({span_of(found.window)}). Primary: {found.primary}."]
+    said = [
+        f"On {found.rows:,} rows that it was not trained on ({format_window(found.window)}). Primary: {found.primary}."
+    ]
     if not rows:
         said.append("No metric could be computed.")
     if found.champion_metrics is None:
         said.append("It was not compared with a champion on these rows.")
     serves = f"champion v{found.champion_version}" if found.champion_version is not None else "champion"
     headings = ("metric", "candidate", serves, "trivial baseline", "direction")
-    return CardSection(title="Metrics", sentences=tuple(said), headings=headings, rows=rows)
+    return Section(title="Metrics", sentences=tuple(said), headings=headings, rows=rows)
 
 
-def _slices(spec: ModelSpec, found: Evidence, decision: GateDecision) -> CardSection:
+def _slices(spec: ModelSpec, found: Evidence, decision: GateDecision) -> Section:
     if not found.slices:
         why = absent(spec, "slices", asked=bool(spec.gate.slices.columns), how="gate.slices.columns names no column")
-        return CardSection(title="Slices", sentences=(why,))
+        return Section(title="Slices", sentences=(why,))
     rules = decision.evaluation.rules
     ordered = sorted(found.slices, key=lambda item: (not item.judged, tone_of(item, rules) != "bad"))
     headings = ("slice", "rows", "candidate", "champion", "drop (interval)", "corrected p", "stands")
     said = f"By {decision.evaluation.primary}; a drop is how much worse than the champion."
-    return CardSection(
+    return Section(
         title="Slices",
         sentences=(said,),
         headings=headings,
@@ -94,98 +99,104 @@ def _slice(item: SliceResult, tone: str) -> tuple[str, ...]:
     return (
         f"{item.column} = {item.value}",
         f"{item.rows:,}",
-        number(item.candidate),
-        number(item.champion),
-        interval(item.drop),
-        number(item.drop_p),
+        format_number(item.candidate),
+        format_number(item.champion),
+        format_interval(item.drop),
+        format_number(item.drop_p),
         stands if item.judged else "too few rows",
     )
 
 
-def _segments(found: Evidence, metric: str) -> CardSection:
+def _segments(found: Evidence, metric: str) -> Section:
     rows = tuple(
-        (item.words, f"{item.rows:,}", percent(item.share), number(item.metric), number(item.whole))
+        (
+            item.words,
+            f"{item.rows:,}",
+            format_percent(item.share),
+            format_number(item.metric),
+            format_number(item.whole),
+        )
         for item in found.segments
     )
     missing = () if rows else ("No weak segment was found, or none was searched for.",)
     headings = ("segment", "rows", "share", metric, "on all rows")
-    return CardSection(title="Weakest segments", sentences=missing, headings=headings, rows=rows)
+    return Section(title="Weakest segments", sentences=missing, headings=headings, rows=rows)
 
 
-def _fairness(spec: ModelSpec, found: Evidence) -> Iterator[CardSection]:
+def _fairness(spec: ModelSpec, found: Evidence) -> Iterator[Section]:
     if not (found.groups or found.disparities):
         asked = bool(spec.gate.fairness.columns)
         why = absent(spec, "fairness", asked=asked, how="gate.fairness.columns names no protected attribute")
-        yield CardSection(title="Fairness", sentences=(why,))
+        yield Section(title="Fairness", sentences=(why,))
         return
     headings = ("attribute", "difference in", "value (interval)", "bound", "rows")
-    yield CardSection(title="Fairness", headings=headings, rows=tuple(map(_disparity, found.disparities)))
+    yield Section(title="Fairness", headings=headings, rows=tuple(map(_disparity, found.disparities)))
     names = tuple(dict.fromkeys(name for group in found.groups for name in group.metrics))[:8]
-    yield CardSection(
+    yield Section(
         title="Groups",
-        headings=("group", "rows", *map(name_of, names), "stands"),
+        headings=("group", "rows", *map(spell_out, names), "stands"),
         rows=tuple(_group(group, names) for group in found.groups),
     )
 
 
 def _disparity(item: Disparity) -> tuple[str, ...]:
     bound = "reported only" if item.bound is None else f"<= {item.bound:g}"
-    return item.column, name_of(item.measure), interval(item.difference), bound, f"{item.rows:,}"
+    return item.column, spell_out(item.measure), format_interval(item.difference), bound, f"{item.rows:,}"
 
 
 def _group(group: Group, names: tuple[str, ...]) -> tuple[str, ...]:
-    values = (number(group.metrics.get(name)) for name in names)
+    values = (format_number(group.metrics.get(name)) for name in names)
     return f"{group.column} = {group.value}", f"{group.rows:,}", *values, "" if group.judged else "too few rows"
 
 
-def _calibration(spec: ModelSpec, candidate: Candidate, found: Evidence) -> CardSection:
+def _calibration(spec: ModelSpec, candidate: Candidate, found: Evidence) -> Section:
     if candidate.task == "regression":
-        return CardSection(title="Calibration", sentences=("A regression gives no probabilities.",))
+        return Section(title="Calibration", sentences=("A regression gives no probabilities.",))
     if not found.reliability:
-        return CardSection(title="Calibration", sentences=(absent(spec, "calibration"),))
-    rows = tuple((item.who, item.event, interval(item.error)) for item in found.reliability)
-    return CardSection(
+        return Section(title="Calibration", sentences=(absent(spec, "calibration"),))
+    rows = tuple((item.who, item.event, format_interval(item.error)) for item in found.reliability)
+    return Section(
         title="Calibration", headings=("model", "probability of", "expected calibration error (interval)"), rows=rows
     )
 
 
-def _robustness(spec: ModelSpec, found: Evidence, metric: str) -> CardSection:
+def _robustness(spec: ModelSpec, found: Evidence, metric: str) -> Section:
     if not found.perturbations:
-        return CardSection(title="Robustness", sentences=(absent(spec, "robustness"),))
+        return Section(title="Robustness", sentences=(absent(spec, "robustness"),))
     kinds = {"missing": "made missing", "noise": "noise", "shuffled": "shuffled column"}
     rows = tuple(
-        (kinds[item.kind], item.what, number(item.metric), number(item.drop), f"{item.rows:,}")
+        (kinds[item.kind], item.what, format_number(item.metric), format_number(item.drop), f"{item.rows:,}")
         for item in found.perturbations
     )
-    return CardSection(title="Robustness", headings=("broken by", "what", metric, "drop", "rows"), rows=rows)
+    return Section(title="Robustness", headings=("broken by", "what", metric, "drop", "rows"), rows=rows)
 
 
-def _leakage(spec: ModelSpec, found: Evidence) -> CardSection:
+def _leakage(spec: ModelSpec, found: Evidence) -> Section:
     if not found.leaks:
-        return CardSection(title="Leakage", sentences=(absent(spec, "leakage"),))
+        return Section(title="Leakage", sentences=(absent(spec, "leakage"),))
     rows = tuple(
         (
-            name_of(item.kind),
+            spell_out(item.kind),
             item.what,
             item.words,
-            number(item.value),
-            number(item.bound),
+            format_number(item.value),
+            format_number(item.bound),
             "yes" if item.leaking else "no",
         )
         for item in found.leaks
     )
     headings = ("kind", "what", "in words", "value", "bound", "leak")
-    return CardSection(title="Leakage", headings=headings, rows=rows)
+    return Section(title="Leakage", headings=headings, rows=rows)
 
 
-def _convergence(candidate: Candidate, found: Evidence) -> CardSection:
+def _convergence(candidate: Candidate, found: Evidence) -> Section:
     told = found.convergence or candidate.convergence
     if not told:
-        return CardSection(title="Convergence", sentences=("The estimator said nothing of its own training.",))
-    return CardSection(title="Convergence", facts=convergence_facts(told))
+        return Section(title="Convergence", sentences=("The estimator said nothing of its own training.",))
+    return Section(title="Convergence", facts=convergence_facts(told))
 
 
-def _serving(spec: ModelSpec, found: Evidence) -> CardSection:
+def _serving(spec: ModelSpec, found: Evidence) -> Section:
     if found.serving is None:
-        return CardSection(title="Serving", sentences=(absent(spec, "serving"),))
-    return CardSection(title="Serving", facts=serving_facts(found.serving))
+        return Section(title="Serving", sentences=(absent(spec, "serving"),))
+    return Section(title="Serving", facts=serving_facts(found.serving))

@@ -9,21 +9,13 @@ from datetime import timedelta
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, Verdict
 from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
+from airflow_mlops.core.records.section import Section
 from airflow_mlops.core.records.snapshot import Snapshot
+from airflow_mlops.core.records.wording import format_interval, format_window
+from airflow_mlops.core.text import format_number, format_percent, spell_out
 from airflow_mlops.reports.decision.plots import tone_of
-from airflow_mlops.reports.decision.wording import (
-    PASS,
-    ignored,
-    interval,
-    name_of,
-    number,
-    percent,
-    power,
-    sorted_rules,
-    span_of,
-)
+from airflow_mlops.reports.decision.wording import PASS, ignored, power, sorted_rules
 from airflow_mlops.reports.model_card.evidence import NOT_JUDGED
-from airflow_mlops.reports.sections import CardSection
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.types import format_duration
 
@@ -94,18 +86,19 @@ def _from_rules(decision: GateDecision) -> Iterator[str]:
         yield "It was accepted although rules failed, because they did not count."
     for rule in sorted_rules(decision.evaluation.rules):
         if rule.verdict is Verdict.INCONCLUSIVE:
-            yield f"Not shown ({name_of(rule.rule)}): {rule.reason}"
+            yield f"Not shown ({spell_out(rule.rule)}): {rule.reason}"
         elif rule.verdict is Verdict.REJECT:
             counts = "" if rule.enforced else ", recorded only"
-            yield f"Failed ({name_of(rule.rule)}{counts}): {rule.reason}"
+            yield f"Failed ({spell_out(rule.rule)}{counts}): {rule.reason}"
 
 
 def _from_evidence(evaluation: Evaluation) -> Iterator[str]:
     found, metric = evaluation.evidence, evaluation.primary
     for segment in found.segments[:3]:
         yield (
-            f"Weak where {segment.words}: {metric} {number(segment.metric)}, on all rows {number(segment.whole)} "
-            f"({segment.rows:,} rows, {percent(segment.share)})."
+            f"Weak where {segment.words}: {metric} {format_number(segment.metric)}, on all rows "
+            f"{format_number(segment.whole)} "
+            f"({segment.rows:,} rows, {format_percent(segment.share)})."
         )
     worse = [f"{item.column} = {item.value}" for item in found.slices if tone_of(item, evaluation.rules) == "bad"]
     if worse:
@@ -118,7 +111,7 @@ def _from_evidence(evaluation: Evaluation) -> Iterator[str]:
         yield f"Too few rows to judge these groups: {_some(small)}."
     for item in found.reliability:
         if item.who == "candidate":
-            yield f"Its probabilities are off by {interval(item.error)} on average ({item.event})."
+            yield f"Its probabilities are off by {format_interval(item.error)} on average ({item.event})."
 
 
 def _some(names: Sequence[str]) -> str:
@@ -126,19 +119,19 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + more
 
 
-def origin_sections(spec: ModelSpec, candidate: Candidate, snapshot: Snapshot) -> Iterator[CardSection]:
+def origin_sections(spec: ModelSpec, candidate: Candidate, snapshot: Snapshot) -> Iterator[Section]:
     """Training data, features, estimator."""
     delay = spec.data.label_delay
-    yield CardSection(
+    yield Section(
         title="Training data",
         sentences=() if snapshot.known_issues else ("No quality issue was known when the rows were taken.",),
         points=tuple(f"{issue.found}: {issue.fix}" for issue in snapshot.known_issues),
         facts={
             "source": snapshot.source,
-            "window": span_of(snapshot.window),
+            "window": format_window(snapshot.window),
             "rows": f"{snapshot.rows:,}: {candidate.train_rows:,} to train, {candidate.holdout_rows:,} held out",
-            "trained on": span_of(candidate.train),
-            "held out": span_of(candidate.holdout),
+            "trained on": format_window(candidate.train),
+            "held out": format_window(candidate.holdout),
             "label": f"{snapshot.label}, known {format_duration(delay) if delay > timedelta() else 'at once'}"
             + (" after the event" if delay > timedelta() else ""),
             "without a label": f"{snapshot.unlabelled:,} rows, left out",
@@ -146,14 +139,14 @@ def origin_sections(spec: ModelSpec, candidate: Candidate, snapshot: Snapshot) -
             "fingerprint": snapshot.fingerprint,
         },
     )
-    yield CardSection(
+    yield Section(
         title="Features",
         sentences=() if candidate.features else ("No feature was recorded.",),
         headings=("feature", "used as"),
         rows=tuple((feature.name, feature.role) for feature in candidate.features),
     )
     classes = ", ".join(str(label) for label in candidate.classes)
-    yield CardSection(
+    yield Section(
         title="Estimator",
         sentences=() if candidate.parameters else ("No parameter was recorded: the estimator's defaults.",),
         facts={"estimator": spec.training.estimator, "task": candidate.task, "seed": str(candidate.seed)}
@@ -163,13 +156,13 @@ def origin_sections(spec: ModelSpec, candidate: Candidate, snapshot: Snapshot) -
     )
 
 
-def lineage_sections(trace: Trace) -> Iterator[CardSection]:
+def lineage_sections(trace: Trace) -> Iterator[Section]:
     """Decision, approval, changes, lineage, packages and audit events."""
     yield _decision(trace.decision)
     yield _approval(trace.spec, trace.approval)
     yield _changes(trace.decision)
     yield _lineage(trace)
-    yield CardSection(
+    yield Section(
         title="Packages",
         sentences=() if trace.packages else ("The packages of the run were not recorded.",),
         headings=("package", "version"),
@@ -178,9 +171,9 @@ def lineage_sections(trace: Trace) -> Iterator[CardSection]:
     yield _events(trace.history, trace.version)
 
 
-def _decision(decision: GateDecision | None) -> CardSection:
+def _decision(decision: GateDecision | None) -> Section:
     if decision is None:
-        return CardSection(title="Decision", sentences=(NOT_JUDGED,))
+        return Section(title="Decision", sentences=(NOT_JUDGED,))
     said = [f"{decision.verdict.value.capitalize()}, decided at {decision.decided_at:%Y-%m-%d %H:%M:%S} UTC."]
     if decision.mode != "enforce":
         would = (decision.would or decision.verdict).value
@@ -188,9 +181,9 @@ def _decision(decision: GateDecision | None) -> CardSection:
     rows = tuple(
         (
             PASS[rule.verdict] if rule.enforced else f"{PASS[rule.verdict]}, recorded only",
-            name_of(rule.rule),
+            spell_out(rule.rule),
             rule.metric,
-            number(rule.value),
+            format_number(rule.value),
             rule.bound,
             f"{rule.rows:,}",
             "; ".join(part for part in (rule.reason, power(rule)) if part),
@@ -198,10 +191,10 @@ def _decision(decision: GateDecision | None) -> CardSection:
         for rule in sorted_rules(decision.evaluation.rules)
     )
     headings = ("verdict", "rule", "metric", "value", "bound", "rows", "reason")
-    return CardSection(title="Decision", sentences=tuple(said), headings=headings, rows=rows)
+    return Section(title="Decision", sentences=tuple(said), headings=headings, rows=rows)
 
 
-def _approval(spec: ModelSpec, approval: Approval | None) -> CardSection:
+def _approval(spec: ModelSpec, approval: Approval | None) -> Section:
     asked = spec.risk_tier in spec.promotion.approval.tiers
     if approval is None:
         said = (
@@ -209,9 +202,9 @@ def _approval(spec: ModelSpec, approval: Approval | None) -> CardSection:
             if asked
             else f"No approval was asked for: models of risk tier {spec.risk_tier} do not wait for a person."
         )
-        return CardSection(title="Approval", sentences=(said,))
+        return Section(title="Approval", sentences=(said,))
     answer = "timed out: nobody answered" if approval.timed_out else "approved" if approval.approved else "declined"
-    return CardSection(
+    return Section(
         title="Approval",
         facts={
             "answer": answer,
@@ -223,18 +216,18 @@ def _approval(spec: ModelSpec, approval: Approval | None) -> CardSection:
     )
 
 
-def _changes(decision: GateDecision | None) -> CardSection:
+def _changes(decision: GateDecision | None) -> Section:
     title = "What changed against the champion"
     changes = () if decision is None else decision.evaluation.evidence.changes
     if not changes:
         first = decision is not None and decision.champion_version is None
         why = "There was no champion to compare with." if first else "No change is recorded."
-        return CardSection(title=title, sentences=(why,))
+        return Section(title=title, sentences=(why,))
     rows = tuple((change.what, change.candidate, change.champion) for change in changes)
-    return CardSection(title=title, headings=("what", "this version", "champion then"), rows=rows)
+    return Section(title=title, headings=("what", "this version", "champion then"), rows=rows)
 
 
-def _lineage(trace: Trace) -> CardSection:
+def _lineage(trace: Trace) -> Section:
     candidate, snapshot, decision, promotion = trace.candidate, trace.snapshot, trace.decision, trace.promotion
     found = {
         "MLflow run": candidate.run_id,
@@ -247,7 +240,7 @@ def _lineage(trace: Trace) -> CardSection:
         "promotion": "missing: not promoted or refused yet" if promotion is None else _promotion(promotion),
         "candidate's format": str(candidate.FORMAT),
     }
-    return CardSection(title="Lineage", facts=found)
+    return Section(title="Lineage", facts=found)
 
 
 def _promotion(record: PromotionRecord) -> str:
@@ -256,9 +249,9 @@ def _promotion(record: PromotionRecord) -> str:
     return f"{'promoted' if record.promoted else 'not promoted'}; champion after it {after}, previous {before}"
 
 
-def _events(history: Sequence[AuditEvent], version: int | None) -> CardSection:
+def _events(history: Sequence[AuditEvent], version: int | None) -> Section:
     mine = [event for event in history if version is not None and version in {event.version, event.displaced}]
-    return CardSection(
+    return Section(
         title="Audit events",
         sentences=() if mine else ("The audit trail has no event of this version.",),
         headings=("number", "when", "what", "by", "version", "displaced", "reason"),
@@ -266,7 +259,7 @@ def _events(history: Sequence[AuditEvent], version: int | None) -> CardSection:
             (
                 str(event.number),
                 f"{event.at:%Y-%m-%d %H:%M:%S} UTC",
-                name_of(event.kind) + (" (forced)" if event.forced else ""),
+                spell_out(event.kind) + (" (forced)" if event.forced else ""),
                 event.by,
                 "none" if event.version is None else f"v{event.version}",
                 "none" if event.displaced is None else f"v{event.displaced}",
