@@ -14,7 +14,7 @@ help:
 	@echo 'make demo    ten months of real flights through the whole loop, on a real Airflow and MLflow; then stops them'
 	@echo 'make up      the same stack, left running; prints addresses and login'
 	@echo 'make down    stops it                      make status   what of it runs'
-	@echo 'make test    all tests                     make lint     ruff and mypy'
+	@echo 'make test    all tests                     make lint     ruff, mypy and the floors'
 	@echo 'make chaos   200 promoters at once, 500 kills, storms of 1,000 events, the whole backtest: an hour or so'
 	@echo 'make bench   speed and memory, as a table  make docs     the specification reference'
 	@echo 'make clean   stops the stack, deletes .venv, .local and caches'
@@ -44,6 +44,7 @@ lint: $(STAMP)
 	$(ENV)/bin/ruff check .
 	$(ENV)/bin/ruff format --check .
 	$(PY) -m mypy
+	$(ENV)/bin/lint-imports --no-logo
 
 format: $(STAMP)
 	$(ENV)/bin/ruff check --fix .

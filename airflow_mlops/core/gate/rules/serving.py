@@ -53,7 +53,7 @@ def judge(inputs: RuleInput) -> RuleOutcome:
     return RuleOutcome(rules=rules, evidence={} if report is None else {"serving": report})
 
 
-def require(report: ServingReport | None, rule: ServingRule, subject: str) -> None:
+def require_serving(report: ServingReport | None, rule: ServingRule, subject: str) -> None:
     """Refuse a version that cannot be served as the rule says; for whoever makes it serve without the gate.
 
     Raises
