@@ -23,9 +23,9 @@ def measure(*, months: int = 10, workers: int | None = None) -> tuple[Table, dic
     from airflow_mlops.core.backtest import backtest
     from airflow_mlops.core.backtest_plan import plan_of
     from airflow_mlops.core.backtest_words import NAMES, cells, heads
-    from airflow_mlops.local.flights import build
     from airflow_mlops.spec import load_spec
     from airflow_mlops.stores.sources import open_source
+    from dev.demo.flights import build
 
     spec = load_spec(SPEC)
     plan = plan_of(spec, START, min(END, START + timedelta(days=31 * months)), timedelta(days=14))

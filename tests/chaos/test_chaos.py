@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from airflow_mlops.local import postgres
-from airflow_mlops.local.process import stop
+from dev.stack import postgres
+from dev.stack.process import stop
 from tests.servers import mlflow_server
 
 pytestmark = pytest.mark.stack

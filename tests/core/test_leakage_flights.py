@@ -17,10 +17,10 @@ from airflow_mlops.core.model import Verdict
 from airflow_mlops.core.snapshot import read_snapshot, take_snapshot
 from airflow_mlops.core.training import split_frame
 from airflow_mlops.core.windows import split
-from airflow_mlops.local import flights
 from airflow_mlops.spec import ModelSpec, load_spec
 from airflow_mlops.stores.files import FileStore
 from airflow_mlops.stores.storage import open_storage
+from dev.demo import flights
 from tests.core.leak_bench import bench_of, found
 
 LEAKS = ("dep_delay", "arr_time", "air_time")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from airflow_mlops.local.home import Home, State
+from dev.stack.home import Home, State
 from tests.stack.live import DAG_FILE, MODELS, Live, write_rows
 
 

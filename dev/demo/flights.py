@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_mlops.local.errors import LocalError
+from dev.errors import LocalError
 
 if TYPE_CHECKING:
     import pandas as pd

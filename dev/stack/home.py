@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from airflow_mlops.local.errors import LocalError
-from airflow_mlops.local.process import Service, start_mark
+from dev.errors import LocalError
+from dev.stack.process import Service, start_mark
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from airflow_mlops.local import process
-from airflow_mlops.local.process import Service, exit_status, family, memory, run, spawn, start_mark, stop, tail
+from dev.stack import process
+from dev.stack.process import Service, exit_status, family, memory, run, spawn, start_mark, stop, tail
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"

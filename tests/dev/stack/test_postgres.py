@@ -12,9 +12,9 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from airflow_mlops.local import environment, postgres, process
-from airflow_mlops.local.errors import LocalError
-from airflow_mlops.local.process import Service, stop
+from dev.errors import LocalError
+from dev.stack import environment, postgres, process
+from dev.stack.process import Service, stop
 
 pytestmark = pytest.mark.stack
 

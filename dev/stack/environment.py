@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from airflow_mlops.local import postgres
-from airflow_mlops.local.home import Home, State
+from dev.stack import postgres
+from dev.stack.home import Home, State
 
 _FOREIGN = ("AIRFLOW", "MLFLOW", "PG", "_AIRFLOW", "_MLFLOW")
 """Settings of another Airflow, MLflow or PostgreSQL in the caller's environment: they would leak into this stack."""

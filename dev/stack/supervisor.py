@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from airflow_mlops.local import environment, postgres
-from airflow_mlops.local.airflow_api import AirflowApi, answers
-from airflow_mlops.local.errors import LocalError
-from airflow_mlops.local.home import Driver, Home, State
-from airflow_mlops.local.process import Service, exit_status, run, spawn, stop, tail
+from dev.errors import LocalError
+from dev.stack import environment, postgres
+from dev.stack.airflow_api import AirflowApi, answers
+from dev.stack.home import Driver, Home, State
+from dev.stack.process import Service, exit_status, run, spawn, stop, tail
 
 USER = "admin"
 _AIRFLOW = {

@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from airflow_mlops.local.errors import LocalError
-from airflow_mlops.local.process import Service, exit_status, run, spawn, tail
+from dev.errors import LocalError
+from dev.stack.process import Service, exit_status, run, spawn, tail
 
 USER = "mlops"
 DATABASES = ("airflow", "mlflow")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from airflow_mlops.local.errors import LocalError
+from dev.errors import LocalError
 
 _TRIES = 6
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the stack is on this machine: no proxy

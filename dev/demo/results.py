@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from airflow_mlops.core.model import Candidate, GateDecision, Verdict
 from airflow_mlops.core.promotion_record import PromotionRecord
-from airflow_mlops.local.airflow_api import Json
-from airflow_mlops.local.errors import LocalError
+from dev.errors import LocalError
+from dev.stack.airflow_api import Json
 
 if TYPE_CHECKING:
     from airflow_mlops.spec import ModelSpec

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from airflow_mlops.local.airflow_api import AirflowApi, ApiError, answers
-from airflow_mlops.local.screen import Screen
+from airflow_mlops.cli.screen import Screen
+from dev.stack.airflow_api import AirflowApi, ApiError, answers
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from airflow_mlops.local.airflow_api import AirflowApi, ApiError, Json, run_path
-from airflow_mlops.local.errors import LocalError
-from airflow_mlops.local.home import Home
+from dev.errors import LocalError
+from dev.stack.airflow_api import AirflowApi, ApiError, Json, run_path
+from dev.stack.home import Home
 
 _ENDED = frozenset({"success", "failed"})
 _CONFLICT = 409

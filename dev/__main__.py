@@ -1,4 +1,4 @@
-"""`python -m airflow_mlops.local demo|up|down|status`."""
+"""`python -m dev demo|up|down|status`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import signal
 import sys
 from pathlib import Path
 
-from airflow_mlops.local.errors import LocalError
-from airflow_mlops.local.home import Home, State
-from airflow_mlops.local.stack import USER, Stack
+from dev.errors import LocalError
+from dev.stack.home import Home, State
+from dev.stack.supervisor import USER, Stack
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m airflow_mlops.local", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m dev", description=__doc__)
     parser.add_argument("command", choices=sorted(_COMMANDS))
     parser.add_argument("--home", type=Path, default=Path(".local"), help="where everything is kept (default: .local)")
     parser.add_argument("--dags", type=Path, default=Path("dags"), help="Airflow's DAG folder (default: dags)")
@@ -45,7 +45,7 @@ def _up(home: Home, dags: Path) -> int:
         raise LocalError(f"there is no DAG folder {dags}: run this in the project's folder, or give --dags")
     with home.lock():
         if (dags / "models" / "flight_delay.yaml").exists():
-            from airflow_mlops.local import flights
+            from dev.demo import flights
 
             flights.build(home.data)
         stack = Stack(home, _say)
@@ -78,7 +78,7 @@ def _status(home: Home, dags: Path) -> int:
 
 
 def _demo(home: Home, dags: Path) -> int:
-    from airflow_mlops.local.demo import run_demo
+    from dev.demo.run import run_demo
 
     return run_demo(home, dags)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from airflow_mlops.local.errors import LocalError
-from airflow_mlops.local.home import Driver, Home, State
-from airflow_mlops.local.process import Service
+from dev.errors import LocalError
+from dev.stack.home import Driver, Home, State
+from dev.stack.process import Service
 
 
 def state() -> State:
@@ -47,7 +47,7 @@ def test_a_second_command_is_refused_while_the_first_holds_the_stack(tmp_path: P
     home = Home(tmp_path)
     code = f"""
 from pathlib import Path
-from airflow_mlops.local.home import Home
+from dev.stack.home import Home
 with Home(Path({str(tmp_path)!r})).lock():
     print("held", flush=True)
     input()

@@ -10,17 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_mlops.cli.screen import Screen
 from airflow_mlops.core.monitor import DriftReport, Predictions
 from airflow_mlops.core.performance_record import PerformanceReport
 from airflow_mlops.core.retrain_record import RetrainDecision
-from airflow_mlops.local import flights
-from airflow_mlops.local.errors import LocalError
-from airflow_mlops.local.home import Home
-from airflow_mlops.local.process import memory
-from airflow_mlops.local.results import HEADS, NUMBERS, LoopResult, read_result
-from airflow_mlops.local.runs import Runs
-from airflow_mlops.local.screen import Screen
-from airflow_mlops.local.stack import USER, Stack
+from dev.demo import flights
+from dev.demo.results import HEADS, NUMBERS, LoopResult, read_result
+from dev.errors import LocalError
+from dev.stack.dag_runs import Runs
+from dev.stack.home import Home
+from dev.stack.process import memory
+from dev.stack.supervisor import USER, Stack
 
 if TYPE_CHECKING:
     from airflow_mlops.spec import ModelSpec
