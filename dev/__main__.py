@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from dev.errors import LocalError
+from dev.errors import DevError
 from dev.stack.home import Home, State
 from dev.stack.supervisor import USER, Stack
 
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     home = Home(given.home.expanduser().resolve())
     try:
         return _COMMANDS[given.command](home, given.dags.expanduser().resolve())
-    except LocalError as error:
+    except DevError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -42,7 +42,7 @@ def _say(line: str) -> None:
 
 def _up(home: Home, dags: Path) -> int:
     if not dags.is_dir():
-        raise LocalError(f"there is no DAG folder {dags}: run this in the project's folder, or give --dags")
+        raise DevError(f"there is no DAG folder {dags}: run this in the project's folder, or give --dags")
     with home.lock():
         if (dags / "models" / "flight_delay.yaml").exists():
             from dev.demo import flights

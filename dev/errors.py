@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-class LocalError(RuntimeError):
-    """The local stack or the demo cannot go on. The message says what happened and what to do; no traceback helps."""
+class DevError(RuntimeError):
+    """The stack or the demo cannot go on. The message says what happened and what to do; no traceback helps."""

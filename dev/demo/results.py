@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_mlops.core.model import Candidate, GateDecision, Verdict
 from airflow_mlops.core.promotion_record import PromotionRecord
-from dev.errors import LocalError
+from dev.errors import DevError
 from dev.stack.airflow_api import Json
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def read_result(run: Json, seconds: float, spec: ModelSpec, records: MLflowStore
 
     Raises
     ------
-    LocalError
+    DevError
         If MLflow does not have exactly one run for it.
     """
     run_id = mlflow_run(run, spec, client)
@@ -91,7 +91,7 @@ def mlflow_run(run: Json, spec: ModelSpec, client: GuardedClient) -> str:
     experiment = client.get_experiment_by_name(spec.experiment)
     found = client.search_runs([experiment.experiment_id], f"tags.`mlops.loop_run` = '{key}'") if experiment else []
     if len(found) != 1:
-        raise LocalError(
+        raise DevError(
             f"MLflow has {len(found)} runs for {key}, not one: was its data deleted? 'make clean' starts anew"
         )
     return str(found[0].info.run_id)

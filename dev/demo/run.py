@@ -16,7 +16,7 @@ from airflow_mlops.core.performance_record import PerformanceReport
 from airflow_mlops.core.retrain_record import RetrainDecision
 from dev.demo import flights
 from dev.demo.results import HEADS, NUMBERS, LoopResult, read_result
-from dev.errors import LocalError
+from dev.errors import DevError
 from dev.stack.dag_runs import Runs
 from dev.stack.home import Home
 from dev.stack.process import memory
@@ -37,7 +37,7 @@ def run_demo(home: Home, dags: Path) -> int:
     screen = Screen()
     path = dags / "models" / f"{MODEL}.yaml"
     if not path.exists():
-        raise LocalError(f"there is no {path}: run this in the project's folder, or give --dags")
+        raise DevError(f"there is no {path}: run this in the project's folder, or give --dags")
     with home.lock():
         stack = Stack(home, screen.say)
         screen.status("building the flights data")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from dev.errors import LocalError
+from dev.errors import DevError
 
 _TRIES = 6
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the stack is on this machine: no proxy
@@ -42,7 +42,7 @@ class AirflowApi:
                 return self._send("GET", address, None, token=self._token)
             except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
                 if attempt == _TRIES - 1:
-                    raise LocalError(f"Airflow's API at {self.url} does not answer: {error}") from error
+                    raise DevError(f"Airflow's API at {self.url} does not answer: {error}") from error
                 time.sleep(0.5 * 2**attempt)
         raise AssertionError("unreachable")
 
@@ -75,7 +75,7 @@ class AirflowApi:
             raise ApiError(error.code, f"{method} {address}: {error.code} {detail}") from error
 
 
-class ApiError(LocalError):
+class ApiError(DevError):
     """Airflow refused a request."""
 
     def __init__(self, status: int, message: str) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from dev.errors import LocalError
+from dev.errors import DevError
 from dev.stack.airflow_api import AirflowApi, ApiError, Json, run_path
 from dev.stack.home import Home
 
@@ -34,7 +34,7 @@ class Runs:
 
         Raises
         ------
-        LocalError
+        DevError
             If it does not appear; with the import errors of the DAG files, if there are any.
         """
         deadline = time.monotonic() + seconds
@@ -48,7 +48,7 @@ class Runs:
             broken = self.api.get("/importErrors")["import_errors"]
             if broken or time.monotonic() > deadline:
                 told = "\n".join(f"{one['filename']}:\n{one['stack_trace']}" for one in broken)
-                raise LocalError(f"Airflow has no DAG {dag_id}\n{told}".rstrip())
+                raise DevError(f"Airflow has no DAG {dag_id}\n{told}".rstrip())
             self._tick(f"waiting for Airflow to read {dag_id}")
             time.sleep(_POLL)
 
@@ -107,7 +107,7 @@ class Runs:
 
         Raises
         ------
-        LocalError
+        DevError
             If it failed; see :meth:`succeeded`.
         """
         while (run := self.api.get(run_path(dag_id, run_id)))["state"] not in _ENDED:
@@ -125,7 +125,7 @@ class Runs:
                 return self.follow(caused[0]["dag_id"], caused[0]["run_id"])
             self._tick(f"waiting for the run that {dag_id} asked for")
             time.sleep(_POLL)
-        raise LocalError(f"no run followed the asset event of {dag_id} {run_id} within {seconds:.0f} s")
+        raise DevError(f"no run followed the asset event of {dag_id} {run_id} within {seconds:.0f} s")
 
     def result(self, dag_id: str, run_id: str, task_id: str) -> Any:
         """Return what a task returned."""
@@ -137,7 +137,7 @@ class Runs:
 
         Raises
         ------
-        LocalError
+        DevError
             With the task that failed, the end of what it said, and where its log is.
         """
         if run["state"] == "success":
@@ -145,12 +145,12 @@ class Runs:
         dag_id, run_id = run["dag_id"], run["dag_run_id"]
         failed = [task for task in self._tasks(run) if task["state"] == "failed"]
         if not failed:
-            raise LocalError(f"{dag_id} {run_id} failed, and no task of it: see {self._home.log('scheduler')}")
+            raise DevError(f"{dag_id} {run_id} failed, and no task of it: see {self._home.log('scheduler')}")
         task = failed[0]
         place = f"dag_id={dag_id}/run_id={run_id}/task_id={task['task_id']}/attempt={task['try_number']}.log"
         said = "\n".join(f"  {line}" for line in self._said(run, task))
         log = self._home.airflow / "logs" / place
-        raise LocalError(f"task {task['task_id']} of {dag_id} ({run_id}) failed:\n{said}\n  whole log: {log}")
+        raise DevError(f"task {task['task_id']} of {dag_id} ({run_id}) failed:\n{said}\n  whole log: {log}")
 
     def _said(self, run: Json, task: Json) -> list[str]:
         path = f"{run_path(run['dag_id'], run['dag_run_id'])}/taskInstances/{quote(task['task_id'])}"

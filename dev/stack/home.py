@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dev.errors import LocalError
+from dev.errors import DevError
 from dev.stack.process import Service, start_mark
 
 
@@ -70,7 +70,7 @@ class Home:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 message = f"another command is using the stack in {self.root}: wait for it, or stop it with Ctrl-C"
-                raise LocalError(message) from None
+                raise DevError(message) from None
             yield
 
 
@@ -132,7 +132,7 @@ class State:
 
         Raises
         ------
-        LocalError
+        DevError
             If the file cannot be understood.
         """
         path = home.root / "stack.json"
@@ -146,4 +146,4 @@ class State:
             services = tuple(Service(**service) for service in body.pop("services"))
             return cls(**body, driver=driver, services=services)
         except (ValueError, KeyError, TypeError) as error:
-            raise LocalError(f"{path} cannot be understood ({error}): stop its processes, then delete it") from error
+            raise DevError(f"{path} cannot be understood ({error}): stop its processes, then delete it") from error

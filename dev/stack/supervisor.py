@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from dev.errors import LocalError
-from dev.stack import environment, postgres
+from dev.errors import DevError
+from dev.stack import postgres, services
 from dev.stack.airflow_api import AirflowApi, answers
 from dev.stack.home import Driver, Home, State
 from dev.stack.process import Service, exit_status, run, spawn, stop, tail
@@ -50,7 +50,7 @@ class Stack:
 
         Raises
         ------
-        LocalError
+        DevError
             If a process does not come up. Everything that was started is stopped again.
         """
         old = State.load(self.home)
@@ -83,13 +83,13 @@ class Stack:
 
         Raises
         ------
-        LocalError
+        DevError
             With its name, how it ended, and the last lines of its log.
         """
         for service in self.running.services:
             if not service.alive:
                 told = f"{service.name} {exit_status(service)}; the end of {service.log}:\n{tail(service.log)}"
-                raise LocalError(told)
+                raise DevError(told)
 
     def api(self) -> AirflowApi:
         """Return a client that is logged in to Airflow."""
@@ -99,7 +99,7 @@ class Stack:
     def running(self) -> State:
         """Ports, password and processes of the stack that is up."""
         if self.state is None:
-            raise LocalError("the stack is not up")
+            raise DevError("the stack is not up")
         return self.state
 
     def _new_state(self, old: State | None, dags: Path, command: str) -> State:
@@ -118,10 +118,10 @@ class Stack:
         self.state = state
         state.save(home)
         _write_passwords(home.passwords, state.password)
-        self._start_postgres(environment.base())
+        self._start_postgres(services.base())
         self.say("PostgreSQL is up")
-        self._spawn("mlflow", _mlflow_command(state.mlflow_port), environment.mlflow(home))
-        settings = environment.airflow(home, state)
+        self._spawn("mlflow", _mlflow_command(state.mlflow_port), services.mlflow(home))
+        settings = services.airflow(home, state)
         self._migrate(settings)
         for name, arguments in _AIRFLOW.items():
             self._spawn(name, [sys.executable, "-m", "airflow", *arguments], settings)
@@ -138,7 +138,7 @@ class Stack:
             self._add(service)
             if postgres.wait(service, self.home.postgres, settings):
                 return
-        raise LocalError(f"an earlier PostgreSQL still holds {self.home.postgres}: see {self.home.log('postgres')}")
+        raise DevError(f"an earlier PostgreSQL still holds {self.home.postgres}: see {self.home.log('postgres')}")
 
     def _migrate(self, settings: dict[str, str]) -> None:
         """Bring Airflow's tables to this version; known to be done, it is not asked again (it takes seconds)."""
@@ -148,7 +148,7 @@ class Stack:
             return
         log = self.home.log("migrate")
         if run([sys.executable, "-m", "airflow", "db", "migrate"], settings, log) != 0:
-            raise LocalError(f"'airflow db migrate' failed; the end of {log}:\n{tail(log)}")
+            raise DevError(f"'airflow db migrate' failed; the end of {log}:\n{tail(log)}")
         mark.write_text(version)
 
     def _spawn(self, name: str, command: list[str], settings: dict[str, str]) -> None:
@@ -164,7 +164,7 @@ class Stack:
             self.check()
             if time.monotonic() > deadline:
                 logs = self.home.log("").parent
-                raise LocalError(f"{what} did not come up in {_START_SECONDS} s; its logs are in {logs}")
+                raise DevError(f"{what} did not come up in {_START_SECONDS} s; its logs are in {logs}")
             time.sleep(0.2)
 
     def _healthy(self, state: State) -> bool:
@@ -209,7 +209,7 @@ def _port(wanted: int) -> int:
                 continue
             free: int = probe.getsockname()[1]
             return free
-    raise LocalError("no free port on 127.0.0.1")
+    raise DevError("no free port on 127.0.0.1")
 
 
 def _write_passwords(path: Path, password: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.errors import LocalError
+from dev.errors import DevError
 from dev.stack.home import Driver, Home, State
 from dev.stack.process import Service
 
@@ -32,7 +32,7 @@ def test_state_comes_back_as_it_was_and_only_its_owner_may_read_it(tmp_path: Pat
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}', '{"format": 1, "driver": {}}'])
 def test_a_state_that_cannot_be_understood_is_said_not_guessed(tmp_path: Path, text: str) -> None:
     (tmp_path / "stack.json").write_text(text)
-    with pytest.raises(LocalError, match=r"stack\.json cannot be understood"):
+    with pytest.raises(DevError, match=r"stack\.json cannot be understood"):
         State.load(Home(tmp_path))
 
 
@@ -55,7 +55,7 @@ with Home(Path({str(tmp_path)!r})).lock():
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(LocalError, match="another command is using the stack"), home.lock():
+        with pytest.raises(DevError, match="another command is using the stack"), home.lock():
             pass
         holder.communicate(b"\n")
     with home.lock():

@@ -12,15 +12,15 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from dev.errors import LocalError
-from dev.stack import environment, postgres, process
+from dev.errors import DevError
+from dev.stack import postgres, process, services
 from dev.stack.process import Service, stop
 
 pytestmark = pytest.mark.stack
 
 
 def up(data: Path) -> Service:
-    plain = environment.base()
+    plain = services.base()
     while True:
         service = postgres.start(data, data.parent / "postgres.log", plain)
         if postgres.wait(service, data, plain):
@@ -101,7 +101,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     data = tmp_path / "postgres"
     stop([up(data)], seconds=20, first=signal.SIGINT)
     (data / "postgresql.conf").write_text("no_such_setting = 1\n")
-    with pytest.raises(LocalError, match="no_such_setting"):
+    with pytest.raises(DevError, match="no_such_setting"):
         up(data)
 
 

@@ -1,4 +1,4 @@
-"""The environment of the stack's processes: all of the configuration is here."""
+"""What the stack runs, and with which environment: all of its configuration is here."""
 
 from __future__ import annotations
 
