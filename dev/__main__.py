@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dev.errors import DevError
 from dev.stack.home import Home, State
-from dev.stack.supervisor import USER, Stack
+from dev.stack.supervisor import Stack, addresses
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,43 +50,35 @@ def _up(home: Home, dags: Path) -> int:
             flights.build(home.data)
         stack = Stack(home, _say)
         _say("already up" if not stack.up(dags, "up") else "the stack is up and stays up; 'down' stops it")
-        _addresses(stack.state)
+        _say(addresses(stack.running))
     return 0
 
 
-def _down(home: Home, dags: Path) -> int:
-    del dags
-    if not home.root.is_dir():
-        _say("nothing to stop")
-        return 0
-    with home.lock():
-        stopped = Stack(home, _say).down()
+def _down(home: Home, _: Path) -> int:
+    stopped: list[str] = []
+    if home.root.is_dir():
+        with home.lock():
+            stopped = Stack(home, _say).down()
     _say(f"stopped {', '.join(stopped)}" if stopped else "nothing to stop")
     return 0
 
 
-def _status(home: Home, dags: Path) -> int:
-    del dags
-    state = State.load(home) if home.root.is_dir() else None
+def _status(home: Home, _: Path) -> int:
+    state = State.load(home)
     if state is None or not state.services:
         _say("down")
         return 1
-    for service in state.services:
-        _say(f"{service.name:14} {'up  ' if service.alive else 'DEAD'} pid {service.pid:<8} {service.log}")
-    _addresses(state)
-    return 0 if all(service.alive for service in state.services) else 1
+    alive = [service.alive for service in state.services]
+    for service, up in zip(state.services, alive, strict=True):
+        _say(f"{service.name:14} {'up  ' if up else 'DEAD'} pid {service.pid:<8} {service.log}")
+    _say(addresses(state))
+    return 0 if all(alive) else 1
 
 
 def _demo(home: Home, dags: Path) -> int:
     from dev.demo.run import run_demo
 
     return run_demo(home, dags)
-
-
-def _addresses(state: State | None) -> None:
-    if state is not None:
-        _say(f"Airflow  {state.airflow_url}   user {USER}   password {state.password}")
-        _say(f"MLflow   {state.mlflow_url}")
 
 
 _COMMANDS = {"demo": _demo, "up": _up, "down": _down, "status": _status}

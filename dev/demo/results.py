@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
     from airflow_mlops.stores.mlflow_store import MLflowStore
 
 _METRICS = (("log_loss", "log loss", ".4f"), ("roc_auc", "AUC", ".3f"))
-HEADS = ("as-of", "caused by", "rows", "decision", "champion", *(head for _, head, _ in _METRICS), "seconds", "why")
-NUMBERS = (2, 5, 6, 7)
-"""Columns of numbers, to be aligned right."""
+_HEADS = ("as-of", "caused by", "rows", "decision", "champion", *(head for _, head, _ in _METRICS), "seconds", "why")
+_NUMBERS = {"rows", *(head for _, head, _ in _METRICS), "seconds"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +34,9 @@ class LoopResult:
     @property
     def why(self) -> str:
         """The reason in one sentence: what spoke against it, or what it had over the champion."""
-        if self.decision.verdict is Verdict.ACCEPT:
-            told = [rule.reason for rule in self.decision.evaluation.rules if rule.rule in {"champion", "first_model"}]
-        else:
-            told = []
-        return next(iter((*told, *self.decision.reasons)), "")
+        rules = self.decision.evaluation.rules if self.decision.verdict is Verdict.ACCEPT else ()
+        gains = (rule.reason for rule in rules if rule.rule in {"champion", "first_model"})
+        return next(iter((*gains, *self.decision.reasons)), "")
 
     @property
     def cells(self) -> list[str]:
@@ -65,6 +63,20 @@ class LoopResult:
     def _metric(self, name: str, form: str) -> str:
         value = self.candidate.metrics.get(name)
         return "-" if value is None else format(value, form)
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table of :attr:`LoopResult.cells`: numbers to the right, the last column not padded."""
+    widths = [max(map(len, column)) for column in zip(_HEADS, *rows, strict=True)]
+    widths[-1] = len(_HEADS[-1])  # a long sentence widens nothing
+    lines = []
+    for row in (_HEADS, ["-" * width for width in widths], *rows):
+        padded = [
+            cell.rjust(width) if head in _NUMBERS else cell.ljust(width)
+            for head, cell, width in zip(_HEADS, row, widths, strict=True)
+        ]
+        lines.append("  ".join(padded).rstrip())
+    return lines
 
 
 def read_result(run: Json, seconds: float, spec: ModelSpec, records: MLflowStore, client: GuardedClient) -> LoopResult:

@@ -1,78 +1,29 @@
-"""Airflow's REST API: just what the stack and the demo need, on the standard library."""
+"""Airflow's REST API: just what the stack and the demo need."""
 
 from __future__ import annotations
 
-import json
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from dev.errors import DevError
 
-_TRIES = 6
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the stack is on this machine: no proxy
+_READ_AGAIN = Retry(total=5, backoff_factor=0.5, status_forcelist=range(500, 600), allowed_methods={"GET"})
 Json = dict[str, Any]
 
 
 def answers(url: str, *, timeout: float = 2) -> bool:
     """Whether a GET of the address gives status 200."""
     try:
-        with _OPENER.open(url, timeout=timeout) as response:
-            return bool(response.status == 200)  # noqa: PLR2004 - HTTP OK
-    except OSError:
+        with _session() as session:
+            return session.get(url, timeout=timeout).status_code == HTTPStatus.OK
+    except requests.RequestException:
         return False
-
-
-class AirflowApi:
-    """A logged-in client. Reading is tried again while the server is busy; writing never is."""
-
-    def __init__(self, url: str, user: str, password: str) -> None:
-        self.url = url
-        body = self._send("POST", "/auth/token", {"username": user, "password": password}, token=None)
-        self._token: str = body["access_token"]
-
-    def get(self, path: str, **query: Any) -> Json:
-        """Read; `path` starts behind ``/api/v2``."""
-        address = f"/api/v2{path}" + (f"?{urlencode(query, doseq=True)}" if query else "")
-        for attempt in range(_TRIES):
-            try:
-                return self._send("GET", address, None, token=self._token)
-            except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-                if attempt == _TRIES - 1:
-                    raise DevError(f"Airflow's API at {self.url} does not answer: {error}") from error
-                time.sleep(0.5 * 2**attempt)
-        raise AssertionError("unreachable")
-
-    def post(self, path: str, body: Mapping[str, Any]) -> Json:
-        """Create something."""
-        return self._send("POST", f"/api/v2{path}", body, token=self._token)
-
-    def patch(self, path: str, body: Mapping[str, Any]) -> Json:
-        """Change something."""
-        return self._send("PATCH", f"/api/v2{path}", body, token=self._token)
-
-    def put(self, path: str) -> Json:
-        """Ask for an action on something."""
-        return self._send("PUT", f"/api/v2{path}", {}, token=self._token)
-
-    def _send(self, method: str, address: str, body: Mapping[str, Any] | None, *, token: str | None) -> Json:
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + address, data, headers, method=method)  # noqa: S310 - our own URL
-        try:
-            with _OPENER.open(request, timeout=30) as response:
-                answer: Json = json.loads(response.read() or b"{}")
-                return answer
-        except urllib.error.HTTPError as error:
-            if error.code >= 500:  # noqa: PLR2004 - HTTP server errors may pass
-                raise
-            detail = error.read().decode(errors="replace")[:500]
-            raise ApiError(error.code, f"{method} {address}: {error.code} {detail}") from error
 
 
 class ApiError(DevError):
@@ -81,6 +32,52 @@ class ApiError(DevError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+class AirflowApi:
+    """A logged-in client. Reading is tried again while the server is busy; writing only while nobody listens."""
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self.url = url
+        self._session = _session()
+        self._session.mount(url, HTTPAdapter(max_retries=_READ_AGAIN))
+        token = self._send("POST", "/auth/token", {"username": user, "password": password})["access_token"]
+        self._session.headers["Authorization"] = f"Bearer {token}"
+
+    def get(self, path: str, **query: Any) -> Json:
+        """Read; `path` starts behind ``/api/v2``."""
+        return self._send("GET", f"/api/v2{path}", query=query)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Json:
+        """Create something."""
+        return self._send("POST", f"/api/v2{path}", body)
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> Json:
+        """Change something."""
+        return self._send("PATCH", f"/api/v2{path}", body)
+
+    def put(self, path: str) -> Json:
+        """Ask for an action on something."""
+        return self._send("PUT", f"/api/v2{path}", {})
+
+    def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, query: Mapping[str, Any] | None = None
+    ) -> Json:
+        try:
+            response = self._session.request(method, self.url + path, params=query, json=body, timeout=30)
+        except requests.RequestException as error:
+            raise DevError(f"Airflow's API at {self.url} does not answer: {error}") from error
+        if not response.ok:
+            message = f"{method} {path}: {response.status_code} {response.text[:500]}"
+            raise ApiError(response.status_code, message)
+        answer: Json = response.json() if response.content else {}
+        return answer
+
+
+def _session() -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False  # the stack is on this machine: no proxy, no login of the caller's .netrc
+    return session
 
 
 def run_path(dag_id: str, run_id: str) -> str:

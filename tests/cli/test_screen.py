@@ -7,17 +7,13 @@ import io
 from airflow_mlops.cli.screen import Screen
 
 
-def test_a_table_is_aligned_and_a_pipe_gets_plain_lines() -> None:
+def test_a_pipe_gets_plain_lines_and_no_status() -> None:
     out = io.StringIO()
     screen = Screen(out)
     screen.status("never seen in a pipe")
-    screen.table(["as-of", "rows", "why"], [["a", "1,000", "long " * 3], ["bbbbbb", "5", "x"]], right=(1,))
-    assert out.getvalue().splitlines() == [
-        "as-of    rows  why",
-        "------  -----  ---",
-        "a       1,000  long long long",
-        "bbbbbb      5  x",
-    ]
+    screen.say("done")
+    screen.clear()
+    assert out.getvalue() == "done\n"
 
 
 class Terminal(io.StringIO):

@@ -11,7 +11,7 @@ import pytest
 from airflow_mlops.core.model import Verdict
 from dev.stack.airflow_api import run_path
 from dev.stack.process import family, start_mark
-from dev.stack.supervisor import NAMES
+from dev.stack.services import NAMES
 from tests.stack.live import AS_OF, Live
 
 pytestmark = pytest.mark.stack

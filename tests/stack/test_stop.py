@@ -6,7 +6,7 @@ import pytest
 
 from dev.stack.airflow_api import run_path
 from dev.stack.process import family
-from dev.stack.supervisor import NAMES
+from dev.stack.services import NAMES
 from tests.stack.live import Live
 
 pytestmark = pytest.mark.stack

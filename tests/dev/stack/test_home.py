@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dev.errors import DevError
-from dev.stack.home import Driver, Home, State
+from dev.stack.home import Home, State
 from dev.stack.process import Service
 
 
 def state() -> State:
     service = Service(name="mlflow", pid=1, started="boot:1", log="x.log")
-    driver = Driver.this("up")
-    return State(airflow_port=1, mlflow_port=2, password="p", secret="s", dags="/d", driver=driver, services=(service,))
+    return State(
+        airflow_port=1, mlflow_port=2, password="p", secret="s", dags="/d", command="demo", services=(service,)
+    )
 
 
 def test_state_comes_back_as_it_was_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
@@ -27,6 +30,16 @@ def test_state_comes_back_as_it_was_and_only_its_owner_may_read_it(tmp_path: Pat
     assert State.load(home) == state()
     assert stat.S_IMODE((tmp_path / "stack.json").stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["stack.json"]
+
+
+def test_a_state_of_the_first_days_is_understood(tmp_path: Path) -> None:
+    """It named the command that started the stack in another place; its processes must be found all the same."""
+    driver = {"command": "up", "pid": 1, "started": "boot:1"}
+    service = {"name": "mlflow", "pid": 1, "started": "boot:1", "log": "x.log"}
+    known = {"airflow_port": 1, "mlflow_port": 2, "password": "p", "secret": "s", "dags": "/d"}
+    text = json.dumps({"format": 1, **known, "driver": driver, "services": [service]})
+    (tmp_path / "stack.json").write_text(text)
+    assert State.load(Home(tmp_path)) == replace(state(), command="up")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}', '{"format": 1, "driver": {}}'])

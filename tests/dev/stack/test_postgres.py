@@ -20,11 +20,7 @@ pytestmark = pytest.mark.stack
 
 
 def up(data: Path) -> Service:
-    plain = services.base()
-    while True:
-        service = postgres.start(data, data.parent / "postgres.log", plain)
-        if postgres.wait(service, data, plain):
-            return service
+    return postgres.start(data, data.parent / "postgres.log", services.base())
 
 
 def query(data: Path, database: str, statement: str) -> list[tuple[object, ...]]:
@@ -58,8 +54,10 @@ def test_it_starts_again_while_the_helpers_of_a_killed_server_are_leaving(tmp_pa
     killed = up(data)
     psutil.Process(killed.pid).kill()
     process._children[killed.pid].wait()
-    service = up(data)
+    started: list[Service] = []
+    service = postgres.start(data, tmp_path / "postgres.log", services.base(), started.append)
     try:
+        assert started[-1] == service
         assert query(data, "airflow", "select 1") == [(1,)]
     finally:
         stop([service], seconds=20, first=signal.SIGINT)
