@@ -20,16 +20,16 @@ help:
 	@echo 'make clean   stops the stack, deletes .venv, .local and caches'
 
 demo: $(STAMP)
-	@$(PY) -m airflow_mlops.local demo --home $(HOME_OF_STACK)
+	@$(PY) -m dev demo --home $(HOME_OF_STACK)
 
 up: $(STAMP)
-	@$(PY) -m airflow_mlops.local up --home $(HOME_OF_STACK)
+	@$(PY) -m dev up --home $(HOME_OF_STACK)
 
 down: $(STAMP)
-	@$(PY) -m airflow_mlops.local down --home $(HOME_OF_STACK)
+	@$(PY) -m dev down --home $(HOME_OF_STACK)
 
 status: $(STAMP)
-	@$(PY) -m airflow_mlops.local status --home $(HOME_OF_STACK)
+	@$(PY) -m dev status --home $(HOME_OF_STACK)
 
 test: $(STAMP)
 	$(PY) -m pytest -q
@@ -91,6 +91,6 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 clean:
-	@if [ -x $(PY) ] && [ -d $(HOME_OF_STACK) ]; then $(PY) -m airflow_mlops.local down --home $(HOME_OF_STACK); fi
+	@if [ -x $(PY) ] && [ -d $(HOME_OF_STACK) ]; then $(PY) -m dev down --home $(HOME_OF_STACK); fi
 	rm -rf $(ENV) $(HOME_OF_STACK) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_mlops.core.records.promotion import Approval, AuditEvent
-from airflow_mlops.local.airflow_api import ApiError, Json, run_path
+from dev.stack.airflow_api import ApiError, Json, run_path
 from tests.stack.live import AS_OF, Live
 
 pytestmark = pytest.mark.stack

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_mlops.core.records.decision import Verdict
-from airflow_mlops.local.airflow_api import run_path
-from airflow_mlops.local.process import family, start_mark
-from airflow_mlops.local.stack import NAMES
+from dev.stack.airflow_api import run_path
+from dev.stack.process import family, start_mark
+from dev.stack.services import NAMES
 from tests.stack.live import AS_OF, Live
 
 pytestmark = pytest.mark.stack

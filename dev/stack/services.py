@@ -1,4 +1,4 @@
-"""The environment of the stack's processes: all of the configuration is here."""
+"""What the stack runs, and with which environment: all of its configuration is here."""
 
 from __future__ import annotations
 
@@ -7,9 +7,20 @@ import os
 import sys
 from pathlib import Path
 
-from airflow_mlops.local import postgres
-from airflow_mlops.local.home import Home, State
+from dev.stack import postgres
+from dev.stack.home import Home, State
 
+MLFLOW = ("mlflow", "server", "--host", "127.0.0.1", "--workers", "1")
+"""Arguments behind `python -m` of MLflow's server; its port comes with them, Airflow's by the environment."""
+AIRFLOW = {
+    "api-server": ("airflow", "api-server"),
+    # the log servers of these two would listen on every address of the machine; logs are read from the disk here
+    "scheduler": ("airflow", "scheduler", "--skip-serve-logs"),
+    "dag-processor": ("airflow", "dag-processor"),
+    "triggerer": ("airflow", "triggerer", "--skip-serve-logs"),
+}
+"""Arguments behind `python -m` of Airflow's processes. Why not `airflow standalone`: docs/decisions/0013."""
+NAMES = ("postgres", "mlflow", *AIRFLOW)
 _FOREIGN = ("AIRFLOW", "MLFLOW", "PG", "_AIRFLOW", "_MLFLOW")
 """Settings of another Airflow, MLflow or PostgreSQL in the caller's environment: they would leak into this stack."""
 

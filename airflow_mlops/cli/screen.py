@@ -1,11 +1,10 @@
-"""What the demo shows: lines that stay, one line that changes on a terminal, and the table at the end."""
+"""What a long command shows: lines that stay, and one line that changes on a terminal."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 import time
-from collections.abc import Sequence
 from typing import TextIO
 
 _CLEAR = "\r\x1b[2K"
@@ -41,24 +40,3 @@ class Screen:
         if self._live:
             self._out.write(_CLEAR)
             self._out.flush()
-
-    def table(self, heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
-        """Write a table; the last column is not padded, so long sentences do not widen the others.
-
-        Parameters
-        ----------
-        heads
-            Column titles.
-        rows
-            Cells, as many in each row as there are titles.
-        right
-            Indices of the columns that are aligned right: numbers.
-        """
-        last = len(heads) - 1
-        widths = [max(len(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
-        for row in (heads, ["-" * (width if i < last else len(heads[last])) for i, width in enumerate(widths)], *rows):
-            cells = [
-                cell if i == last else (cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]))
-                for i, cell in enumerate(row)
-            ]
-            self.say("  ".join(cells).rstrip())

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.promotion import PromotionRecord
-from airflow_mlops.local.airflow_api import Json
-from airflow_mlops.local.errors import LocalError
+from dev.errors import DevError
+from dev.stack.airflow_api import Json
 
 if TYPE_CHECKING:
     from airflow_mlops.spec import ModelSpec
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
     from airflow_mlops.stores.mlflow.store import MLflowStore
 
 _METRICS = (("log_loss", "log loss", ".4f"), ("roc_auc", "AUC", ".3f"))
-HEADS = ("as-of", "caused by", "rows", "decision", "champion", *(head for _, head, _ in _METRICS), "seconds", "why")
-NUMBERS = (2, 5, 6, 7)
-"""Columns of numbers, to be aligned right."""
+_HEADS = ("as-of", "caused by", "rows", "decision", "champion", *(head for _, head, _ in _METRICS), "seconds", "why")
+_NUMBERS = {"rows", *(head for _, head, _ in _METRICS), "seconds"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +35,9 @@ class LoopResult:
     @property
     def why(self) -> str:
         """The reason in one sentence: what spoke against it, or what it had over the champion."""
-        if self.decision.verdict is Verdict.ACCEPT:
-            told = [rule.reason for rule in self.decision.evaluation.rules if rule.rule in {"champion", "first_model"}]
-        else:
-            told = []
-        return next(iter((*told, *self.decision.reasons)), "")
+        rules = self.decision.evaluation.rules if self.decision.verdict is Verdict.ACCEPT else ()
+        gains = (rule.reason for rule in rules if rule.rule in {"champion", "first_model"})
+        return next(iter((*gains, *self.decision.reasons)), "")
 
     @property
     def cells(self) -> list[str]:
@@ -68,12 +66,26 @@ class LoopResult:
         return "-" if value is None else format(value, form)
 
 
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table of :attr:`LoopResult.cells`: numbers to the right, the last column not padded."""
+    widths = [max(map(len, column)) for column in zip(_HEADS, *rows, strict=True)]
+    widths[-1] = len(_HEADS[-1])  # a long sentence widens nothing
+    lines = []
+    for row in (_HEADS, ["-" * width for width in widths], *rows):
+        padded = [
+            cell.rjust(width) if head in _NUMBERS else cell.ljust(width)
+            for head, cell, width in zip(_HEADS, row, widths, strict=True)
+        ]
+        lines.append("  ".join(padded).rstrip())
+    return lines
+
+
 def read_result(run: Json, seconds: float, spec: ModelSpec, records: MLflowStore, client: GuardedClient) -> LoopResult:
     """Read the result of a run of `<model>.train` that has ended well.
 
     Raises
     ------
-    LocalError
+    DevError
         If MLflow does not have exactly one run for it.
     """
     run_id = mlflow_run(run, spec, client)
@@ -92,7 +104,7 @@ def mlflow_run(run: Json, spec: ModelSpec, client: GuardedClient) -> str:
     experiment = client.get_experiment_by_name(spec.experiment)
     found = client.search_runs([experiment.experiment_id], f"tags.`mlops.loop_run` = '{key}'") if experiment else []
     if len(found) != 1:
-        raise LocalError(
+        raise DevError(
             f"MLflow has {len(found)} runs for {key}, not one: was its data deleted? 'make clean' starts anew"
         )
     return str(found[0].info.run_id)

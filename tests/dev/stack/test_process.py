@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from airflow_mlops.local import process
-from airflow_mlops.local.process import Service, exit_status, family, memory, run, spawn, start_mark, stop, tail
+from dev.stack import process
+from dev.stack.process import Service, family, memory, run, spawn, start_mark, stop, tail
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
@@ -44,7 +44,7 @@ def test_a_process_is_alive_until_it_is_stopped(tmp_path: Path) -> None:
     finally:
         stop([service], seconds=10)
     assert not service.alive
-    assert exit_status(service) == "was ended by SIGTERM"
+    assert service.ending.startswith("it was ended by SIGTERM; the end of ")
 
 
 def test_what_does_not_listen_is_killed(tmp_path: Path) -> None:
@@ -52,7 +52,8 @@ def test_what_does_not_listen_is_killed(tmp_path: Path) -> None:
     assert said(service) == "ready"
     stop([service], seconds=0.3)
     assert not service.alive
-    assert exit_status(service) == "was ended by SIGKILL"
+    assert service.ending.startswith("it was ended by SIGKILL; the end of ")
+    assert service.ending.endswith("\nready")
 
 
 def test_children_go_with_their_parent_even_from_a_process_group_of_their_own(tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ def test_children_are_found_after_their_parent_was_killed(tmp_path: Path) -> Non
     child = int(said(service))
     os.kill(service.pid, signal.SIGKILL)
     process._children[service.pid].wait()
-    assert [one.pid for one in family(service)] == [child]
+    assert {one.pid for one in family(service)} == {child}
     stop([service], seconds=1)
     assert start_mark(child) is None
 
@@ -81,7 +82,7 @@ def test_a_recycled_pid_is_never_touched(tmp_path: Path) -> None:
     try:
         for stale in (recycled, other_boot):
             assert not stale.alive
-            assert family(stale) == []
+            assert family(stale) == set()
             stop([stale], seconds=1)
             assert mine.alive
     finally:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +21,10 @@ from pathlib import Path
 import psutil
 
 POLL = 0.1
-_TAIL_BYTES = 16_384
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_BOOT = f"{_BOOT_ID.read_text().strip()}:" if _BOOT_ID.exists() else ""
+_children: dict[int, subprocess.Popen[bytes]] = {}
+"""Processes that this very command started: they must be reaped, and their exit status can be told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +41,20 @@ class Service:
         """Whether exactly this process still runs."""
         return start_mark(self.pid) == self.started
 
+    @property
+    def ending(self) -> str:
+        """How it ended, as far as this command can know, and the last lines of its log."""
+        child = _children.get(self.pid)
+        status = child.poll() if child else None
+        how = f"was ended by {signal.Signals(-status).name}" if status and status < 0 else f"ended with status {status}"
+        return f"{self.name} {'is gone' if status is None else how}; the end of {self.log}:\n{tail(self.log)}"
+
 
 def start_mark(pid: int) -> str | None:
     """Return what tells this process from any other that has or had its pid; None when it is gone or a zombie.
 
-    Linux: the boot's id and the start in clock ticks, which no change of the clock moves. Elsewhere: the start time.
+    Linux: the boot's id and the start in clock ticks, which no change of the clock moves; psutil keeps the ticks to
+    itself and tells a time of day. Elsewhere: that time.
     """
     try:
         process = psutil.Process(pid)
@@ -49,10 +62,8 @@ def start_mark(pid: int) -> str | None:
             return None
         if sys.platform != "linux":
             return f"{process.create_time():.2f}"
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         # the second field is the program's name in brackets and may hold spaces: count from behind it
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return f"{boot}:{fields[19]}"
+        return _BOOT + Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (psutil.Error, OSError):
         return None
 
@@ -71,27 +82,13 @@ def spawn(name: str, command: Sequence[str], environment: Mapping[str, str], log
     return Service(name=name, pid=child.pid, started=start_mark(child.pid) or "gone at once", log=str(log))
 
 
-_children: dict[int, subprocess.Popen[bytes]] = {}
-"""Processes that this very command started: they must be reaped, and their exit status can be told."""
-
-
-def exit_status(service: Service) -> str:
-    """Say how a process ended, as far as this command can know."""
-    child = _children.get(service.pid)
-    code = child.poll() if child else None
-    if code is None:
-        return "is gone"
-    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-
-
 def run(command: Sequence[str], environment: Mapping[str, str], log: Path, *, timeout: float = 300) -> int:
-    """Run a command to its end, its output appended to `log`; return its status."""
+    """Run a command to its end, its output appended to `log`; return its status. It does not outlive this call."""
     service = spawn(Path(command[0]).name, command, environment, log, log.parent)
     try:
         return _children[service.pid].wait(timeout)
-    except BaseException:
+    finally:
         stop([service], seconds=2)
-        raise
 
 
 def tail(log: str | Path, lines: int = 12) -> str:
@@ -99,71 +96,53 @@ def tail(log: str | Path, lines: int = 12) -> str:
     path = Path(log)
     if not path.exists():
         return ""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-        return "\n".join(file.read().decode(errors="replace").rstrip().splitlines()[-lines:])
+    with path.open(errors="replace") as file:
+        return "".join(deque(file, lines)).rstrip()
 
 
-def family(service: Service) -> list[psutil.Process]:
+def family(service: Service) -> set[psutil.Process]:
     """Return the live processes of the service: itself, its session (workers and their tasks), and its descendants.
 
     As long as any process of a session lives, the system gives the session's number to no other process. So when
     another process has the leader's pid now, none of the session is left. Descendants that leave the session, as
     PostgreSQL's do, can only be found while the leader lives.
     """
-    mark = start_mark(service.pid)
-    if not _same_boot(service) or (mark is not None and mark != service.started):
-        return []
+    if not service.started.startswith(_BOOT) or start_mark(service.pid) not in {None, service.started}:
+        return set()
     found = {process for process in psutil.process_iter() if _session(process) == service.pid}
     with suppress(psutil.NoSuchProcess):  # the leader is gone
-        found |= {
-            child for child in psutil.Process(service.pid).children(recursive=True) if _session(child) is not None
-        }
-    return sorted(found, key=lambda process: process.pid)
+        found |= set(psutil.Process(service.pid).children(recursive=True))
+    return {process for process in found if _session(process) is not None}
 
 
 def _session(process: psutil.Process) -> int | None:
+    """Return the session's number; None for a process that is gone or a zombie."""
     try:
         return None if process.status() == psutil.STATUS_ZOMBIE else os.getsid(process.pid)
     except (psutil.Error, OSError):
         return None
 
 
-def _same_boot(service: Service) -> bool:
-    mine = start_mark(os.getpid()) or ""
-    return sys.platform != "linux" or service.started.partition(":")[0] == mine.partition(":")[0]
-
-
 def stop(services: Iterable[Service], *, seconds: float, first: signal.Signals = signal.SIGTERM) -> None:
-    """Ask the processes to end, wait, and end what is left of their sessions."""
+    """Ask the processes to end, wait, and end what is left of their families."""
     services = list(services)
-    families = {process for service in services for process in family(service)}
+    found = {process for service in services for process in family(service)}
     for service in services:
         if service.alive:
-            _send(service.pid, first)
+            with suppress(ProcessLookupError):  # it ended by itself in between
+                os.kill(service.pid, first)
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and any(_running(service) for service in services):
+    while time.monotonic() < deadline and any(service.alive for service in services):
         time.sleep(POLL)
-    families |= {process for service in services for process in family(service)}
-    for process in families:
-        if _session(process) is not None and process.is_running():  # psutil compares the start time too
-            _send(process.pid, signal.SIGKILL)
-    while any(_running(service) for service in services) or any(_session(process) is not None for process in families):
+    found |= {process for service in services for process in family(service)}
+    for process in found:
+        with suppress(psutil.NoSuchProcess):  # psutil compares the start time: a recycled pid is none of ours
+            process.kill()
+    while any(process.is_running() and _session(process) is not None for process in found):
         time.sleep(POLL)
-
-
-def _running(service: Service) -> bool:
-    child = _children.get(service.pid)
-    if child is not None and child.poll() is not None:
-        return False
-    return service.alive
-
-
-def _send(pid: int, what: signal.Signals) -> None:
-    try:
-        os.kill(pid, what)
-    except ProcessLookupError:
-        return  # it ended by itself in between
+    for service in services:
+        if child := _children.get(service.pid):
+            child.poll()  # reaps it
 
 
 def memory(services: Iterable[Service]) -> tuple[int, int]:
@@ -173,12 +152,9 @@ def memory(services: Iterable[Service]) -> tuple[int, int]:
     takes. The resident sum counts the page n times.
     """
     share = resident = 0
-    for service in services:
-        for process in family(service):
-            try:
-                info = process.memory_full_info()
-            except psutil.Error:
-                continue  # a task ended while we were counting
+    for process in (process for service in services for process in family(service)):
+        with suppress(psutil.Error):  # a task ended while we were counting
+            info = process.memory_full_info()
             share += getattr(info, "pss", info.rss)
             resident += info.rss
     return share, resident

@@ -1,56 +1,39 @@
-"""Where the local stack keeps its things, and what it remembers between commands."""
+"""Where the stack keeps its things, and what it remembers between commands."""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from airflow_mlops.local.errors import LocalError
-from airflow_mlops.local.process import Service, start_mark
+from pydantic import TypeAdapter, ValidationError
+
+from dev.errors import DevError
+from dev.stack.process import Service
 
 
-@dataclass(frozen=True)
 class Home:
     """The folders of one stack. Deleting the root, when the stack is down, deletes everything of it."""
 
-    root: Path
-
-    @property
-    def airflow(self) -> Path:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.airflow = root / "airflow"
         """AIRFLOW_HOME."""
-        return self.root / "airflow"
-
-    @property
-    def postgres(self) -> Path:
-        """Data of PostgreSQL."""
-        return self.root / "postgres"
-
-    @property
-    def artifacts(self) -> Path:
-        """Artifacts that the MLflow server keeps."""
-        return self.root / "mlflow"
-
-    @property
-    def storage(self) -> Path:
-        """`[mlops] storage`: snapshots, predictions, reports."""
-        return self.root / "storage"
-
-    @property
-    def data(self) -> Path:
-        """What relative data paths of specifications (`data/flights/`) lead to."""
-        return self.root / "data"
-
-    @property
-    def passwords(self) -> Path:
+        self.passwords = self.airflow / "passwords.json"
         """Airflow's file of generated passwords."""
-        return self.airflow / "passwords.json"
+        self.postgres = root / "postgres"
+        """Data of PostgreSQL."""
+        self.artifacts = root / "mlflow"
+        """Artifacts that the MLflow server keeps."""
+        self.storage = root / "storage"
+        """`[mlops] storage`: snapshots, predictions, reports."""
+        self.data = root / "data"
+        """What relative data paths of specifications (`data/flights/`) lead to."""
 
     def log(self, name: str) -> Path:
         """Log of a process."""
@@ -70,29 +53,13 @@ class Home:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 message = f"another command is using the stack in {self.root}: wait for it, or stop it with Ctrl-C"
-                raise LocalError(message) from None
+                raise DevError(message) from None
             yield
-
-
-@dataclass(frozen=True, kw_only=True)
-class Driver:
-    """The command that started the stack."""
-
-    command: str
-    pid: int
-    started: str
-
-    @classmethod
-    def this(cls, command: str) -> Driver:
-        """Describe the running command."""
-        return cls(command=command, pid=os.getpid(), started=start_mark(os.getpid()) or "")
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
     """What `stack.json` says. Ports and password outlive a stop, so that links and logins stay valid."""
-
-    FORMAT = 1
 
     airflow_port: int
     mlflow_port: int
@@ -100,8 +67,10 @@ class State:
     secret: str
     """Signs the tokens of Airflow's API; its own default is shorter than the signature's."""
     dags: str
-    driver: Driver
-    services: tuple[Service, ...] = field(default=())
+    command: str = "up"
+    """What started the stack: only what `up` started is meant to stay. Files of the first days do not have it."""
+    services: tuple[Service, ...] = ()
+    format: Literal[1] = 1
 
     @property
     def airflow_url(self) -> str:
@@ -120,10 +89,9 @@ class State:
 
     def save(self, home: Home) -> None:
         """Write it whole or not at all, readable by its owner only."""
-        body = json.dumps({"format": self.FORMAT, **asdict(self)}, indent=2) + "\n"
         descriptor, name = tempfile.mkstemp(dir=home.root, prefix="stack.")  # mkstemp gives mode 0600
-        with os.fdopen(descriptor, "w") as file:
-            file.write(body)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(TypeAdapter(State).dump_json(self, indent=2) + b"\n")
         Path(name).replace(home.root / "stack.json")
 
     @classmethod
@@ -132,18 +100,16 @@ class State:
 
         Raises
         ------
-        LocalError
+        DevError
             If the file cannot be understood.
         """
         path = home.root / "stack.json"
         if not path.exists():
             return None
         try:
-            body: dict[str, Any] = json.loads(path.read_text())
-            if body.pop("format") != cls.FORMAT:
-                raise ValueError("another format")
-            driver = Driver(**body.pop("driver"))
-            services = tuple(Service(**service) for service in body.pop("services"))
-            return cls(**body, driver=driver, services=services)
-        except (ValueError, KeyError, TypeError) as error:
-            raise LocalError(f"{path} cannot be understood ({error}): stop its processes, then delete it") from error
+            return TypeAdapter(State).validate_json(path.read_bytes())
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(map(str, problem["loc"])) or "file"
+            reason = f"{where}: {problem['msg']}"
+            raise DevError(f"{path} cannot be understood ({reason}): stop its processes, then delete it") from error

@@ -10,28 +10,21 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from airflow_mlops.local import environment, postgres
-from airflow_mlops.local.airflow_api import AirflowApi, answers
-from airflow_mlops.local.errors import LocalError
-from airflow_mlops.local.home import Driver, Home, State
-from airflow_mlops.local.process import Service, exit_status, run, spawn, stop, tail
+from dev.errors import DevError
+from dev.stack import postgres, services
+from dev.stack.airflow_api import AirflowApi, answers
+from dev.stack.home import Home, State
+from dev.stack.process import Service, run, spawn, stop, tail
 
 USER = "admin"
-_AIRFLOW = {
-    "api-server": ("api-server",),
-    # the log servers of these two would listen on every address of the machine; logs are read from the disk here
-    "scheduler": ("scheduler", "--skip-serve-logs"),
-    "dag-processor": ("dag-processor",),
-    "triggerer": ("triggerer", "--skip-serve-logs"),
-}
 _PARTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
-NAMES = ("postgres", "mlflow", *_AIRFLOW)
 _START_SECONDS = 180
-_POSTGRES_TRIES = 20
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Say = Callable[[str], None]
 
 
@@ -50,19 +43,27 @@ class Stack:
 
         Raises
         ------
-        LocalError
+        DevError
             If a process does not come up. Everything that was started is stopped again.
         """
         old = State.load(self.home)
-        if old is not None and old.driver.command == "up" and old.dags == str(dags) and self._healthy(old):
+        if old is not None and old.command == "up" and old.dags == str(dags) and _is_healthy(old):
             self.state = old
             return False
-        if old is not None and any(service.alive for service in old.services):
-            self.say("stopping what an earlier command left running")
         if old is not None:
+            if any(service.alive for service in old.services):
+                self.say("stopping what an earlier command left running")
             self._stop(old)
+        self.state = State(
+            airflow_port=_port(old.airflow_port if old else 0),
+            mlflow_port=_port(old.mlflow_port if old else 0),
+            password=old.password if old else secrets.token_urlsafe(12),
+            secret=old.secret if old else secrets.token_hex(64),
+            dags=str(dags),
+            command=command,
+        )
         try:
-            self._start(self._new_state(old, dags, command))
+            self._start(self.state)
         except BaseException:
             self.down()
             raise
@@ -83,13 +84,12 @@ class Stack:
 
         Raises
         ------
-        LocalError
+        DevError
             With its name, how it ended, and the last lines of its log.
         """
         for service in self.running.services:
             if not service.alive:
-                told = f"{service.name} {exit_status(service)}; the end of {service.log}:\n{tail(service.log)}"
-                raise LocalError(told)
+                raise DevError(service.ending)
 
     def api(self) -> AirflowApi:
         """Return a client that is logged in to Airflow."""
@@ -99,32 +99,21 @@ class Stack:
     def running(self) -> State:
         """Ports, password and processes of the stack that is up."""
         if self.state is None:
-            raise LocalError("the stack is not up")
+            raise DevError("the stack is not up")
         return self.state
 
-    def _new_state(self, old: State | None, dags: Path, command: str) -> State:
-        return State(
-            airflow_port=_port(old.airflow_port if old else 0),
-            mlflow_port=_port(old.mlflow_port if old else 0),
-            password=old.password if old else secrets.token_urlsafe(12),
-            secret=old.secret if old else secrets.token_hex(64),
-            dags=str(dags),
-            driver=Driver.this(command),
-        )
-
     def _start(self, state: State) -> None:
-        home = self.home
-        home.make()
-        self.state = state
-        state.save(home)
-        _write_passwords(home.passwords, state.password)
-        self._start_postgres(environment.base())
+        self.home.make()
+        state.save(self.home)
+        _write_passwords(self.home.passwords, state.password)
+        postgres.start(self.home.postgres, self.home.log("postgres"), services.base(), self._record)
         self.say("PostgreSQL is up")
-        self._spawn("mlflow", _mlflow_command(state.mlflow_port), environment.mlflow(home))
-        settings = environment.airflow(home, state)
-        self._migrate(settings)
-        for name, arguments in _AIRFLOW.items():
-            self._spawn(name, [sys.executable, "-m", "airflow", *arguments], settings)
+        mlflow = (*services.MLFLOW, "--port", str(state.mlflow_port))
+        self._spawn("mlflow", mlflow, services.mlflow(self.home))
+        environment = services.airflow(self.home, state)
+        self._migrate(environment)
+        for name, arguments in services.AIRFLOW.items():
+            self._spawn(name, arguments, environment)
         self._wait("MLflow", lambda: answers(f"{state.mlflow_url}/health"))
         self.say(f"MLflow is up: {state.mlflow_url}")
         # The API that tasks report to is built at its first request, which takes seconds: not the first task's.
@@ -132,29 +121,22 @@ class Stack:
         self._wait("Airflow", lambda: _airflow_is_healthy(state))
         self.say(f"Airflow is up: {state.airflow_url}")
 
-    def _start_postgres(self, settings: dict[str, str]) -> None:
-        for _ in range(_POSTGRES_TRIES):
-            service = postgres.start(self.home.postgres, self.home.log("postgres"), settings)
-            self._add(service)
-            if postgres.wait(service, self.home.postgres, settings):
-                return
-        raise LocalError(f"an earlier PostgreSQL still holds {self.home.postgres}: see {self.home.log('postgres')}")
-
-    def _migrate(self, settings: dict[str, str]) -> None:
+    def _migrate(self, environment: dict[str, str]) -> None:
         """Bring Airflow's tables to this version; known to be done, it is not asked again (it takes seconds)."""
         version = importlib.metadata.version("apache-airflow-core")
         mark = self.home.airflow / "migrated"
         if mark.exists() and mark.read_text() == version:
             return
         log = self.home.log("migrate")
-        if run([sys.executable, "-m", "airflow", "db", "migrate"], settings, log) != 0:
-            raise LocalError(f"'airflow db migrate' failed; the end of {log}:\n{tail(log)}")
+        if run([sys.executable, "-m", "airflow", "db", "migrate"], environment, log) != 0:
+            raise DevError(f"'airflow db migrate' failed; the end of {log}:\n{tail(log)}")
         mark.write_text(version)
 
-    def _spawn(self, name: str, command: list[str], settings: dict[str, str]) -> None:
-        self._add(spawn(name, command, settings, self.home.log(name), self.home.root))
+    def _spawn(self, name: str, arguments: Iterable[str], environment: dict[str, str]) -> None:
+        command = [sys.executable, "-m", *arguments]
+        self._record(spawn(name, command, environment, self.home.log(name), self.home.root))
 
-    def _add(self, service: Service) -> None:
+    def _record(self, service: Service) -> None:
         self.state = self.running.with_service(service)
         self.state.save(self.home)  # at once: should this command be killed now, the next one finds the process
 
@@ -164,37 +146,33 @@ class Stack:
             self.check()
             if time.monotonic() > deadline:
                 logs = self.home.log("").parent
-                raise LocalError(f"{what} did not come up in {_START_SECONDS} s; its logs are in {logs}")
+                raise DevError(f"{what} did not come up in {_START_SECONDS} s; its logs are in {logs}")
             time.sleep(0.2)
-
-    def _healthy(self, state: State) -> bool:
-        complete = {service.name for service in state.services if service.alive} == set(NAMES)
-        return complete and answers(f"{state.mlflow_url}/health") and _airflow_is_healthy(state)
 
     def _stop(self, state: State) -> None:
         """Stop what uses the database, then the database. Ctrl-C must not leave this half done."""
-        with _deaf():
-            stop(_pick(state, lambda name: name != "postgres"), seconds=5)
+        with _signals_ignored():
+            stop([service for service in state.services if service.name != "postgres"], seconds=5)
             # SIGINT: PostgreSQL's fast shutdown; its SIGTERM waits for clients to leave
-            stop(_pick(state, lambda name: name == "postgres"), seconds=20, first=signal.SIGINT)
+            database = [service for service in state.services if service.name == "postgres"]
+            stop(database, seconds=20, first=signal.SIGINT)
             if state.services:
                 replace(state, services=()).save(self.home)
 
 
-def _pick(state: State, wanted: Callable[[str], bool]) -> Iterable[Service]:
-    return [service for service in state.services if wanted(service.name)]
+def addresses(state: State) -> str:
+    """Return the lines that tell a person where the pages are, and the login."""
+    login = f"user {USER}   password {state.password}"
+    return f"Airflow  {state.airflow_url}   {login}\nMLflow   {state.mlflow_url}"
 
 
-class _deaf:  # noqa: N801 - reads like a keyword where it is used
-    """Ignore Ctrl-C and the wish to end, as long as it takes to stop the stack."""
-
-    _signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def __enter__(self) -> None:
-        self._before = [(number, signal.signal(number, signal.SIG_IGN)) for number in self._signals]
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before:
+@contextmanager
+def _signals_ignored() -> Iterator[None]:
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
             signal.signal(number, handler)
 
 
@@ -209,7 +187,7 @@ def _port(wanted: int) -> int:
                 continue
             free: int = probe.getsockname()[1]
             return free
-    raise LocalError("no free port on 127.0.0.1")
+    raise DevError("no free port on 127.0.0.1")
 
 
 def _write_passwords(path: Path, password: str) -> None:
@@ -219,16 +197,13 @@ def _write_passwords(path: Path, password: str) -> None:
         json.dump({USER: password}, file)
 
 
-def _mlflow_command(port: int) -> list[str]:
-    place = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    return [sys.executable, "-m", "mlflow", "server", *place]
+def _is_healthy(state: State) -> bool:
+    complete = {service.name for service in state.services if service.alive} == set(services.NAMES)
+    return complete and answers(f"{state.mlflow_url}/health") and _airflow_is_healthy(state)
 
 
 def _airflow_is_healthy(state: State) -> bool:
-    address = f"{state.airflow_url}/api/v2/monitor/health"
-    if not answers(address):
+    if not answers(f"{state.airflow_url}/api/v2/monitor/health"):
         return False
     health = AirflowApi(state.airflow_url, USER, state.password).get("/monitor/health")
-    return all(
-        health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "triggerer", "dag_processor")
-    )
+    return all(health[part]["status"] == "healthy" for part in _PARTS)

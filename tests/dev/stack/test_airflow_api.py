@@ -1,8 +1,7 @@
-"""The REST client and the screen, against a real little server and real text."""
+"""The REST client, against a real little server."""
 
 from __future__ import annotations
 
-import io
 import json
 import threading
 from collections.abc import Iterator
@@ -10,8 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from airflow_mlops.local.airflow_api import AirflowApi, ApiError, answers
-from airflow_mlops.local.screen import Screen
+from dev.stack.airflow_api import AirflowApi, ApiError, answers
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -72,30 +70,3 @@ def test_whether_something_answers(server: str) -> None:
     assert answers(f"{server}/api/v2/version?a=1")
     assert not answers(f"{server}/nothing")
     assert not answers("http://127.0.0.1:9/")
-
-
-def test_a_table_is_aligned_and_a_pipe_gets_plain_lines() -> None:
-    out = io.StringIO()
-    screen = Screen(out)
-    screen.status("never seen in a pipe")
-    screen.table(["as-of", "rows", "why"], [["a", "1,000", "long " * 3], ["bbbbbb", "5", "x"]], right=(1,))
-    assert out.getvalue().splitlines() == [
-        "as-of    rows  why",
-        "------  -----  ---",
-        "a       1,000  long long long",
-        "bbbbbb      5  x",
-    ]
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_on_a_terminal_the_status_line_gives_way_to_lines_that_stay() -> None:
-    out = Terminal()
-    screen = Screen(out)
-    screen.status("working")
-    screen.say("done")
-    assert "working" in out.getvalue()
-    assert out.getvalue().endswith("\r\x1b[2Kdone\n")

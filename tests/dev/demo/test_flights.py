@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow.dataset as ds
 import pytest
 
-from airflow_mlops.local import flights
+from dev.demo import flights
 
 KNOWN_AFTERWARDS = {"dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"}
 
