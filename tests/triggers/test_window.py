@@ -106,7 +106,7 @@ def test_rows_in_a_database_are_noticed_also_when_newer_ones_were_there(
         return await asyncio.wait_for(run, PATIENCE)
 
     assert len(asyncio.run(scene())) == 1
-    assert "mark" not in looks.done
+    assert "change_token" not in looks.done
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_it_fires_when_files_are_no_longer_what_the_worker_saw(
 
     async def scene() -> list[TriggerEvent]:
         run = asyncio.create_task(events(waiting))
-        await looks.more("mark_of_all", 3)
+        await looks.more("change_token_of_all", 3)
         assert not run.done()
         match what:
             case "a file comes":
@@ -217,9 +217,9 @@ def test_it_fires_when_a_database_has_more_of_the_window(
 
     async def scene() -> list[TriggerEvent]:
         run = asyncio.create_task(events(waiting))
-        await looks.more("mark_of_all", 3)
+        await looks.more("change_token_of_all", 3)
         insert(shop, END + timedelta(days=30))  # of another window
-        await looks.more("mark_of_all", 3)
+        await looks.more("change_token_of_all", 3)
         assert not run.done()
         if what == "a row comes":
             insert(shop, START + timedelta(days=1))
