@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from airflow_mlops.core.gate.decide import decide
+from airflow_mlops.core.gate.decide import advice_of, decide
 from airflow_mlops.core.gate.evaluate import evaluate
 from airflow_mlops.core.gate.holdout import HoldoutComparison, judged_rows, score_models
 from airflow_mlops.core.gate.rules.serving import require_serving
 
-__all__ = ["HoldoutComparison", "decide", "evaluate", "judged_rows", "require_serving", "score_models"]
+__all__ = ["HoldoutComparison", "advice_of", "decide", "evaluate", "judged_rows", "require_serving", "score_models"]

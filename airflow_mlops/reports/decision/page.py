@@ -30,7 +30,7 @@ MOST_REASONS = 6
 MOST_RULES = 40
 
 
-def render(decision: GateDecision, candidate: Candidate) -> str:
+def render(decision: GateDecision, candidate: Candidate, advice: Sequence[str]) -> str:
     """Return one self-contained HTML page, below 200 kB, that needs no network and no script.
 
     Sections without evidence are left out. What is too long for a page (rules, slices, groups, features) is cut to the
@@ -42,7 +42,7 @@ def render(decision: GateDecision, candidate: Candidate) -> str:
         f"Gate decision: {clip_text(decision.model)}, as of {decision.as_of:%Y-%m-%d %H:%M} UTC",
         "" if warning is None else loud(*warning),
         banner(tone(decision), sentence(decision), _reasons(deciding(decision))),
-        section("What to do next", _list(next_steps(decision))),
+        section("What to do next", _list(next_steps(decision, advice))),
         section("Rules", _rules(evaluation.rules)),
         section("Gains with their confidence intervals", _intervals(evaluation.rules)),
         section("Metrics on the same rows", _metrics(evaluation)),
