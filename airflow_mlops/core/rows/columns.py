@@ -1,16 +1,12 @@
-"""Column names against the columns that there are, and the few Arrow types that rows are kept in."""
+"""Column names against the columns that there are."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.spec.problems import Problem, ReasonCode
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _SHOWN = 40
 
@@ -63,36 +59,6 @@ def _missing(name: str, field: str, known: list[str], where: str) -> Problem:
         fix=f"did you mean '{near}'?" if near else "name a column of the source, or add it to the source",
         where=where,
     )
-
-
-def plain_type(type_: pa.DataType) -> pa.DataType:
-    """Return the type that values of `type_` are kept in, so that one value has one type wherever it was stored.
-
-    Dictionaries are decoded, large and view variants of text and bytes become the plain ones, and the types that
-    Parquet would change on its way (seconds, milliseconds, ``date64``, half floats) become the next larger one.
-    """
-    import pyarrow as pa
-    import pyarrow.types as t
-
-    if t.is_dictionary(type_):
-        return plain_type(type_.value_type)
-    if t.is_timestamp(type_) and type_.unit in ("s", "ms"):
-        return pa.timestamp("us", tz=type_.tz)
-    if t.is_map(type_):  # Parquet renames its parts
-        return pa.map_(type_.key_type, type_.item_type)
-    if t.is_time32(type_):
-        return pa.time64("us")
-    for is_kind, plain in (
-        (t.is_large_string, pa.string()),
-        (t.is_string_view, pa.string()),
-        (t.is_large_binary, pa.binary()),
-        (t.is_binary_view, pa.binary()),
-        (t.is_date64, pa.date32()),
-        (t.is_float16, pa.float32()),
-    ):
-        if is_kind(type_):
-            return plain
-    return type_
 
 
 def require_columns(wanted: Iterable[str], found: Iterable[str]) -> None:
