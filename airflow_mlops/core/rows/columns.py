@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.spec.suggest import did_you_mean, find_nearest
 
 _SHOWN = 40
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that `name` most likely stands for, if any is close.
-
-    >>> did_you_mean("Origin", ["origin", "dest"])
-    'origin'
-    """
-    by_lower = {other.lower(): other for other in known}
-    close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[close[0]] if close else None
 
 
 def one_of(names: Iterable[str]) -> str:
@@ -50,7 +39,7 @@ def missing_columns(wanted: Mapping[str, str], known: Iterable[str], *, where: s
 
 
 def _missing(name: str, field: str, known: list[str], where: str) -> Problem:
-    near = did_you_mean(name, known)
+    near = find_nearest(name, known)
     return Problem(
         code=ReasonCode.COLUMN_RENAMED if near else ReasonCode.COLUMN_MISSING,
         field=field,
@@ -69,23 +58,18 @@ def require_columns(wanted: Iterable[str], found: Iterable[str]) -> None:
     DataError
         One problem for each missing column.
     """
-    from difflib import get_close_matches
-
     names = [str(name) for name in found]
     problems = []
     for column in wanted:
         if column in names:
             continue
-        near = get_close_matches(column, names, n=1)
         problems.append(
             Problem(
                 code=ReasonCode.COLUMN_MISSING,
                 field=f"features.{column}",
                 found=f"no column {column!r}",
                 allowed=f"every feature column; there are: {', '.join(names[:40])}",
-                fix=f"did you mean {near[0]!r}?"
-                if near
-                else "add the column to the source, or take it out of features",
+                fix=did_you_mean(column, names) or "add the column to the source, or take it out of features",
             )
         )
     if problems:

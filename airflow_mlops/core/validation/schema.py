@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Literal
 
 from airflow_mlops.core.records.snapshot import Column
@@ -14,6 +12,7 @@ from airflow_mlops.core.records.validation import Check
 from airflow_mlops.core.rows.types import ValueKind, kind_of_series, kind_of_type
 from airflow_mlops.core.validation.wording import failed, names, share
 from airflow_mlops.spec.problems import ReasonCode
+from airflow_mlops.spec.suggest import likeness
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,32 +56,6 @@ class Schema:
     unusable: frozenset[str] = frozenset()
     extra: tuple[str, ...] = ()
     kinds: Mapping[str, ValueKind] = field(default_factory=dict)
-
-
-def likeness(wanted: str, found: str) -> float:
-    """How alike two column names are, from 0 to 1.
-
-    Case and separators do not count; a name whose words are the other's, or begin them, is nearly the same.
-
-    >>> likeness("depTime", "dep_time"), likeness("scheduled_departure", "sched_dep") > 0.8, likeness("a", "z")
-    (1.0, True, 0.0)
-    """
-    left, right = _words(wanted), _words(found)
-    if "".join(left) == "".join(right):
-        return 1.0
-    short, long = sorted((left, right), key=len)
-    if short and all(any(_begins(word, other) for other in long) for word in short):
-        return 0.75 + 0.2 * len(short) / len(long)
-    return SequenceMatcher(None, "".join(left), "".join(right)).ratio()
-
-
-def _words(name: str) -> list[str]:
-    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+", name)]
-
-
-def _begins(word: str, other: str) -> bool:
-    short, long = sorted((word, other), key=len)
-    return word == other or (len(short) >= 3 and long.startswith(short))  # noqa: PLR2004 - shorter ones begin too many
 
 
 def compare(

@@ -142,11 +142,13 @@ def validate(
     )
 
 
-def validate_snapshot(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame) -> ValidationReport:
-    """Check a snapshot's rows against its specification."""
+def validate_snapshot(
+    spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, more: Sequence[Expectation] = ()
+) -> ValidationReport:
+    """Check a snapshot's rows against its specification, and against `more` expectations."""
     return validate(
         frame,
-        expectations_for(spec),
+        (*expectations_for(spec), *more),
         subject=spec.name,
         source_columns=snapshot.source_columns,
         wanted_columns=wanted_columns(spec),

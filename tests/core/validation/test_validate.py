@@ -14,7 +14,7 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Column
 from airflow_mlops.core.records.validation import ValidationReport
 from airflow_mlops.core.validation.rules import RULES
-from airflow_mlops.core.validation.schema import WantedColumn, likeness
+from airflow_mlops.core.validation.schema import WantedColumn
 from airflow_mlops.core.validation.validate import audit, enforce, expectations_for, validate, wanted_columns
 from airflow_mlops.reports.validation import render
 from airflow_mlops.spec import ModelSpec
@@ -427,13 +427,6 @@ def test_no_value_of_the_data_is_in_the_report_or_on_the_page(secret: str, numbe
     for text in (report.to_text(), page, str(DataError(report.problems))):
         assert secret not in text
         assert str(number) not in text
-
-
-def test_names_that_are_alike() -> None:
-    assert likeness("scheduled_departure", "sched_dep") > 0.8
-    assert likeness("wind_speed", "windSpeed") == 1.0
-    assert likeness("temp", "temperature") > 0.8
-    assert likeness("origin", "destination") < 0.72
 
 
 def test_no_network_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
