@@ -68,12 +68,11 @@ def jensen_shannon(reference: Sequence[int], current: Sequence[int]) -> float:
     (1.0, 0.0)
     """
     import numpy as np
-    from scipy.special import rel_entr
+    from scipy.spatial.distance import jensenshannon
 
-    p, q = _shares(reference, current)
-    middle = (p + q) / 2
-    divergence = float(np.sum(rel_entr(p, middle) + rel_entr(q, middle))) / 2 / math.log(2)
-    return math.sqrt(min(max(divergence, 0.0), 1.0))
+    with np.errstate(invalid="ignore"):  # of all but equal shares the divergence may round to less than none
+        distance = float(jensenshannon(reference, current, base=2))
+    return 0.0 if math.isnan(distance) else min(distance, 1.0)
 
 
 def total_variation(reference: Sequence[int], current: Sequence[int]) -> float:
