@@ -7,7 +7,7 @@ HOME_OF_STACK := .local
 # Another interpreter: make demo PYTHON=/path/to/python3.12
 PYTHON  ?=
 
-.PHONY: help demo up down status test chaos bench lint format docs constraints install clean
+.PHONY: help demo up down status test test-fast chaos bench lint format docs constraints install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo 'make up      the same stack, left running; prints addresses and login'
 	@echo 'make down    stops it                      make status   what of it runs'
 	@echo 'make test    all tests                     make lint     ruff, mypy and the floors'
+	@echo 'make test-fast  those that start no server and simulate nothing: two minutes'
 	@echo 'make chaos   200 promoters at once, 500 kills, storms of 1,000 events, the whole backtest: an hour or so'
 	@echo 'make bench   speed and memory, as a table  make docs     the specification reference'
 	@echo 'make clean   stops the stack, deletes .venv, .local and caches'
@@ -32,7 +33,10 @@ status: $(STAMP)
 	@$(PY) -m dev status --home $(HOME_OF_STACK)
 
 test: $(STAMP)
-	$(PY) -m pytest -q
+	$(PY) -m pytest -q -n 2
+
+test-fast: $(STAMP)
+	$(PY) -m pytest -q -n 2 -m 'not (mlflow or postgres or airflow or server or slow or chaos)'
 
 chaos: $(STAMP)
 	$(PY) -m pytest -q -m chaos tests

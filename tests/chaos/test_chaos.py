@@ -19,7 +19,7 @@ from dev.stack import postgres
 from dev.stack.process import Service, stop
 from tests.support.servers import mlflow_server
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.mlflow, pytest.mark.postgres]
 ROOT = Path(__file__).parents[2]
 QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",

@@ -31,8 +31,6 @@ from airflow_mlops.stores.mlflow.errors import Address
 from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.support.loop import rows, run_loop, specification
 
-pytestmark = pytest.mark.stack
-
 
 class Model:
     """A model with two versions that served one after the other, and a third that was rejected."""

@@ -11,8 +11,6 @@ from airflow_mlops.core.records.promotion import Approval, AuditEvent
 from dev.stack.airflow_api import ApiError, Json, run_path
 from tests.stack.live import AS_OF, Live
 
-pytestmark = pytest.mark.stack
-
 SETTLE = 3
 """Seconds from the parked state to an answer. Airflow 3.3 fails a task that is answered before the scheduler has seen
 its process end ("the executor reported success, but the state is queued"); a person takes longer than that."""

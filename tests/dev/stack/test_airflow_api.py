@@ -11,6 +11,8 @@ import pytest
 
 from dev.stack.airflow_api import AirflowApi, ApiError, answers
 
+pytestmark = pytest.mark.server
+
 
 class Handler(BaseHTTPRequestHandler):
     busy = 0

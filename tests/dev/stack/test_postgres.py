@@ -18,7 +18,7 @@ from dev.errors import DevError
 from dev.stack import postgres, process, services
 from dev.stack.process import Service, stop
 
-pytestmark = pytest.mark.stack
+pytestmark = pytest.mark.postgres
 
 
 def up(data: Path) -> Service:

@@ -33,7 +33,7 @@ from tests.support.loop_parts import fitted_of, frame_of, snapshot_of, spec_of
 from tests.support.servers import free_port
 
 pytestmark = [
-    pytest.mark.stack,
+    pytest.mark.mlflow,
     # mlflow.pyfunc warns about its own type hints while it is imported
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
 ]
