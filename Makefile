@@ -6,6 +6,7 @@ STAMP   := $(ENV)/installed
 HOME_OF_STACK := .local
 # Another interpreter: make demo PYTHON=/path/to/python3.12
 PYTHON  ?=
+PAGES   := $(wildcard *.md */*.md docs/*/*.md .github/*.md)
 
 .PHONY: help demo up down status test test-fast chaos bench lint format docs constraints install clean
 .DEFAULT_GOAL := help
@@ -49,10 +50,12 @@ lint: $(STAMP)
 	$(ENV)/bin/ruff format --check .
 	$(PY) -m mypy
 	$(ENV)/bin/lint-imports --no-logo
+	$(PY) dev/wrap_markdown.py $(PAGES)
 
 format: $(STAMP)
 	$(ENV)/bin/ruff check --fix .
 	$(ENV)/bin/ruff format .
+	$(PY) dev/wrap_markdown.py --write $(PAGES)
 
 docs: $(STAMP)
 	$(PY) -m airflow mlops schema --markdown > docs/specification.new && mv docs/specification.new docs/specification.md
