@@ -51,6 +51,7 @@ lint: $(STAMP)
 	$(PY) -m mypy
 	$(ENV)/bin/lint-imports --no-logo
 	$(PY) dev/wrap_markdown.py $(PAGES)
+	$(ENV)/bin/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 format: $(STAMP)
 	$(ENV)/bin/ruff check --fix .
