@@ -88,13 +88,13 @@ def _said(spec: Any, month: dict[str, Any]) -> dict[str, Any]:
 
 def _alone(spec: Any, month: dict[str, Any]) -> dict[str, float]:
     """Seconds of each part, one after the other."""
+    from airflow_mlops._loop_context import open_default_storage, open_records
     from airflow_mlops.core import gate
     from airflow_mlops.core import gate as rules
     from airflow_mlops.core.gate import HoldoutComparison, curves, judged_rows, score_models, weakest
     from airflow_mlops.core.records.candidate import Candidate
     from airflow_mlops.core.records.snapshot import Snapshot
     from airflow_mlops.core.snapshot import read_snapshot
-    from airflow_mlops.operators._base import open_default_storage, open_records
     from airflow_mlops.stores.serving_check.check import check_serving
 
     seconds: dict[str, float] = {}

@@ -74,7 +74,7 @@ def test_a_window_is_recorded_once_however_often_it_is_looked_at(world: World, m
 
 def test_earlier_windows_are_handed_to_the_comparison(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
-    from airflow_mlops.core.monitoring.drift import observe as monitoring
+    from airflow_mlops.core.monitoring import drift as monitoring
 
     really, seen = monitoring.observe, []
 
