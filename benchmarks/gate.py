@@ -88,6 +88,7 @@ def _said(spec: Any, month: dict[str, Any]) -> dict[str, Any]:
 
 def _alone(spec: Any, month: dict[str, Any]) -> dict[str, float]:
     """Seconds of each part, one after the other."""
+    from airflow_mlops._loop_context import open_default_storage, open_records
     from airflow_mlops.core.gate.curves import curves
     from airflow_mlops.core.gate.evaluate import with_constant
     from airflow_mlops.core.gate.holdout import HoldoutComparison, judged_rows, score_models
@@ -96,7 +97,6 @@ def _alone(spec: Any, month: dict[str, Any]) -> dict[str, float]:
     from airflow_mlops.core.records.candidate import Candidate
     from airflow_mlops.core.records.snapshot import Snapshot
     from airflow_mlops.core.snapshot import read_snapshot
-    from airflow_mlops.operators._base import open_default_storage, open_records
     from airflow_mlops.stores.serving_check.check import check_serving
 
     seconds: dict[str, float] = {}

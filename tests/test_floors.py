@@ -77,3 +77,9 @@ def test_parsing_the_dag_folder_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_sensors_reach_for_no_private_module_of_the_operators() -> None:
+    files = sorted((PACKAGE / "sensors").rglob("*.py"))
+    assert len(files) >= 5
+    assert [file.name for file in files if "operators._" in file.read_text(encoding="utf-8")] == []

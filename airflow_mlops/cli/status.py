@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.cli._common import columns, opened, shortened, to_the_minute, version_label
 
 if TYPE_CHECKING:
-    from airflow_mlops.stores.mlflow.store import MLflowStore
+    from airflow_mlops.core.promotion import ModelStatus
 
 
 def status(args: Namespace) -> None:
@@ -20,9 +20,11 @@ def status(args: Namespace) -> None:
     SystemExit
         With status 1 when a model is unknown, or something is wrong with one.
     """
+    from airflow_mlops.core.promotion import status_of
+
     with opened(args.conn_id) as records:
         names = args.models or records.registered_models()
-        found = [_state_of(records, name) for name in names]
+        found = [_as_json(status_of(records, records, name)) for name in names]
     if args.json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
     elif not found:
@@ -39,32 +41,19 @@ def status(args: Namespace) -> None:
         raise SystemExit(1)
 
 
-def _state_of(records: MLflowStore, model: str) -> dict[str, Any]:
-    from airflow_mlops.core.errors import RecordError
-    from airflow_mlops.core.promotion import fold, no_trail, verify_trail
-
-    try:
-        events = records.events(model)
-        state = fold(events)
-        champion = records.champion(model)
-        if not events and champion is None:
-            raise no_trail(model)
-    except RecordError as error:  # of one model: the others are shown all the same
-        nothing = dict.fromkeys(("champion", "as_of", "since", "by", "previous", "challenger", "last_event", "retired"))
-        return {"model": model, **nothing, "problems": [str(problem) for problem in error.problems]}
-    version = None if champion is None else champion.version
-    moved = next((e for e in reversed(events) if version is not None and e.version == version), None)
+def _as_json(one: ModelStatus) -> dict[str, Any]:
+    event, version = one.last_event or (None, None)
     return {
-        "model": model,
-        "champion": version,
-        "as_of": None if champion is None else champion.candidate.as_of.isoformat(),
-        "since": None if moved is None else moved.at.isoformat(),
-        "by": None if moved is None else moved.by,
-        "previous": records.alias(model, "previous"),
-        "challenger": records.alias(model, "challenger"),
-        "last_event": None if not events else f"{events[-1].kind} {version_label(events[-1].version)}".strip(),
-        "retired": state.retired,
-        "problems": [str(problem) for problem in verify_trail(records, records, model)],
+        "model": one.model,
+        "champion": one.champion,
+        "as_of": None if one.as_of is None else one.as_of.isoformat(),
+        "since": None if one.since is None else one.since.isoformat(),
+        "by": one.by,
+        "previous": one.previous,
+        "challenger": one.challenger,
+        "last_event": None if event is None else f"{event} {version_label(version)}".strip(),
+        "retired": one.retired,
+        "problems": [str(problem) for problem in one.problems],
     }
 
 

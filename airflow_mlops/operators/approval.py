@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
 
+from airflow_mlops._loop_context import consequences
 from airflow_mlops.links import MLflowRunLink, ModelVersionLink, ReportLink
-from airflow_mlops.operators._base import LoopOperator, consequences
+from airflow_mlops.operators._base import LoopOperator
 
 if TYPE_CHECKING:
     from airflow_mlops.core.records.candidate import Candidate

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops._loop_context import open_records
 from airflow_mlops.links import MLflowRunLink, ModelVersionLink
-from airflow_mlops.operators._base import LoopOperator, open_records
+from airflow_mlops.operators._base import LoopOperator
 
 if TYPE_CHECKING:
     from airflow_mlops.core.ports import Storage

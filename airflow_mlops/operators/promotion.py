@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.mlflow.store import MLflowStore
 
-REPLACED = "gate/replaced.json"
-REPLACED_SEAL = "mlops.replaced_digest"
-
 
 class PromoteOperator(LoopOperator):
     """Register the candidate, and make it champion if the gate accepted it against the champion that still serves.
@@ -92,11 +89,12 @@ class PromoteOperator(LoopOperator):
 
     def _decision(self, records: MLflowStore, candidate: Candidate) -> GateDecision:
         """Return the decision that stands: the one handed along, or what an earlier try of this task replaced it by."""
+        from airflow_mlops.core.promotion import REPLACED, REPLACED_SEAL, required_decision
         from airflow_mlops.core.records.decision import GateDecision
 
-        handed = GateDecision.from_json(self.decision)
         replaced = records.read_sealed(candidate.run_id, REPLACED, REPLACED_SEAL)
-        return records.decision(candidate.run_id, expected=None if replaced == handed.digest else handed)
+        expected = required_decision(GateDecision.from_json(self.decision), replaced)
+        return records.decision(candidate.run_id, expected=expected)
 
     def _promote(
         self, context: Any, records: MLflowStore, spec: ModelSpec, candidate: Candidate, decision: GateDecision
@@ -136,23 +134,25 @@ class PromoteOperator(LoopOperator):
         return self.approval is not None or spec.risk_tier in spec.promotion.approval.tiers
 
     def _standing_approval(self, records: MLflowStore, candidate: Candidate, decision: GateDecision) -> Approval | None:
-        """Return the answer to this decision that stands in MLflow; an answer to an earlier one is none."""
-        found = records.approval(candidate.run_id)
-        return found if found is not None and found.decision == decision.digest else None
+        """Return the answer to this decision that stands in MLflow."""
+        from airflow_mlops.core.promotion import approval_of
+
+        return approval_of(records.approval(candidate.run_id), decision)
 
     def _may_judge_again(self, stale: Any, records: MLflowStore, spec: ModelSpec, candidate: Candidate) -> bool:
-        from airflow_mlops.core.promotion import has_served
-        from airflow_mlops.spec.problems import ReasonCode
+        from airflow_mlops.core.promotion import has_served, may_judge_again
 
-        if self.snapshot is None or self._asks(spec):
-            return False
-        if not all(problem.code is ReasonCode.DECISION_STALE for problem in stale.problems):
-            return False
-        version = records.version_of(spec.registered_model, candidate.run_id)
-        return version is None or not has_served(records, spec.registered_model, version)
+        def served() -> bool:
+            version = records.version_of(spec.registered_model, candidate.run_id)
+            return version is not None and has_served(records, spec.registered_model, version)
+
+        return may_judge_again(
+            stale.problems, has_rows=self.snapshot is not None, asks_a_person=self._asks(spec), served=served
+        )
 
     def _judge_again(self, context: Any, records: MLflowStore, spec: ModelSpec, candidate: Candidate) -> GateDecision:
         """Judge against the champion of now; first write down which decision may be replaced, for a later try."""
+        from airflow_mlops.core.promotion import REPLACED, REPLACED_SEAL
         from airflow_mlops.core.records.decision import GateDecision
         from airflow_mlops.core.records.snapshot import Snapshot
         from airflow_mlops.operators._evaluate import judge

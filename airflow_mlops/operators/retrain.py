@@ -88,7 +88,7 @@ class RetrainOperator(LoopOperator):
         self, spec: ModelSpec, champion: Champion, records: Any, context: Mapping[str, Any]
     ) -> tuple[MonitoringInput, datetime]:
         """Gather what is known of the newest window, and the instant of the decision: as of the newest report."""
-        from airflow_mlops.core.promotion import retired_because
+        from airflow_mlops.core.promotion import retirement_tag
         from airflow_mlops.core.records.drift import DriftReport
         from airflow_mlops.core.records.performance import PerformanceReport
         from airflow_mlops.core.records.retraining import MonitoringInput
@@ -104,7 +104,7 @@ class RetrainOperator(LoopOperator):
             performance=performance,
             new_rows=_new_rows(spec, champion, as_of),
             asked=tuple(asked(context)),
-            retired=retired_because(records, spec.registered_model),
+            retired=retirement_tag(records, spec.registered_model),
         )
         return seen, as_of
 

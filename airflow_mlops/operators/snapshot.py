@@ -82,10 +82,11 @@ class SnapshotOperator(LoopOperator):
 
         Without listed features every column is kept anyway. A model that was retired by the command is skipped.
         """
-        from airflow_mlops.core.promotion import retired_because
+        from airflow_mlops.core.promotion import retirement_tag
+        from airflow_mlops.core.records.promotion import retired_because
 
         with self.records(spec) as records:
-            skip_retired(retired_because(records, spec.registered_model))
+            skip_retired(retired_because(spec, retirement_tag(records, spec.registered_model)))
             if not (spec.features.numeric or spec.features.categorical):
                 return ()
             champion = records.champion(spec.registered_model)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
-from airflow_mlops.operators._base import consequences, effective_spec
+from airflow_mlops._loop_context import LoopContext, consequences
 from airflow_mlops.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ GRACE = timedelta(minutes=2)
 """After the deadline, Airflow itself ends a wait that no triggerer ended."""
 
 
-class WaitingSensor(BaseSensorOperator):
+class WaitingSensor(LoopContext, BaseSensorOperator):
     """Base of the sensors: looks in a worker, and waits there, between two looks, or in the triggerer.
 
     The deadline is `timeout` seconds after the first look of a try, and stays there however often the task is
@@ -100,17 +100,6 @@ class WaitingSensor(BaseSensorOperator):
         self.defer(trigger=trigger, method_name="execute_complete", timeout=deadline - now + GRACE)
 
     # -- what the three of them need ----------------------------------------------------------------------------------
-
-    def model_spec(self, context: Any) -> ModelSpec:
-        """Return the specification with the run's overrides applied."""
-        return effective_spec(self.spec, context)
-
-    @staticmethod
-    def as_of(context: Any) -> datetime:
-        """Return the run's as-of time."""
-        from airflow_mlops.asof import resolve_as_of
-
-        return resolve_as_of(context)
 
     @staticmethod
     def store(spec: ModelSpec) -> FileStore | SqlStore:

@@ -5,16 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.links import MLflowRunLink, ModelVersionLink, ReportLink
-from airflow_mlops.operators._base import open_default_storage, open_records
 from airflow_mlops.sensors._base import WaitingSensor
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from airflow_mlops.core.records.drift import DriftReport
-    from airflow_mlops.spec import ModelSpec
-    from airflow_mlops.stores.files.store import FileStore
-    from airflow_mlops.stores.sql.store import SqlStore
     from airflow_mlops.triggers.base import WaitingTrigger
 
 
@@ -52,6 +45,7 @@ class DriftSensor(WaitingSensor):
     def look(self, context: Any) -> dict[str, Any] | None:
         """Return the report when it is one to fire with."""
         from airflow_mlops.core.monitoring.drift import monitoring_window
+        from airflow_mlops.operators.drift import observed
 
         spec, as_of = self.model_spec(context), self.as_of(context)
         window, store = monitoring_window(spec, as_of), self.store(spec)
@@ -61,7 +55,9 @@ class DriftSensor(WaitingSensor):
             self.lacking = f"no rows yet in {window} of {store.description}"
             self.log.info("%s", self.lacking)
             return None
-        report = self._observe(spec, as_of, store)
+        found = observed(spec, as_of, store, self.storage())
+        self.run_url, self.report_url, self.version_url = found.run_url, found.page_url, found.version_url
+        report = found.report
         self.lacking = f"{report.verdict} in {window} ({report.rows} rows): {'; '.join(report.reasons)}"
         self.log.info("%s", self.lacking)
         self._seen = seen
@@ -77,21 +73,3 @@ class DriftSensor(WaitingSensor):
         spec = self.model_spec(context)
         rows = self.rows_of(spec, monitoring_window(spec, self.as_of(context)))
         return ChangeTrigger(seen=self._seen, **rows, **how) if self._seen else WindowTrigger(**rows, **how)
-
-    def _observe(self, spec: ModelSpec, as_of: datetime, store: FileStore | SqlStore) -> DriftReport:
-        """Compare, record, and remember where it can be seen."""
-        from airflow_mlops.core.monitoring.drift import evidently_page, observe
-        from airflow_mlops.stores.mlflow.monitoring import DRIFT_PAGE
-
-        with open_records(spec) as records:
-            champion = records.require_champion(spec)
-            reference = records.profile(champion.run_id)
-            storage, of = open_default_storage(), spec.monitoring.drift.of
-            history = records.drift_history(spec.experiment, spec.name, before=as_of, limit=of)
-            report = observe(spec, champion, reference, store, storage, as_of, history=history)
-            page = evidently_page(spec, champion, store, storage, report)  # empty: not asked for
-            run_id = records.record_drift(spec.experiment, report, page)
-            self.run_url = records.run_url(run_id)
-            self.report_url = records.artifact_url(run_id, DRIFT_PAGE) if page else ""
-            self.version_url = records.version_url(spec.registered_model, champion.version)
-        return report

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.links import MLflowRunLink, ModelVersionLink
-from airflow_mlops.operators._base import open_default_storage, open_records
 from airflow_mlops.sensors._base import WaitingSensor
 
 if TYPE_CHECKING:
@@ -50,8 +49,8 @@ class PerformanceSensor(WaitingSensor):
 
         spec = self.model_spec(context)
         self._seen = self.mark(spec, self._cohort(context), **self._also(context))
-        report, self.run_url = performed(spec, self.as_of(context), open_default_storage())
-        with open_records(spec) as records:
+        report, self.run_url = performed(spec, self.as_of(context), self.storage())
+        with self.records(spec) as records:
             self.version_url = records.version_url(spec.registered_model, report.champion_version)
         self.lacking = f"{report.verdict} in {report.window}: {'; '.join(report.reasons)}"
         self.log.info("%s", self.lacking)
@@ -79,4 +78,4 @@ class PerformanceSensor(WaitingSensor):
         from airflow_mlops.core.scoring import predictions_folder
 
         spec = self.model_spec(context)
-        return {"counted": [spec.data.label], "folders": [open_default_storage().uri(predictions_folder(spec))]}
+        return {"counted": [spec.data.label], "folders": [self.storage().uri(predictions_folder(spec))]}

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_mlops._loop_context import open_default_storage
 from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.operators import ScoreOperator
-from airflow_mlops.operators._base import open_default_storage
 from airflow_mlops.operators.performance import PerformanceOperator, performed
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.stores.mlflow.store import MLflowStore

@@ -10,14 +10,26 @@ from airflow_mlops.core.promotion.manual_move import move_refused, nonce_of, req
 from airflow_mlops.core.promotion.override import override
 from airflow_mlops.core.promotion.promote import challenge, promote
 from airflow_mlops.core.promotion.registration import DECISION_DIGEST_TAG, has_served
-from airflow_mlops.core.promotion.retire import retire, retired_because, unretire
+from airflow_mlops.core.promotion.rejudge import (
+    REPLACED,
+    REPLACED_SEAL,
+    approval_of,
+    may_judge_again,
+    required_decision,
+)
+from airflow_mlops.core.promotion.retire import retire, retirement_tag, unretire
 from airflow_mlops.core.promotion.rollback import rollback, rollback_target
+from airflow_mlops.core.promotion.status import ModelStatus, status_of
 from airflow_mlops.core.promotion.verify import finish_unfinished, verify_trail
 
 __all__ = [
     "DECISION_DIGEST_TAG",
+    "REPLACED",
+    "REPLACED_SEAL",
     "SERVED_STATUSES",
     "STATUS_TAG",
+    "ModelStatus",
+    "approval_of",
     "broken_trail",
     "challenge",
     "declined_because",
@@ -25,6 +37,7 @@ __all__ = [
     "fold",
     "from_lines",
     "has_served",
+    "may_judge_again",
     "move_refused",
     "no_trail",
     "nonce_of",
@@ -32,10 +45,12 @@ __all__ = [
     "promote",
     "require_reason",
     "require_whole",
+    "required_decision",
     "retire",
-    "retired_because",
+    "retirement_tag",
     "rollback",
     "rollback_target",
+    "status_of",
     "to_lines",
     "trail_seal",
     "unretire",

@@ -39,8 +39,8 @@ def unretire(registry: Registry, trail: Trail, *, registered_model: str, by: str
     _set_retired(alias_log, "unretired", reason)
 
 
-def retired_because(registry: Registry, model: str) -> str | None:
-    """Return why the model was retired; None when it is in use."""
+def retirement_tag(registry: Registry, model: str) -> str | None:
+    """Return why the model was retired by the command; None when it was not, or was taken back into use."""
     return registry.model_tags(model).get(RETIRED) or None
 
 

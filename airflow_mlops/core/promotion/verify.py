@@ -10,7 +10,7 @@ from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ports import Registry, Trail
 from airflow_mlops.core.promotion.alias_log import CHALLENGER, CHAMPION, LEASE, PREVIOUS, STATUS_TAG, AliasLog
 from airflow_mlops.core.promotion.audit_state import AuditState, fold, version_words
-from airflow_mlops.core.promotion.retire import RETIRED, retired_because
+from airflow_mlops.core.promotion.retire import RETIRED, retirement_tag
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -100,7 +100,7 @@ def _tags(registry: Registry, model: str, state: AuditState) -> Iterator[Problem
                 allowed=f"{status}, as the audit trail says",
                 fix="try the task again that was killed before it could set it, or set it by hand",
             )
-    standing = retired_because(registry, model)
+    standing = retirement_tag(registry, model)
     if (standing is None) != (state.retired is None):
         yield Problem(
             code=ReasonCode.RECORD_CONFLICT,

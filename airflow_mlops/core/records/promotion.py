@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from airflow_mlops.core.records.base import Record
 from airflow_mlops.core.records.decision import Verdict
+from airflow_mlops.spec.model import ModelSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,3 +121,17 @@ class AuditEvent(Record):
         if "event" in body and "kind" not in body:
             body["kind"] = body.pop("event")
         return body
+
+
+def retired_because(spec: ModelSpec, registered: str | None = None) -> str | None:
+    """Return why a model is out of use; None when it is in use.
+
+    There are two ways out, and either is enough: the specification's `retired`, which a review put there, and
+    ``airflow mlops retire``, which registry and audit trail keep. Parsing a DAG file knows the first only.
+
+    Parameters
+    ----------
+    registered
+        What the registry's tag or the state of the audit trail says.
+    """
+    return spec.retired or registered

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from airflow_mlops.core.records.promotion import retired_because
 from airflow_mlops.core.records.retraining import Challenge
 from airflow_mlops.core.retraining.case import Objection, RetrainCase, notified_of
 from airflow_mlops.core.retraining.persistence import SignalInput
@@ -28,7 +29,7 @@ class RetrainRule:
 
 def retired(case: RetrainCase) -> Objection | None:
     """Nothing is trained for a model that is out of use."""
-    why = case.spec.retired or case.seen.retired
+    why = retired_because(case.spec, case.seen.retired)
     return _against("retired", f"The model is retired: {why}") if why else None
 
 

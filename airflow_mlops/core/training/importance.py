@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.pipeline.predict import predict
+from airflow_mlops.core.pipeline.shuffle import shuffled
 from airflow_mlops.core.training.fit import Fitted
 from airflow_mlops.spec.model import ModelSpec
 
@@ -69,18 +70,10 @@ def permutation_importance(spec: ModelSpec, fitted: Fitted, *, rows: int = ROWS)
 
 def _permuted(sample: pd.DataFrame, names: list[str], order: Array) -> Iterator[tuple[list[str], pd.DataFrame]]:
     """Yield features, and the sample once for each with its values permuted: one call scores many features."""
-    import numpy as np
-    import pandas as pd
-
-    size = len(sample)
-    columns = {name: sample[name].to_numpy() for name in sample.columns}
-    at_once = max(1, CELLS // (size * len(columns)))
+    at_once = max(1, CELLS // (len(sample) * len(sample.columns)))
     for start in range(0, len(names), at_once):
         part = names[start : start + at_once]
-        frame = {name: np.tile(values, len(part)) for name, values in columns.items()}
-        for i, name in enumerate(part):
-            frame[name][i * size : (i + 1) * size] = columns[name][order]
-        yield part, pd.DataFrame(frame)
+        yield part, shuffled(sample, part, order)
 
 
 def _losses(fitted: Fitted, frame: pd.DataFrame, labels: np.ndarray[Any, Any]) -> Array:

@@ -10,7 +10,7 @@ import pytest
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.promotion.audit_chain import following
 from airflow_mlops.core.promotion.audit_state import AuditState, fold
-from airflow_mlops.core.promotion.retire import retire, retired_because, unretire
+from airflow_mlops.core.promotion.retire import retire, retirement_tag, unretire
 from airflow_mlops.core.promotion.verify import verify_trail
 from airflow_mlops.core.records.promotion import Approval, AuditEvent
 from airflow_mlops.spec.problems import ReasonCode
@@ -201,10 +201,10 @@ def test_without_a_registered_model_there_is_no_trail(store: MLflowStore) -> Non
 
 def test_retirement_on_the_real_registry(store: MLflowStore, name: str) -> None:
     retire(store, store, registered_model=name, **WHO)
-    assert retired_because(store, name) == "why not"
+    assert retirement_tag(store, name) == "why not"
     assert verify_trail(store, store, name) == ()
     unretire(store, store, registered_model=name, **WHO)
-    assert retired_because(store, name) is None
+    assert retirement_tag(store, name) is None
     assert verify_trail(store, store, name) == ()
 
 

@@ -29,6 +29,7 @@ from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.metrics import registry as metric
 from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.pipeline.predict import predict
+from airflow_mlops.core.pipeline.shuffle import shuffled
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import DROP, RELIANCE, Perturbation
 from airflow_mlops.core.text import metric_label
@@ -155,7 +156,7 @@ def _with_noise(size: float, rng: Any, inputs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_shuffled(name: str, rng: Any, inputs: pd.DataFrame) -> pd.DataFrame:
-    return inputs.assign(**{name: inputs[name].to_numpy()[rng.permutation(len(inputs))]})
+    return shuffled(inputs, [name], rng.permutation(len(inputs)))
 
 
 def _rule(rule_input: RuleInput, about: str, field: str, bound: float, found: list[Perturbation]) -> RuleResult:

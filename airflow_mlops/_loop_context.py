@@ -1,0 +1,87 @@
+"""What operators and sensors share: a run's specification and time, the stores, and what a refusal means to Airflow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlops.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from airflow_mlops.core.ports import Storage
+    from airflow_mlops.stores.mlflow.store import MLflowStore
+
+
+@contextmanager
+def consequences() -> Iterator[None]:
+    """Turn a refusal into a task failure that is not retried; a store that is away is retried.
+
+    Trying again cannot mend data, a specification or a decision, and would only hide the sentence that says what
+    is wrong below three copies of it.
+    """
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from airflow_mlops.spec.problems import Refusal
+
+    try:
+        yield
+    except ConnectionError:
+        raise
+    except Refusal as refusal:
+        raise AirflowFailException(str(refusal)) from refusal
+
+
+class LoopContext:
+    """Of an operator or a sensor with a specification: what its run's context makes of it, and its stores."""
+
+    spec: ModelSpec | str | Path | None
+
+    def model_spec(self, context: Mapping[str, Any]) -> ModelSpec:
+        """Return the specification with the run's overrides (the trigger form's `overrides`) applied."""
+        return effective_spec(self.spec, context)
+
+    def as_of(self, context: Mapping[str, Any]) -> datetime:
+        """Return the run's as-of time."""
+        from airflow_mlops.asof import resolve_as_of
+
+        return resolve_as_of(context)
+
+    def storage(self) -> Storage:
+        """Open the storage of `[mlops] storage`."""
+        return open_default_storage()
+
+    def records(self, spec: ModelSpec | None) -> Any:
+        """Open the system of record, as a context manager over an :class:`MLflowStore`."""
+        return open_records(spec)
+
+
+def effective_spec(spec: ModelSpec | str | Path | None, context: Mapping[str, Any]) -> ModelSpec:
+    """Return the specification, read if it is a path, with the run's overrides applied."""
+    from airflow_mlops.spec import apply_overrides, load_spec
+
+    if spec is None:
+        raise ValueError("this task needs spec=, a ModelSpec or the path of its YAML file")
+    model = spec if isinstance(spec, ModelSpec) else load_spec(Path(spec))
+    overrides = (context.get("params") or {}).get("overrides")
+    return apply_overrides(model, overrides) if overrides else model
+
+
+def open_default_storage() -> Storage:
+    """Open the storage of `[mlops] storage`."""
+    from airflow_mlops.config import settings
+    from airflow_mlops.stores.storage.storage import open_storage
+
+    return open_storage(settings().storage)
+
+
+@contextmanager
+def open_records(spec: ModelSpec | None) -> Iterator[MLflowStore]:
+    """Open the system of record through the specification's connection."""
+    from airflow_mlops.hooks.mlflow import MLflowHook
+
+    hook = MLflowHook(spec.tracking.conn_id) if spec else MLflowHook()
+    with hook.records() as records:
+        yield records

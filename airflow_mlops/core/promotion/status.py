@@ -1,0 +1,63 @@
+"""What serves of a registered model, since when and by whom, and what is not as it should be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.ports import Registry, Trail
+from airflow_mlops.core.promotion.audit_state import fold, no_trail
+from airflow_mlops.core.promotion.verify import verify_trail
+from airflow_mlops.spec.problems import Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelStatus:
+    """One registered model as registry and audit trail have it now. None: there is none."""
+
+    model: str
+    champion: int | None = None
+    as_of: datetime | None = None
+    """Of the champion."""
+    since: datetime | None = None
+    """When the champion was last moved, or written about."""
+    by: str | None = None
+    previous: int | None = None
+    challenger: int | None = None
+    last_event: tuple[str, int | None] | None = None
+    """Kind and version of the newest event."""
+    retired: str | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+def status_of(registry: Registry, trail: Trail, model: str) -> ModelStatus:
+    """Return the state of a model; what cannot be read is among its problems, so that others are shown all the same.
+
+    Raises
+    ------
+    StoreUnavailableError
+        If a store does not answer.
+    """
+    try:
+        events = trail.events(model)
+        state = fold(events)
+        champion = registry.champion(model)
+        if not events and champion is None:
+            raise no_trail(model)
+    except RecordError as error:
+        return ModelStatus(model=model, problems=tuple(error.problems))
+    version = None if champion is None else champion.version
+    moved = next((e for e in reversed(events) if version is not None and e.version == version), None)
+    return ModelStatus(
+        model=model,
+        champion=version,
+        as_of=None if champion is None else champion.candidate.as_of,
+        since=None if moved is None else moved.at,
+        by=None if moved is None else moved.by,
+        previous=registry.alias(model, "previous"),
+        challenger=registry.alias(model, "challenger"),
+        last_event=(events[-1].kind, events[-1].version) if events else None,
+        retired=state.retired,
+        problems=tuple(verify_trail(registry, trail, model)),
+    )
