@@ -43,6 +43,7 @@ def verdicts(count: int, wrong: float, spread: float = 0.0, **parts: Any) -> lis
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spread", "confidence"), [(0.0, 0.95), (0.2, 0.95), (0.2, 0.8)])
 def test_nothing_changed_and_any_sure_drop_is_decay(spread, confidence):
     """With a bound of nothing, at most the level set of champions that have not changed are called decayed."""
@@ -54,6 +55,7 @@ def test_nothing_changed_and_any_sure_drop_is_decay(spread, confidence):
     assert decayed >= stats.binom.ppf(0.001, 120, 1 - confidence)  # not by never saying so
 
 
+@pytest.mark.slow
 def test_the_default_bound_makes_false_alarms_rare_and_finds_what_matters():
     assert not any(
         report.verdict == "decay" for report in verdicts(30, 0.0, monitoring={"performance": {"estimate": False}})
