@@ -4,7 +4,7 @@ from math import sqrt
 
 import pytest
 
-from benchmarks.levels import CASES, METRICS, POWER, accepted, measure, with_detectable_gain
+from tests.support.worlds import CASES, METRICS, POWER, accepted, with_detectable_gain
 
 ALPHA = 0.05
 WORLDS, RESAMPLES = 300, 300
@@ -35,10 +35,3 @@ def test_the_detectable_gain_is_found_with_the_stated_power(metric: str) -> None
     assert gain > 0
     share = accepted(metric, world, False, worlds=WORLDS, resamples=RESAMPLES)
     assert share == pytest.approx(POWER, abs=3 * monte_carlo(POWER) + 0.01)
-
-
-def test_the_benchmark_has_a_row_for_each_case_and_metric(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.levels.accepted", lambda *_, **__: 0.05)
-    table, figures = measure(worlds=10, resamples=200)
-    assert len(table.rows) == len(figures["runs"]) == len(METRICS) * (len(CASES) + 1)
-    assert "5.00%" in table.text()

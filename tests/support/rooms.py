@@ -30,8 +30,8 @@ PLACES = {"postgres": "postgres", "s3": "server"}
 """Word of a parameter's name: a test that is repeated for each kind of place asks for a fixture while it runs."""
 
 SERVERS = frozenset({*MARKS.values()})
-SLOW = ("simulations", "stack", "chaos", "kill")
-"""Folders of tests/ in which a test takes minutes, or draws hundreds of worlds."""
+SLOW = ("simulations", "properties", "stack", "chaos", "kill")
+"""Folders of tests/ in which a test takes minutes, or draws hundreds of worlds or cases. Others are marked by hand."""
 TOGETHER = ("stack", "chaos", "kill", "sensors")
 """Folders of tests/ whose files share what is dear to start: one worker runs all of them."""
 FIRST = ("stack", "kill", "chaos", "simulations", "loop", "operators", "core/backtest", "stores")
@@ -121,6 +121,8 @@ def quick() -> Iterator[list[str]]:
     """
     global _watch, _hooked  # noqa: PLW0603 - an audit hook is the process's, and cannot be taken out again
     if not _hooked:
+        import urllib3.util.connection  # noqa: F401 - asks once, while it is imported, whether [::1] can be bound
+
         sys.addaudithook(_hook)
         _hooked = True
     before, _watch = _watch, []

@@ -24,6 +24,8 @@ from airflow_mlops.reports.backtest.page import render
 from airflow_mlops.reports.backtest.tables import NAMES, terminal
 from tests.support.drifting_stream import END, START, TURN, openers, plan, specification, stream
 
+pytestmark = pytest.mark.slow  # whole backtests, of which each trains dozens of models
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

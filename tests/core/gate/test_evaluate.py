@@ -393,6 +393,7 @@ class Worsened:
         return (1 - self.share) * found + self.share * wrong
 
 
+@pytest.mark.slow
 @given(
     shares=st.tuples(st.floats(0, 0.9), st.floats(0, 0.9)), metric=st.sampled_from(["log_loss", "brier", "accuracy"])
 )

@@ -240,6 +240,7 @@ def many(name: str, rows: int, case: str) -> tuple[LabelledPredictions, Labelled
     return models[0], models[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "case"),
     [
@@ -266,6 +267,7 @@ def test_drawing_sums_of_many_units_is_drawing_the_units(name: str, case: str) -
     compare_draws(found, np.concatenate(exact))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "case"),
     [

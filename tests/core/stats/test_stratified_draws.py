@@ -69,6 +69,7 @@ def test_units_far_out_stay_alone_and_strata_are_few() -> None:
     assert (found.sizes[-ALONE:] == 1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tail", [1.2, 2.5])
 def test_skewness_and_quantiles_of_heavy_tails_are_those_of_resampling(tail: float) -> None:
     rng = np.random.default_rng(1)

@@ -7,24 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import DataError, TrainingError
-from airflow_mlops.core.pipeline.estimator import build_estimator, set_seed
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.rows.windows import split
 from airflow_mlops.core.training.fit import fit, plain, split_frame
-from airflow_mlops.core.training.search import time_folds
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
+from tests.support.fitting import LOGISTIC, fitted_of
 
 HISTOGRAM = "sklearn.ensemble.HistGradientBoostingClassifier"
-LOGISTIC = "sklearn.linear_model.LogisticRegression"
-
-
-def fitted_of(loop: Any, spec: Any, frame: pd.DataFrame) -> Any:
-    return fit(spec, loop.snapshot(spec, frame), frame)
 
 
 @pytest.mark.parametrize(
@@ -228,67 +220,6 @@ def test_warnings_of_the_estimator_are_kept_not_raised(loop: Any) -> None:
     found = fitted_of(loop, spec, loop.frame(800)).warnings
     assert len(found) == 1
     assert found[0].startswith("ConvergenceWarning: ")
-
-
-def test_the_seed_reaches_every_open_random_state_and_leaves_n_jobs() -> None:
-    path = "sklearn.ensemble.BaggingClassifier"
-    from sklearn.tree import DecisionTreeClassifier
-
-    model = build_estimator(path, {"estimator": DecisionTreeClassifier(), "n_jobs": 3})
-    set_seed(model, 11)
-    assert (model.random_state, model.estimator.random_state, model.n_jobs) == (11, 11, 3)
-    mine = build_estimator(path, {"random_state": 5})
-    set_seed(mine, 11)
-    assert mine.random_state == 5
-
-
-@pytest.mark.parametrize("method", ["random", "grid"])
-def test_search_finds_the_better_parameter_the_same_way_twice(loop: Any, method: str) -> None:
-    search = {"method": method, "parameters": {"C": [1e-6, 1.0], "l1_ratio": [0.0]}, "folds": 3}
-    spec, frame = loop.spec(LOGISTIC, training={"search": search}), loop.frame(800)
-    found = [fitted_of(loop, spec, frame) for _ in range(2)]
-    assert [f.parameters["C"] for f in found] == [1.0, 1.0]
-    assert found[0].metrics == found[1].metrics
-
-
-def test_search_by_a_named_metric_of_a_regression(loop: Any) -> None:
-    search = {"parameters": {"alpha": [1e-3, 1e5]}, "metric": "r2", "folds": 2}
-    spec, frame = (
-        loop.spec("sklearn.linear_model.Ridge", training={"search": search}),
-        loop.frame(800, kind="regression"),
-    )
-    assert fitted_of(loop, spec, frame).parameters["alpha"] == 1e-3
-
-
-@given(
-    st.lists(st.integers(0, 60), min_size=12, max_size=80),
-    st.integers(2, 5),
-    st.integers(0, 6),
-)
-@settings(max_examples=150, deadline=None)
-def test_folds_never_look_ahead_nor_split_an_instant(hours: list[int], folds: int, gap: int) -> None:
-    times = pd.Series(pd.to_datetime("2024-01-01", utc=True) + pd.to_timedelta(sorted(hours), unit="h"))
-    delay = timedelta(hours=gap)
-    try:
-        pairs = time_folds(times, folds, delay)
-    except DataError:
-        return
-    assert len(pairs) == folds
-    seen: set[int] = set()
-    for train, validate in pairs:
-        assert len(train)
-        assert len(validate)
-        assert times.iloc[train].max() + delay <= times.iloc[validate].min()
-        assert times.iloc[train].max() < times.iloc[validate].min()
-        assert not seen & set(validate)
-        seen |= set(validate)
-        outside = set(times) if len(validate) == 0 else set(times.drop(index=validate))
-        assert not outside & set(times.iloc[validate])
-
-
-def test_one_instant_cannot_be_folded() -> None:
-    with pytest.raises(DataError, match="fewer folds"):
-        time_folds(pd.Series(pd.to_datetime(["2024-01-01T00:00Z"] * 30)), 3)
 
 
 def weighted(loop: Any, estimator: str = LOGISTIC, **parts: Any) -> Any:

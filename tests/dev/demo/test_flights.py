@@ -43,6 +43,7 @@ def weather() -> dict[tuple[str, datetime], dict[str, str]]:
         return {(row["origin"], datetime.fromisoformat(row["time_hour"])): row for row in csv.DictReader(file)}
 
 
+@pytest.mark.slow
 def test_every_flight_is_there_once(frame: pd.DataFrame, source: list[dict[str, str]]) -> None:
     assert len(frame) == len(source) == 336_776
     assert frame.index.is_unique
@@ -93,6 +94,7 @@ def test_a_second_build_changes_nothing_and_an_older_format_is_built_again(data:
     ] == before
 
 
+@pytest.mark.slow
 def test_a_build_that_was_killed_is_not_taken_for_whole(tmp_path: Path) -> None:
     (tmp_path / "flights.new").mkdir()
     (tmp_path / "flights.new" / "flights-2013-01.parquet").write_bytes(b"half")

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import ReasonCode
-from airflow_mlops.stores.files.parquet import ParquetPart
 from airflow_mlops.stores.files.store import FileStore
-
-DAY = Window(start=datetime(2024, 3, 1, tzinfo=UTC), end=datetime(2024, 3, 2, tzinfo=UTC))
-NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
-
-
-def read(store: FileStore, *columns: str, window: Window = DAY, time: str = "t") -> pa.Table:
-    return pa.Table.from_batches(store.read(window, time, columns))
-
-
-def csv(folder: Path, text: str | bytes, name: str = "a.csv") -> FileStore:
-    (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
-    return FileStore(str(folder))
+from tests.support.files import DAY, NOON, csv, read
 
 
 @pytest.mark.parametrize(
@@ -55,88 +40,6 @@ def test_every_type_of_event_time_is_the_same_instant(tmp_path: Path, type_: pa.
     table = read(FileStore(str(tmp_path)), "t", "x")
     assert table.to_pylist() == [{"t": DAY.start, "x": 3}]
     assert str(table.schema.field("t").type) == "timestamp[us, tz=UTC]"
-
-
-def test_only_row_groups_that_may_hold_the_window_are_read(tmp_path: Path) -> None:
-    times = [DAY.start + timedelta(hours=i) for i in range(240)]
-    pq.write_table(pa.table({"t": times}), tmp_path / "a.parquet", row_group_size=24)
-    part = ParquetPart(pa.fs.LocalFileSystem(), str(tmp_path / "a.parquet"))
-    later = Window(start=DAY.start + timedelta(hours=50), end=DAY.start + timedelta(hours=73))
-    assert part.row_groups(later, "t") == [2, 3]
-
-
-def test_a_file_of_one_row_group_is_read_in_small_batches(tmp_path: Path) -> None:
-    times = [DAY.start + timedelta(seconds=i) for i in range(50_000)]
-    pq.write_table(pa.table({"t": times, "x": range(50_000)}), tmp_path / "a.parquet", row_group_size=50_000)
-    sizes = [batch.num_rows for batch in FileStore(str(tmp_path)).read(DAY, "t", ["x"], chunk_rows=1000)]
-    assert sizes == [1000] * 50
-
-
-def test_nanoseconds_before_1970_stay_in_their_window(tmp_path: Path) -> None:
-    start = datetime(1969, 12, 31, tzinfo=UTC)
-    last = pa.array([-1], pa.int64()).cast(pa.timestamp("ns"))  # the last nanosecond of the day
-    pq.write_table(pa.table({"t": last}), tmp_path / "a.parquet")
-    table = read(FileStore(str(tmp_path)), "t", window=Window(start=start, end=start + timedelta(days=1)))
-    assert table["t"].to_pylist() == [datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)]
-
-
-def test_joined_types_and_missing_types_become_one(tmp_path: Path) -> None:
-    for name, t, x, y in [
-        ("a", pa.timestamp("us", "UTC"), pa.array([1], pa.int16()), pa.nulls(1)),
-        ("b", pa.timestamp("ns", "Asia/Tokyo"), pa.array([2], pa.int64()), pa.array(["z"], pa.large_string())),
-    ]:
-        times = pa.array([NOON], pa.timestamp("us", "UTC")).cast(t)
-        pq.write_table(pa.table({"t": times, "x": x, "y": y}), tmp_path / f"{name}.parquet")
-    table = read(FileStore(str(tmp_path)), "x", "y")
-    assert table.to_pylist() == [{"x": 1, "y": None}, {"x": 2, "y": "z"}]
-    assert [str(field.type) for field in table.schema] == ["int64", "string"]
-
-
-def test_csv_types_come_from_all_rows(tmp_path: Path) -> None:
-    rows = ["t,i,f,b,s,n,mixed,when,big"]
-    rows += [f"2024-03-01T00:00:{k % 60:02d}Z,{k},{k},true,{k},,{k},2024-01-01,{10**19 + k}" for k in range(30_000)]
-    rows += ["2024-03-01T00:00:00Z,1,1.5,FALSE,x,,2024-01-01,2024-01-01 05:00:00,1"]
-    table = read(csv(tmp_path, "\n".join(rows)), "i", "f", "b", "s", "n", "mixed", "when", "big")
-    assert [str(field.type) for field in table.schema] == [
-        *("int64", "double", "bool", "string", "null", "string", "timestamp[us]", "string")
-    ]
-    assert table.num_rows == 30_001
-    assert table.slice(30_000)["f"].to_pylist() == [1.5]
-
-
-def test_csv_files_of_one_source_share_types(tmp_path: Path) -> None:
-    csv(tmp_path, "t,x,y\n2024-03-01,1,\n")
-    store = csv(tmp_path, "t,x,y\n2024-03-01,2.5,a\n", "b.csv")
-    assert read(store, "x", "y").to_pylist() == [{"x": 1.0, "y": None}, {"x": 2.5, "y": "a"}]
-
-
-def test_csv_with_quotes_spaces_marks_and_compression(tmp_path: Path) -> None:
-    import gzip
-
-    text = '\ufefft,x,"a,b"\n2024-03-01T05:00+02:00, 7 ,"two\nlines"\n2024-03-01 03:00:00.1234567Z,NA,""\n'
-    store = csv(tmp_path, gzip.compress(text.encode()), "a.csv.gz")
-    assert read(store, "t", "x", "a,b").to_pylist() == [
-        {"t": datetime(2024, 3, 1, 3, tzinfo=UTC), "x": 7, "a,b": "two\nlines"},
-        {"t": datetime(2024, 3, 1, 3, 0, 0, 123_456, tzinfo=UTC), "x": None, "a,b": None},
-    ]
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    micros=st.lists(st.integers(-(2 * 10**15), 4 * 10**15), min_size=1, max_size=5),
-    hours=st.integers(-14, 14),
-    separator=st.sampled_from(["T", " "]),
-)
-def test_any_offset_in_text_is_converted_as_python_does(
-    tmp_path: Path, micros: list[int], hours: int, separator: str
-) -> None:
-    from datetime import timezone
-
-    zone = timezone(timedelta(hours=hours))
-    zoned = [datetime(1970, 1, 1, tzinfo=zone) + timedelta(microseconds=count) for count in micros]
-    store = csv(tmp_path, "t\n" + "\n".join(moment.isoformat(separator) for moment in zoned) + "\n")
-    always = Window(start=datetime(1800, 1, 1, tzinfo=UTC), end=datetime(2200, 1, 1, tzinfo=UTC))
-    assert read(store, "t", window=always)["t"].to_pylist() == zoned
 
 
 def write(folder: Path, name: str = "a.parquet", **columns: Any) -> None:
@@ -300,21 +203,8 @@ def test_rows_without_a_time_are_counted(tmp_path: Path) -> None:
     assert read(store, "x").num_rows == 2
 
 
-def test_a_file_without_statistics_says_that_it_does_not_know(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"t": [NOON]}), tmp_path / "a.parquet", write_statistics=False)
-    store = FileStore(str(tmp_path))
-    assert store.undated("t") is None
-    assert store.bounds("t") == (NOON, NOON)
-
-
 def test_every_row_of_a_source_without_window(tmp_path: Path) -> None:
     store = csv(tmp_path, "t,x\n2024-03-01,1\n,2\n")
     assert [row for batch in store.read_all(["x"]) for row in batch.to_pylist()] == [{"x": 1}, {"x": 2}]
     dated = [row for batch in store.read_all(["t", "x"], time="t") for row in batch.to_pylist()]
     assert dated == [{"t": DAY.start, "x": 1}, {"t": None, "x": 2}]
-
-
-def test_an_object_store_without_its_package_or_scheme_is_refused() -> None:
-    for uri, message in [("s3://bucket/x", "s3fs"), ("nope://x/y", "no file system for 'nope://'")]:
-        with pytest.raises(DataError, match=message):
-            FileStore(uri).schema()

@@ -362,6 +362,7 @@ def test_killed_at_any_write_the_next_try_decides_once(mlflow_uri: str, late: bo
     assert died >= 4
 
 
+@pytest.mark.server
 def test_a_server_that_is_away_is_no_decision() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import chi2_contingency, entropy
-from statsmodels.stats.multitest import multipletests
+from scipy.stats import entropy
 
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.monitoring.drift.causes_in_counts import CauseInput
@@ -21,24 +17,12 @@ from airflow_mlops.core.monitoring.drift.columns import EvidentlyTest
 from airflow_mlops.core.monitoring.drift.compare import compare, invalid_report
 from airflow_mlops.core.monitoring.drift.effect_sizes import psi
 from airflow_mlops.core.monitoring.drift.hints import hints
-from airflow_mlops.core.monitoring.drift.significance import SMOOTHING, homogeneity, significance
-from airflow_mlops.core.profiles.build import build_profile, profile_batches
-from airflow_mlops.core.records.candidate import Feature
+from airflow_mlops.core.monitoring.drift.significance import SMOOTHING
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
-from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.monitoring import EFFECTS, DriftSpec
 from airflow_mlops.spec.problems import ReasonCode
-
-BEFORE = Window(start=datetime(2013, 1, 1, tzinfo=UTC), end=datetime(2013, 3, 1, tzinfo=UTC))
-NOW = Window(start=datetime(2013, 7, 1, tzinfo=UTC), end=datetime(2013, 7, 8, tzinfo=UTC))
-AS_OF = datetime(2013, 7, 8, tzinfo=UTC)
-SPEC = DriftSpec.model_validate({})
-COLUMNS = 10
-
-counts = st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)), min_size=2, max_size=25).filter(
-    lambda pairs: any(a for a, _ in pairs) and any(b for _, b in pairs)
-)
+from tests.support.compared_windows import AS_OF, BEFORE, COLUMNS, NOW, SPEC, counts, normal, reference, window
 
 
 @given(pairs=counts)
@@ -49,86 +33,6 @@ def test_psi_is_the_symmetrised_divergence_of_the_smoothed_shares(pairs):
     assert math.isclose(psi(a, b), entropy(p, q) + entropy(q, p), rel_tol=1e-9, abs_tol=1e-12)
     assert math.isclose(psi(a, b), psi(b, a), rel_tol=1e-9, abs_tol=1e-12)
     assert psi(a, a) == 0
-
-
-@given(pairs=st.lists(st.tuples(st.integers(40, 500), st.integers(40, 500)), min_size=2, max_size=25))
-def test_homogeneity_is_scipys_where_no_bin_is_rare(pairs):
-    a, b = ([pair[side] for pair in pairs] for side in (0, 1))
-    if min(a) / sum(a) * min(sum(a), sum(b)) >= 5:
-        expected = chi2_contingency([a, b], correction=False).pvalue
-        assert math.isclose(homogeneity(a, b), expected, rel_tol=1e-9, abs_tol=1e-300)
-        assert homogeneity([*a, 0], [*b, 0]) == homogeneity(a, b)
-
-
-@given(pairs=counts)
-def test_bins_that_are_rare_in_the_reference_are_pooled(pairs):
-    a, b = ([pair[side] for pair in pairs] for side in (0, 1))
-    bins = sorted((pair for pair in pairs if any(pair)), key=lambda pair: pair[0])
-    rows = min(sum(a), sum(b))
-    least = min(5, rows / len(bins) / 2)
-    pool = [pair for pair in bins if pair[0] * rows / sum(a) < least]
-    rest = bins[len(pool) :]
-    while pool and rest and sum(map(sum, pool)) * rows / (sum(a) + sum(b)) < least:
-        pool.append(rest.pop(0))
-    kept = ([tuple(map(sum, zip(*pool, strict=True)))] if pool else []) + rest
-    found = homogeneity(a, b)
-    if len(kept) < 2:
-        assert found == 1
-    else:
-        expected = chi2_contingency(np.array(kept).T, correction=False).pvalue
-        assert math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-300)
-
-
-def test_a_new_value_is_found_though_the_reference_has_none():
-    assert homogeneity([2500, 2500, 0], [500, 0, 500]) < 1e-10
-    assert homogeneity([2500, 2500, 0], [500, 500, 0]) == 1
-
-
-def test_one_rare_value_in_a_small_window_is_no_miracle():
-    reference = [500_000, 500_000, 1]
-    current = [250, 249, 1]
-    assert chi2_contingency([reference, current], correction=False).pvalue < 1e-10
-    assert homogeneity(reference, current) > 0.5
-
-
-@given(tables=st.lists(st.lists(st.integers(5000, 6000), min_size=6, max_size=6), min_size=1, max_size=30))
-def test_adjustment_is_that_of_benjamini_and_hochberg(tables):
-    """Of so many rows no table is drawn: what is left is chi-squared, adjusted."""
-    pairs = [(table[:3], table[3:]) for table in tables]
-    p = [homogeneity(*pair) for pair in pairs]
-    found = significance(pairs, 0.05)
-    np.testing.assert_allclose(found, multipletests(p, method="fdr_bh")[1], atol=1e-12)
-    np.testing.assert_allclose(found, adjusted_by_hand(p), atol=1e-12)
-
-
-def adjusted_by_hand(p_values):
-    """What stood here before scipy's function did."""
-    p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p)[::-1]
-    scaled = p[order] * len(p) / np.arange(len(p), 0, -1)
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum.accumulate(np.minimum(scaled, 1.0))
-    return adjusted
-
-
-def test_adjustment_of_nothing():
-    assert significance([], 0.05) == []
-
-
-def normal(rng: np.random.Generator, rows: int, shift: float = 0.0, shifted: int = COLUMNS) -> pd.DataFrame:
-    values = rng.normal(size=(rows, COLUMNS))
-    values[:, :shifted] += shift
-    return pd.DataFrame(values, columns=[f"x{i}" for i in range(COLUMNS)])
-
-
-def reference(frame: pd.DataFrame) -> Profile:
-    roles = {True: "numeric", False: "categorical"}
-    features = [Feature(name=n, role=roles[pd.api.types.is_numeric_dtype(frame[n])]) for n in frame.columns]
-    return build_profile("m", frame, features, BEFORE)
-
-
-def window(ref: Profile, frame: pd.DataFrame) -> Profile:
-    return profile_batches(ref, iter(pa.Table.from_pandas(frame, preserve_index=False).to_batches()), NOW)
 
 
 def report(ref: Profile, frame: pd.DataFrame, spec: DriftSpec = SPEC) -> DriftReport:
@@ -285,28 +189,6 @@ def test_importance_decides_what_counts():
     assert [c.weight for c in heavy.columns[:3]] == [0.6, 0.4, 0.0]
     assert verdict({"x0": -1.0}).share == pytest.approx(0.1)  # nothing is important: all alike
     assert verdict({}).share == pytest.approx(0.1)
-
-
-def test_outputs_are_judged_apart_from_features():
-    rng = np.random.default_rng(22)
-    whole = reference(normal(rng, 20_000))
-    ref = replace(whole, outputs=(replace(whole.columns[0], name="prediction"),))
-    now, moved = (window(whole, normal(rng, 2000, shift, shifted=1)) for shift in (0.0, 1.0))
-
-    def seen(profile: Profile, outputs: tuple[object, ...]) -> DriftReport:
-        return compare(ref, replace(profile, outputs=outputs), SPEC, champion_version=1, as_of=AS_OF)
-
-    drifting = seen(now, (replace(moved.columns[0], name="prediction"),))
-    assert (drifting.verdict, drifting.prediction, drifting.label) == ("ok", "drift", "unknown")
-    assert drifting.columns[-1].part == "prediction"
-    assert drifting.columns[-1].weight is None
-    assert drifting.reasons[-1].startswith("The predictions are in drift: PSI")
-    assert seen(now, ()).prediction == "unknown"
-    few = replace(now.columns[0], name="prediction", counts=(3,) * len(now.columns[0].counts))
-    assert seen(now, (few,)).columns[-1].reason == "60 rows are too few to tell"
-    other = replace(now.columns[0], name="prediction", edges=(0.0,), counts=(1, 1))
-    assert seen(now, (other,)).prediction == "invalid"
-    assert seen(now, (other,)).verdict == "ok"
 
 
 @pytest.mark.parametrize("effect", EFFECTS)

@@ -134,6 +134,7 @@ def test_clean_rows_pass_every_check() -> None:
     assert all(math.isfinite(result.value) for result in results.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 @pytest.mark.parametrize("count", [60, 400, 3000])
 def test_false_alarms_on_clean_rows_are_rare(task: Task, count: int) -> None:

@@ -61,6 +61,7 @@ def two(
 # ---------------------------------------------------------------------------------------------- statistics
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=60))
 def test_holm_is_that_of_statsmodels(p: list[float]) -> None:
@@ -436,6 +437,7 @@ def rejections(times: int, harm: float, by_block: bool, rows: int = 6000) -> flo
     return rejected / times
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_block", [False, True])
 def test_family_wise_error_rate_of_forty_equal_slices(by_block: bool) -> None:
     # 5 % of 80 samples: more than 8 has probability 2 % at a level of exactly 5 %
