@@ -7,32 +7,36 @@ HOME_OF_STACK := .local
 # Another interpreter: make demo PYTHON=/path/to/python3.12
 PYTHON  ?=
 
-.PHONY: help demo up down status test chaos bench lint format docs constraints install clean
+.PHONY: help demo up down status test test-fast chaos bench lint format docs constraints install clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo    ten months of real flights through the whole loop, on a real Airflow and MLflow; then stops them'
 	@echo 'make up      the same stack, left running; prints addresses and login'
 	@echo 'make down    stops it                      make status   what of it runs'
-	@echo 'make test    all tests                     make lint     ruff and mypy'
+	@echo 'make test    all tests                     make lint     ruff, mypy and the floors'
+	@echo 'make test-fast  those that start no server and simulate nothing: two minutes'
 	@echo 'make chaos   200 promoters at once, 500 kills, storms of 1,000 events, the whole backtest: an hour or so'
 	@echo 'make bench   speed and memory, as a table  make docs     the specification reference'
 	@echo 'make clean   stops the stack, deletes .venv, .local and caches'
 
 demo: $(STAMP)
-	@$(PY) -m airflow_mlops.local demo --home $(HOME_OF_STACK)
+	@$(PY) -m dev demo --home $(HOME_OF_STACK)
 
 up: $(STAMP)
-	@$(PY) -m airflow_mlops.local up --home $(HOME_OF_STACK)
+	@$(PY) -m dev up --home $(HOME_OF_STACK)
 
 down: $(STAMP)
-	@$(PY) -m airflow_mlops.local down --home $(HOME_OF_STACK)
+	@$(PY) -m dev down --home $(HOME_OF_STACK)
 
 status: $(STAMP)
-	@$(PY) -m airflow_mlops.local status --home $(HOME_OF_STACK)
+	@$(PY) -m dev status --home $(HOME_OF_STACK)
 
 test: $(STAMP)
-	$(PY) -m pytest -q
+	$(PY) -m pytest -q -n 2
+
+test-fast: $(STAMP)
+	$(PY) -m pytest -q -n 2 -m 'not (mlflow or postgres or airflow or server or slow or chaos)'
 
 chaos: $(STAMP)
 	$(PY) -m pytest -q -m chaos tests
@@ -44,6 +48,7 @@ lint: $(STAMP)
 	$(ENV)/bin/ruff check .
 	$(ENV)/bin/ruff format --check .
 	$(PY) -m mypy
+	$(ENV)/bin/lint-imports --no-logo
 
 format: $(STAMP)
 	$(ENV)/bin/ruff check --fix .
@@ -90,6 +95,6 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 clean:
-	@if [ -x $(PY) ] && [ -d $(HOME_OF_STACK) ]; then $(PY) -m airflow_mlops.local down --home $(HOME_OF_STACK); fi
+	@if [ -x $(PY) ] && [ -d $(HOME_OF_STACK) ]; then $(PY) -m dev down --home $(HOME_OF_STACK); fi
 	rm -rf $(ENV) $(HOME_OF_STACK) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

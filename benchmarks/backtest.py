@@ -21,10 +21,10 @@ def measure(*, months: int = 10, workers: int | None = None) -> tuple[Table, dic
     """Replay so many months into an empty folder, and once more into the folder that is full then."""
     from airflow_mlops.cli.backtest import open_folder
     from airflow_mlops.core.backtest import backtest, plan_of
-    from airflow_mlops.local.flights import build
     from airflow_mlops.reports.backtest.tables import NAMES, cells, heads
     from airflow_mlops.spec import load_spec
     from airflow_mlops.stores.open_source import open_source
+    from dev.demo.flights import build
 
     spec = load_spec(SPEC)
     plan = plan_of(spec, START, min(END, START + timedelta(days=31 * months)), timedelta(days=14))

@@ -95,7 +95,7 @@ def _ours(rng: np.random.Generator, rows: int, columns: int, windows: int) -> di
 
 
 def _drifting(rng: np.random.Generator, rows: int, kinds: list[tuple[str, str]]) -> list[bool]:
-    from airflow_mlops.core.monitoring.drift import compare
+    from airflow_mlops.core.monitoring.drift.compare import compare
     from airflow_mlops.spec.monitoring import DriftSpec
 
     before = _profile(rng, REFERENCE, [(kind, "was outlier" if change == "outlier" else "") for kind, change in kinds])

@@ -88,9 +88,11 @@ def _said(spec: Any, month: dict[str, Any]) -> dict[str, Any]:
 
 def _alone(spec: Any, month: dict[str, Any]) -> dict[str, float]:
     """Seconds of each part, one after the other."""
-    from airflow_mlops.core import gate
-    from airflow_mlops.core import gate as rules
-    from airflow_mlops.core.gate import HoldoutComparison, curves, judged_rows, score_models, weakest
+    from airflow_mlops.core.gate.curves import curves
+    from airflow_mlops.core.gate.evaluate import with_constant
+    from airflow_mlops.core.gate.holdout import HoldoutComparison, judged_rows, score_models
+    from airflow_mlops.core.gate.rules import RULES
+    from airflow_mlops.core.gate.rules.slices.weakest import weakest
     from airflow_mlops.core.records.candidate import Candidate
     from airflow_mlops.core.records.snapshot import Snapshot
     from airflow_mlops.core.snapshot import read_snapshot
@@ -126,12 +128,12 @@ def _alone(spec: Any, month: dict[str, Any]) -> dict[str, float]:
     )
     rows = judged_rows(contest)
     sides = timed("predictions and metrics", lambda: score_models(contest, rows))
-    timed("champion and baseline", lambda: gate.numbers(contest, sides))
-    for name, judge in rules.RULES.items():
-        if name != "serving":
-            timed(name, lambda judge=judge: judge(sides.bench))
-    timed("curves", lambda: curves(sides.bench))
-    timed("weakest segments", lambda: weakest(sides.bench))
+    inputs = timed("trivial model", lambda: with_constant(sides.inputs))
+    for rule in RULES:
+        if rule.judge is not None and rule.name != "serving":
+            timed(rule.name, lambda rule=rule: rule.judge(inputs))
+    timed("curves", lambda: curves(inputs))
+    timed("weakest segments", lambda: weakest(inputs))
     return seconds
 
 

@@ -79,7 +79,7 @@ def accepted(metric: str, world: World, by_group: bool, *, worlds: int, resample
     """Share of worlds in which the superiority rule with margin 0 accepts the candidate."""
     import numpy as np
 
-    from airflow_mlops.core.gate import compare
+    from airflow_mlops.core.gate.rules.champion import compare
     from airflow_mlops.core.metrics.registry import METRICS as KNOWN
     from airflow_mlops.core.records.decision import Verdict
     from airflow_mlops.core.stats.bootstrap import gain

@@ -9,13 +9,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
-from airflow_mlops.local import flights
-from airflow_mlops.local.airflow_api import run_path
-from airflow_mlops.local.home import Home
-from airflow_mlops.local.runs import Runs
-from airflow_mlops.local.stack import Stack
 from benchmarks.child import in_child
 from benchmarks.report import Table
+from dev.demo import flights
+from dev.stack.airflow_api import run_path
+from dev.stack.dag_runs import Runs
+from dev.stack.home import Home
+from dev.stack.supervisor import Stack
 
 DAGS = Path(__file__).parents[1] / "dags"
 MODEL = "flight_delay"

@@ -176,8 +176,9 @@ def validate(folder: str, rows: str) -> dict[str, Any]:
     """Check a frame as the validation stage does."""
     import pandas as pd
 
-    from airflow_mlops.core.validation import expectations_for, library, wanted_columns
+    from airflow_mlops.core.validation import expectations_for, wanted_columns
     from airflow_mlops.core.validation import validate as check
+    from airflow_mlops.core.validation.great_expectations import library
 
     library()
     frame = pd.read_parquet(Path(folder) / rows)

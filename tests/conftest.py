@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,7 @@ os.environ.update(
 )
 
 
+from tests.support import rooms  # noqa: E402
 from tests.support.core_loop import loop  # noqa: E402, F401 - fixtures of many folders
 from tests.support.judged_runs import judged, judged_runs  # noqa: E402, F401
 from tests.support.services import bucket, memory, postgres_url  # noqa: E402, F401
@@ -37,6 +39,30 @@ from tests.support.services import bucket, memory, postgres_url  # noqa: E402, F
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        rooms.mark(item)
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        items.sort(key=lambda item: rooms.rank_of(item.nodeid))  # stable: within a file nothing changes
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return rooms.scheduler(config, log)
+
+
+@pytest.fixture(autouse=True)
+def _quick_unless_marked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hold every test without a server's mark to what `make test-fast` promises."""
+    if rooms.SERVERS & {mark.name for mark in request.node.iter_markers()}:
+        yield
+        return
+    with rooms.quick() as tried:
+        yield
+    assert tried == []
 
 
 @pytest.fixture(scope="session")

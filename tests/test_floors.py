@@ -54,7 +54,8 @@ def modules_of(floor: str) -> list[str]:
 def test_a_floor_imports_only_the_floors_below_it_and_nothing_heavy(floor: str) -> None:
     modules = modules_of(floor)
     assert modules, floor
-    blocked = HEAVY + [f"airflow_mlops.{name}" for name in ABOVE[floor]] + (["airflow"] if floor in NO_AIRFLOW else [])
+    blocked = [*HEAVY, "dev"] + [f"airflow_mlops.{name}" for name in ABOVE[floor]]
+    blocked += ["airflow"] if floor in NO_AIRFLOW else []
     script = SCRIPT.format(blocked=blocked, modules=modules)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -62,7 +63,7 @@ def test_a_floor_imports_only_the_floors_below_it_and_nothing_heavy(floor: str) 
 
 def test_every_folder_of_the_package_is_a_known_floor() -> None:
     folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert folders == set(ABOVE) | {"local"}
+    assert folders == set(ABOVE)
 
 
 def test_parsing_the_dag_folder_loads_nothing_heavy() -> None:

@@ -51,13 +51,13 @@ def finish_others(records: MLflowStore, model: str) -> None:
 
 def served(records: MLflowStore, model: str, version: int) -> ServingReport:
     """Serve the version's stored model once; what it showed decides with its own specification's bounds."""
-    from airflow_mlops.core.gate import require
+    from airflow_mlops.core.gate import require_serving
     from airflow_mlops.stores.serving_check.check import check_serving
 
     candidate = records.version(model, version).candidate
     spec = records.spec_of(candidate.run_id)
     report = check_serving(records, candidate, spec)
-    require(report, spec.gate.serving, f"{model} version {version}")
+    require_serving(report, spec.gate.serving, f"{model} version {version}")
     return report
 
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal, SpecError
 
 if TYPE_CHECKING:
+    from airflow_mlops.cli.screen import Screen
     from airflow_mlops.core.backtest import Plan
     from airflow_mlops.core.ports import Storage
     from airflow_mlops.core.records.backtest import BacktestReport
-    from airflow_mlops.local.screen import Screen
 
 INTERRUPTED = 130
 
@@ -39,7 +39,7 @@ def backtest(args: Namespace) -> None:
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     # skops asks every loaded module for the names of numpy and scipy functions; Airflow's old names warn of that.
     warnings.filterwarnings("ignore", message="The `airflow[.].*is deprecated")
-    from airflow_mlops.local.screen import Screen
+    from airflow_mlops.cli.screen import Screen
 
     screen = Screen(sys.stderr)
     try:

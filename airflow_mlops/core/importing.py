@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 from airflow_mlops.core.errors import TrainingError
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.spec.suggest import find_nearest
 
 
 def import_object(path: str, field: str) -> Any:
@@ -35,14 +35,14 @@ def import_object(path: str, field: str) -> Any:
         ) from error
     if not hasattr(module, name):
         names = [known for known in dir(module) if not known.startswith("_")]
-        near = get_close_matches(name, names, n=1)
+        near = find_nearest(name, names)
         raise TrainingError(
             Problem(
                 code=ReasonCode.ESTIMATOR_INVALID,
                 field=field,
                 found=f"{path}, but {module_name} has no {name!r}",
                 allowed="a name of that module",
-                fix=f"did you mean '{module_name}.{near[0]}'?" if near else "look the name up in its documentation",
+                fix=f"did you mean '{module_name}.{near}'?" if near else "look the name up in its documentation",
             )
         )
     return getattr(module, name)
@@ -50,11 +50,11 @@ def import_object(path: str, field: str) -> Any:
 
 def _no_module(field: str, path: str, module_name: str, error: ImportError) -> Problem:
     parent, _, last = module_name.rpartition(".")
-    near: list[str] = []
+    near = None
     try:  # the nearest name of the package that does exist; that there is none is said below
-        near = get_close_matches(last, _submodules(parent), n=1) if parent else []
+        near = find_nearest(last, _submodules(parent)) if parent else None
     except ImportError:
-        near = []
+        near = None
     missing = getattr(error, "name", None) or module_name
     return Problem(
         code=ReasonCode.IMPORT_FAILED,
@@ -63,7 +63,7 @@ def _no_module(field: str, path: str, module_name: str, error: ImportError) -> P
         if isinstance(error, ModuleNotFoundError)
         else f"{path}, but importing {module_name} raised {type(error).__name__}",
         allowed="a module that can be imported where Airflow's workers run",
-        fix=f"did you mean '{parent}.{near[0]}.{path.rpartition('.')[2]}'?"
+        fix=f"did you mean '{parent}.{near}.{path.rpartition('.')[2]}'?"
         if near
         else f"install the package that has {missing!r}, or correct the path",
     )

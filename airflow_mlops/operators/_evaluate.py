@@ -32,7 +32,7 @@ def judge(  # noqa: PLR0917 - who judges, in which run, with which records, by w
 
     The stored candidate is tried in a fresh interpreter meanwhile, because both take about as long.
     """
-    from airflow_mlops.core.gate import decide, evaluate
+    from airflow_mlops.core.gate import advice_of, decide, evaluate
     from airflow_mlops.core.snapshot import read_snapshot
     from airflow_mlops.reports.decision.page import render
     from airflow_mlops.stores.serving_check.check import start_serving_check
@@ -54,7 +54,8 @@ def judge(  # noqa: PLR0917 - who judges, in which run, with which records, by w
             packages=_packages(records, candidate, champion),
         )
     decision = decide(spec, candidate, evaluation, now=datetime.now(UTC))
-    records.record_decision(candidate.run_id, decision, page_html=render(decision, candidate))
+    page = render(decision, candidate, advice_of(decision))
+    records.record_decision(candidate.run_id, decision, page_html=page)
     operator.remember_links(records, candidate, DECISION_PAGE)
     operator.log.info("%s: %s", decision.verdict.upper(), "\n  ".join(decision.reasons))
     operator.tell(spec, _TOLD[decision.verdict.value], context, decision.reasons, as_of=candidate.as_of)

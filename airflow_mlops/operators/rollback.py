@@ -116,7 +116,7 @@ class RollbackOperator(LoopOperator):
     def _served(self, records: MLflowStore, spec: ModelSpec, to: int | None) -> ServingReport | None:
         """Serve the target in a fresh interpreter, within the bounds of `gate.serving`, as its mode says."""
         from airflow_mlops.core.errors import RecordError
-        from airflow_mlops.core.gate import require
+        from airflow_mlops.core.gate import require_serving
         from airflow_mlops.core.promotion import rollback_target
         from airflow_mlops.stores.serving_check.check import check_serving
 
@@ -126,7 +126,7 @@ class RollbackOperator(LoopOperator):
             return None
         report = check_serving(records, target.candidate, spec)
         try:
-            require(report, spec.gate.serving, f"{target.model} version {target.version}")
+            require_serving(report, spec.gate.serving, f"{target.model} version {target.version}")
         except RecordError as refusal:
             if spec.gate.serving.mode == "enforce":
                 raise

@@ -120,18 +120,11 @@ class DataValidationOperator(LoopOperator):
         """Check a snapshot; the page and the report also belong to the loop run's MLflow run."""
         from airflow_mlops.core.records.snapshot import Snapshot
         from airflow_mlops.core.snapshot import read_snapshot
-        from airflow_mlops.core.validation import expectations_for, validate, wanted_columns
+        from airflow_mlops.core.validation import validate_snapshot
         from airflow_mlops.provenance import provenance
 
         snapshot = Snapshot.from_json(self.snapshot)
-        report = validate(
-            read_snapshot(snapshot, self.storage()),
-            (*expectations_for(spec), *self._given()),
-            subject=spec.name,
-            source_columns=snapshot.source_columns,
-            wanted_columns=wanted_columns(spec),
-            as_of=snapshot.as_of,
-        )
+        report = validate_snapshot(spec, snapshot, read_snapshot(snapshot, self.storage()), self._given())
         report, html = self._written(report, context, _meta(snapshot), snapshot.known_issues)
         with self.records(spec) as records:
             run_id = records.open_run(

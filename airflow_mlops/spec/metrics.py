@@ -1,6 +1,6 @@
 """Names, kinds and directions of the metrics: light, so that a specification can be checked without sklearn.
 
-`core.metrics` holds the functions, under exactly these names.
+`core.metrics` attaches a function to each, under exactly these names.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 
-class Metric:
+class MetricDeclaration:
     """A metric's task, and whether more of it is better.
 
     Examples
@@ -24,20 +24,20 @@ class Metric:
         self.greater_is_better = greater_is_better
 
 
-METRICS: dict[str, Metric] = {
-    "log_loss": Metric("classification", greater_is_better=False),
-    "brier": Metric("classification", greater_is_better=False),
-    "roc_auc": Metric("classification", greater_is_better=True),
-    "average_precision": Metric("classification", greater_is_better=True),
-    "accuracy": Metric("classification", greater_is_better=True),
-    "balanced_accuracy": Metric("classification", greater_is_better=True),
-    "f1": Metric("classification", greater_is_better=True),
-    "precision": Metric("classification", greater_is_better=True),
-    "recall": Metric("classification", greater_is_better=True),
-    "rmse": Metric("regression", greater_is_better=False),
-    "mae": Metric("regression", greater_is_better=False),
-    "median_absolute_error": Metric("regression", greater_is_better=False),
-    "mape": Metric("regression", greater_is_better=False),
-    "r2": Metric("regression", greater_is_better=True),
+METRICS: dict[str, MetricDeclaration] = {
+    "log_loss": MetricDeclaration("classification", greater_is_better=False),
+    "brier": MetricDeclaration("classification", greater_is_better=False),
+    "roc_auc": MetricDeclaration("classification", greater_is_better=True),
+    "average_precision": MetricDeclaration("classification", greater_is_better=True),
+    "accuracy": MetricDeclaration("classification", greater_is_better=True),
+    "balanced_accuracy": MetricDeclaration("classification", greater_is_better=True),
+    "f1": MetricDeclaration("classification", greater_is_better=True),
+    "precision": MetricDeclaration("classification", greater_is_better=True),
+    "recall": MetricDeclaration("classification", greater_is_better=True),
+    "rmse": MetricDeclaration("regression", greater_is_better=False),
+    "mae": MetricDeclaration("regression", greater_is_better=False),
+    "median_absolute_error": MetricDeclaration("regression", greater_is_better=False),
+    "mape": MetricDeclaration("regression", greater_is_better=False),
+    "r2": MetricDeclaration("regression", greater_is_better=True),
 }
 """Every metric that a gate or a search may name."""

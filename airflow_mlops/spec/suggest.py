@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -35,6 +36,34 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     near = find_nearest(word, known)
     return f"did you mean {near!r}?" if near is not None else ""
+
+
+def likeness(wanted: str, found: str) -> float:
+    """How alike two column names are, from 0 to 1.
+
+    Case and separators do not count; a name whose words are the other's, or begin them, is nearly the same.
+
+    >>> likeness("depTime", "dep_time"), likeness("scheduled_departure", "sched_dep") > 0.8, likeness("a", "z")
+    (1.0, True, 0.0)
+    """
+    from difflib import SequenceMatcher
+
+    left, right = _words(wanted), _words(found)
+    if "".join(left) == "".join(right):
+        return 1.0
+    short, long = sorted((left, right), key=len)
+    if short and all(any(_begins(word, other) for other in long) for word in short):
+        return 0.75 + 0.2 * len(short) / len(long)
+    return SequenceMatcher(None, "".join(left), "".join(right)).ratio()
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+", name)]
+
+
+def _begins(word: str, other: str) -> bool:
+    short, long = sorted((word, other), key=len)
+    return word == other or (len(short) >= 3 and long.startswith(short))  # noqa: PLR2004 - shorter ones begin too many
 
 
 def shown(value: Any) -> str:

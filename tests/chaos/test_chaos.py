@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from airflow_mlops.local import postgres
-from airflow_mlops.local.process import stop
+from dev.stack import postgres
+from dev.stack.process import Service, stop
 from tests.support.servers import mlflow_server
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.mlflow, pytest.mark.postgres]
 ROOT = Path(__file__).parents[2]
 QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -34,15 +34,14 @@ def mlflow_on_postgres(folder: Path) -> Iterator[str]:
     """An MLflow server whose database is an embedded PostgreSQL."""
     data, log = folder / "postgres", folder / "postgres.log"
     environment = dict(os.environ)
-    service = postgres.start(data, log, environment)
+    started: list[Service] = []
     try:
-        while not postgres.wait(service, data, environment):
-            service = postgres.start(data, log, environment)
+        postgres.start(data, log, environment, started.append)
         url = postgres.url(data, "mlflow", "psycopg2")
         with mlflow_server(folder / "mlflow", ("--backend-store-uri", url)) as uri:
             yield uri
     finally:
-        stop([service], seconds=20, first=signal.SIGINT)
+        stop(started, seconds=20, first=signal.SIGINT)
 
 
 @pytest.fixture(scope="module")

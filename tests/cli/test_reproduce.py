@@ -16,7 +16,6 @@ from airflow_mlops.stores.mlflow.lineage import GOLDEN_SEAL
 from tests.support.loop import rows, run_loop, specification
 
 pytestmark = [
-    pytest.mark.stack,
     # mlflow.pyfunc warns about its own type hints while it is imported
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
 ]

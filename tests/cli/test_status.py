@@ -31,8 +31,6 @@ from airflow_mlops.stores.mlflow.errors import Address
 from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.support.loop import rows, run_loop, specification
 
-pytestmark = pytest.mark.stack
-
 
 class Model:
     """A model with two versions that served one after the other, and a third that was rejected."""
@@ -170,11 +168,11 @@ def test_a_rollback_to_another_version_than_was_tried_is_refused(
 
     def slow(*given: Any) -> Any:
         seen = check(*given)
-        monkeypatch.setattr(change, "_served", check)
+        monkeypatch.setattr(change, "served", check)
         assert ask(promote, **arguments, reason="meanwhile somebody else") == 0
         return seen
 
-    monkeypatch.setattr(change, "_served", slow)
+    monkeypatch.setattr(change, "served", slow)
     assert ask(rollback, model=model.name, to=None, reason="version 2 is worse") == 1
     assert "decision_mismatch" in capsys.readouterr().err
     assert champion(model.name) == 3

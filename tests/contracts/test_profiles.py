@@ -427,8 +427,8 @@ POSTGRES_TYPES = {
 
 @pytest.mark.parametrize("type_", POSTGRES_TYPES)
 @pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
-def test_every_type_of_postgresql_is_counted_as_it_is_read(type_: str, driver: str, request: Any) -> None:
-    url, name = request.getfixturevalue("postgres_url"), f"types_{uuid4().hex[:8]}"
+def test_every_type_of_postgresql_is_counted_as_it_is_read(type_: str, driver: str, postgres_url: str) -> None:
+    url, name = postgres_url, f"types_{uuid4().hex[:8]}"
     engine = sa.create_engine(url.replace("psycopg2", driver), poolclass=sa.NullPool)
     found, role = POSTGRES_TYPES[type_]
     with engine.begin() as connection:

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import airflow_mlops.core
+import airflow_mlops.reports
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.base import Record
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult, Verdict
@@ -61,9 +62,10 @@ def descendants(cls: type[Any]) -> set[type[Any]]:
 
 
 def discover() -> list[type[Record]]:
-    """Return every Record of the package: core is where they live, so all of core is imported."""
-    for module in pkgutil.walk_packages(airflow_mlops.core.__path__, "airflow_mlops.core."):
-        import_module(module.name)
+    """Return every Record of the package: they live in core and reports, so all of both is imported."""
+    for floor in (airflow_mlops.core, airflow_mlops.reports):
+        for module in pkgutil.walk_packages(floor.__path__, f"{floor.__name__}."):
+            import_module(module.name)
     ours = [cls for cls in descendants(Record) if cls.__module__.startswith("airflow_mlops.")]
     return sorted(ours, key=lambda cls: cls.__name__)
 

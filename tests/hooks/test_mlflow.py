@@ -18,7 +18,6 @@ from airflow_mlops.spec.problems import ReasonCode
 from tests.support.servers import free_port, mlflow_server
 
 pytestmark = [
-    pytest.mark.stack,
     # mlflow.pyfunc warns about its own type hints while it is imported
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
 ]
@@ -146,6 +145,7 @@ def test_sessions_that_overlap_leave_everything_as_it_was(connect: Connect) -> N
     assert dict(os.environ) == before
 
 
+@pytest.mark.mlflow
 def test_a_working_connection_answers_and_keeps_records(connect: Connect, tmp_path: Path) -> None:
     with mlflow_server(tmp_path) as address:
         hook = connect(host=address)
@@ -157,6 +157,7 @@ def test_a_working_connection_answers_and_keeps_records(connect: Connect, tmp_pa
             assert hook.get_conn().get_run(run_id).data.tags["mlops.loop_run"] == "d/r1"
 
 
+@pytest.mark.server
 def test_mlflow_away_names_address_connection_and_tries_and_no_secret(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.servers import mlflow_server
 
-pytestmark = pytest.mark.stack
+pytestmark = pytest.mark.mlflow
 ROOT = Path(__file__).parents[2]
 KILLED = -9
 QUIET = {

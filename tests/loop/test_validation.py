@@ -23,7 +23,7 @@ from airflow_mlops.stores.open_source import open_source
 from airflow_mlops.stores.storage.storage import open_storage
 from tests.support.servers import mlflow_server
 
-pytestmark = pytest.mark.stack
+pytestmark = pytest.mark.mlflow
 AS_OF = datetime(2013, 3, 1, tzinfo=UTC)
 
 

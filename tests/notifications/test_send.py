@@ -17,6 +17,8 @@ from airflow_mlops.spec import ModelSpec
 from tests.support.loop import specification
 from tests.support.servers import free_port
 
+pytestmark = pytest.mark.server
+
 
 class Webhook(BaseHTTPRequestHandler):
     status: ClassVar[int] = 200
@@ -130,7 +132,7 @@ def test_an_answer_that_is_no_yes_is_said_and_stops_nothing(
 @pytest.mark.parametrize(
     "given",
     [
-        f"http://127.0.0.1:{free_port()}/SECRET",
+        "http://127.0.0.1:{nobody}/SECRET",
         "http://127.0.0.1:99999/SECRET",
         "nonsense://SECRET/x",
         "http://:SECRET@[::1/x",
@@ -140,7 +142,8 @@ def test_an_address_that_leads_nowhere_is_said_without_the_address(
     given: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     spec = specified(HOOK)
-    monkeypatch.setenv("AIRFLOW_CONN_OPS", json.dumps({"conn_type": "http", "host": given}))
+    address = given.replace("{nobody}", str(free_port()))  # here: every worker must collect the same tests
+    monkeypatch.setenv("AIRFLOW_CONN_OPS", json.dumps({"conn_type": "http", "host": address}))
     with caplog.at_level(logging.ERROR):
         assert tell(spec, loop_event(spec, "promoted"), {}) == ()
     (record,) = caplog.records

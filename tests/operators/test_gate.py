@@ -19,7 +19,7 @@ from tests.support.loop import Run, context_of, rows, run_loop, specification
 from tests.support.proxies import DOWNLOAD, flaky_proxy
 from tests.support.servers import mlflow_server
 
-pytestmark = pytest.mark.stack
+pytestmark = pytest.mark.mlflow
 
 
 @pytest.fixture

@@ -132,8 +132,8 @@ def pages(word: str) -> dict[str, str]:
     report = validation()
     issue = Problem(code=ReasonCode.LABELS_MISSING, field="f", found="812", allowed="-", fix="left out")
     return {
-        "decision": render_decision(poison(judged(), word, names), poison(candidate(), word, names)),
-        "rules": render_decision(poison(judged(), word, frozenset()), poison(candidate(), word, frozenset())),
+        "decision": render_decision(poison(judged(), word, names), poison(candidate(), word, names), (f"Look.{word}",)),
+        "rules": render_decision(poison(judged(), word, frozenset()), poison(candidate(), word, names), ()),
         "validation": render_validation(
             poison(report, word, names), title=f"t{word}", meta={f"Window{word}": f"w{word}"},
             issues=[poison(issue, word, names)],

@@ -74,15 +74,15 @@ def test_a_window_is_recorded_once_however_often_it_is_looked_at(world: World, m
 
 def test_earlier_windows_are_handed_to_the_comparison(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
-    from airflow_mlops.core.monitoring.drift import observe as monitoring
+    from airflow_mlops.core.monitoring import drift
 
-    really, seen = monitoring.observe, []
+    really, seen = drift.observe, []
 
     def observe(*args: Any, history: Any) -> Any:
         seen.append([report.as_of for report in history])
         return really(*args, history=history)
 
-    monkeypatch.setattr(monitoring, "observe", observe)
+    monkeypatch.setattr(drift, "observe", observe)
     world.rows_come()
     early = NOW - timedelta(days=1)
     for as_of in (early, NOW):

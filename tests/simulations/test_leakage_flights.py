@@ -18,10 +18,10 @@ from airflow_mlops.core.rows.windows import split
 from airflow_mlops.core.snapshot.read import read_snapshot
 from airflow_mlops.core.snapshot.take import take_snapshot
 from airflow_mlops.core.training.fit import split_frame
-from airflow_mlops.local import flights
 from airflow_mlops.spec import ModelSpec, load_spec
 from airflow_mlops.stores.files.store import FileStore
 from airflow_mlops.stores.storage.storage import open_storage
+from dev.demo import flights
 from tests.support.leakage_inputs import bench_of, found
 
 LEAKS = ("dep_delay", "arr_time", "air_time")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_mlops.spec.suggest import did_you_mean, find_nearest, shown
+from airflow_mlops.spec import suggest
+from airflow_mlops.spec.suggest import did_you_mean, find_nearest, likeness, shown
 
 
 @pytest.mark.parametrize(
@@ -27,3 +29,15 @@ def test_a_long_word_is_not_compared_whole() -> None:
 )
 def test_values_are_shown_briefly(value: Any, text: str) -> None:
     assert shown(value) == text
+
+
+def test_names_that_are_alike() -> None:
+    assert likeness("scheduled_departure", "sched_dep") > 0.8
+    assert likeness("wind_speed", "windSpeed") == 1.0
+    assert likeness("temp", "temperature") > 0.8
+    assert likeness("origin", "destination") < 0.72
+
+
+def test_no_other_module_compares_words() -> None:
+    package = Path(suggest.__file__).parents[1]
+    assert [path.name for path in package.rglob("*.py") if "difflib import" in path.read_text()] == ["suggest.py"]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from airflow_mlops.local.home import Home, State
+from dev.stack.home import Home, State
 from tests.stack.live import DAG_FILE, MODELS, Live, write_rows
 
 
@@ -33,7 +33,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 @pytest.fixture(scope="module")
 def live(stack: Live) -> Live:
     state = State.load(stack.home)
-    if state is None or not all(service.alive for service in state.services):
+    if state is None or not state.services or not all(service.alive for service in state.services):
         started = stack.command("up")
         assert started.returncode == 0, started.stderr
     return stack

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from airflow_mlops.local.airflow_api import AirflowApi, Json, run_path
-from airflow_mlops.local.home import Home, State
-from airflow_mlops.local.runs import Runs
-from airflow_mlops.local.stack import USER
 from airflow_mlops.stores.mlflow.store import MLflowStore
+from dev.stack.airflow_api import AirflowApi, Json, run_path
+from dev.stack.dag_runs import Runs
+from dev.stack.home import Home, State
+from dev.stack.supervisor import USER
 
 AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
 SMALL = """
@@ -102,7 +102,7 @@ class Live:
         command = [
             sys.executable,
             "-m",
-            "airflow_mlops.local",
+            "dev",
             *words,
             "--home",
             str(self.home.root),

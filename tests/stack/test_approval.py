@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 
 from airflow_mlops.core.records.promotion import Approval, AuditEvent
-from airflow_mlops.local.airflow_api import ApiError, Json, run_path
+from dev.stack.airflow_api import ApiError, Json, run_path
 from tests.stack.live import AS_OF, Live
-
-pytestmark = pytest.mark.stack
 
 SETTLE = 3
 """Seconds from the parked state to an answer. Airflow 3.3 fails a task that is answered before the scheduler has seen

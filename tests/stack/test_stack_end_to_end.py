@@ -6,15 +6,11 @@ import os
 import signal
 from datetime import UTC, datetime
 
-import pytest
-
 from airflow_mlops.core.records.decision import Verdict
-from airflow_mlops.local.airflow_api import run_path
-from airflow_mlops.local.process import family, start_mark
-from airflow_mlops.local.stack import NAMES
+from dev.stack.airflow_api import run_path
+from dev.stack.process import family, start_mark
+from dev.stack.services import NAMES
 from tests.stack.live import AS_OF, Live
-
-pytestmark = pytest.mark.stack
 
 
 def test_a_run_over_the_api_makes_a_champion_that_mlflow_knows(live: Live) -> None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
-import pytest
-
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.retraining import RetrainDecision
-from airflow_mlops.local.airflow_api import run_path
+from dev.stack.airflow_api import run_path
 from tests.stack.live import AS_OF, Live, write_rows
 
-pytestmark = pytest.mark.stack
 LATER = AS_OF + timedelta(days=10)
 
 

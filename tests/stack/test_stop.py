@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
-from airflow_mlops.local.airflow_api import run_path
-from airflow_mlops.local.process import family
-from airflow_mlops.local.stack import NAMES
+from dev.stack.airflow_api import run_path
+from dev.stack.process import family
+from dev.stack.services import NAMES
 from tests.stack.live import Live
-
-pytestmark = pytest.mark.stack
 
 
 def test_what_was_kept_is_there_after_a_stop(live: Live) -> None:

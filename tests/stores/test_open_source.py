@@ -64,7 +64,7 @@ def test_a_connection_written_as_a_uri(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_other_driver_is_used_where_only_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     connect(monkeypatch, conn_type="postgres", host="db")
-    import airflow_mlops.stores.sources as module
+    from airflow_mlops.stores import open_source as module
 
     found = module.find_spec
     monkeypatch.setattr(module, "find_spec", lambda name: None if name == "psycopg2" else found(name))

@@ -94,10 +94,10 @@ class Looks:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done: dict[str, int] = {}
         for module, name in (
-            ("drift", "has_rows"),
-            ("drift", "mark"),
-            ("change", "mark_of_all"),
-            ("events", "mark"),
+            ("window", "has_rows"),
+            ("window", "change_token"),
+            ("change", "change_token_of_all"),
+            ("events", "change_token"),
             ("events", "_newest_passed"),
         ):
             self._count(monkeypatch, module, name)

@@ -140,7 +140,7 @@ def test_it_emits_when_event_time_passes_the_next_boundary(
         async with running(new_data(tmp_path, **changes), Kept()) as emitted:
             await until(lambda: len(emitted) == 1)
             arrive(START + timedelta(hours=23))
-            await looks.more("mark" if kind == "files" else "_newest_passed", 4)
+            await looks.more("change_token" if kind == "files" else "_newest_passed", 4)
             assert len(emitted) == 1  # still the same day
             arrive(START + timedelta(days=1))
             await until(lambda: len(emitted) == 2)
@@ -197,7 +197,7 @@ def test_files_that_stay_the_same_are_not_opened_again(tmp_path: Path, monkeypat
 
     async def scene() -> None:
         async with running(new_data(tmp_path), Kept()) as emitted:
-            await looks.more("mark", 10)
+            await looks.more("change_token", 10)
             assert len(emitted) == 1
 
     asyncio.run(scene())
@@ -236,7 +236,7 @@ def test_an_event_that_a_crash_may_have_lost_is_emitted_again(tmp_path: Path, mo
         looks = Looks(monkeypatch)
         async with running(new_data(tmp_path), kept) as emitted:
             await until(lambda: emitted)
-            await looks.more("mark", 5)
+            await looks.more("change_token", 5)
             seen.extend(emitted)
 
     for _ in range(2):

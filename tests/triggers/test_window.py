@@ -61,7 +61,7 @@ def test_it_comes_back_equal_from_airflows_database(
 @pytest.mark.parametrize(("kind", "more"), KINDS)
 def test_its_arguments_are_plain_json_and_all_of_them(kind: type[WaitingTrigger], more: dict[str, Any]) -> None:
     path, arguments = kind(**given(after="2026-03-09T00:00:00+00:00", **more)).serialize()
-    assert path == f"{kind.__module__}.{kind.__name__}"
+    assert path == (kind.stored_path or f"{kind.__module__}.{kind.__name__}")
     assert json.loads(json.dumps(arguments)) == arguments
     assert set(arguments) == set(given(after="")) | set(more)
     assert kind(**arguments).serialize() == (path, arguments)
@@ -81,7 +81,7 @@ def test_it_fires_when_rows_arrive_and_not_before(tmp_path: Path, monkeypatch: p
 
     async def scene() -> list[TriggerEvent]:
         run = asyncio.create_task(events(window(data_root=str(tmp_path))))
-        await looks.more("mark", 5)
+        await looks.more("change_token", 5)
         assert not run.done()
         assert looks.done["has_rows"] == 1  # while the files stay the same, none is opened again
         write(tmp_path / "orders", "new.parquet", START + timedelta(days=1))
@@ -106,7 +106,7 @@ def test_rows_in_a_database_are_noticed_also_when_newer_ones_were_there(
         return await asyncio.wait_for(run, PATIENCE)
 
     assert len(asyncio.run(scene())) == 1
-    assert "mark" not in looks.done
+    assert "change_token" not in looks.done
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_it_does_not_fire_on_an_empty_window(tmp_path: Path, monkeypatch: pytest
 
     async def scene() -> None:
         run = asyncio.create_task(events(window(data_root=str(tmp_path))))
-        await looks.more("mark", 5)
+        await looks.more("change_token", 5)
         assert not run.done()
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -189,7 +189,7 @@ def test_it_fires_when_files_are_no_longer_what_the_worker_saw(
 
     async def scene() -> list[TriggerEvent]:
         run = asyncio.create_task(events(waiting))
-        await looks.more("mark_of_all", 3)
+        await looks.more("change_token_of_all", 3)
         assert not run.done()
         match what:
             case "a file comes":
@@ -217,9 +217,9 @@ def test_it_fires_when_a_database_has_more_of_the_window(
 
     async def scene() -> list[TriggerEvent]:
         run = asyncio.create_task(events(waiting))
-        await looks.more("mark_of_all", 3)
+        await looks.more("change_token_of_all", 3)
         insert(shop, END + timedelta(days=30))  # of another window
-        await looks.more("mark_of_all", 3)
+        await looks.more("change_token_of_all", 3)
         assert not run.done()
         if what == "a row comes":
             insert(shop, START + timedelta(days=1))
@@ -261,7 +261,7 @@ def test_it_fires_at_the_deadline_for_a_last_look(
 
 def test_the_deadline_ends_a_look_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
-    monkeypatch.setattr(drift, "mark", lambda *_: released.wait(PATIENCE))
+    monkeypatch.setattr(drift, "change_token", lambda *_: released.wait(PATIENCE))
     soon = (datetime.now(UTC) + timedelta(milliseconds=50)).isoformat()
     waiting = window(deadline=soon)
 

@@ -70,21 +70,13 @@ class Workshop:
         """Snapshot, validate, fit: what the train DAG does up to the gate."""
         from airflow_mlops.core.snapshot import read_snapshot, take_snapshot
         from airflow_mlops.core.training import fit
-        from airflow_mlops.core.validation import enforce, expectations_for, validate, wanted_columns
+        from airflow_mlops.core.validation import enforce, validate_snapshot
 
         spec, as_of = self.spec, self.plan.steps[need.version - 1].start
         try:
             snapshot = take_snapshot(spec, as_of, self.store, self.state.storage, now=datetime.now(UTC))
             frame = read_snapshot(snapshot, self.state.storage)
-            report = validate(
-                frame,
-                expectations_for(spec),
-                subject=spec.name,
-                source_columns=snapshot.source_columns,
-                wanted_columns=wanted_columns(spec),
-                as_of=as_of,
-            )
-            enforce(report)
+            enforce(validate_snapshot(spec, snapshot, frame))
         except DataError as refusal:
             return Trained(outcome="invalid", problems=tuple(map(str, refusal.problems)), seconds=0)
         try:

@@ -8,125 +8,71 @@ from dataclasses import replace
 from datetime import datetime
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.gate.rules.serving import bounds as serving_bounds
+from airflow_mlops.core.gate.rule import STOP, UNRANKED, Asked
+from airflow_mlops.core.gate.rules import RULES
 from airflow_mlops.core.metrics import registry as metric
-from airflow_mlops.core.records import evidence
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult, Verdict
-from airflow_mlops.spec.gate import FairnessRule
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
-ALWAYS_ENFORCED = frozenset({"finite", "as_of"})
+_BY_NAME = {rule.name: rule for rule in RULES}
 
 
-def failed_closed(rule: RuleResult) -> RuleResult:
-    """The rule, or a rejection when it accepts on something that is missing or not finite."""
-    on_interval = rule.rule in {"baseline", "champion"}
-    numbers = (rule.value, rule.lower, rule.upper) if on_interval else (rule.value,)
-    also = tuple(number for number in (rule.lower, rule.upper) if number is not None)
-    if rule.verdict is not Verdict.ACCEPT or (
+def failed_closed(result: RuleResult) -> RuleResult:
+    """The result, or a rejection when it accepts on something that is missing or not finite."""
+    on_interval = result.rule in _BY_NAME and _BY_NAME[result.rule].interval
+    numbers = (result.value, result.lower, result.upper) if on_interval else (result.value,)
+    also = tuple(number for number in (result.lower, result.upper) if number is not None)
+    if result.verdict is not Verdict.ACCEPT or (
         all(number is not None and math.isfinite(number) for number in numbers) and all(map(math.isfinite, also))
     ):
-        return rule
+        return result
     return replace(
-        rule,
+        result,
         verdict=Verdict.REJECT,
         code=ReasonCode.METRIC_NOT_FINITE,
-        reason=f"rule {rule.rule} of {rule.metric} has a number that is missing or not finite",
+        reason=f"rule {result.rule} of {result.metric} has a number that is missing or not finite",
     )
 
 
-def counted(spec: ModelSpec, rule: RuleResult) -> RuleResult:
-    """The rule, marked as recorded only where the specification says so.
+def counted(spec: ModelSpec, result: RuleResult) -> RuleResult:
+    """The result, marked as recorded only where the specification says so.
 
-    Two rules count whatever `gate.mode` says, because nothing may be waived that they refuse: a metric that is not
-    finite, and an as-of that goes backwards.
+    One of a rule that is not registered, written by another version, counts wherever the gate does.
     """
-    part = getattr(spec.gate, rule.rule, None)
-    on = spec.gate.mode == "enforce" and getattr(part, "mode", "enforce") == "enforce"
-    return replace(rule, enforced=on or rule.rule in ALWAYS_ENFORCED)
+    rule = _BY_NAME.get(result.rule)
+    return replace(result, enforced=rule.counts(spec) if rule is not None else spec.gate.mode == "enforce")
 
 
 def missing(
     spec: ModelSpec, candidate: Candidate, evaluation: Evaluation, found: tuple[RuleResult, ...]
 ) -> Iterator[RuleResult]:
-    """Yield a rejection for each rule that the specification asks for and that was not evaluated."""
-    have = {(rule.rule, rule.metric) for rule in found}
-    names = {rule.rule for rule in found}
-    for rule, about in _wanted(spec, candidate, evaluation, found):
-        if (rule, about) not in have and (about is not None or rule not in names):
-            what = rule if about is None else f"{rule} of {about.replace('_', ' ')}"
-            yield RuleResult(
-                rule=rule,
-                metric=about or rule,
-                verdict=Verdict.REJECT,
-                value=None,
-                bound="evaluated",
-                rows=evaluation.rows,
-                code=ReasonCode.NOT_EVALUATED,
-                reason=f"rule {what} was not evaluated, and what is missing does not pass",
-            )
+    """Yield a rejection for each result that a registered rule owes and that is not there."""
+    asked = Asked(
+        spec=spec,
+        primary=metric.primary(spec, candidate.task),
+        champion_version=evaluation.champion_version,
+        found=found,
+    )
+    for rule in RULES:
+        mine = {result.metric for result in found if result.rule == rule.name}
+        for about in rule.owed(asked) if rule.runs(spec) else ():
+            if about not in mine if about is not None else not mine:
+                yield _not_evaluated(rule.name, about, evaluation.rows)
 
 
-def _wanted(
-    spec: ModelSpec, candidate: Candidate, evaluation: Evaluation, found: tuple[RuleResult, ...]
-) -> Iterator[tuple[str, str | None]]:
-    """Yield rule and metric of every result that must be there; None: any metric of the rule."""
-    gate, name = spec.gate, metric.primary(spec, candidate.task)
-    yield from (("finite", name), ("finite", "distinct_predictions"))
-    if evaluation.champion_version is not None:
-        yield "as_of", "as_of"
-    if gate.mode == "off":
-        return
-    yield from (("holdout", "rows"), ("baseline", name))
-    yield from (("absolute", rule.metric) for rule in gate.absolute)
-    if evaluation.champion_version is None:
-        yield "first_model", name
-    elif not any(
-        rule.code is ReasonCode.CHAMPION_TRAINED_ON_HOLDOUT and rule.verdict is not Verdict.ACCEPT for rule in found
-    ):
-        yield "champion", name
-    on = {name for name, asked in _asked(spec).items() if asked and getattr(gate, name).mode != "off"}
-    yield from ((rule, metric) for rule, metric in _by_name(spec) if rule in on)
-    yield from ((rule, None) for rule in sorted(on))
-
-
-def _by_name(spec: ModelSpec) -> Iterator[tuple[str, str]]:
-    """Yield the results of rules with a mode of their own that are known by name."""
-    gate = spec.gate
-    yield from (("leakage", name) for name in ("single_feature_power", "function_of_label", "overlap", "time"))
-    if gate.leakage.known_with_label:
-        yield "leakage", "known_with_label"
-    yield from (("serving", name) for name, _, _ in serving_bounds(gate.serving))
-    if gate.robustness.max_drop is not None:
-        yield "robustness", evidence.DROP
-    if gate.robustness.max_reliance is not None:
-        yield "robustness", evidence.RELIANCE
-
-
-def _asked(spec: ModelSpec) -> dict[str, bool]:
-    """Rules with a mode of their own, and whether they have to give a result at all."""
-    gate = spec.gate
-    return {
-        "slices": bool(gate.slices.columns) and (gate.slices.max_drop is not None or gate.slices.max_gap is not None),
-        "fairness": bool(gate.fairness.columns) and _bounded(gate.fairness),
-        "calibration": gate.calibration.max_error is not None,
-        "convergence": True,
-        "robustness": gate.robustness.max_drop is not None or gate.robustness.max_reliance is not None,
-        "leakage": True,
-        "serving": True,
-    }
-
-
-def _bounded(rule: FairnessRule) -> bool:
-    return any(
-        bound is not None
-        for bound in (
-            rule.max_demographic_parity_difference,
-            rule.max_equalized_odds_difference,
-            rule.max_metric_difference,
-        )
+def _not_evaluated(rule: str, about: str | None, rows: int) -> RuleResult:
+    what = rule if about is None else f"{rule} of {about.replace('_', ' ')}"
+    return RuleResult(
+        rule=rule,
+        metric=about or rule,
+        verdict=Verdict.REJECT,
+        value=None,
+        bound="evaluated",
+        rows=rows,
+        code=ReasonCode.NOT_EVALUATED,
+        reason=f"rule {what} was not evaluated, and what is missing does not pass",
     )
 
 
@@ -166,12 +112,6 @@ def decide(spec: ModelSpec, candidate: Candidate, evaluation: Evaluation, *, now
 _ORDER = (Verdict.REJECT, Verdict.INCONCLUSIVE, Verdict.ACCEPT)
 
 
-_TOLD_FIRST = (
-    *("holdout", "champion", "first_model", "as_of", "baseline"),
-    *("leakage", "serving", "slices", "fairness", "absolute"),
-)
-
-
 def _worst(found: Iterator[RuleResult] | tuple[RuleResult, ...]) -> Verdict:
     """The verdict of several rules; none at all is a rejection."""
     verdicts = {rule.verdict for rule in found}
@@ -182,11 +122,27 @@ def _reasons(spec: ModelSpec, every: tuple[RuleResult, ...], would: Verdict) -> 
     """Why, in sentences: failed rules first, those that do not count last."""
     if spec.gate.mode != "enforce":
         yield f"gate.mode is {spec.gate.mode}: its rules do not count; had they counted, the verdict were {would.value}"
-    told = sorted(every, key=lambda rule: _TOLD_FIRST.index(rule.rule) if rule.rule in _TOLD_FIRST else 99)
+    told = sorted(every, key=lambda result: _BY_NAME[result.rule].rank if result.rule in _BY_NAME else UNRANKED)
     for verdict in _ORDER:
         yield from (rule.reason for rule in told if rule.verdict is verdict and rule.enforced)
     for verdict in _ORDER[:2]:
         yield from (f"recorded only: {rule.reason}" for rule in told if rule.verdict is verdict and not rule.enforced)
+
+
+def advice_of(decision: GateDecision) -> tuple[str, ...]:
+    """Return what a person should do about the rules that made the verdict; what must not be passed over first."""
+    failed = [one for one in decision.evaluation.rules if one.enforced and one.verdict is decision.verdict]
+    found = [_ADVICE[one.code] for one in failed if one.code in _ADVICE]
+    return tuple(sorted(dict.fromkeys(found), key=lambda text: not text.startswith(STOP)))
+
+
+_DISTRUST = f"{STOP} the numbers cannot be trusted."
+_ADVICE = {
+    # what any rule may be refused for
+    ReasonCode.METRIC_NOT_FINITE: f"{_DISTRUST} Look at the task's log for what could not be computed.",
+    ReasonCode.NOT_EVALUATED: f"{_DISTRUST} A rule that was asked for could not be evaluated; its reason says why.",
+    **{code: text for rule in RULES for code, text in rule.advice.items()},
+}
 
 
 def _mismatch(candidate: Candidate, evaluation: Evaluation) -> Problem:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,16 +10,14 @@ from airflow_mlops.core.gate.changes import changes
 from airflow_mlops.core.gate.curves import curves
 from airflow_mlops.core.gate.holdout import HoldoutComparison, HoldoutRows, ScoredModels, judged_rows, score_models
 from airflow_mlops.core.gate.rule_input import RuleInput
-from airflow_mlops.core.gate.rules import RULES, bounds
+from airflow_mlops.core.gate.rules import RULES
 from airflow_mlops.core.gate.rules import champion as rules
 from airflow_mlops.core.metrics import registry as metric
 from airflow_mlops.core.metrics.baseline import trivial
-from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import Evaluation, RuleResult
 from airflow_mlops.core.records.evidence import Evidence, ServingReport
 from airflow_mlops.core.rows.weights import row_weights
-from airflow_mlops.core.stats.bootstrap import Gain, gain
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:
@@ -88,75 +85,39 @@ def evaluate(  # noqa: PLR0917 - two models and the rows, in the order of the co
     scored = score_models(comparison, rows)
     if not len(scored.inputs.train):
         return _evaluation(comparison, rows, None, [*rows.rules, *order], {}, {})
-    found, constant_metrics = numbers(comparison, scored)
-    wider, evidence = _wider(scored.inputs, served)
-    evidence["curves"] = curves(scored.inputs)
+    inputs = with_constant(scored.inputs)
+    found, evidence = run_rules(inputs, served)
+    evidence["curves"] = curves(inputs)
     if champion is not None:
         evidence["changes"] = changes(candidate, champion, packages)
-    return _evaluation(comparison, rows, scored, [*rows.rules, *found, *order, *wider], evidence, constant_metrics)
+    every = [*rows.rules, *order, *found]
+    return _evaluation(comparison, rows, scored, every, evidence, inputs.constant_metrics)
 
 
-def numbers(comparison: HoldoutComparison, scored: ScoredModels) -> tuple[list[RuleResult], dict[str, float]]:
-    """The rules that compare numbers: finite, absolute, baseline, champion, first model; and the baseline's metrics."""
-    inputs, gate = scored.inputs, comparison.spec.gate
-    name, count = inputs.metric.name, len(inputs.rows)
-    mine = scored.candidate_metrics
-    why = inputs.metric.why_undefined(scored.own)
-    found = [bounds.finite(name, mine.get(name), count, why), *bounds.judge(inputs).rules]
-    if gate.mode == "off":
-        return found, {}
-    (train_weights,) = row_weights(comparison.spec, inputs.train)
-    ignorant = trivial(comparison.candidate, inputs.train_labels, count, name, train_weights)
-    plain = metric.judge(inputs.labels, ignorant, None, inputs.judged.weights)
-    theirs = metric.measure(plain, comparison.spec)
-    pair = mine.get(name, math.nan), theirs.get(name, math.nan)
-    found += [bounds.absolute(rule, mine, count) for rule in gate.absolute]
-    found.append(rules.baseline(name, _gain(inputs, scored.own, plain), pair, gate, why))
-    if comparison.champion is None:
-        found.append(rules.first_model(found[-1], gate))
-    elif scored.broken is not None:
-        found.append(scored.broken)
-    elif inputs.other is not None:
-        values = inputs.metric(inputs.judged), inputs.metric(inputs.other)
-        over = _gain(inputs, inputs.judged, inputs.other)
-        why = None if math.isfinite(over.value) else _why_no_gain(inputs, inputs.other)
-        found.append(rules.champion(name, over, values, gate, comparison.champion.version, why))
-    return found, theirs
+def with_constant(inputs: RuleInput) -> RuleInput:
+    """Let the trivial model predict the judged rows too, unless nothing is to be compared with it."""
+    if inputs.spec.gate.mode == "off":
+        return inputs
+    (weights,) = row_weights(inputs.spec, inputs.train)
+    ignorant = trivial(inputs.candidate, inputs.train_labels, len(inputs.rows), inputs.metric.name, weights)
+    constant = metric.judge(inputs.labels, ignorant, None, inputs.judged.weights)
+    return replace(inputs, constant=constant, constant_metrics=metric.measure(constant, inputs.spec))
 
 
-def _why_no_gain(inputs: RuleInput, other: LabelledPredictions) -> str | None:
-    """Why one of the two models has no metric, in words; None when nothing is known against it."""
-    mine, theirs = inputs.metric.why_undefined(inputs.judged), inputs.metric.why_undefined(other)
-    return mine if mine is not None or theirs is None else f"of the champion, {theirs}"
-
-
-def _gain(inputs: RuleInput, judged: LabelledPredictions, other: LabelledPredictions) -> Gain:
-    rule = inputs.spec.gate.champion
-    return gain(
-        inputs.metric,
-        judged,
-        other,
-        inputs.block,
-        confidence=rule.confidence,
-        resamples=rule.resamples,
-        seed=inputs.spec.training.seed,
-    )
-
-
-def _wider(
+def run_rules(
     inputs: RuleInput, served: ServingReport | Callable[[], ServingReport] | None
 ) -> tuple[list[RuleResult], dict[str, Any]]:
-    """The rules that have a `mode` of their own, unless it is off, and what they saw."""
+    """Evaluate every registered rule that the specification asks for, in order; return results and evidence."""
     found: list[RuleResult] = []
     evidence: dict[str, Any] = {}
-    gate = inputs.spec.gate
-    for name, judge in RULES.items():
-        if gate.mode != "off" and getattr(gate, name).mode != "off":
-            if name == "serving":  # the last one
-                inputs = replace(inputs, serving=served() if callable(served) else served)
-            saw = judge(inputs)
-            found += saw.rules
-            evidence |= saw.evidence
+    for rule in RULES:
+        if rule.judge is None or not rule.runs(inputs.spec):
+            continue
+        if rule.name == "serving":
+            inputs = replace(inputs, serving=served() if callable(served) else served)
+        outcome = rule.judge(inputs)
+        found += outcome.rules
+        evidence |= outcome.evidence
     return found, evidence
 
 

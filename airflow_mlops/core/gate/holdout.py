@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules import champion as rules
+from airflow_mlops.core.gate.rules.holdout import champion_unseen, holdout_size, one_label
 from airflow_mlops.core.metrics import registry as metric
-from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.pipeline.predict import Label, Predicted, predict
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import RuleResult, Verdict
@@ -18,9 +18,8 @@ from airflow_mlops.core.rows.labels import clean_labels
 from airflow_mlops.core.rows.weights import row_weights
 from airflow_mlops.core.rows.windows import rows_within
 from airflow_mlops.core.stats.bootstrap import blocks_of
-from airflow_mlops.spec.gate import GateSpec
 from airflow_mlops.spec.model import ModelSpec
-from airflow_mlops.spec.problems import ReasonCode, Refusal
+from airflow_mlops.spec.problems import Refusal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,12 +84,8 @@ class ScoredModels:
     """Both models on the same rows."""
 
     inputs: RuleInput
-    own: LabelledPredictions
-    """The candidate, judged by its own classes alone."""
     candidate_metrics: Mapping[str, float]
     champion_metrics: Mapping[str, float] | None
-    broken: RuleResult | None
-    """A rejection, when there is a champion to compare with that cannot be scored."""
 
 
 def score_models(comparison: HoldoutComparison, rows: HoldoutRows) -> ScoredModels:
@@ -131,9 +126,8 @@ def score_models(comparison: HoldoutComparison, rows: HoldoutRows) -> ScoredMode
     )
     own = metric.judge(rows.labels, ours, None, weights)
     mine = metric.measure(own, spec)
-    return ScoredModels(
-        inputs=inputs, own=own, candidate_metrics=mine, champion_metrics=champion_metrics, broken=broken
-    )
+    inputs = replace(inputs, own=own, candidate_metrics=mine, champion_refused=broken)
+    return ScoredModels(inputs=inputs, candidate_metrics=mine, champion_metrics=champion_metrics)
 
 
 def champion_predictions(comparison: HoldoutComparison, frame: pd.DataFrame) -> Predicted | str | None:
@@ -176,50 +170,3 @@ def _classes(model: Candidate) -> set[tuple[bool, Label]]:
 
 def _kinds(model: Candidate) -> str:
     return " and ".join(sorted({type(label).__name__ for label in model.classes}))
-
-
-def holdout_size(rows: int, gate: GateSpec) -> RuleResult:
-    """There are enough labelled rows to judge on."""
-    fine = rows >= gate.min_rows
-    return RuleResult(
-        rule="holdout",
-        metric="rows",
-        verdict=Verdict.ACCEPT if fine else Verdict.REJECT,
-        value=float(rows),
-        bound=f">= {gate.min_rows}",
-        rows=rows,
-        code=None if fine else ReasonCode.HOLDOUT_TOO_SMALL,
-        reason=f"{rows:,} labelled rows to judge on, where gate.min_rows asks for {gate.min_rows:,}",
-    )
-
-
-def one_label(rows: int, label: str) -> RuleResult:
-    """Rejects: all judged rows have the same label, so that whoever says it always would look best."""
-    return RuleResult(
-        rule="holdout",
-        metric="labels",
-        verdict=Verdict.REJECT,
-        value=1.0,
-        bound=">= 2",
-        rows=rows,
-        code=ReasonCode.LABEL_SINGLE_CLASS,
-        reason=f"all {rows:,} rows to judge on have the same label in {label!r}: lengthen gate.holdout, or check how it"
-        " is made",
-    )
-
-
-def champion_unseen(rows: int, gate: GateSpec, champion: Champion) -> RuleResult:
-    """Enough of the holdout lies after what the champion was trained on."""
-    fine = rows >= gate.min_rows
-    end = f"{champion.candidate.train.end:%Y-%m-%d %H:%M}"
-    return RuleResult(
-        rule="holdout",
-        metric="rows_unseen_by_champion",
-        verdict=Verdict.ACCEPT if fine else Verdict.INCONCLUSIVE,
-        value=float(rows),
-        bound=f">= {gate.min_rows}",
-        rows=rows,
-        code=None if fine else ReasonCode.CHAMPION_TRAINED_ON_HOLDOUT,
-        reason=f"{rows:,} rows are new to both models (champion v{champion.version} was trained on rows before {end})"
-        + ("" if fine else f"; fewer than gate.min_rows = {gate.min_rows:,}, so the two are not compared"),
-    )

@@ -47,6 +47,16 @@ class RuleInput:
     train_labels: pd.Series[Any]
     serving: ServingReport | None
     """What a fresh interpreter saw of the stored candidate; None when it was not tried."""
+    own: LabelledPredictions | None = None
+    """The candidate, judged by its own classes alone; None where those are the classes of `judged`."""
+    candidate_metrics: Mapping[str, float] = field(default_factory=dict)
+    """Every metric of the candidate on the judged rows."""
+    constant: LabelledPredictions | None = None
+    """The trivial model on the same rows; None where nothing is compared with it."""
+    constant_metrics: Mapping[str, float] = field(default_factory=dict)
+    """Every metric of the trivial model."""
+    champion_refused: RuleResult | None = None
+    """A rejection, when there is a champion to compare with that cannot be scored."""
 
     @property
     def sign(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import TrainingError
@@ -14,7 +14,8 @@ from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.weighted import Undefined, WeightedMetric
 from airflow_mlops.core.pipeline.predict import Label, Predicted, plain_classes
 from airflow_mlops.core.records.candidate import Task
-from airflow_mlops.spec import metrics as declared
+from airflow_mlops.spec.metrics import METRICS as DECLARED
+from airflow_mlops.spec.metrics import MetricDeclaration
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -24,14 +25,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric by name: call it with judged rows for its value."""
+    """A metric by name: what the specification declares of it, and its function; call it for its value."""
 
     name: str
-    kind: str
-    greater_is_better: bool
+    declared: MetricDeclaration
     needs_probabilities: bool
     prepare: Callable[[LabelledPredictions], WeightedMetric]
     """From judged rows to a function of row weights; the rows' own weights are put on it afterwards."""
+
+    @property
+    def kind(self) -> Literal["classification", "regression"]:
+        """The kind of task it is of."""
+        return self.declared.kind
+
+    @property
+    def greater_is_better(self) -> bool:
+        """Whether more of it is better."""
+        return self.declared.greater_is_better
 
     def weighted(self, judged: LabelledPredictions) -> WeightedMetric:
         """The metric as a function of how often each row counts; undefined when something is missing or not finite."""
@@ -110,8 +120,13 @@ def metrics_of(spec: ModelSpec) -> Mapping[str, Metric]:
         If a function of `gate.metrics` cannot be imported or used.
     """
     own = {
-        path: Metric(path, declared.kind, declared.greater_is_better, declared.needs == "probabilities", prepare)
-        for path, (declared, prepare) in prepared(spec).items()
+        path: Metric(
+            path,
+            MetricDeclaration(one.kind, greater_is_better=one.greater_is_better),
+            one.needs == "probabilities",
+            prepare,
+        )
+        for path, (one, prepare) in prepared(spec).items()
     }
     return {**METRICS, **own}
 
@@ -166,8 +181,5 @@ def _applies(metric: Metric, judged: LabelledPredictions) -> bool:
     return metric.kind == kind and (judged.probabilities is not None or not metric.needs_probabilities)
 
 
-METRICS: Mapping[str, Metric] = {
-    name: Metric(name, meaning.kind, meaning.greater_is_better, *FUNCTIONS[name])
-    for name, meaning in declared.METRICS.items()
-}
+METRICS: Mapping[str, Metric] = {name: Metric(name, declared, *FUNCTIONS[name]) for name, declared in DECLARED.items()}
 """Every registered metric; `metrics_of` adds those of a specification's own."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from airflow_mlops.core.errors import TrainingError
 from airflow_mlops.core.importing import import_object
 from airflow_mlops.core.records.candidate import Task
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.spec.suggest import did_you_mean
 
 
 def build_estimator(path: str, parameters: Mapping[str, Any], *, field: str = "training.estimator") -> Any:
@@ -51,14 +51,13 @@ def check_parameters(path: str, names: Iterable[str], allowed: tuple[str, ...] |
     for name in names:
         if allowed is None or name in allowed:
             continue
-        near = get_close_matches(name, allowed, n=1)
         problems.append(
             Problem(
                 code=ReasonCode.ESTIMATOR_INVALID,
                 field=f"{field}.{name}",
                 found=f"no parameter {name!r} of {path}",
                 allowed=f"one of: {', '.join(sorted(allowed)) or 'none'}",
-                fix=f"did you mean {near[0]!r}?" if near else "take it out",
+                fix=did_you_mean(name, allowed) or "take it out",
             )
         )
     if problems:

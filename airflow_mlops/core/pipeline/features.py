@@ -10,6 +10,7 @@ from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.snapshot import Column, Snapshot
 from airflow_mlops.core.rows.columns import require_columns
+from airflow_mlops.core.rows.types import decoded, kind_of_type
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
-_NUMERIC = ("int", "uint", "float", "double", "halffloat", "half_float", "decimal", "bool")
-_CATEGORICAL = ("string", "large_string", "string_view", "utf8", "dictionary")
 ONEHOT_CATEGORIES = 50
 """Columns that one categorical feature becomes at most; rarer values share the last."""
 ORDINAL_CATEGORIES = 254
@@ -31,9 +30,7 @@ def role_of(arrow_type: str) -> str | None:
     >>> role_of("int64"), role_of("dictionary<values=string, indices=int32, ordered=0>"), role_of("timestamp[us]")
     ('numeric', 'categorical', None)
     """
-    if arrow_type.startswith(_NUMERIC):
-        return "numeric"
-    return "categorical" if arrow_type.startswith(_CATEGORICAL) else None
+    return {"number": "numeric", "boolean": "numeric", "text": "categorical"}.get(kind_of_type(arrow_type))
 
 
 def resolve(spec: ModelSpec, snapshot: Snapshot) -> tuple[Feature, ...]:
@@ -171,6 +168,7 @@ def _with_role(columns: Sequence[Column], role: str) -> list[str]:
 def _number(column: pd.Series[Any], problems: list[Problem]) -> Any:
     import pandas as pd
 
+    column = decoded(column)
     kind = pd.api.types.infer_dtype(column, skipna=True) if column.dtype == object else ""
     if (
         pd.api.types.is_numeric_dtype(column.dtype)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.core.records.profile import ColumnProfile
+from airflow_mlops.core.rows.types import ValueKind, kind_of_type
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
@@ -18,23 +20,21 @@ Role = Literal["numeric", "categorical"]
 Kind = Literal["", "number", "text", "boolean", "time"]
 
 
-def kind_of(array: pa.Array | pa.ChunkedArray) -> Kind | None:
-    """Tell what the values of an Arrow array are; empty when all are missing, None when nothing we can count."""
-    return "" if _all_missing(array) else kind_of_type(array.type)
+_KINDS: Mapping[ValueKind, Kind] = {
+    "number": "number",
+    "text": "text",
+    "boolean": "boolean",
+    "time": "time",
+    "time of day": "time",
+    "duration": "time",
+    "empty": "",
+}
+"""What a profile writes for a kind; times of day and durations are told from times by the schema, not by a profile."""
 
 
-def kind_of_type(type_: pa.DataType) -> Kind | None:
-    """Tell what values of an Arrow type are; None when nothing we can count."""
-    import pyarrow.types as t
-
-    kind = type_.value_type if t.is_dictionary(type_) else type_
-    if t.is_integer(kind) or t.is_floating(kind) or t.is_decimal(kind):
-        return "number"
-    if _is_text(kind):
-        return "text"
-    if t.is_boolean(kind):
-        return "boolean"
-    return "time" if t.is_temporal(kind) else None
+def counted_as(type_: pa.DataType) -> Kind | None:
+    """Say as what a profile counts values of an Arrow type: empty where there can be none, None where it cannot."""
+    return _KINDS.get(kind_of_type(type_))
 
 
 def _all_missing(array: pa.Array | pa.ChunkedArray) -> bool:
@@ -68,9 +68,9 @@ def type_problem(reference: ColumnProfile, type_: pa.DataType) -> Problem | None
     """
     import pyarrow.types as t
 
-    kind = kind_of_type(type_)
+    kind = counted_as(type_)
     if reference.role == "numeric":
-        wrong, allowed = kind not in {"number", "boolean"}, "a number or a boolean"
+        wrong, allowed = kind not in {"number", "boolean", ""}, "a number or a boolean"
     elif kind and reference.kind:
         wrong, allowed = not _same_kind(reference, kind), f"{reference.kind} values, as in the reference"
     else:
@@ -116,7 +116,7 @@ def numbers(array: pa.Array | pa.ChunkedArray) -> NDArray[np.float64]:
         array = array.combine_chunks()
     if t.is_dictionary(array.type):
         array = array.dictionary_decode()
-    if kind_of(array) == "":  # also a text column in which nothing stands
+    if _all_missing(array):  # also a text column in which nothing stands
         array = pa.nulls(len(array), pa.float64())
     elif t.is_decimal(array.type):  # Arrow's own cast is one digit off for every tenth value; a text is read exactly
         array = array.cast(pa.string())
@@ -237,7 +237,7 @@ class ColumnCounter:
 
 
 def _kind_for(role: Role, array: pa.Array | pa.ChunkedArray) -> Kind:
-    kind = kind_of(array) or ""
+    kind: Kind = "" if _all_missing(array) else counted_as(array.type) or ""
     return "number" if role == "numeric" and kind else kind
 
 

@@ -75,7 +75,7 @@ def decide_retraining(
     """
     _require_one_model(spec, champion, seen, history)
     case = RetrainCase(spec=spec, champion=champion, seen=seen, history=history, as_of=utc(as_of, "as-of"))
-    against = [found for rule in RULES if (found := rule(case)) is not None]
+    against = [found for rule in RULES if (found := rule.judge(case)) is not None]
     first = against[0] if against else None
     key = key_of(case)
     stands = None if first and first.rule in ("retired", "out_of_date") else _decided(history, key, "retrain")
@@ -182,7 +182,7 @@ def _watched(case: RetrainCase, place: int) -> bool:
     seen = MonitoringInput(drift=earlier[0], performance=outcomes[0] if outcomes else None)
     rest = replace(case.history, drift=earlier[1:], performance=outcomes[1:])
     before = replace(case, seen=seen, history=rest, as_of=earlier[0].as_of)
-    found = next((against for rule in RULES if (against := rule(before)) is not None), None)
+    found = next((against for rule in RULES if (against := rule.judge(before)) is not None), None)
     return found is not None and found.rule == "watch"
 
 

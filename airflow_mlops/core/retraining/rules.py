@@ -1,17 +1,29 @@
 """What speaks against a retraining: one function for each rule, and none of them knows of the others.
 
-:data:`RULES` has them in the order in which they decide; each gives its reasons, whether or not it is the first.
+:data:`RULES` is their one registry, in the order in which they decide; each gives its reasons, whether or not it is the
+first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from airflow_mlops.core.records.retraining import Challenge
 from airflow_mlops.core.retraining.case import Objection, RetrainCase, notified_of
 from airflow_mlops.core.retraining.persistence import SignalInput
 from airflow_mlops.core.retraining.signals import DRIFTS, impatient, quote
 from airflow_mlops.spec.types import format_duration
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainRule:
+    """One rule: its function, the names of the objections that it may make, and their place in the playbook."""
+
+    names: tuple[str, ...]
+    judge: Callable[[RetrainCase], Objection | None]
+    situation: str = ""
+    """Of the playbook; empty: nobody is told what to do."""
 
 
 def retired(case: RetrainCase) -> Objection | None:
@@ -199,17 +211,17 @@ def budget(case: RetrainCase) -> Objection | None:
     return Objection(rule="budget", reasons=(f"{reason} And it is urgent.",), action="escalate", situation="budget")
 
 
-RULES: tuple[Callable[[RetrainCase], Objection | None], ...] = (
-    retired,
-    out_of_date,
-    invalid_data,
-    pipeline_fault,
-    no_signal,
-    watch,
-    escalate_after,
-    cooldown,
-    min_new_rows,
-    budget,
+RULES: tuple[RetrainRule, ...] = (
+    RetrainRule(names=("retired",), judge=retired),
+    RetrainRule(names=("out_of_date",), judge=out_of_date),
+    RetrainRule(names=("invalid_data",), judge=invalid_data, situation="invalid_data"),
+    RetrainRule(names=("pipeline_fault",), judge=pipeline_fault, situation="pipeline_fault"),
+    RetrainRule(names=("none", "persistence"), judge=no_signal),
+    RetrainRule(names=("watch",), judge=watch, situation="drift"),
+    RetrainRule(names=("escalate_after",), judge=escalate_after, situation="escalate"),
+    RetrainRule(names=("cooldown", "under_way", "backoff"), judge=cooldown),
+    RetrainRule(names=("min_new_rows",), judge=min_new_rows),
+    RetrainRule(names=("budget",), judge=budget, situation="budget"),
 )
 """In the order in which they decide."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.rows.types import plain_type
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -67,7 +68,7 @@ def same_kinds(spec: ModelSpec, said: Mapping[str, pa.DataType], schema: pa.Sche
             fix="mend the source, or score the windows again",
         )
         for name, kind in said.items()
-        if _kind(kind) != _kind(schema.field(name).type)
+        if _hashed_as(kind) != _hashed_as(schema.field(name).type)
     ]
     if problems:
         raise DataError(problems, subject=spec.name)
@@ -83,16 +84,14 @@ def together(batches: Sequence[pa.RecordBatch]) -> pd.DataFrame:
     return frame
 
 
-def _kind(type_: pa.DataType) -> str:
+def _hashed_as(type_: pa.DataType) -> str:
+    """Name the type that values are hashed in, finer than their kind: 1 and 1.0, a date and its midnight differ."""
     import pyarrow.types as t
 
-    if t.is_dictionary(type_):
-        return _kind(type_.value_type)
-    if t.is_string(type_) or t.is_large_string(type_) or t.is_string_view(type_):
-        return "text"
-    if t.is_integer(type_):
+    plain = plain_type(type_)
+    if t.is_integer(plain):
         return "whole number"
-    return "time" if t.is_temporal(type_) else str(type_)
+    return "timestamp" if t.is_timestamp(plain) else str(plain)
 
 
 def _number(values: pa.Array) -> Array:

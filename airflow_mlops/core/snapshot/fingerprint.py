@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.rows.columns import plain_type
+from airflow_mlops.core.rows.types import plain_type
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.records.snapshot import Snapshot
-from airflow_mlops.core.rows.columns import missing_columns, plain_type
+from airflow_mlops.core.rows.columns import missing_columns
+from airflow_mlops.core.rows.types import plain_type
 from airflow_mlops.core.snapshot.fingerprint import fingerprint
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

@@ -12,7 +12,8 @@ from uuid import uuid4
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.snapshot import Column, Snapshot, Window
-from airflow_mlops.core.rows.columns import missing_columns, plain_type
+from airflow_mlops.core.rows.columns import missing_columns
+from airflow_mlops.core.rows.types import plain_type
 from airflow_mlops.core.rows.windows import label_window, utc
 from airflow_mlops.core.snapshot.fingerprint import ContentHash
 from airflow_mlops.core.snapshot.read import differs, open_snapshot

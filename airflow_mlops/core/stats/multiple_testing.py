@@ -172,23 +172,3 @@ def _largest_deviation(centred: Array, errors: Array) -> Array:
             standard = np.divide(deviation, error, out=np.zeros_like(deviation), where=error > 0)
             np.maximum(largest, standard.max(axis=1), out=largest)
     return largest
-
-
-def adjust(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for their number: those below a level have at most that share of false discoveries.
-
-    Y. Benjamini and Y. Hochberg, "Controlling the False Discovery Rate" (1995).
-
-    Examples
-    --------
-    >>> [round(p, 3) for p in adjust([0.01, 0.04, 0.03, 0.5])]
-    [0.04, 0.053, 0.053, 0.5]
-    """
-    import numpy as np
-
-    p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p)[::-1]
-    scaled = p[order] * len(p) / np.arange(len(p), 0, -1)
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum.accumulate(np.minimum(scaled, 1.0))
-    return [float(value) for value in adjusted]

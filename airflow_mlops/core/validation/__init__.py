@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from airflow_mlops.core.validation.great_expectations import library
 from airflow_mlops.core.validation.schema import WantedColumn
 from airflow_mlops.core.validation.validate import (
     enforce,
@@ -12,4 +11,4 @@ from airflow_mlops.core.validation.validate import (
     wanted_columns,
 )
 
-__all__ = ["WantedColumn", "enforce", "expectations_for", "library", "validate", "validate_snapshot", "wanted_columns"]
+__all__ = ["WantedColumn", "enforce", "expectations_for", "validate", "validate_snapshot", "wanted_columns"]

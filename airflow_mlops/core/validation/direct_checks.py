@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.records.validation import Check
+from airflow_mlops.core.rows.types import ValueKind
 from airflow_mlops.core.validation.plan import CheckedRows
-from airflow_mlops.core.validation.schema import Kind
 from airflow_mlops.core.validation.wording import age, failed, names, passed, share
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.spec.types import format_duration
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-TYPES: Mapping[str, tuple[Kind, ...]] = {
+TYPES: Mapping[str, tuple[ValueKind, ...]] = {
     "number": ("number",),
     "integer": ("number",),
     "string": ("text",),

@@ -10,7 +10,6 @@ import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from airflow_mlops.core.records.validation import Check
 from airflow_mlops.core.validation.plan import CheckedRows, Step
 from airflow_mlops.core.validation.wording import failed, names, passed, share
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.spec.suggest import did_you_mean
 from airflow_mlops.spec.validation import Expectation
 
 if TYPE_CHECKING:
@@ -87,14 +87,13 @@ def audit(expectation: Expectation) -> tuple[Problem, ...]:
     """Say what is wrong with the name or the arguments, before any row is read."""
     known = known_names()
     if expectation.expect not in known:
-        close = get_close_matches(expectation.expect, known, n=1)
         return (
             Problem(
                 code=ReasonCode.EXPECTATION_UNKNOWN,
                 field=f"validation.{expectation.expect}",
                 found=f"no expectation '{expectation.expect}'",
                 allowed=f"one of {len(known)} Great Expectations names that check rows",
-                fix=f"did you mean '{close[0]}'?" if close else "see the gallery of Great Expectations for names",
+                fix=did_you_mean(expectation.expect, known) or "see the gallery of Great Expectations for names",
             ),
         )
     return _wrong_arguments(expectation.expect, arguments_of(expectation)[0])
@@ -118,15 +117,10 @@ def _wrong_arguments(name: str, kwargs: Mapping[str, Any]) -> tuple[Problem, ...
             field=f"validation.{name}.{place}",
             found=f"'{place}': {message}",
             allowed=f"arguments {', '.join(takes)}",
-            fix=_did_you_mean(place, takes),
+            fix=("" if place in takes else did_you_mean(place, takes)) or "correct the expectation's arguments",
         )
         for place, message in said.items()
     )
-
-
-def _did_you_mean(place: str, takes: Sequence[str]) -> str:
-    close = get_close_matches(place, takes, n=1)
-    return f"did you mean '{close[0]}'?" if close and close[0] != place else "correct the expectation's arguments"
 
 
 def _kind(name: str) -> Any:

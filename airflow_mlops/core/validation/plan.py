@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.records.validation import Check
-from airflow_mlops.core.validation.schema import Kind, WantedColumn
+from airflow_mlops.core.rows.types import ValueKind
+from airflow_mlops.core.validation.schema import WantedColumn
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.spec.validation import Expectation
 
@@ -22,7 +23,7 @@ class CheckedRows:
 
     frame: pd.DataFrame
     """Columns that can be looked at, each name once."""
-    kinds: Mapping[str, Kind]
+    kinds: Mapping[str, ValueKind]
     wanted: tuple[WantedColumn, ...]
     extra: tuple[str, ...]
     as_of: datetime | None

@@ -2,52 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Literal
 
 from airflow_mlops.core.records.snapshot import Column
 from airflow_mlops.core.records.validation import Check
+from airflow_mlops.core.rows.types import ValueKind, kind_of_series, kind_of_type
 from airflow_mlops.core.validation.wording import failed, names, share
 from airflow_mlops.spec.problems import ReasonCode
+from airflow_mlops.spec.suggest import likeness
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Role = Literal["time", "key", "label", "numeric", "categorical", "excluded", "named"]
-Kind = Literal["number", "time", "mixed times", "text", "boolean", "empty", "other"]
 
 ALIKE = 0.72
 """Smallest likeness of two names for a suggestion: below it, suggestions are more often wrong than right."""
-_KINDS: Mapping[Role, frozenset[Kind]] = {
+_KINDS: Mapping[Role, frozenset[ValueKind]] = {
     "time": frozenset({"time"}),
     "numeric": frozenset({"number", "boolean"}),
     "categorical": frozenset({"text", "number", "boolean"}),
 }
-_INFERRED: Mapping[str, Kind] = {
-    "string": "text",
-    "bytes": "other",
-    "floating": "number",
-    "integer": "number",
-    "mixed-integer-float": "number",
-    "decimal": "number",
-    "boolean": "boolean",
-    "datetime": "time",
-    "datetime64": "time",
-    "date": "time",
-    "empty": "empty",
-    "categorical": "text",
-}
-_ARROW: tuple[tuple[str, Kind], ...] = (
-    (r"u?int\d|halffloat|float|double|decimal", "number"),
-    (r"timestamp|date", "time"),
-    (r"(large_)?(string|utf8)|dictionary", "text"),
-    (r"bool", "boolean"),
-    (r"null", "empty"),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +37,7 @@ class WantedColumn:
     severity: Literal["error", "warning"] = "error"
 
     @property
-    def kinds(self) -> frozenset[Kind] | None:
+    def kinds(self) -> frozenset[ValueKind] | None:
         """Kinds of values that fit the role; None when any does."""
         return _KINDS.get(self.role)
 
@@ -77,66 +55,7 @@ class Schema:
     checks: tuple[Check, ...] = ()
     unusable: frozenset[str] = frozenset()
     extra: tuple[str, ...] = ()
-    kinds: Mapping[str, Kind] = field(default_factory=dict)
-
-
-def kind_of(series: pd.Series) -> Kind:
-    """Say what a column holds, whatever pandas, numpy or Arrow type carries it."""
-    import pandas as pd
-    from pandas.api import types
-
-    dtype = series.dtype
-    if isinstance(dtype, pd.ArrowDtype):
-        return kind_of_arrow(str(dtype.pyarrow_dtype))
-    if isinstance(dtype, pd.CategoricalDtype):
-        return "text" if series.notna().any() else "empty"
-    if types.is_bool_dtype(dtype):
-        return "boolean"
-    if types.is_numeric_dtype(dtype):
-        return "number" if series.notna().any() or not len(series) else "empty"
-    if types.is_datetime64_any_dtype(dtype):
-        return "time"
-    inferred = _INFERRED.get(types.infer_dtype(series, skipna=True), "other")
-    return "mixed times" if inferred == "time" and _zones(series) > 1 else inferred
-
-
-def kind_of_arrow(name: str) -> Kind:
-    """Say what an Arrow type holds.
-
-    >>> kind_of_arrow("timestamp[us, tz=UTC]"), kind_of_arrow("dictionary<values=string, indices=int32, ordered=0>")
-    ('time', 'text')
-    """
-    return next((kind for pattern, kind in _ARROW if re.match(pattern, name)), "other")
-
-
-def _zones(series: pd.Series) -> int:
-    return len({str(getattr(value, "tzinfo", None)) for value in series.dropna()})
-
-
-def likeness(wanted: str, found: str) -> float:
-    """How alike two column names are, from 0 to 1.
-
-    Case and separators do not count; a name whose words are the other's, or begin them, is nearly the same.
-
-    >>> likeness("depTime", "dep_time"), likeness("scheduled_departure", "sched_dep") > 0.8, likeness("a", "z")
-    (1.0, True, 0.0)
-    """
-    left, right = _words(wanted), _words(found)
-    if "".join(left) == "".join(right):
-        return 1.0
-    short, long = sorted((left, right), key=len)
-    if short and all(any(_begins(word, other) for other in long) for word in short):
-        return 0.75 + 0.2 * len(short) / len(long)
-    return SequenceMatcher(None, "".join(left), "".join(right)).ratio()
-
-
-def _words(name: str) -> list[str]:
-    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+", name)]
-
-
-def _begins(word: str, other: str) -> bool:
-    short, long = sorted((word, other), key=len)
-    return word == other or (len(short) >= 3 and long.startswith(short))  # noqa: PLR2004 - shorter ones begin too many
+    kinds: Mapping[str, ValueKind] = field(default_factory=dict)
 
 
 def compare(
@@ -161,8 +80,8 @@ def compare(
     here = [str(name) for name in frame.columns]
     offered = [column.name for column in source_columns] or here
     twice = sorted(name for name, count in (Counter(here) | Counter(offered)).items() if count > 1)
-    kinds = {name: kind_of(frame[name]) for name in here if name not in twice}
-    arrow = {column.name: kind_of_arrow(column.type) for column in source_columns}
+    kinds = {name: kind_of_series(frame[name]) for name in here if name not in twice}
+    arrow = {column.name: kind_of_type(column.type) for column in source_columns}
     known = {want.name for want in wanted}
     missing = [w for w in wanted if w.role != "excluded" and w.name not in here and w.name not in twice]
     spare = [name for name in dict.fromkeys(offered) if name not in known]
@@ -180,13 +99,13 @@ def compare(
     )
 
 
-def _renamed(missing: Sequence[WantedColumn], spare: Mapping[str, Kind]) -> dict[str, tuple[str, Kind]]:
+def _renamed(missing: Sequence[WantedColumn], spare: Mapping[str, ValueKind]) -> dict[str, tuple[str, ValueKind]]:
     """Pair missing columns with spare ones: the most alike first, each spare column once."""
     pairs = sorted(
         ((likeness(want.name, name), want, name) for want in missing for name in spare),
         key=lambda pair: (-pair[0], pair[1].name, pair[2]),
     )
-    paired: dict[str, tuple[str, Kind]] = {}
+    paired: dict[str, tuple[str, ValueKind]] = {}
     for score, want, name in pairs:
         fits = want.kinds is None or spare[name] in want.kinds
         if score >= ALIKE and fits and want.name not in paired and name not in {new for new, _ in paired.values()}:
@@ -207,7 +126,7 @@ def _duplicated(name: str, rows: int) -> Check:
 
 
 def _missing(
-    want: WantedColumn, new: tuple[str, Kind] | None, offered: Sequence[str], mentions: int, rows: int
+    want: WantedColumn, new: tuple[str, ValueKind] | None, offered: Sequence[str], mentions: int, rows: int
 ) -> Check:
     untold = f"; {mentions} expectations on it could not be checked" if mentions > 1 else ""
     if new:
@@ -223,7 +142,7 @@ def _missing(
     )
 
 
-def _retyped(want: WantedColumn, frame: pd.DataFrame, kind: Kind, rows: int) -> Check:
+def _retyped(want: WantedColumn, frame: pd.DataFrame, kind: ValueKind, rows: int) -> Check:
     wrong = want.role == "time"
     found = f"{kind} ({frame[want.name].dtype})" if kind != "mixed times" else "times of more than one zone"
     if want.role == "numeric" and kind == "text":

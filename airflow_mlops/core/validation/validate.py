@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Column, Snapshot
 from airflow_mlops.core.records.validation import Check, ValidationReport
+from airflow_mlops.core.rows.types import decoded
 from airflow_mlops.core.validation import great_expectations as gx
 from airflow_mlops.core.validation import rules
 from airflow_mlops.core.validation.plan import CheckedRows, Step
@@ -141,11 +142,13 @@ def validate(
     )
 
 
-def validate_snapshot(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame) -> ValidationReport:
-    """Check a snapshot's rows against its specification."""
+def validate_snapshot(
+    spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, more: Sequence[Expectation] = ()
+) -> ValidationReport:
+    """Check a snapshot's rows against its specification, and against `more` expectations."""
     return validate(
         frame,
-        expectations_for(spec),
+        (*expectations_for(spec), *more),
         subject=spec.name,
         source_columns=snapshot.source_columns,
         wanted_columns=wanted_columns(spec),
@@ -194,7 +197,10 @@ def _with_named(given: Sequence[WantedColumn], named: Sequence[tuple[str, Expect
 def _usable(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     labels = [str(name) for name in frame.columns]
     kept = frame.loc[:, [name not in schema.unusable for name in labels]]
-    return kept.set_axis([name for name in labels if name not in schema.unusable], axis=1)
+    kept = kept.set_axis([name for name in labels if name not in schema.unusable], axis=1)
+    # Numbers and times in categories have no order for pandas; texts are only looked up, and stay as small as they are.
+    coded = [n for n in kept if kept[n].dtype == "category" and schema.kinds[str(n)] not in {"text", "empty"}]
+    return kept.assign(**{str(name): decoded(kept[name]) for name in coded}) if coded else kept
 
 
 def _schema_checks(schema: Schema, wanted: Sequence[WantedColumn], rows: int) -> list[Check]:

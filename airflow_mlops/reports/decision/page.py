@@ -22,7 +22,9 @@ MOST_ROWS = 40
 """Rows of one table."""
 
 
-def render(decision: GateDecision, candidate: Candidate, evidence: Sequence[Section] | None = None) -> str:
+def render(
+    decision: GateDecision, candidate: Candidate, advice: Sequence[str], *, evidence: Sequence[Section] | None = None
+) -> str:
     """Return one self-contained HTML page, below 200 kB, that needs no network and no script.
 
     Sections without evidence are left out. What is too long for a page (rules, slices, groups, features) is cut to the
@@ -32,6 +34,8 @@ def render(decision: GateDecision, candidate: Candidate, evidence: Sequence[Sect
     ----------
     decision, candidate
         What was decided, and about what.
+    advice
+        What the rules say should be done.
     evidence
         What the gate saw, in sections; made from the decision when left out.
     """
@@ -41,7 +45,7 @@ def render(decision: GateDecision, candidate: Candidate, evidence: Sequence[Sect
     return render_page(
         f"Gate decision: {clip_text(decision.model)}, as of {decision.as_of:%Y-%m-%d %H:%M} UTC",
         (
-            Section(key="steps", title="What to do next", points=next_steps(decision), ranked=True),
+            Section(key="steps", title="What to do next", points=next_steps(decision, advice), ranked=True),
             rules_section(evaluation.rules),
             gains_section(evaluation.rules),
             metrics_section(evaluation),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from airflow_mlops.core.records.decision import GateDecision, RuleResult, Verdict
 from airflow_mlops.core.text import format_number
-from airflow_mlops.spec.problems import ReasonCode
 
 TONE = {Verdict.ACCEPT: "good", Verdict.REJECT: "bad", Verdict.INCONCLUSIVE: "unsure"}
 PASS = {Verdict.ACCEPT: "pass", Verdict.REJECT: "fail", Verdict.INCONCLUSIVE: "open"}
@@ -110,44 +109,12 @@ def waived(decision: GateDecision) -> tuple[str, str] | None:
     )
 
 
-_STOP = "Do not override:"
-_BROKEN = f"{_STOP} the numbers cannot be trusted."
-_NEXT: dict[ReasonCode, str] = {
-    ReasonCode.HOLDOUT_TOO_SMALL: f"{_BROKEN} Find out why so few labelled rows arrived, then run again.",
-    ReasonCode.METRIC_NOT_FINITE: f"{_BROKEN} Look at the task's log for what could not be computed.",
-    ReasonCode.PREDICTIONS_CONSTANT: "Do not override: the model says the same of every row. Look at the features.",
-    ReasonCode.NOT_EVALUATED: f"{_BROKEN} A rule that was asked for could not be evaluated; its reason says why.",
-    ReasonCode.METRIC_OUT_OF_BOUNDS: "Find out whether data or bound is wrong. The bound was set by the model's owner.",
-    ReasonCode.BASELINE_NOT_BEATEN: "Do not override: a constant prediction is as good. Look at labels and features.",
-    ReasonCode.CHAMPION_NOT_BEATEN: "Nothing to do: the champion is the better model on these rows.",
-    ReasonCode.CHAMPION_INCONCLUSIVE: "Nothing to do now. Wait for more rows, lengthen gate.holdout, or declare "
-    "noninferiority with a margin if as good is good enough.",
-    ReasonCode.CHAMPION_TRAINED_ON_HOLDOUT: "Wait until enough rows are newer than the champion's training, or judge "
-    "with a later as-of.",
-    ReasonCode.CHAMPION_UNREADABLE: "Look at the champion first: it serves, and could not be scored. "
-    "Consider a rollback to a version that can be read.",
-    ReasonCode.FIRST_MODEL_REFUSED: "A person sets the first champion, with an override.",
-    ReasonCode.LABEL_LEAKAGE: "Do not override: the model would fail on rows whose label is not known yet. Take the "
-    "column out of features, or name it in gate.leakage.reviewed if it is known before the event.",
-    ReasonCode.ROWS_OVERLAP: "Do not override: rows were trained on and judged on. Look for duplicates in the source.",
-    ReasonCode.SLICE_MISSING: "Find out why these rows are missing from the source.",
-    ReasonCode.SLICE_WORSE: "Look at the slices below. Overriding means that these rows get worse predictions.",
-    ReasonCode.SLICE_WEAK: "Look at the slices below: the model is weak there, whoever the champion is.",
-    ReasonCode.GROUP_MISSING: "Find out why this group is missing from the source.",
-    ReasonCode.GROUPS_DIFFER: "Do not override alone: who answers for fairness must see the groups below.",
-    ReasonCode.NOT_CALIBRATED: "Probabilities are off: see the reliability diagram. Do not use them as probabilities.",
-    ReasonCode.NOT_CONVERGED: "Raise the limit of iterations or scale the features, then train again.",
-    ReasonCode.NOT_ROBUST: "See the drops below: the model leans on input that may be missing one day.",
-    ReasonCode.SERVING_FAILED: "Do not override: the stored model cannot be served.",
-    ReasonCode.SERVING_DIFFERS: "Do not override: it predicts differently when served. Compare the packages.",
-    ReasonCode.SERVING_TOO_SLOW: "Look whether the machine was busy; run the task again before you override.",
-    ReasonCode.SERVING_TOO_LARGE: "Make the model smaller, or raise gate.serving.max_size_mb.",
-    ReasonCode.AS_OF_BACKWARDS: "Nothing to do: an older model never replaces a newer one. To go back, roll back.",
-}
+STOP = "Do not override:"
+"""How advice begins that a person must not pass over."""
 
 
-def next_steps(decision: GateDecision) -> tuple[str, ...]:
-    """What a person who is asked now should do, the most important first."""
+def next_steps(decision: GateDecision, advice: Sequence[str]) -> tuple[str, ...]:
+    """What a person who is asked now should do, the most important first; `advice` is that of the rules."""
     if ignored(decision):
         return (
             "Read the failed rules first: promotion follows, after a person's approval where one is asked for.",
@@ -155,18 +122,16 @@ def next_steps(decision: GateDecision) -> tuple[str, ...]:
         )
     if decision.verdict is Verdict.ACCEPT:
         return ("Nothing to do: promotion follows, after a person's approval where the specification asks for one.",)
-    return tuple(_steps(decision))
+    return tuple(_steps(decision, advice))
 
 
-def _steps(decision: GateDecision) -> Iterator[str]:
+def _steps(decision: GateDecision, advice: Sequence[str]) -> Iterator[str]:
     if decision.champion_version is None:
         yield "No model serves, before and after this decision."
     else:
         yield f"Nothing is urgent: champion v{decision.champion_version} keeps serving, unchanged."
-    failed = [rule for rule in decision.evaluation.rules if rule.enforced and rule.verdict is decision.verdict]
-    steps = [_NEXT[rule.code] for rule in failed if rule.code in _NEXT]
-    yield from sorted(dict.fromkeys(steps), key=lambda step: not step.startswith(_STOP))
-    if not any(step.startswith(_STOP) for step in steps):
+    yield from advice
+    if not any(step.startswith(STOP) for step in advice):
         yield (
             f"To serve it all the same: airflow mlops promote {decision.model} VERSION --force --reason '...'. "
             "It is recorded in the audit trail with your name."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from airflow_mlops.core.errors import DataError, StoreUnavailableError
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.rows.columns import plain_type
+from airflow_mlops.core.rows.types import plain_type
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:

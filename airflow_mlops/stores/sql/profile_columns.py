@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_mlops.core.profiles.counting import kind_of_type, type_problem, written
+from airflow_mlops.core.profiles.counting import counted_as, type_problem, written
 from airflow_mlops.core.records.profile import ColumnProfile
 from airflow_mlops.spec.problems import Problem
 
@@ -99,7 +99,7 @@ def _column(
 
 
 def _of_kind(reference: ColumnProfile, found: ColumnProfile, type_: pa.DataType) -> ColumnProfile:
-    kind = "number" if reference.role == "numeric" else kind_of_type(type_) or ""
+    kind = "number" if reference.role == "numeric" else counted_as(type_) or ""
     return replace(found, kind=reference.kind or kind)
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.rows.columns import did_you_mean, one_of
+from airflow_mlops.core.rows.columns import one_of
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.spec.suggest import did_you_mean
 from airflow_mlops.stores.files.part import duplicated
 from airflow_mlops.stores.sql.engine import query_failed, reading
 from airflow_mlops.stores.sql.query import around, column_ends, day_prefixes, window_binds
@@ -158,14 +159,13 @@ class Relation:
     def _no_table(self, inspector: sa.Inspector) -> DataError:
         schema, table = self._place
         names = [*inspector.get_table_names(schema=schema), *inspector.get_view_names(schema=schema)]
-        near = did_you_mean(table, names)
         return DataError(
             Problem(
                 code=ReasonCode.SOURCE_MISSING,
                 field="data.source.table",
                 found=f"no table '{self._table}'",
                 allowed=one_of(names),
-                fix=f"did you mean '{near}'?" if near else "check the name and the schema",
+                fix=did_you_mean(table, names) or "check the name and the schema",
             ),
             subject=self._description,
         )

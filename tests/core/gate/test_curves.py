@@ -241,7 +241,7 @@ def test_predictions_that_are_all_equal_are_refused(bench: RuleInput, kind: str)
         (np.zeros(0), 0),
         (np.zeros(1), 1),
     ):
-        (found,) = bounds.judge(replace(bench, judged=MAKES[kind](said))).rules
+        found = bounds.distinct_predictions(replace(bench, judged=MAKES[kind](said)))
         assert (found.rule, found.metric, found.value) == ("finite", "distinct_predictions", distinct)
         assert found.verdict is (Verdict.ACCEPT if distinct > 1 else Verdict.REJECT)
         assert found.code is (None if distinct > 1 else ReasonCode.PREDICTIONS_CONSTANT)
@@ -250,7 +250,7 @@ def test_predictions_that_are_all_equal_are_refused(bench: RuleInput, kind: str)
 
 def test_a_rare_event_may_never_be_predicted_and_is_no_constant(bench: RuleInput) -> None:
     said = np.linspace(0.001, 0.1, 200)
-    (found,) = bounds.judge(replace(bench, judged=binary(np.zeros(200, int), said))).rules
+    found = bounds.distinct_predictions(replace(bench, judged=binary(np.zeros(200, int), said)))
     assert (found.verdict, found.value) == (Verdict.ACCEPT, 200)
 
 

@@ -310,7 +310,7 @@ def test_weights_of_one_change_nothing_and_whole_weights_are_repeated_rows(name:
     block = np.arange(rows) % 30
     rng = np.random.default_rng(0)
     for weights in (np.ones(rows), rng.integers(1, 4, rows).astype(float)):
-        weighted = [LabelledPredictions(m.task, m.y_true, m.predicted, m.probabilities, weights) for m in models]
+        weighted = [LabelledPredictions(m.task, m.y_true, m.y_pred, m.probabilities, weights) for m in models]
         again = [model.take(np.repeat(np.arange(rows), weights.astype(int))) for model in models]
         # a block of all copies of a row is drawn as the weighted row is
         copies = np.repeat(block if by_block else np.arange(rows), weights.astype(int))

@@ -11,11 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.records.snapshot import Column
+from airflow_mlops.core.records.snapshot import Column, Snapshot, Window
 from airflow_mlops.core.records.validation import ValidationReport
 from airflow_mlops.core.validation.rules import RULES
-from airflow_mlops.core.validation.schema import WantedColumn, likeness
-from airflow_mlops.core.validation.validate import audit, enforce, expectations_for, validate, wanted_columns
+from airflow_mlops.core.validation.schema import WantedColumn
+from airflow_mlops.core.validation.validate import (
+    audit,
+    enforce,
+    expectations_for,
+    validate,
+    validate_snapshot,
+    wanted_columns,
+)
 from airflow_mlops.reports.validation import render
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
@@ -429,13 +436,6 @@ def test_no_value_of_the_data_is_in_the_report_or_on_the_page(secret: str, numbe
         assert str(number) not in text
 
 
-def test_names_that_are_alike() -> None:
-    assert likeness("scheduled_departure", "sched_dep") > 0.8
-    assert likeness("wind_speed", "windSpeed") == 1.0
-    assert likeness("temp", "temperature") > 0.8
-    assert likeness("origin", "destination") < 0.72
-
-
 def test_no_network_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
@@ -454,3 +454,22 @@ def test_freshness_counts_from_as_of() -> None:
     assert not one(frame(), expect="freshness", max_age=f"{edge - 1}h").passed
     asked = [Expectation.model_validate({"expect": "freshness", "max_age": "1d"})]
     assert "no as-of time and no time column" in validate(frame(), asked, subject="rows").problems[0].found
+
+
+def snapshot_of(model: ModelSpec, rows: pd.DataFrame, source: tuple[Column, ...]) -> Snapshot:
+    return Snapshot(
+        model=model.name, fingerprint="0" * 64, uri="u", as_of=AS_OF, rows=len(rows), source="x", query="",
+        window=Window(start=AS_OF - timedelta(days=60), end=AS_OF), columns=source, source_columns=source,
+        time=model.data.time, key=model.data.key, label=model.data.label, extracted_at=AS_OF,
+    )  # fmt: skip
+
+
+def test_a_snapshot_is_checked_against_its_specification_and_what_is_asked_beside() -> None:
+    model, rows = spec(), frame()
+    columns = tuple(Column(name=str(name), type="double") for name in (*rows, "surprise"))
+    taken = snapshot_of(model, rows, columns)
+    more = [Expectation.model_validate({"expect": "between", "column": "distance", "max": 0})]
+    plain, asked = validate_snapshot(model, taken, rows), validate_snapshot(model, taken, rows, more)
+    assert {check.expectation for check in plain.checks} >= {each.expect for each in expectations_for(model)}
+    assert codes(plain) == [ReasonCode.COLUMN_EXTRA]  # of the source, not of the rows
+    assert sorted(codes(asked)) == [ReasonCode.COLUMN_EXTRA, ReasonCode.EXPECTATION_FAILED]

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_mlops.core.records.decision import Verdict
+from airflow_mlops.core.gate import advice_of
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.evidence import RELIANCE, Evidence
-from airflow_mlops.reports.decision.page import render
+from airflow_mlops.reports.decision.page import render as render_page
 from airflow_mlops.reports.decision.wording import power
 from airflow_mlops.spec.problems import ReasonCode
 from tests.support.decisions import candidate, decision, evidence, rule, serving, slice_result
@@ -27,6 +29,11 @@ SECTIONS = {
     "reliability": "Calibration", "curves": "Curves", "perturbations": "Robustness", "leaks": "Leaks",
     "serving": "Serving", "changes": "What changed against the champion", "convergence": "Convergence",
 }  # fmt: skip
+
+
+def render(made: GateDecision, of: Candidate) -> str:
+    """The page with the advice of the rules, as the operator makes it."""
+    return render_page(made, of, advice_of(made))
 
 
 class Page(HTMLParser):

@@ -19,7 +19,7 @@ from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.support.memory_registry import NOW
 
 pytestmark = [
-    pytest.mark.stack,
+    pytest.mark.mlflow,
     # mlflow.pyfunc warns about its own type hints while it is imported
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
 ]

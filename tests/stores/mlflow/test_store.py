@@ -31,7 +31,7 @@ from tests.support.proxies import CUT, DOWNLOAD, LISTING, flaky_proxy
 from tests.support.servers import free_port, mlflow_server
 
 pytestmark = [
-    pytest.mark.stack,
+    pytest.mark.mlflow,
     # mlflow.pyfunc warns about its own type hints while it is imported
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
 ]

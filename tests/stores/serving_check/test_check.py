@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from airflow_mlops.core.errors import RecordError, StoreUnavailableError
-from airflow_mlops.core.gate.rules.serving import require
+from airflow_mlops.core.gate.rules.serving import require_serving
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.evidence import ServingReport
@@ -33,7 +33,7 @@ from tests.support.loop_parts import fitted_of, frame_of, snapshot_of, spec_of
 from tests.support.servers import free_port
 
 pytestmark = [
-    pytest.mark.stack,
+    pytest.mark.mlflow,
     # mlflow.pyfunc warns about its own type hints while it is imported
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
 ]
@@ -167,7 +167,7 @@ def test_a_stored_model_serves_what_was_recorded(store: MLflowStore, name: str, 
     assert report.row_ms[0] <= report.row_ms[1]
     assert report.python == ".".join(map(str, sys.version_info[:3]))
     assert ServingReport.from_json(report.to_text()) == report
-    require(report, spec.gate.serving, "toy version 1")
+    require_serving(report, spec.gate.serving, "toy version 1")
 
 
 def test_a_model_that_was_swapped_differs(store: MLflowStore, name: str, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_model_that_was_swapped_differs(store: MLflowStore, name: str, tmp_pat
     assert report.failure is None
     assert report.max_difference > 1e-3
     with pytest.raises(RecordError, match="differ") as error:
-        require(report, spec_of().gate.serving, "toy version 1")
+        require_serving(report, spec_of().gate.serving, "toy version 1")
     assert [problem.code for problem in error.value.problems] == [ReasonCode.SERVING_DIFFERS]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from airflow_mlops.core.gate.rule import STOP, Asked, Rule
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.gate.rules.champion import _number
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
@@ -17,8 +18,22 @@ METRIC = "distinct_predictions"
 """What the rule's result is about."""
 
 
-def judge(inputs: RuleInput) -> RuleOutcome:
-    """Refuse a candidate whose predictions on the judged rows are all equal; always evaluated.
+def judge_finite(inputs: RuleInput) -> RuleOutcome:
+    """Refuse a candidate whose primary metric is no finite number, or whose predictions are all equal."""
+    name = inputs.metric.name
+    why = inputs.metric.why_undefined(inputs.judged if inputs.own is None else inputs.own)
+    number = finite(name, inputs.candidate_metrics.get(name), len(inputs.rows), why)
+    return RuleOutcome(rules=(number, distinct_predictions(inputs)))
+
+
+def judge_absolute(inputs: RuleInput) -> RuleOutcome:
+    """Hold metrics of the candidate against their bounds."""
+    metrics, rows = inputs.candidate_metrics, len(inputs.rows)
+    return RuleOutcome(rules=tuple(absolute(rule, metrics, rows) for rule in inputs.spec.gate.absolute))
+
+
+def distinct_predictions(inputs: RuleInput) -> RuleResult:
+    """Refuse a candidate whose predictions on the judged rows are all equal.
 
     Of a classifier the probabilities count, when it gives any: on a rare event every predicted label may well be the
     same.
@@ -29,19 +44,15 @@ def judge(inputs: RuleInput) -> RuleOutcome:
     reason = f"the predictions of {rows:,} rows are {'not all equal' if fine else 'all equal'}"
     if not fine:
         reason += ": look whether the features hold values, and what training.parameters make of them"
-    return RuleOutcome(
-        rules=(
-            RuleResult(
-                rule="finite",
-                metric=METRIC,
-                verdict=Verdict.ACCEPT if fine else Verdict.REJECT,
-                value=float(distinct),
-                bound=">= 2",
-                rows=rows,
-                code=None if fine else ReasonCode.PREDICTIONS_CONSTANT,
-                reason=reason,
-            ),
-        )
+    return RuleResult(
+        rule="finite",
+        metric=METRIC,
+        verdict=Verdict.ACCEPT if fine else Verdict.REJECT,
+        value=float(distinct),
+        bound=">= 2",
+        rows=rows,
+        code=None if fine else ReasonCode.PREDICTIONS_CONSTANT,
+        reason=reason,
     )
 
 
@@ -97,3 +108,32 @@ def absolute(rule: AbsoluteRule, metrics: Mapping[str, float], rows: int) -> Rul
 
 def _or(value: float | None, default: float) -> float:
     return default if value is None else value
+
+
+def _owed_finite(asked: Asked) -> Iterator[str | None]:
+    yield from (asked.primary, METRIC)
+
+
+def _owed_absolute(asked: Asked) -> Iterator[str | None]:
+    yield from (rule.metric for rule in asked.spec.gate.absolute)
+
+
+FINITE = Rule(
+    name="finite",
+    owed=_owed_finite,
+    judge=judge_finite,
+    always=True,
+    advice={
+        ReasonCode.PREDICTIONS_CONSTANT: f"{STOP} the model says the same of every row. Look at the features.",
+    },
+)
+ABSOLUTE = Rule(
+    name="absolute",
+    owed=_owed_absolute,
+    judge=judge_absolute,
+    rank=9,
+    advice={
+        ReasonCode.METRIC_OUT_OF_BOUNDS: "Find out whether data or bound is wrong. "
+        "The bound was set by the model's owner.",
+    },
+)

@@ -14,9 +14,11 @@ M. P. Naeini, G. F. Cooper, M. Hauskrecht (2015), Obtaining well calibrated prob
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Literal
 
 from airflow_mlops.core.arrays import Array
+from airflow_mlops.core.gate.rule import Asked, Rule
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.records.decision import RuleResult, Verdict
@@ -160,3 +162,21 @@ def _result(  # noqa: PLR0917 - one private maker of one record
         code=code,
         reason=reason,
     )
+
+
+def _owed(asked: Asked) -> Iterator[str | None]:
+    if asked.spec.gate.calibration.max_error is not None:
+        yield None
+
+
+RULE = Rule(
+    name="calibration",
+    owed=_owed,
+    judge=judge,
+    part=True,
+    evidence=frozenset({"reliability"}),
+    advice={
+        ReasonCode.NOT_CALIBRATED: "Probabilities are off: see the reliability diagram. "
+        "Do not use them as probabilities.",
+    },
+)

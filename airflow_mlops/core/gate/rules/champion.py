@@ -7,17 +7,47 @@ reject, or to inconclusive where more rows could still show it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from airflow_mlops.core.gate.rule import STOP, Asked, Rule
+from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
+from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS, Gain
+from airflow_mlops.core.stats.bootstrap import gain as estimate_gain
 from airflow_mlops.core.stats.power import detectable, rows_needed
 from airflow_mlops.core.text import metric_label
 from airflow_mlops.spec.gate import GateSpec
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.spec.types import format_duration
+
+
+def judge_baseline(inputs: RuleInput) -> RuleOutcome:
+    """Compare the candidate with the trivial model; where no champion serves yet, say whether it may be the first."""
+    own, gate = inputs.judged if inputs.own is None else inputs.own, inputs.spec.gate
+    if inputs.constant is None:
+        return RuleOutcome()
+    name = inputs.metric.name
+    values = inputs.candidate_metrics.get(name, math.nan), inputs.constant_metrics.get(name, math.nan)
+    over = baseline(name, _gain(inputs, own, inputs.constant), values, gate, inputs.metric.why_undefined(own))
+    first = () if inputs.champion is not None else (first_model(over, gate),)
+    return RuleOutcome(rules=(over, *first))
+
+
+def judge_champion(inputs: RuleInput) -> RuleOutcome:
+    """Compare the candidate with the champion, where one serves that was trained on none of the rows."""
+    if inputs.champion_refused is not None:
+        return RuleOutcome(rules=(inputs.champion_refused,))
+    if inputs.champion is None or inputs.other is None:
+        return RuleOutcome()
+    values = inputs.metric(inputs.judged), inputs.metric(inputs.other)
+    over = _gain(inputs, inputs.judged, inputs.other)
+    why = None if math.isfinite(over.value) else _why_no_gain(inputs, inputs.other)
+    gate, version = inputs.spec.gate, inputs.champion.version
+    return RuleOutcome(rules=(champion(inputs.metric.name, over, values, gate, version, why),))
 
 
 def baseline(
@@ -203,3 +233,87 @@ def _number(value: float | None) -> str:
     if value is None:
         return "missing"
     return f"{value + 0.0:.4g}" if math.isfinite(value) else "not finite"
+
+
+def _why_no_gain(inputs: RuleInput, other: LabelledPredictions) -> str | None:
+    """Why one of the two models has no metric, in words; None when nothing is known against it."""
+    mine, theirs = inputs.metric.why_undefined(inputs.judged), inputs.metric.why_undefined(other)
+    return mine if mine is not None or theirs is None else f"of the champion, {theirs}"
+
+
+def _gain(inputs: RuleInput, judged: LabelledPredictions, other: LabelledPredictions) -> Gain:
+    rule = inputs.spec.gate.champion
+    return estimate_gain(
+        inputs.metric,
+        judged,
+        other,
+        inputs.block,
+        confidence=rule.confidence,
+        resamples=rule.resamples,
+        seed=inputs.spec.training.seed,
+    )
+
+
+def _owed_primary(asked: Asked) -> Iterator[str | None]:
+    yield asked.primary
+
+
+def _owed_as_of(asked: Asked) -> Iterator[str | None]:
+    if asked.champion_version is not None:
+        yield "as_of"
+
+
+def _owed_first(asked: Asked) -> Iterator[str | None]:
+    if asked.champion_version is None:
+        yield asked.primary
+
+
+def _owed_champion(asked: Asked) -> Iterator[str | None]:
+    """A comparison, unless too few rows are new to the champion: that is said by the holdout's rule, and waited for."""
+    seen = ReasonCode.CHAMPION_TRAINED_ON_HOLDOUT
+    waits = any(rule.code is seen and rule.verdict is not Verdict.ACCEPT for rule in asked.found)
+    if asked.champion_version is not None and not waits:
+        yield asked.primary
+
+
+BASELINE = Rule(
+    name="baseline",
+    owed=_owed_primary,
+    judge=judge_baseline,
+    interval=True,
+    rank=4,
+    advice={
+        ReasonCode.BASELINE_NOT_BEATEN: f"{STOP} a constant prediction is as good. Look at labels and features.",
+    },
+)
+FIRST_MODEL = Rule(
+    name="first_model",
+    owed=_owed_first,  # made beside the baseline's, whose verdict it repeats
+    rank=2,
+    advice={
+        ReasonCode.FIRST_MODEL_REFUSED: "A person sets the first champion, with an override.",
+    },
+)
+CHAMPION = Rule(
+    name="champion",
+    owed=_owed_champion,
+    judge=judge_champion,
+    interval=True,
+    rank=1,
+    advice={
+        ReasonCode.CHAMPION_NOT_BEATEN: "Nothing to do: the champion is the better model on these rows.",
+        ReasonCode.CHAMPION_INCONCLUSIVE: "Nothing to do now. Wait for more rows, lengthen gate.holdout, or declare "
+        "noninferiority with a margin if as good is good enough.",
+        ReasonCode.CHAMPION_UNREADABLE: "Look at the champion first: it serves, and could not be scored. "
+        "Consider a rollback to a version that can be read.",
+    },
+)
+AS_OF = Rule(
+    name="as_of",
+    owed=_owed_as_of,  # made before the rows are chosen: it needs none
+    always=True,
+    rank=3,
+    advice={
+        ReasonCode.AS_OF_BACKWARDS: "Nothing to do: an older model never replaces a newer one. To go back, roll back.",
+    },
+)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_mlops.core.gate.rule import Rule, one_result
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.spec.problems import ReasonCode
@@ -78,3 +79,15 @@ def _result(value: float | None, rows: int, code: ReasonCode | None, reason: str
         code=code,
         reason=reason,
     )
+
+
+RULE = Rule(
+    name="convergence",
+    owed=one_result,
+    judge=judge,
+    part=True,
+    evidence=frozenset({"convergence"}),
+    advice={
+        ReasonCode.NOT_CONVERGED: "Raise the limit of iterations or scale the features, then train again.",
+    },
+)

@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.core.arrays import Array
+from airflow_mlops.core.gate.rule import Asked, Rule
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.metrics import registry as metric
 from airflow_mlops.core.pipeline.features import as_features
@@ -185,3 +186,23 @@ def _rule(rule_input: RuleInput, about: str, field: str, bound: float, found: li
         code=None if fine else ReasonCode.NOT_ROBUST,
         reason=reason,
     )
+
+
+def _owed(asked: Asked) -> Iterator[str | None]:
+    rule = asked.spec.gate.robustness
+    if rule.max_drop is not None:
+        yield DROP
+    if rule.max_reliance is not None:
+        yield RELIANCE
+
+
+RULE = Rule(
+    name="robustness",
+    owed=_owed,
+    judge=judge,
+    part=True,
+    evidence=frozenset({"perturbations"}),
+    advice={
+        ReasonCode.NOT_ROBUST: "See the drops below: the model leans on input that may be missing one day.",
+    },
+)

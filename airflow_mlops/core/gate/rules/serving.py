@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.gate.rule import STOP, Asked, Rule
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import ServingReport
@@ -53,7 +54,7 @@ def judge(inputs: RuleInput) -> RuleOutcome:
     return RuleOutcome(rules=rules, evidence={} if report is None else {"serving": report})
 
 
-def require(report: ServingReport | None, rule: ServingRule, subject: str) -> None:
+def require_serving(report: ServingReport | None, rule: ServingRule, subject: str) -> None:
     """Refuse a version that cannot be served as the rule says; for whoever makes it serve without the gate.
 
     Raises
@@ -129,3 +130,23 @@ def _compared(report: ServingReport, metric: str, setting: str, bound: float) ->
     return _Finding(
         metric=metric, setting=setting, value=value, bound=bound, code=None if passed else code, reason=reason
     )
+
+
+def _owed(asked: Asked) -> Iterator[str | None]:
+    yield from (name for name, _, _ in bounds(asked.spec.gate.serving))
+
+
+RULE = Rule(
+    name="serving",
+    owed=_owed,
+    judge=judge,
+    part=True,
+    evidence=frozenset({"serving"}),
+    rank=6,
+    advice={
+        ReasonCode.SERVING_FAILED: f"{STOP} the stored model cannot be served.",
+        ReasonCode.SERVING_DIFFERS: f"{STOP} it predicts differently when served. Compare the packages.",
+        ReasonCode.SERVING_TOO_SLOW: "Look whether the machine was busy; run the task again before you override.",
+        ReasonCode.SERVING_TOO_LARGE: "Make the model smaller, or raise gate.serving.max_size_mb.",
+    },
+)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_mlops.core.monitoring.drift.compare import compare
 from airflow_mlops.core.monitoring.drift.evidently import evidently_page
 from airflow_mlops.core.monitoring.drift.observe import monitoring_window, observe
 
-__all__ = ["compare", "evidently_page", "monitoring_window", "observe"]
+__all__ = ["evidently_page", "monitoring_window", "observe"]

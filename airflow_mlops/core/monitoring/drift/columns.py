@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from airflow_mlops.core.monitoring.drift import wording as words
-from airflow_mlops.core.monitoring.drift.effect_sizes import Effects, beyond_chance, counts_of, measure
+from airflow_mlops.core.monitoring.drift.effect_sizes import beyond_chance, counts_of, measure, taken
 from airflow_mlops.core.monitoring.drift.significance import significance
 from airflow_mlops.core.records.drift import ColumnDrift, DriftVerdict
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
@@ -151,25 +151,12 @@ def _kinds(column: ColumnProfile) -> list[int]:
 def _measured(pair: ColumnPair, now: ColumnProfile, p: float, drift: DriftSpec) -> ColumnDrift:
     found = measure(pair.before, now)
     effect = beyond_chance(drift.effect, found, pair.before, now)
-    column = replace(
-        bare_column(pair.before, pair.part, pair.weight, "ok", "", now),
-        psi=found.psi,
-        p_value=p,
-        effect=effect,
-        jensen_shannon=found.jensen_shannon,
-        total_variation=found.total_variation,
-        wasserstein=found.wasserstein,
-        cramers_v=found.cramers_v,
-    )
+    bare = bare_column(pair.before, pair.part, pair.weight, "ok", "", now)
+    fields: dict[str, Any] = {**found}
+    column = replace(bare, p_value=p, effect=effect, **fields)
     matters = effect >= drift.min_effect or _rise(column) >= MISSING_RISE
     verdict: DriftVerdict = "drift" if matters and p < drift.level else "ok"
-    return replace(column, verdict=verdict, reason=words.of_column(column, _observed(found, drift), drift))
-
-
-def _observed(found: Effects, drift: DriftSpec) -> tuple[str, float]:
-    """The effect size that was taken, and its value as observed."""
-    value: float | None = getattr(found, drift.effect)
-    return (drift.effect, value) if value is not None else ("total_variation", found.total_variation)
+    return replace(column, verdict=verdict, reason=words.of_column(column, *taken(drift.effect, found), drift))
 
 
 def _tested(column: ColumnDrift, test: EvidentlyTest | None) -> ColumnDrift:

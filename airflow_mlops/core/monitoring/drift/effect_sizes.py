@@ -7,9 +7,9 @@ part of the effect; only the Wasserstein distance is of the finite values alone,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from airflow_mlops.core.monitoring.drift.significance import SMOOTHING, _occupied
 from airflow_mlops.core.records.profile import ColumnProfile
@@ -18,19 +18,23 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Name = Literal["psi", "jensen_shannon", "total_variation", "wasserstein", "cramers_v"]
-
 
 @dataclass(frozen=True, kw_only=True)
-class Effects:
-    """What was observed, chance included."""
+class EffectSize:
+    """One effect size, as `monitoring.drift.effect` names it and as a field of `ColumnDrift` keeps it.
 
-    psi: float
-    jensen_shannon: float
-    total_variation: float
-    cramers_v: float
-    wasserstein: float | None
-    """None for categories, and for a reference of a single value."""
+    `min_effect` bounds what :func:`beyond_chance` leaves of whichever is chosen.
+    """
+
+    name: str
+    words: str
+    """How a reason calls it."""
+    of: Callable[[ColumnProfile, ColumnProfile], float | None]
+    """From reference and window to what was observed, chance included; None where it cannot be had."""
+    beyond_chance: Callable[[float, ColumnProfile, ColumnProfile], float]
+    """The observed value without what two samples of one distribution would show, at least 0."""
+    roles: frozenset[str] = frozenset({"numeric", "categorical"})
+    """Kinds of column that it can be measured of; total variation, which is defined for all, stands in for others."""
 
 
 def counts_of(column: ColumnProfile) -> list[int]:
@@ -38,24 +42,41 @@ def counts_of(column: ColumnProfile) -> list[int]:
     return [*column.counts, column.missing, column.non_finite]
 
 
-def measure(before: ColumnProfile, now: ColumnProfile) -> Effects:
-    """All effect sizes of one column; both sides were counted in the same bins, and have a row.
+def measure(before: ColumnProfile, now: ColumnProfile) -> dict[str, float | None]:
+    """All effect sizes of one column by name; both sides were counted in the same bins, and have a row.
+
+    Returns
+    -------
+    dict
+        None for those that are not of the column's kind, or cannot be had of its values.
 
     Examples
     --------
     >>> before = ColumnProfile(name="x", role="numeric", edges=(0.0,), counts=(500, 500))
     >>> found = measure(before, ColumnProfile(name="x", role="numeric", edges=(0.0,), counts=(300, 700)))
-    >>> round(found.psi, 3), round(found.total_variation, 3), round(found.wasserstein, 3)
+    >>> round(found["psi"], 3), round(found["total_variation"], 3), round(found["wasserstein"], 3)
     (0.169, 0.2, 0.4)
     """
-    pair = counts_of(before), counts_of(now)
-    return Effects(
-        psi=psi(*pair),
-        jensen_shannon=jensen_shannon(*pair),
-        total_variation=total_variation(*pair),
-        cramers_v=cramers_v(*pair),
-        wasserstein=wasserstein(before.edges, before.counts, now.counts) if before.role == "numeric" else None,
-    )
+    return {
+        effect.name: effect.of(before, now) if before.role in effect.roles else None for effect in EFFECT_SIZES.values()
+    }
+
+
+def taken(name: str, found: Mapping[str, float | None]) -> tuple[EffectSize, float]:
+    """Return the effect size that stands for `name`, and its observed value: total variation where there is none.
+
+    Raises
+    ------
+    KeyError
+        If no effect size has this name.
+    """
+    value = found[name]
+    if value is not None:
+        return EFFECT_SIZES[name], value
+    total = found["total_variation"]
+    if total is None:
+        raise KeyError("total_variation")
+    return EFFECT_SIZES["total_variation"], total
 
 
 def jensen_shannon(reference: Sequence[int], current: Sequence[int]) -> float:
@@ -68,12 +89,11 @@ def jensen_shannon(reference: Sequence[int], current: Sequence[int]) -> float:
     (1.0, 0.0)
     """
     import numpy as np
-    from scipy.special import rel_entr
+    from scipy.spatial.distance import jensenshannon
 
-    p, q = _shares(reference, current)
-    middle = (p + q) / 2
-    divergence = float(np.sum(rel_entr(p, middle) + rel_entr(q, middle))) / 2 / math.log(2)
-    return math.sqrt(min(max(divergence, 0.0), 1.0))
+    with np.errstate(invalid="ignore"):  # of all but equal shares the divergence may round to less than none
+        distance = float(jensenshannon(reference, current, base=2))
+    return 0.0 if math.isnan(distance) else min(distance, 1.0)
 
 
 def total_variation(reference: Sequence[int], current: Sequence[int]) -> float:
@@ -157,7 +177,7 @@ def positions(edges: Sequence[float]) -> NDArray[np.float64]:
     return np.concatenate([[inner[0] - left], inner[:-1] + widths / 2, [inner[-1] + right]])
 
 
-def beyond_chance(name: Name, found: Effects, before: ColumnProfile, now: ColumnProfile) -> float:
+def beyond_chance(name: str, found: Mapping[str, float | None], before: ColumnProfile, now: ColumnProfile) -> float:
     """The effect size by name without what two samples of one distribution would show, at least 0.
 
     Parameters
@@ -165,6 +185,8 @@ def beyond_chance(name: Name, found: Effects, before: ColumnProfile, now: Column
     name
         `wasserstein` sees finite values only: beside it, the total variation of present, missing and non-finite
         values counts, and the larger of the two is returned. Where there is none, it is the total variation.
+    found
+        What :func:`measure` observed.
 
     Notes
     -----
@@ -175,21 +197,8 @@ def beyond_chance(name: Name, found: Effects, before: ColumnProfile, now: Column
     theorem 4.1). It is taken off. Total variation and Wasserstein distance are sums of absolute values; of normal noise
     these have the mean ``sqrt(2 / pi)`` times its standard deviation, and noise and effect add up in squares.
     """
-    pair = counts_of(before), counts_of(now)
-    if name == "wasserstein":
-        if found.wasserstein is None:
-            return _beyond_total_variation(found.total_variation, *pair)
-        kinds = [(sum(c.counts), c.missing, c.non_finite) for c in (before, now)]
-        moved = _beyond_wasserstein(found.wasserstein, before, now)
-        return max(moved, _beyond_total_variation(total_variation(*kinds), *kinds))
-    if name == "total_variation":
-        return _beyond_total_variation(found.total_variation, *pair)
-    chance = expected_psi(*pair)
-    if name == "psi":
-        return max(0.0, found.psi - chance)
-    if name == "jensen_shannon":
-        return math.sqrt(max(0.0, found.jensen_shannon**2 - chance / (8 * math.log(2))))
-    return math.sqrt(max(0.0, found.cramers_v**2 - chance / 4))
+    effect, value = taken(name, found)
+    return effect.beyond_chance(value, before, now)
 
 
 def expected_psi(reference: Sequence[int], current: Sequence[int]) -> float:
@@ -202,7 +211,32 @@ def expected_psi(reference: Sequence[int], current: Sequence[int]) -> float:
     return max(0, bins - 1) * (1 / sum(reference) + 1 / sum(current))
 
 
-def _beyond_total_variation(value: float, reference: Sequence[int], current: Sequence[int]) -> float:
+def _of_counts(distance: Callable[[Sequence[int], Sequence[int]], float]) -> Callable[..., float]:
+    def of(before: ColumnProfile, now: ColumnProfile) -> float:
+        return distance(counts_of(before), counts_of(now))
+
+    return of
+
+
+def _root_beyond(share: float) -> Callable[[float, ColumnProfile, ColumnProfile], float]:
+    """Take off what chance gives of a distance whose square has this share of the index's."""
+
+    def beyond(value: float, before: ColumnProfile, now: ColumnProfile) -> float:
+        chance = share * expected_psi(counts_of(before), counts_of(now))
+        return math.sqrt(max(0.0, value**2 - chance))
+
+    return beyond
+
+
+def _beyond_psi(value: float, before: ColumnProfile, now: ColumnProfile) -> float:
+    return max(0.0, value - expected_psi(counts_of(before), counts_of(now)))
+
+
+def _beyond_total_variation(value: float, before: ColumnProfile, now: ColumnProfile) -> float:
+    return _variation_beyond(value, counts_of(before), counts_of(now))
+
+
+def _variation_beyond(value: float, reference: Sequence[int], current: Sequence[int]) -> float:
     import numpy as np
 
     shares, noise = _pooled(reference, current)
@@ -210,7 +244,16 @@ def _beyond_total_variation(value: float, reference: Sequence[int], current: Seq
     return math.sqrt(max(0.0, value**2 - chance**2))
 
 
+def _of_finite(before: ColumnProfile, now: ColumnProfile) -> float | None:
+    return wasserstein(before.edges, before.counts, now.counts)
+
+
 def _beyond_wasserstein(value: float, before: ColumnProfile, now: ColumnProfile) -> float:
+    kinds = [(sum(column.counts), column.missing, column.non_finite) for column in (before, now)]
+    return max(_moved_beyond(value, before, now), _variation_beyond(total_variation(*kinds), *kinds))
+
+
+def _moved_beyond(value: float, before: ColumnProfile, now: ColumnProfile) -> float:
     import numpy as np
 
     shares, noise = _pooled(before.counts, now.counts)
@@ -272,3 +315,33 @@ def psi(reference: Sequence[int], current: Sequence[int]) -> float:
     counts = _occupied(reference, current) + SMOOTHING
     p, q = counts / counts.sum(axis=1, keepdims=True)
     return float(np.sum((q - p) * np.log(q / p)))
+
+
+EFFECT_SIZES: Mapping[str, EffectSize] = {
+    effect.name: effect
+    for effect in (
+        EffectSize(name="psi", words="PSI", of=_of_counts(psi), beyond_chance=_beyond_psi),
+        EffectSize(
+            name="jensen_shannon",
+            words="Jensen-Shannon distance",
+            of=_of_counts(jensen_shannon),
+            beyond_chance=_root_beyond(1 / (8 * math.log(2))),
+        ),
+        EffectSize(
+            name="total_variation",
+            words="total variation",
+            of=_of_counts(total_variation),
+            beyond_chance=_beyond_total_variation,
+        ),
+        EffectSize(
+            name="wasserstein",
+            words="Wasserstein distance",
+            of=_of_finite,
+            beyond_chance=_beyond_wasserstein,
+            roles=frozenset({"numeric"}),
+        ),
+        EffectSize(name="cramers_v", words="Cramer's V", of=_of_counts(cramers_v), beyond_chance=_root_beyond(1 / 4)),
+    )
+}
+"""Every effect size that :data:`airflow_mlops.spec.monitoring.EFFECTS` offers: measured of each column, and one of them
+bounded. A new one is an entry here, its name there, and a field of `ColumnDrift` that is None in older reports."""

@@ -7,13 +7,7 @@ from collections.abc import Iterator, Sequence
 from airflow_mlops.core.records.drift import SchemaChange
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
 from airflow_mlops.core.records.snapshot import Column
-
-_KINDS = {
-    "number": ("int", "uint", "float", "double", "half", "decimal"),
-    "boolean": ("bool",),
-    "text": ("string", "large_string", "utf8", "large_utf8", "dictionary"),
-    "time": ("timestamp", "date", "time", "duration"),
-}
+from airflow_mlops.core.rows.types import kind_of_type
 
 
 def schema_changes(reference: Profile, current: Profile) -> tuple[SchemaChange, ...]:
@@ -45,20 +39,16 @@ def _compared(old: dict[str, str], new: dict[str, str]) -> Iterator[SchemaChange
     for name, was in old.items():
         if name not in new:
             yield SchemaChange(column=name, change="missing", detail=f"was {was}")
-        elif kind_of_type(was) != kind_of_type(new[name]) and "null" not in {was, new[name]}:
+        elif _kind(was) != _kind(new[name]) and "empty" not in {_kind(was), _kind(new[name])}:
             yield SchemaChange(column=name, change="retyped", detail=f"was {was}, is {new[name]}")
     for name, type_ in new.items():
         if name not in old:
             yield SchemaChange(column=name, change="new", detail=type_)
 
 
-def kind_of_type(arrow_type: str) -> str:
-    """What the values of an Arrow type are, whatever their width; the type itself where it is nothing common.
-
-    >>> kind_of_type("int32"), kind_of_type("decimal128(9, 2)"), kind_of_type("timestamp[us, tz=UTC]")
-    ('number', 'number', 'time')
-    """
-    return next((kind for kind, starts in _KINDS.items() if arrow_type.startswith(starts)), arrow_type)
+def _kind(arrow_type: str) -> str:
+    kind = kind_of_type(arrow_type)
+    return arrow_type if kind == "other" else kind  # a list of texts is no list of numbers
 
 
 def _unseen(before: ColumnProfile, now: ColumnProfile) -> Iterator[SchemaChange]:

@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.stats.multiple_testing import adjust
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -61,7 +59,8 @@ def significance(pairs: Sequence[tuple[Sequence[int], Sequence[int]]], level: fl
     (or, far out in the tail, below 100) is taken from random tables with the same margins instead (the exact
     conditional test: A. Agresti, "A Survey of Exact Inference for Contingency Tables", 1992), with as many as it takes
     to see 20 that are as extreme (J. Besag and P. Clifford, "Sequential Monte Carlo p-values", 1991), or enough for
-    the smallest p-value that the adjustment asks for. Extreme is what has a large likelihood ratio: Pearson's
+    the smallest p-value that the adjustment asks for (Y. Benjamini and Y. Hochberg, "Controlling the False Discovery
+    Rate", 1995). Extreme is what has a large likelihood ratio: Pearson's
     statistic would be all about the rarest bin. The draws are seeded: the same counts always give the same p-values.
 
     Parameters
@@ -77,7 +76,10 @@ def significance(pairs: Sequence[tuple[Sequence[int], Sequence[int]]], level: fl
     [0.002, 0.783]
     """
     import numpy as np
+    from scipy.stats import false_discovery_control
 
+    if not pairs:
+        return []
     counts = [_occupied(*pair) for pair in pairs]
     p = np.array([_chi_squared(_pooled(table)) for table in counts])
     tables = [_pooled(table, least=LEAST_EXACT) for table in counts]
@@ -93,9 +95,9 @@ def significance(pairs: Sequence[tuple[Sequence[int], Sequence[int]]], level: fl
         unlucky = p.copy()
         for i, found in doubtful.items():
             unlucky[i] = min(1.0, (found + 1 + 2 * math.sqrt(found + 1)) / drawn)
-        settled = adjust(unlucky.tolist())
+        settled = false_discovery_control(unlucky)
         doubtful = {i: found for i, found in doubtful.items() if found < ENOUGH and settled[i] >= level}
-    return adjust(p.tolist())
+    return [float(value) for value in false_discovery_control(p)]
 
 
 def _chi_squared(counts: NDArray[np.float64]) -> float:

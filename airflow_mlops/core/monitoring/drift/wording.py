@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from airflow_mlops.core.monitoring.drift.effect_sizes import EffectSize
 from airflow_mlops.core.records.drift import ColumnDrift, DriftReport
 from airflow_mlops.spec.monitoring import DriftSpec
 
 NAMED = 10
 """Columns that the reasons name; all of them stand in the report's columns."""
-EFFECT_WORDS = {
-    "psi": "PSI",
-    "jensen_shannon": "Jensen-Shannon distance",
-    "total_variation": "total variation",
-    "wasserstein": "Wasserstein distance",
-    "cramers_v": "Cramer's V",
-}
 REFERENCE_WORDS = {
     "training": "the champion's training rows",
     "previous": "the window before",
@@ -24,13 +18,12 @@ REFERENCE_WORDS = {
 _WORTH_A_WORD = 0.01
 
 
-def of_column(column: ColumnDrift, observed: tuple[str, float], drift: DriftSpec) -> str:
+def of_column(column: ColumnDrift, size: EffectSize, value: float, drift: DriftSpec) -> str:
     """Why a column is in drift, or is not: effect, significance, missing values."""
-    name, value = observed
     effect, p = column.effect or 0.0, 1.0 if column.p_value is None else column.p_value
     chance = f" ({effect:.3f} beyond chance)" if abs(value - effect) >= 0.0005 else ""  # noqa: PLR2004 - as printed
     said = (
-        f"{EFFECT_WORDS[name]} {value:.3f}{chance} {'>=' if effect >= drift.min_effect else '<'} "
+        f"{size.words} {value:.3f}{chance} {'>=' if effect >= drift.min_effect else '<'} "
         f"{drift.min_effect:g}, adjusted p {p:.2g} {'<' if p < drift.level else '>='} {drift.level:g}"
     )
     was, now = column.missing_before or 0.0, column.missing_now or 0.0

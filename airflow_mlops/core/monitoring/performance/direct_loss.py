@@ -23,6 +23,7 @@ from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.registry import Metric
 from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.records.candidate import Feature
+from airflow_mlops.spec.metrics import MetricDeclaration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +89,7 @@ def mean_of(losses: Array, metric: str) -> Metric:
     def prepare(judged: LabelledPredictions) -> Any:
         return of_rows(judged, losses, root=LOSSES[metric] == "squared")
 
-    return Metric(metric, "regression", False, False, prepare)
+    return Metric(metric, MetricDeclaration("regression", greater_is_better=False), False, prepare)
 
 
 def _losses(judged: LabelledPredictions, metric: str) -> Array:

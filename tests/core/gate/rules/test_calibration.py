@@ -129,7 +129,7 @@ def test_a_weight_is_so_many_equal_rows(makes: Makes) -> None:
     found = only(makes(binary(labels, said, weight.astype(float)), block))
     assert found.error == each.error  # each row is a block, however it is written
     for one, other in zip(found.bins, each.bins, strict=True):
-        assert (one.predicted, one.observed.value) == pytest.approx((other.y_pred, other.observed.value))
+        assert (one.predicted, one.observed.value) == pytest.approx((other.predicted, other.observed.value))
         # Kish: unequal weights are worth fewer rows than they sum up to
         assert one.observed.upper - one.observed.lower > other.observed.upper - other.observed.lower
 

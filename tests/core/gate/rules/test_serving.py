@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.gate.rules.serving import judge, require
+from airflow_mlops.core.gate.rules.serving import judge, require_serving
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.decision import Verdict
@@ -92,7 +92,7 @@ def test_what_is_beyond_its_bound_rejects(change: dict[str, Any], metric: str, c
     assert list(rejected) == [metric]
     assert (rejected[metric].verdict, rejected[metric].code) == (Verdict.REJECT, code)
     with pytest.raises(RecordError) as error:
-        require(replace(SERVED, **change), ServingRule.model_validate(ALL), "m version 2")
+        require_serving(replace(SERVED, **change), ServingRule.model_validate(ALL), "m version 2")
     assert [problem.code for problem in error.value.problems] == [code]
 
 
@@ -109,14 +109,14 @@ def test_what_could_not_be_served_rejects_every_bound(report: ServingReport | No
     assert [rule.metric for rule in found.rules] == METRICS
     assert {(rule.verdict, rule.code) for rule in found.rules} == {(Verdict.REJECT, code)}
     with pytest.raises(RecordError) as error:
-        require(report, ServingRule.model_validate(ALL), "m version 2")
+        require_serving(report, ServingRule.model_validate(ALL), "m version 2")
     assert len(error.value.problems) == 5
     if report is not None and report.failure:
         assert report.failure in str(error.value)
 
 
 def test_what_may_serve_is_not_refused() -> None:
-    require(SERVED, ServingRule.model_validate(ALL), "m version 2")
+    require_serving(SERVED, ServingRule.model_validate(ALL), "m version 2")
 
 
 @given(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.spatial.distance import jensenshannon
+from scipy.special import rel_entr
 from scipy.stats import wasserstein_distance
 from scipy.stats.contingency import association
 
@@ -46,7 +46,10 @@ def column(counts, missing=0, edges=NORMAL) -> ColumnProfile:
 def test_distances_of_shares_are_scipys(pairs):
     a, b = sides(pairs)
     p, q = np.array(a) / sum(a), np.array(b) / sum(b)
-    assert math.isclose(jensen_shannon(a, b), jensenshannon(p, q, base=2), abs_tol=1e-7)
+    middle = (p + q) / 2  # the formula that stood here before scipy's function did; of almost nothing, roots differ
+    divergence = float(np.sum(rel_entr(p, middle) + rel_entr(q, middle))) / 2 / math.log(2)
+    assert math.isclose(jensen_shannon(a, b) ** 2, min(max(divergence, 0.0), 1.0), abs_tol=1e-12)
+    assert divergence < 1e-8 or math.isclose(jensen_shannon(a, b), math.sqrt(divergence), rel_tol=1e-7)
     assert math.isclose(total_variation(a, b), 0.5 * sum(abs(x - y) for x, y in zip(p, q, strict=True)), abs_tol=1e-12)
     for distance in (jensen_shannon, total_variation, cramers_v):
         assert 0 <= distance(a, b) <= 1 + 1e-12
@@ -95,8 +98,8 @@ def test_positions_of_values_that_repeat_and_of_few_edges():
 def test_an_outlier_is_one_row_of_the_outer_bin():
     plain = measure(column([100] * 20), column([50] * 20))
     far = measure(column([100] * 20), column([50] * 19 + [51]))
-    assert far.wasserstein == pytest.approx(plain.wasserstein, abs=0.02)
-    assert far.psi < 0.01
+    assert far["wasserstein"] == pytest.approx(plain["wasserstein"], abs=0.02)
+    assert far["psi"] < 0.01
 
 
 @pytest.mark.parametrize("rows", [100, 500, 5000])
@@ -111,7 +114,7 @@ def test_nothing_is_left_of_chance_and_a_shift_is(name, rows):
         draws = [column(rng.multinomial(rows, shares)) for _ in range(200)]
         left[what] = [beyond_chance(name, measure(before, now), before, now) for now in draws]
     truth = measure(before, column(np.round(shifted * 20_000)))
-    true = getattr(truth, name)
+    true = truth[name]
     assert np.median(left["none"]) < 0.5 * true
     assert np.median(left["shift"]) == pytest.approx(true, rel=0.25 if rows >= 500 else 0.6)
     if name == "psi":
@@ -128,11 +131,13 @@ def test_expected_index_under_no_drift_is_simulated():
 def test_a_rise_of_missing_values_is_an_effect_for_wasserstein_too():
     before, now = column([100] * 20), column([50] * 20, missing=1000)
     found = measure(before, now)
-    assert found.wasserstein == 0
+    assert found["wasserstein"] == 0
     assert beyond_chance("wasserstein", found, before, now) == pytest.approx(0.5, abs=0.01)
     of_one_value = column([0, 100, 0], edges=(5.0, float(np.nextafter(5.0, 6))))
     moved = column([100, 0, 0], edges=of_one_value.edges)
-    assert beyond_chance("wasserstein", measure(of_one_value, moved), of_one_value, moved) == pytest.approx(1, abs=0.01)
+    found = measure(of_one_value, moved)
+    assert found["wasserstein"] is None
+    assert beyond_chance("wasserstein", found, of_one_value, moved) == pytest.approx(1, abs=0.01)
 
 
 @pytest.mark.parametrize("rows", [10**6, 10**9, 10**12])

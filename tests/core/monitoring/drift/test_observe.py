@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from importlib import import_module
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from airflow_mlops.core.errors import DataError, RecordError
-from airflow_mlops.core.monitoring.drift import observe as monitoring
 from airflow_mlops.core.monitoring.drift.observe import earlier_window, observe
 from airflow_mlops.core.monitoring.drift.outputs import mature
 from airflow_mlops.core.records.drift import DriftReport
@@ -201,7 +201,7 @@ def test_a_window_that_breaks_an_expectation_is_invalid_not_drift(watched):
 
 
 def test_expectations_are_asked_of_a_sample_of_a_large_window(watched, monkeypatch):
-    monkeypatch.setattr(monitoring, "VALIDATED_ROWS", 100)
+    monkeypatch.setattr(import_module("airflow_mlops.core.monitoring.drift.observe"), "VALIDATED_ROWS", 100)
     given = watched.with_().model_dump(mode="json", exclude_unset=True)
     spec = ModelSpec.model_validate(given | {"validation": [{"expect": "row_count", "min": 1}, {"expect": "finite"}]})
     watched.observe(watched.week())

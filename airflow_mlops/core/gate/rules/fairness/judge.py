@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from airflow_mlops.core.arrays import Array
+from airflow_mlops.core.gate.rule import Asked, Rule
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.gate.rules.fairness.group_rates import Measure, measures
 from airflow_mlops.core.records.decision import RuleResult, Verdict
@@ -257,3 +258,28 @@ def _not_finite(inputs: RuleInput, column: str) -> RuleResult:
         code=ReasonCode.METRIC_NOT_FINITE,
         reason=reason,
     )
+
+
+def _owed(asked: Asked) -> Iterator[str | None]:
+    rule = asked.spec.gate.fairness
+    bounds = (
+        rule.max_demographic_parity_difference,
+        rule.max_equalized_odds_difference,
+        rule.max_metric_difference,
+    )
+    if rule.columns and any(bound is not None for bound in bounds):
+        yield None
+
+
+RULE = Rule(
+    name="fairness",
+    owed=_owed,
+    judge=judge,
+    part=True,
+    evidence=frozenset({"groups", "disparities"}),
+    rank=8,
+    advice={
+        ReasonCode.GROUP_MISSING: "Find out why this group is missing from the source.",
+        ReasonCode.GROUPS_DIFFER: "Do not override alone: who answers for fairness must see the groups below.",
+    },
+)

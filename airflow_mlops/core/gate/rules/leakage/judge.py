@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
+from airflow_mlops.core.gate.rule import STOP, Asked, Rule
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.gate.rules.leakage.feature_pairs import strong_pairs
 from airflow_mlops.core.gate.rules.leakage.rows import (
@@ -270,3 +271,24 @@ def _time(inputs: RuleInput) -> RuleOutcome:
     code = ReasonCode.TIME_IN_FUTURE if over else None
     result = _result(inputs, "time", float(late), "0 times after as-of", code, reason)
     return RuleOutcome(rules=(result,), evidence={"leaks": tuple(leaks)})
+
+
+def _owed(asked: Asked) -> Iterator[str | None]:
+    yield from ("single_feature_power", "function_of_label", "overlap", "time")
+    if asked.spec.gate.leakage.known_with_label:
+        yield "known_with_label"
+
+
+RULE = Rule(
+    name="leakage",
+    owed=_owed,
+    judge=judge,
+    part=True,
+    evidence=frozenset({"leaks"}),
+    rank=5,
+    advice={
+        ReasonCode.LABEL_LEAKAGE: f"{STOP} the model would fail on rows whose label is not known yet. Take the "
+        "column out of features, or name it in gate.leakage.reviewed if it is known before the event.",
+        ReasonCode.ROWS_OVERLAP: f"{STOP} rows were trained on and judged on. Look for duplicates in the source.",
+    },
+)

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from airflow_mlops.core.gate.rule import Asked, Rule
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.gate.rules.slices.measure import SliceMeasurements, measure
 from airflow_mlops.core.gate.rules.slices.weakest import weakest
@@ -252,3 +253,24 @@ def _sum(column: str, count: int, rows: int) -> SliceResult:
         gap=None,
         gap_p=None,
     )
+
+
+def _owed(asked: Asked) -> Iterator[str | None]:
+    rule = asked.spec.gate.slices
+    if rule.columns and (rule.max_drop is not None or rule.max_gap is not None):
+        yield None
+
+
+RULE = Rule(
+    name="slices",
+    owed=_owed,
+    judge=judge,
+    part=True,
+    evidence=frozenset({"slices", "segments"}),
+    rank=7,
+    advice={
+        ReasonCode.SLICE_MISSING: "Find out why these rows are missing from the source.",
+        ReasonCode.SLICE_WORSE: "Look at the slices below. Overriding means that these rows get worse predictions.",
+        ReasonCode.SLICE_WEAK: "Look at the slices below: the model is weak there, whoever the champion is.",
+    },
+)

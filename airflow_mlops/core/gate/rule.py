@@ -1,0 +1,74 @@
+"""What a rule of the gate is: one object that runs, says what it owes, and what to do when it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
+from airflow_mlops.core.records.decision import RuleResult
+from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import ReasonCode
+
+STOP = "Do not override:"
+"""How advice begins that a person must not pass over: it is told first, and no override is offered beside it."""
+
+
+UNRANKED = 99
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is asked of a decision: from it each rule tells which results it owes."""
+
+    spec: ModelSpec
+    primary: str
+    """Name of the primary metric."""
+    champion_version: int | None
+    """The version that the candidate was compared with; None: nothing serves yet."""
+    found: tuple[RuleResult, ...]
+    """The results that are there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A rule of the gate, registered once in :data:`airflow_mlops.core.gate.rules.RULES`.
+
+    What runs is what is owed: the gate evaluates the registered rules, and rejects where one of them did not give a
+    result that it owes. A rule that returns nothing does not pass.
+    """
+
+    name: str
+    """Of its results, and of its part of the specification where it has one."""
+    owed: Callable[[Asked], Iterator[str | None]]
+    """Yields what the results must be about (`RuleResult.metric`); None: any one result of the rule."""
+    judge: Callable[[RuleInput], RuleOutcome] | None = None
+    """None: its results are made where the rows are chosen, or beside another rule's; they are owed all the same."""
+    part: bool = False
+    """Whether `gate.<name>` is a part of the specification with a `mode` of its own."""
+    always: bool = False
+    """Whether it counts whatever `gate.mode` says: nothing may be waived that it refuses."""
+    interval: bool = False
+    """Whether it accepts on both bounds of an interval, which must then be finite numbers."""
+    evidence: frozenset[str] = frozenset()
+    """Fields of :class:`~airflow_mlops.core.records.evidence.Evidence` that it fills."""
+    rank: int = UNRANKED
+    """Place of its reason among those of a decision, the most telling first."""
+    advice: Mapping[ReasonCode, str] = field(default_factory=dict)
+    """What a person should do, by why it refused."""
+
+    def runs(self, spec: ModelSpec) -> bool:
+        """Whether the specification has it evaluated."""
+        if self.always:
+            return True
+        return spec.gate.mode != "off" and not (self.part and getattr(spec.gate, self.name).mode == "off")
+
+    def counts(self, spec: ModelSpec) -> bool:
+        """Whether what it says decides, and is not recorded only."""
+        enforced = not self.part or getattr(spec.gate, self.name).mode == "enforce"
+        return self.always or (spec.gate.mode == "enforce" and enforced)
+
+
+def one_result(_: Asked) -> Iterator[str | None]:
+    """Owe a result, whatever it is about."""
+    yield None

@@ -1,0 +1,87 @@
+"""`python -m dev demo|up|down|status`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from dev.errors import DevError
+from dev.stack.home import Home, State
+from dev.stack.supervisor import Stack, addresses
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m dev", description=__doc__)
+    parser.add_argument("command", choices=sorted(_COMMANDS))
+    parser.add_argument("--home", type=Path, default=Path(".local"), help="where everything is kept (default: .local)")
+    parser.add_argument("--dags", type=Path, default=Path("dags"), help="Airflow's DAG folder (default: dags)")
+    given = parser.parse_args(arguments)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    home = Home(given.home.expanduser().resolve())
+    try:
+        return _COMMANDS[given.command](home, given.dags.expanduser().resolve())
+    except DevError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _up(home: Home, dags: Path) -> int:
+    if not dags.is_dir():
+        raise DevError(f"there is no DAG folder {dags}: run this in the project's folder, or give --dags")
+    with home.lock():
+        if (dags / "models" / "flight_delay.yaml").exists():
+            from dev.demo import flights
+
+            flights.build(home.data)
+        stack = Stack(home, _say)
+        _say("already up" if not stack.up(dags, "up") else "the stack is up and stays up; 'down' stops it")
+        _say(addresses(stack.running))
+    return 0
+
+
+def _down(home: Home, _: Path) -> int:
+    stopped: list[str] = []
+    if home.root.is_dir():
+        with home.lock():
+            stopped = Stack(home, _say).down()
+    _say(f"stopped {', '.join(stopped)}" if stopped else "nothing to stop")
+    return 0
+
+
+def _status(home: Home, _: Path) -> int:
+    state = State.load(home)
+    if state is None or not state.services:
+        _say("down")
+        return 1
+    alive = [service.alive for service in state.services]
+    for service, up in zip(state.services, alive, strict=True):
+        _say(f"{service.name:14} {'up  ' if up else 'DEAD'} pid {service.pid:<8} {service.log}")
+    _say(addresses(state))
+    return 0 if all(alive) else 1
+
+
+def _demo(home: Home, dags: Path) -> int:
+    from dev.demo.run import run_demo
+
+    return run_demo(home, dags)
+
+
+_COMMANDS = {"demo": _demo, "up": _up, "down": _down, "status": _status}
+
+if __name__ == "__main__":
+    sys.exit(main())

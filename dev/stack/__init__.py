@@ -1,0 +1,1 @@
+"""The whole stack on one machine: PostgreSQL, MLflow and Airflow as real processes."""
