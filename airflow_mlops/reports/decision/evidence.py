@@ -11,7 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow_mlops.core.records.decision import Evaluation, RuleResult
-from airflow_mlops.core.records.evidence import Disparity, Evidence, Group, Interval, Leak, ServingReport, SliceResult
+from airflow_mlops.core.records.evidence import (
+    Change,
+    Disparity,
+    Evidence,
+    Group,
+    Interval,
+    Leak,
+    ServingReport,
+    SliceResult,
+)
 from airflow_mlops.core.records.section import Section
 from airflow_mlops.core.records.wording import format_interval
 from airflow_mlops.core.text import SHORT, clip_text, format_number, format_percent, spell_out
@@ -34,7 +43,7 @@ def evidence_sections(evaluation: Evaluation) -> Iterator[Section]:
         _leaks(found.leaks),
         _serving(found.serving),
         _convergence(found.convergence),
-        _changes(found),
+        changes_section(found.changes),
     )
     yield from (section for section in sections if section.rows or section.facts)
 
@@ -262,10 +271,11 @@ def _plain(value: Any) -> str:
     return format_number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
-def _changes(found: Evidence) -> Section:
+def changes_section(found: Sequence[Change]) -> Section:
+    """What differs from what serves."""
     return Section(
         key="changes",
         title="What changed against the champion",
         headings=("what", "candidate", "champion"),
-        rows=tuple((_short(item.what), _short(item.candidate), _short(item.champion)) for item in found.changes),
+        rows=tuple((_short(item.what), _short(item.candidate), _short(item.champion)) for item in found),
     )

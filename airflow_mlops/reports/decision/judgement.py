@@ -24,7 +24,7 @@ def rules_section(rules: Iterable[RuleResult], title: str = "Rules") -> Section:
         headings=("verdict", "rule", "in words", "value", "bound", "rows"),
         rows=tuple(
             (
-                PASS[rule.verdict],
+                PASS[rule.verdict] if rule.enforced else f"{PASS[rule.verdict]}, recorded only",
                 clip_text(spell_out(rule.rule)) + ("" if rule.metric == rule.rule else f"\n{spell_out(rule.metric)}"),
                 _reason(rule),
                 format_number(rule.value),
