@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from airflow_mlops.core.records.candidate import Candidate
-from airflow_mlops.core.records.decision import GateDecision, RuleResult, Verdict
-from airflow_mlops.core.records.evidence import Disparity, Evidence, SliceResult
+from airflow_mlops.core.records.decision import GateDecision, Verdict
+from airflow_mlops.core.records.section import Section
+from airflow_mlops.core.text import spell_out
+from airflow_mlops.reports.decision.evidence import evidence_sections
+from airflow_mlops.reports.decision.judgement import gains_section, metrics_section, rules_section
+from airflow_mlops.reports.sections import anchors, plain, section_markdown
 from airflow_mlops.spec import ModelSpec
 
-_REASONS, _SLICES, _DISPARITIES, _CHANGES = 4, 5, 5, 12
+_REASONS, _ROWS, _CHANGES = 4, 5, 12
 """How many are shown: the form is to be read; the report has them all."""
+_SHOWN = ("slices", "disparities", "changes")
+"""Sections of the evidence that a person needs to answer, by key."""
 
 
 def subject(spec: ModelSpec, decision: GateDecision, version: int) -> str:
@@ -24,18 +29,31 @@ def subject(spec: ModelSpec, decision: GateDecision, version: int) -> str:
 
 
 def body(
-    spec: ModelSpec, candidate: Candidate, decision: GateDecision, version: int, *, links: Mapping[str, str]
+    spec: ModelSpec,
+    candidate: Candidate,
+    decision: GateDecision,
+    version: int,
+    *,
+    links: Mapping[str, str],
+    evidence: Sequence[Section] | None = None,
 ) -> str:
-    """Return what is needed to answer: verdict, gain with its interval, slices, fairness, changes, links."""
-    evaluation, evidence = decision.evaluation, decision.evaluation.evidence
+    """Return what is needed to answer: verdict, gain with its interval, slices, fairness, changes, links.
+
+    Parameters
+    ----------
+    spec, candidate, decision, version
+        What was decided about what, and the version that it has in the registry.
+    links
+        Addresses by name; empty ones are left out.
+    evidence
+        What the gate saw, in sections; made from the decision when left out.
+    """
+    seen = tuple(evidence_sections(decision.evaluation)) if evidence is None else evidence
+    sections = (*_judgement(decision), *(_to_read(part) for part in seen if part.key in _SHOWN))
     parts = [
-        " | ".join(f"[{name}]({url})" for name, url in links.items() if url),
+        anchors({name: url for name, url in links.items() if url}),
         _facts(spec, candidate, decision, version),
-        *_section("Primary metric", _primary(decision)),
-        *_section("Rules that did not pass", [_rule(rule) for rule in evaluation.rules if _open(rule)]),
-        *_section("Slices furthest behind the champion", _slices(evidence.slices)),
-        *_section("Fairness", [_disparity(found) for found in evidence.disparities[:_DISPARITIES]]),
-        *_section("What changed against the champion", _changes(evidence)),
+        *(section_markdown(part, level=3, most=_CHANGES if part.key == "changes" else _ROWS) for part in sections),
         f"Without an answer within {_words(spec.promotion.approval.timeout)}, the champion stays.",
     ]
     return "\n\n".join(part for part in parts if part)
@@ -44,16 +62,16 @@ def body(
 def _facts(spec: ModelSpec, candidate: Candidate, decision: GateDecision, version: int) -> str:
     evaluation = decision.evaluation
     judged = f"{evaluation.rows:,} rows in {evaluation.window}"
-    who = f"**{_plain(spec.name)}**, version {version}, owner **{_plain(spec.owner)}**, risk tier **{spec.risk_tier}**"
+    who = f"**{plain(spec.name)}**, version {version}, owner **{plain(spec.owner)}**, risk tier **{spec.risk_tier}**"
     lines = [
         f"{who}: the gate says **{decision.verdict}**.",
-        _plain(spec.description),
-        "\n".join(f"- {_plain(reason)}" for reason in _first(decision.reasons)),
+        plain(spec.description),
+        "\n".join(f"- {plain(reason)}" for reason in _first(decision.reasons)),
         f"As of {decision.as_of:%Y-%m-%d %H:%M} UTC; trained on {candidate.train_rows:,} rows, judged on {judged}.",
     ]
     if decision.mode != "enforce":
         would = f"; all rules together would say **{decision.would}**" if decision.would else ""
-        lines.append(f"The gate's mode is **{decision.mode.replace('_', ' ')}**{would}.")
+        lines.append(f"The gate's mode is **{spell_out(decision.mode)}**{would}.")
     return "\n\n".join(line for line in lines if line)
 
 
@@ -63,85 +81,23 @@ def _first(reasons: Sequence[str]) -> list[str]:
     return [*reasons[:_REASONS], *([f"{more} more, in the report"] if more > 0 else [])]
 
 
-def _primary(decision: GateDecision) -> Iterator[str]:
+def _judgement(decision: GateDecision) -> Iterator[Section]:
+    """The primary metric with its gain, and the rules that did not pass."""
     evaluation = decision.evaluation
-    name, champion = evaluation.primary, evaluation.champion_metrics or {}
-    yield (
-        f"{_plain(name)}: candidate {_number(evaluation.candidate_metrics.get(name))}, "
-        f"champion {_number(champion.get(name))}, trivial baseline {_number(evaluation.baseline_metrics.get(name))}"
-    )
-    for rule in evaluation.rules:
-        if rule.rule == "champion" and rule.value is not None:
-            between = _interval(rule.lower, rule.upper)
-            yield f"gain over the champion (positive is better): {_number(rule.value)}{between}; bound {rule.bound}"
+    metrics = metrics_section(evaluation)
+    yield replace(metrics, title="Primary metric", rows=metrics.rows[:1])
+    gains = gains_section(evaluation.rules)
+    if gains.rows:
+        yield replace(gains, sentences=())
+    left = [rule for rule in evaluation.rules if rule.verdict is not Verdict.ACCEPT]
+    if left:
+        yield rules_section(left, "Rules that did not pass")
 
 
-def _open(rule: RuleResult) -> bool:
-    return rule.verdict is not Verdict.ACCEPT
-
-
-def _rule(rule: RuleResult) -> str:
-    waived = "" if rule.enforced else " (not enforced)"
-    return f"{_plain(rule.rule)}, {_plain(rule.metric)}: {_plain(rule.reason)}{waived}"
-
-
-def _slices(slices: Sequence[SliceResult]) -> list[str]:
-    judged = [found for found in slices if found.judged and found.drop is not None]
-    worst = sorted(judged, key=lambda found: -_or_worst(found.drop.value if found.drop else math.nan))[:_SLICES]
-    return [
-        f"{_plain(found.column)} = {_plain(found.value)} ({found.rows:,} rows): candidate {_number(found.candidate)}, "
-        f"champion {_number(found.champion)}, drop {_number(found.drop.value)}"
-        f"{_interval(found.drop.lower, found.drop.upper)}"
-        for found in worst
-        if found.drop is not None
-    ]
-
-
-def _or_worst(value: float) -> float:
-    return math.inf if math.isnan(value) else value
-
-
-def _disparity(found: Disparity) -> str:
-    bound = "no bound" if found.bound is None else f"at most {found.bound:g}"
-    between = _interval(found.difference.lower, found.difference.upper)
-    measure = _plain(found.measure.replace("_", " "))
-    return f"{_plain(found.column)}, {measure}: {_number(found.difference.value)}{between}; {bound}"
-
-
-def _changes(evidence: Evidence) -> list[str]:
-    shown = [
-        f"{_plain(change.what)}: {_plain(change.champion)} → {_plain(change.candidate)}"
-        for change in evidence.changes[:_CHANGES]
-    ]
-    more = len(evidence.changes) - len(shown)
-    return [*shown, f"and {more} more, in the report"] if more else shown
-
-
-def _section(heading: str, lines: Iterable[str]) -> Iterator[str]:
-    items = [f"- {line}" for line in lines]
-    if items:
-        yield "\n".join([f"### {heading}", "", *items])
-
-
-def _plain(text: str) -> str:
-    r"""Return a text that Markdown shows as it is, in one line: a column's value must not become a link or a table.
-
-    >>> print(_plain("[a](http://x) *b* under_score"))
-    \[a\](http://x) \*b\* under\_score
-    """
-    return re.sub(r"([\\`*_\[\]<>|#~!])", r"\\\1", " ".join(str(text).split()))
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "none"
-    return f"{value:.4f}" if math.isfinite(value) else str(value)
-
-
-def _interval(lower: float | None, upper: float | None) -> str:
-    if lower is None or upper is None:
-        return ""
-    return f" (interval {_number(lower)} to {_number(upper)})"
+def _to_read(part: Section) -> Section:
+    """Without rows that nothing could be said of: they stand behind the others, and the report has them."""
+    kept = tuple(row for row in part.rows if row[0] != "too few rows") if part.key == "slices" else part.rows
+    return replace(part, rows=kept, tones=())
 
 
 def _words(span: timedelta) -> str:

@@ -1,142 +1,212 @@
-"""One look for all reports: self-contained HTML that reads offline, in light and dark, and escapes all text."""
+"""One look for all reports: self-contained HTML that reads offline, in light and dark.
+
+The pages are Jinja2 templates whose environment escapes every text by itself; what is not text but SVG is marked so
+here and nowhere else.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from airflow_mlops.core.records.section import Section
+from airflow_mlops.core.text import clip_text
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 TONES = {"good": "var(--good)", "bad": "var(--bad)", "unsure": "var(--unsure)", "plain": "var(--soft)"}
-"""Colours of a verdict. They never stand alone: a word or a shape says the same."""
-
-# Colours keep a contrast of 4.5:1 on their background. `one` and `two` are the two models of a plot: blue and orange,
-# which every common colour blindness tells apart.
-_STYLE = """
-:root{color-scheme:light dark;--ink:#1f2328;--paper:#fff;--soft:#57606a;--line:#d8dee4;--band:#f6f8fa;
---good:#1a7f4b;--bad:#c0392b;--unsure:#8a5a00;--one:#0b66b0;--two:#b85400;--loud:#7a3e00}
-@media (prefers-color-scheme:dark){:root{--ink:#e6edf3;--paper:#0d1117;--soft:#9ba4ae;--line:#30363d;--band:#161b22;
---good:#4cc38a;--bad:#ff7b72;--unsure:#e3b341;--one:#6cb6ff;--two:#f0a35e;--loud:#8a5a00}}
-*{box-sizing:border-box}
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:66rem;margin:2rem auto;
-padding:0 1.25rem}
-h1{font-size:1.35rem;margin:0 0 .75rem;overflow-wrap:anywhere}h2{font-size:1.05rem;margin:2rem 0 .5rem}p{margin:.4rem 0}
-.banner{border-left:.5rem solid var(--tone);background:var(--band);padding:.8rem 1rem;border-radius:.3rem;
-overflow-wrap:anywhere}
-.banner b{color:var(--tone);font-size:1.15rem}.banner ul{margin:.4rem 0 0;padding-left:1.2rem}
-.loud{background:var(--loud);color:#fff;padding:.8rem 1rem;border-radius:.3rem;margin:0 0 .75rem;overflow-wrap:anywhere}
-.loud b{font-size:1.15rem;display:block}
-table{border-collapse:collapse;width:100%;font-size:.92rem;font-variant-numeric:tabular-nums}
-th,td{text-align:left;padding:.35rem .45rem;border-bottom:1px solid var(--line);vertical-align:top}
-td{overflow-wrap:break-word}td:first-child .soft{white-space:nowrap}.wide+.wide,.plots+.wide{margin-top:1rem}
-th{color:var(--soft);font-weight:600}td.number,th.number{text-align:right}td.number{white-space:nowrap}
-.mark{color:var(--tone);font-weight:600;white-space:nowrap}.soft{color:var(--soft)}
-dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem}dt{color:var(--soft)}dd{margin:0;
-overflow-wrap:anywhere}.wide{overflow-x:auto}code{overflow-wrap:anywhere}
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));gap:1rem 2rem}
-a{color:var(--one)}figure{margin:0;max-width:32rem;break-inside:avoid}figcaption{font-weight:600;margin-bottom:.2rem}
-svg{display:block;width:100%;height:auto;font:14px system-ui,sans-serif;fill:currentColor}
-svg .soft{fill:var(--soft)}svg .grid{stroke:var(--line)}svg .axis{stroke:var(--soft)}
-.one{color:var(--one)}.two{color:var(--two)}
-.key{font-weight:400;font-size:.9rem;margin-right:1rem;white-space:nowrap}
-.key::before{content:"";display:inline-block;width:1.6rem;border-top:3px solid currentColor;vertical-align:middle;
-margin-right:.4rem}.key.two::before{border-top-style:dashed}
-@media (max-width:40rem){body{margin:1rem auto;padding:0 .8rem}.wide:not(.stack) td:not(.number){min-width:7rem}
-dl{display:block}dd{margin-bottom:.4rem}
-.stack tr{display:block;padding:.5rem 0;border-bottom:1px solid var(--line)}.stack thead{
-display:none}.stack td{display:block;border:0;padding:.05rem 0;overflow-wrap:anywhere}
-.stack td:not([data-name]),.stack td:not([data-name])+td{display:inline}
-.stack td .mark{margin-right:.4rem}.stack td.number{text-align:left;white-space:normal}
-.stack td[data-name]:not(:empty)::before{content:attr(data-name) ": ";color:var(--soft)}
-.stack td:not([data-name])+td::before{content:""!important}}
-@media print{body{max-width:none;margin:0;font-size:11px}.wide{overflow:visible}tr{break-inside:avoid}
-h2{break-after:avoid}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}figure{max-width:24rem}}
-"""
+"""Colours of a verdict in SVG; in HTML they are classes. They never stand alone: a word or a shape says the same."""
+_NOT_FINITE = frozenset({"not a number", "infinite", "minus infinite"})
+_WORDY = frozenset({"reason", "in words", "segment", "because"})
+"""Columns of sentences: on a narrow screen their tables show a row's cells below each other, instead of scrolling."""
+_MOST_LINES = 5
+"""Of one cell."""
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-def page(title: str, *parts: str) -> str:
-    """Put parts, each already HTML, on one page.
+@dataclass(frozen=True, kw_only=True)
+class Banner:
+    """The answer of a page, with its reasons: plain text."""
+
+    tone: str
+    verdict: str
+    reasons: Sequence[str] = ()
+
+
+class PageLink(NamedTuple):
+    """A name and an address; only one of the web can be followed."""
+
+    name: str
+    address: str
+    web: bool
+
+
+class TableCell(NamedTuple):
+    """A cell of plain text, and how it is shown."""
+
+    name: str
+    """Its heading, where the cell does not say by itself what it is."""
+    text: str
+    number: bool
+    tone: str
+    best: bool
+    faint: bool
+
+
+def render_page(
+    title: str,
+    sections: Iterable[Section],
+    *,
+    alarm: tuple[str, str] | None = None,
+    banner: Banner | None = None,
+    facts: Mapping[str, str] = _NOTHING,
+    links: Mapping[str, str] = _NOTHING,
+    plots: Mapping[str, str] = _NOTHING,
+    most: int | None = None,
+    note: str = "",
+) -> str:
+    """Write a page that needs nothing but itself. Every text is plain: the template escapes it.
 
     Parameters
     ----------
     title
-        Plain text: heading and window title.
-    parts
-        HTML made by the other functions of this module.
+        Heading and window title.
+    sections
+        The parts, in order.
+    alarm
+        Heading and sentence of what nobody may overlook, above the answer.
+    banner
+        The answer.
+    facts
+        Names and values above the first section.
+    links
+        Names and addresses; only http and https become links.
+    plots
+        SVG by the key of the section that it belongs to, made by the functions of `svg`: the only markup that a caller
+        hands over.
+    most
+        Rows of one table; None: all.
+    note
+        A last, small paragraph.
+
+    Returns
+    -------
+    str
+        HTML with its style inside.
     """
-    head = f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-    meta = '<meta name="viewport" content="width=device-width,initial-scale=1">'
-    body = "\n".join(part for part in parts if part)
-    return f"{head}{meta}<style>{_STYLE}</style></head>\n<body><h1>{escape(title)}</h1>\n{body}\n</body></html>\n"
+    from markupsafe import Markup
+
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            title=title,
+            sections=list(sections),
+            alarm=alarm,
+            banner=banner,
+            facts=facts,
+            links=[
+                PageLink(name, quote_address(link) if is_web(link) else link, is_web(link))
+                for name, link in links.items()
+            ],
+            plots={key: Markup(svg) for key, svg in plots.items()},  # noqa: S704 - SVG of our own, whose texts are escaped
+            most=most,
+            note=note,
+        )
+    )
 
 
-def banner(tone: str, verdict: str, sentences: Iterable[str]) -> str:
-    """The answer first, with its reasons."""
-    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
-    reasons = f"<ul>{items}</ul>" if items else ""
-    return f'<div class="banner" style="--tone:{TONES[tone]}"><b>{escape(verdict)}</b>{reasons}</div>'
+@cache
+def _environment() -> Environment:
+    """Jinja2 is imported, and each template compiled, when the first page is written."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    made = Environment(
+        loader=PackageLoader("airflow_mlops.reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters |= {
+        "clipped": clip_text,
+        "cells": _cells,
+        "number_columns": number_columns,
+        "is_wordy": _is_wordy,
+    }
+    return made
 
 
-def loud(what: str, sentence: str) -> str:
-    """Something that nobody may overlook, above the answer."""
-    return f'<div class="loud" role="alert"><b>{escape(what)}</b>{escape(sentence)}</div>'
+def _cells(part: Section, most: int | None) -> list[list[TableCell]]:
+    numbers = number_columns(part)
+    rows = []
+    for at, row in enumerate(part.rows[:most]):
+        tones = part.tones[at] if part.tones else ()
+        rows.append(
+            [
+                _cell(heading if column or not part.tones else "", text, column in numbers, tone)
+                for column, (heading, text, tone) in enumerate(
+                    zip(part.headings, row, (*tones, *[""] * (len(row) - len(tones))), strict=True)
+                )
+            ]
+        )
+    return rows
 
 
-def section(heading: str, body: str) -> str:
-    """A heading over a body that is already HTML."""
-    return f"<h2>{escape(heading)}</h2>{body}"
+def _cell(heading: str, text: str, number: bool, tone: str) -> TableCell:
+    return TableCell(
+        name=heading,
+        text=clip_lines(text),
+        number=number,
+        tone=tone if tone in TONES else "bad" if number and text in _NOT_FINITE else "",
+        best=number and text.startswith("\u2713"),
+        faint=number and text == "none",
+    )
 
 
-def optional(heading: str, *bodies: str) -> str:
-    """A section over bodies that are already HTML, or nothing at all when every body is empty."""
-    return section(heading, "".join(bodies)) if any(bodies) else ""
+def clip_lines(text: str) -> str:
+    """A cell of a length that a table can show: each of its first lines is."""
+    return "\n".join(clip_text(line) for line in text.split("\n", _MOST_LINES - 1))
 
 
-def words(text: str) -> str:
-    """A small paragraph of plain text."""
-    return f'<p class="soft">{escape(text)}</p>' if text else ""
+def number_columns(part: Section) -> frozenset[int]:
+    """Columns that hold nothing but numbers or dates, or the lack of one."""
+    return frozenset(
+        at
+        for at in range(len(part.headings))
+        if any(row[at] for row in part.rows) and all(_is_number(row[at]) for row in part.rows)
+    )
 
 
-def facts(pairs: Mapping[str, str]) -> str:
-    """Names and values, one below the other."""
-    return "<dl>" + "".join(f"<dt>{escape(n)}</dt><dd>{escape(v)}</dd>" for n, v in pairs.items()) + "</dl>"
+def _is_number(text: str) -> bool:
+    found = re.fullmatch(r"(\u2713\u00a0|< )?-?\d[\d,]*(\.\d+)?(e[+-]?\d+)?( %|[ \n]\(.*\))?", text)
+    return (
+        found is not None
+        or re.fullmatch(r"\d{4}-\d\d-\d\d", text) is not None
+        or text in {*_NOT_FINITE, "none", "-", ""}
+    )
 
 
-def mark(tone: str, word: str) -> str:
-    """A coloured word."""
-    return f'<span class="mark" style="--tone:{TONES[tone]}">{escape(word)}</span>'
+def _is_wordy(part: Section) -> bool:
+    return not _WORDY.isdisjoint(part.headings)
 
 
-def table(
-    headings: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    numbers: frozenset[int] = frozenset(),
-    stack: bool = False,
-) -> str:
-    """A table of cells that are already HTML.
+def is_web(address: str) -> bool:
+    """Only these become links: a card may be opened by somebody who did not write the address."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.netloc)
 
-    Parameters
-    ----------
-    headings
-        Plain text.
-    rows
-        Cells, as many as headings.
-    numbers
-        Columns that are set to the right.
-    stack
-        On a narrow screen, show each row's cells one below the other: for tables with sentences. Otherwise the table
-        scrolls sideways.
-    """
 
-    def cell(tag: str, at: int, content: str) -> str:
-        kind = ' class="number"' if at in numbers else ""
-        name = f' data-name="{escape(headings[at])}"' if stack and tag == "td" and headings[at] else ""
-        return f"<{tag}{kind}{name}>{content}</{tag}>"
-
-    def row(tag: str, cells: Sequence[str]) -> str:
-        named = zip(range(len(headings)), cells, strict=True)
-        return "<tr>" + "".join(cell(tag, at, content) for at, content in named) + "</tr>"
-
-    body = "".join(row("td", cells) for cells in rows)
-    head = row("th", [escape(heading) for heading in headings])
-    kind = "wide stack" if stack else "wide"
-    return f'<div class="{kind}"><table><thead>{head}</thead><tbody>{body}</tbody></table></div>'
+def quote_address(address: str) -> str:
+    """An address whose every sign may stand in a link of HTML and of Markdown."""
+    return quote(address, safe="%/:=&?~#+!$,;'@")

@@ -1,15 +1,13 @@
-"""A model card as Markdown and as a page, from sections of plain text: every text is escaped."""
+"""Sections of plain text as Markdown, for the model card and the approval form: every text is escaped."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from html import escape
-from urllib.parse import quote, urlsplit
 
 from airflow_mlops.core.records.section import Section
 from airflow_mlops.core.text import clip_text
-from airflow_mlops.reports.html import facts, page, section, table
+from airflow_mlops.reports.html import clip_lines, is_web, number_columns, quote_address, render_page
 
 MOST_ROWS = 60
 """Rows of one table."""
@@ -17,17 +15,31 @@ MOST_ROWS = 60
 
 def markdown(title: str, top: Mapping[str, str], sections: Sequence[Section], links: Mapping[str, str]) -> str:
     """The card as GitHub-flavoured Markdown."""
-    parts = [f"# {plain(title)}", _points(top), _links(links)]
-    for part in sections:
-        parts += [f"## {plain(part.title)}", *(plain(text) for text in part.sentences)]
-        parts += ["\n".join(f"- {plain(text)}" for text in part.points), _points(part.facts), _table(part)]
+    parts = [f"# {plain(title)}", facts(top), anchors(links), *(section_markdown(part) for part in sections)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def section_markdown(part: Section, *, level: int = 2, most: int = MOST_ROWS) -> str:
+    """A part as GitHub-flavoured Markdown.
+
+    Parameters
+    ----------
+    part
+        Of plain text, which is escaped.
+    level
+        Of its heading.
+    most
+        Rows of its table.
+    """
+    points = "\n".join(f"{'1.' if part.ranked else '-'} {plain(text)}" for text in part.points)
+    parts = [f"{'#' * level} {plain(part.title)}", *(plain(text) for text in part.sentences), points]
+    return "\n\n".join(text for text in [*parts, facts(part.facts), table(part, most)] if text)
 
 
 def short(title: str, top: Mapping[str, str], limits: Sequence[str], links: Mapping[str, str], longest: int) -> str:
     """As many whole lines of Markdown as fit: facts first, then links, then limitations."""
     lines = [f"- **{plain(name)}**: {plain(clip_text(value, 300))}" for name, value in top.items() if name != "Status"]
-    named = _links(links)
+    named = anchors(links)
     lines += [f"- {named}"] if named and len(named) <= longest // 3 else []
     lines += [f"- **Limitation**: {plain(clip_text(text, 200))}" for text in limits]
     found = f"**{plain(clip_text(title, 150))}**\n"
@@ -39,20 +51,7 @@ def short(title: str, top: Mapping[str, str], limits: Sequence[str], links: Mapp
 
 def html(title: str, top: Mapping[str, str], sections: Sequence[Section], links: Mapping[str, str]) -> str:
     """The card as one self-contained page in the look of all reports."""
-    anchors = " · ".join(_anchor(name, address) for name, address in links.items())
-    parts = [facts({name: clip_text(value) for name, value in top.items()}), f"<p>{anchors}</p>" if anchors else ""]
-    for part in sections:
-        body = "".join(f"<p>{escape(clip_text(text))}</p>" for text in part.sentences)
-        points = "".join(f"<li>{escape(clip_text(text))}</li>" for text in part.points)
-        body += f"<ul>{points}</ul>" if points else ""
-        body += facts({name: clip_text(value) for name, value in part.facts.items()}) if part.facts else ""
-        if part.rows:
-            cells = [[escape(clip_text(text)) for text in row] for row in part.rows[:MOST_ROWS]]
-            wordy = not {"reason", "in words"}.isdisjoint(part.headings)
-            body += table(part.headings, cells, numbers=_numbers(part), stack=wordy)
-            body += _rest(part, "<p class='soft'>{}</p>")
-        parts.append(section(part.title, body))
-    return page(title, *parts)
+    return render_page(title, sections, facts=top, links=links, most=MOST_ROWS)
 
 
 def plain(text: str) -> str:
@@ -69,59 +68,30 @@ def plain(text: str) -> str:
     return re.sub(r"^(#+|[+-]|=+)(?= |$)|^(-+|=+)$", lambda found: "\\" + "\\".join(found.group()), line)
 
 
-def _points(pairs: Mapping[str, str]) -> str:
+def facts(pairs: Mapping[str, str]) -> str:
+    """Names and values as a list."""
     return "\n".join(f"- **{plain(name)}**: {plain(clip_text(value))}" for name, value in pairs.items())
 
 
-def _table(part: Section) -> str:
+def table(part: Section, most: int = MOST_ROWS) -> str:
+    """The table of a section as GitHub-flavoured Markdown; empty for none."""
     if not part.rows:
         return ""
-    numbers = _numbers(part)
+    numbers = number_columns(part)
     rule = ["---:" if at in numbers else "---" for at in range(len(part.headings))]
     lines = [[plain(heading) for heading in part.headings], rule]
-    lines += [[plain(clip_text(text)) for text in row] for row in part.rows[:MOST_ROWS]]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + _rest(part, "\n\n{}")
+    lines += [
+        [plain(clip_lines(text).replace("\n(", " (").replace("\n", "; ")) for text in row] for row in part.rows[:most]
+    ]
+    more = len(part.rows) - most
+    rest = f"\n\n{more:,} more are in the decision's JSON." if more > 0 else ""
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + rest
 
 
-def _rest(part: Section, form: str) -> str:
-    more = len(part.rows) - MOST_ROWS
-    return form.format(f"{more:,} more are in the decision's JSON.") if more > 0 else ""
-
-
-def _numbers(part: Section) -> frozenset[int]:
-    """Columns that hold nothing but numbers, or the lack of one."""
-    return frozenset(
-        at for at in range(len(part.headings)) if part.rows and all(_is_number(row[at]) for row in part.rows)
-    )
-
-
-def _is_number(text: str) -> bool:
-    found = re.fullmatch(r"-?\d[\d,]*(\.\d+)?(e[+-]?\d+)?( %| \(.*\))?", text)
-    return found is not None or text in {"none", "not a number", "infinite", "minus infinite", ""}
-
-
-def _links(links: Mapping[str, str]) -> str:
+def anchors(links: Mapping[str, str]) -> str:
+    """Links beside each other; an address that is none of the web is only shown."""
     return " \u00b7 ".join(_link(name, address) for name, address in links.items())
 
 
 def _link(name: str, address: str) -> str:
-    return f"[{plain(name)}]({_quoted(address)})" if _is_web(address) else f"{plain(name)}: {plain(address)}"
-
-
-def _anchor(name: str, address: str) -> str:
-    if not _is_web(address):
-        return f"{escape(name)}: {escape(address)}"
-    return f'<a href="{escape(_quoted(address))}" rel="noopener noreferrer">{escape(name)}</a>'
-
-
-def _is_web(address: str) -> bool:
-    """Only these become links: a card may be opened by somebody who did not write the address."""
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.netloc)
-
-
-def _quoted(address: str) -> str:
-    return quote(address, safe="%/:=&?~#+!$,;'@")
+    return f"[{plain(name)}]({quote_address(address)})" if is_web(address) else f"{plain(name)}: {plain(address)}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 
+from airflow_mlops.core.records.section import Section
 from airflow_mlops.core.records.validation import Check, ValidationReport
-from airflow_mlops.reports.html import banner, facts, mark, page, section, table
+from airflow_mlops.core.text import spell_out
+from airflow_mlops.reports.html import Banner, render_page
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 _WORDS = {
@@ -52,15 +53,18 @@ def render(
     warnings = [check for check in failed if check.severity == "warning"]
     sound = [check for check in report.checks if check.passed]
     context = {"Subject": report.subject, "Rows": f"{report.rows:,}", **(meta or {})}
-    return page(
-        title,
-        _verdict(report, len(errors), len(warnings), len(sound)),
+    sections = (
         _failures("What is wrong, and what to do", errors, "bad"),
         _failures("Warnings: these stop nothing", warnings, "unsure"),
         _issues(tuple(issues)),
         _passed(sound),
-        section("What was checked", facts({name: value for name, value in context.items() if value})),
-        '<p class="soft">Counts and names only: this page holds no value of the data.</p>',
+        Section(title="What was checked", facts={name: value for name, value in context.items() if value}),
+    )
+    return render_page(
+        title,
+        [section for section in sections if section.rows or section.facts],
+        banner=_verdict(report, len(errors), len(warnings), len(sound)),
+        note="Counts and names only: this page holds no value of the data.",
     )
 
 
@@ -68,45 +72,49 @@ def _plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _verdict(report: ValidationReport, errors: int, warnings: int, sound: int) -> str:
+def _verdict(report: ValidationReport, errors: int, warnings: int, sound: int) -> Banner:
     counts = ", ".join([_plural(report.rows, "row"), f"{_plural(sound, 'check')} passed", _plural(warnings, "warning")])
     if report.passed:
-        return banner("good", "The data is fit to be used", [counts])
-    return banner("bad", f"The data is not fit to be used: {_plural(errors, 'error')}", [counts])
+        return Banner(tone="good", verdict="The data is fit to be used", reasons=[counts])
+    wrong = f"The data is not fit to be used: {_plural(errors, 'error')}"
+    return Banner(tone="bad", verdict=wrong, reasons=[counts])
 
 
-def _failures(heading: str, checks: Sequence[Check], tone: str) -> str:
-    if not checks:
-        return ""
-    rows = [_failure(check, check.problem, tone) for check in checks if check.problem]
-    return section(heading, table(["About", "Check", "Found", "Allowed", "To do"], rows))
+def _failures(title: str, checks: Sequence[Check], tone: str) -> Section:
+    rows = tuple(_failure(check, check.problem) for check in checks if check.problem)
+    return Section(
+        title=title,
+        headings=("About", "Check", "Found", "Allowed", "To do"),
+        rows=rows,
+        tones=tuple((tone,) for _ in rows),
+    )
 
 
-def _failure(check: Check, problem: Problem, tone: str) -> tuple[str, ...]:
+def _failure(check: Check, problem: Problem) -> tuple[str, ...]:
     plain = problem.code == ReasonCode.EXPECTATION_FAILED
-    wrong = _said(check.expectation) if plain else str(problem.code).replace("_", " ")
-    about = check.column or "whole table"
-    fix = f"<b>{escape(problem.fix)}</b>"
-    return (mark(tone, about), escape(wrong), escape(problem.found), escape(problem.allowed), fix)
+    wrong = _said(check.expectation) if plain else spell_out(str(problem.code))
+    return check.column or "whole table", wrong, problem.found, problem.allowed, problem.fix
 
 
 def _said(expectation: str) -> str:
     """Say an expectation in words; Great Expectations' names say themselves."""
-    return _WORDS.get(expectation, expectation.removeprefix("expect_").replace("_", " "))
+    return _WORDS.get(expectation, spell_out(expectation.removeprefix("expect_")))
 
 
-def _issues(issues: Sequence[Problem]) -> str:
-    if not issues:
-        return ""
-    rows = [(escape(issue.field), escape(issue.found), escape(issue.fix)) for issue in issues]
-    return section("Known before the checks", table(["About", "Found", "What was done, or can be"], rows))
+def _issues(issues: Sequence[Problem]) -> Section:
+    return Section(
+        title="Known before the checks",
+        headings=("About", "Found", "What was done, or can be"),
+        rows=tuple((issue.field, issue.found, issue.fix) for issue in issues),
+    )
 
 
-def _passed(checks: Sequence[Check]) -> str:
-    if not checks:
-        return ""
-    rows = [(escape(_said(c.expectation)), escape(c.column) or "whole table", _exceptions(c)) for c in checks]
-    return section("What passed", table(["Check", "Columns", "Rows let through"], rows, numbers=frozenset({2})))
+def _passed(checks: Sequence[Check]) -> Section:
+    return Section(
+        title="What passed",
+        headings=("Check", "Columns", "Rows let through"),
+        rows=tuple((_said(check.expectation), check.column or "whole table", _exceptions(check)) for check in checks),
+    )
 
 
 def _exceptions(check: Check) -> str:

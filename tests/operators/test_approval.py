@@ -65,7 +65,7 @@ def test_an_accepted_candidate_waits_as_challenger_with_a_form_that_says_what_is
     for part in (
         "owner **tests**",
         "risk tier **high**",
-        "log\\_loss: candidate",
+        "log_loss (primary)",
         "2 days",
         high.store.version_url(high.model, 1),
     ):
@@ -252,13 +252,13 @@ def test_the_form_shows_what_matters_and_its_values_are_no_markup(judged: Judged
     assert approval_form.subject(judged.spec, shown, 5) == "May version 5 of judged serve instead of version 4?"
     assert text.startswith("[Report](http://r)\n\n")
     for part in (
-        "champion 0.4200",
-        "0.0200 (interval 0.0100 to 0.0300)",
-        "calibration, log\\_loss: is off by \\<0.2\\> (not enforced)",
-        "city = \\[c7\\](http://x) (700 rows)",
-        "sex, demographic parity difference: 0.0500 (interval 0.0100 to 0.0900); at most 0.1",
-        "training.parameters.p0: 1 → 2",
-        "and 8 more, in the report",
+        "| 0.4200 |",
+        "| pass | the champion | log loss | 0.0200 (0.0100 to 0.0300) | lower bound \\> 0 |",
+        "is off by \\<0.2\\>; recorded only: it did not count; not_calibrated",
+        "| city = \\[c7\\](http\\://x) | 700 |",
+        "| sex | demographic parity difference | 0.0500 (0.0100 to 0.0900) | 0.1000 | 9 |",
+        "| training.parameters.p0 | 2 | 1 |",
+        "8 more are in the decision's JSON",
         "mode is **dry run**; all rules together would say **reject**",
         "Without an answer within 7 days, the champion stays.",
     ):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from html import escape
+from collections.abc import Iterator
 
 from airflow_mlops.core.records.backtest import BacktestReport, Line, Turn
+from airflow_mlops.core.records.section import Section
+from airflow_mlops.core.text import format_number
 from airflow_mlops.reports.backtest.plots import lead_over_always, loss_over_time, points
-from airflow_mlops.reports.backtest.tables import MEANINGS, NAMES, cells, heads, name_of, number
-from airflow_mlops.reports.html import banner, facts, mark, optional, page, section, table, words
+from airflow_mlops.reports.backtest.tables import MEANINGS, NAMES, cells, heads, name_of
+from airflow_mlops.reports.html import Banner, render_page
 
 _TONES = {"retrain": "unsure", "escalate": "bad", "block": "bad", "invalid": "bad"}
 
@@ -16,32 +17,42 @@ _TONES = {"retrain": "unsure", "escalate": "bad", "block": "bad", "invalid": "ba
 def render(report: BacktestReport) -> str:
     """Write the whole page."""
     own = next((line for line in report.lines if line.policy == "specification"), None)
-    return page(
+    beside = f"<div>{loss_over_time(report, list(NAMES))}</div><div>{lead_over_always(report)}</div>"
+    return render_page(
         f"Backtest of {report.model}",
-        _answer(report, own),
-        facts(
-            {
-                "Replayed": f"{report.start:%Y-%m-%d %H:%M} to {report.end:%Y-%m-%d %H:%M} UTC",
-                "A step": f"every {report.every_seconds / 86400:g} days",
-                "Measured by": f"{report.metric}, {'more' if report.greater_is_better else 'less'} is better",
-                "Specification": report.spec_fingerprint[:12],
-                "Data": report.data_fingerprint[:12],
-            }
-        ),
-        section("Policies", _policies(report)),
-        f'<div class="plots"><div>{loss_over_time(report, list(NAMES))}</div>'
-        f"<div>{lead_over_always(report)}</div></div>",
-        optional("Grid", points(report), _grid(report)),
-        optional("What the specification's own policy did", "" if own is None else _turns(own)),
-        section("What the columns mean", facts(_meanings())),
-        optional("Notes", "".join(words(note) for note in report.notes)),
+        _sections(report, own),
+        banner=_answer(report, own),
+        facts={
+            "Replayed": f"{report.start:%Y-%m-%d %H:%M} to {report.end:%Y-%m-%d %H:%M} UTC",
+            "A step": f"every {report.every_seconds / 86400:g} days",
+            "Measured by": f"{report.metric}, {'more' if report.greater_is_better else 'less'} is better",
+            "Specification": report.spec_fingerprint[:12],
+            "Data": report.data_fingerprint[:12],
+        },
+        plots={"policies": f'<div class="plots">{beside}</div>', "grid": points(report)},
     )
 
 
-def _answer(report: BacktestReport, own: Line | None) -> str:
+def _sections(report: BacktestReport, own: Line | None) -> Iterator[Section]:
+    yield Section(
+        key="policies",
+        title="Policies",
+        headings=("Policy", *heads(report)),
+        rows=tuple((NAMES[line.policy], *cells(line)) for line in report.lines),
+    )
+    if report.grid:
+        yield _grid(report)
+    if own is not None and own.turns:
+        yield _turns(own)
+    yield Section(title="What the columns mean", facts=_meanings())
+    if report.notes:
+        yield Section(title="Notes", sentences=report.notes)
+
+
+def _answer(report: BacktestReport, own: Line | None) -> Banner | None:
     """The specification's policy against the two simple ones, in a sentence each."""
     if own is None or own.mean_loss is None:
-        return ""
+        return None
     sign = 1.0 if report.greater_is_better else -1.0
     sentences, better = [], True
     for name in ("always", "point_estimate", "never"):
@@ -50,58 +61,59 @@ def _answer(report: BacktestReport, own: Line | None) -> str:
             continue
         gain = sign * (own.mean_loss - other.mean_loss)
         better = better and gain > 0
+        better_or_not = "Better" if gain > 0 else "Not better"
         sentences.append(
-            f"{'Better' if gain > 0 else 'Not better'} than '{NAMES[name]}' in the mean: {number(own.mean_loss)} "
-            f"against {number(other.mean_loss)}, with {own.promotions} promotions against {other.promotions}."
+            f"{better_or_not} than '{NAMES[name]}' in the mean: {format_number(own.mean_loss)} "
+            f"against {format_number(other.mean_loss)}, with {own.promotions} promotions against {other.promotions}."
         )
     verdict = "The specification's own policy beats the simple ones" if better else "A simple policy does as well"
-    return banner("good" if better else "unsure", verdict, sentences)
+    return Banner(tone="good" if better else "unsure", verdict=verdict, reasons=sentences)
 
 
-def _policies(report: BacktestReport) -> str:
-    rows = [(escape(NAMES[line.policy]), *map(escape, cells(line))) for line in report.lines]
-    titles = ("Policy", *heads(report))
-    return table(titles, rows, numbers=frozenset(range(1, len(titles))))
-
-
-def _grid(report: BacktestReport) -> str:
-    if not report.grid:
-        return ""
-    titles = ("Settings", "", *heads(report))
-    rows = [
-        (escape(name_of(line)), mark("good", "front") if line.pareto else "", *map(escape, cells(line)))
-        for line in report.grid
-    ]
+def _grid(report: BacktestReport) -> Section:
     paths = ", ".join(dict.fromkeys(path for line in report.grid for path in line.settings))
-    about = f"Settings: {paths}. On the front: no other point is as good in mean and promotions, and better in one."
-    return table(titles, rows, numbers=frozenset(range(2, len(titles)))) + words(about)
+    return Section(
+        key="grid",
+        title="Grid",
+        sentences=(
+            f"Settings: {paths}. On the front: no other point is as good in mean and promotions, and better in one.",
+        ),
+        headings=("Settings", "", *heads(report)),
+        rows=tuple((name_of(line), "front" if line.pareto else "", *cells(line)) for line in report.grid),
+        tones=tuple(("", "good" if line.pareto else "") for line in report.grid),
+    )
 
 
-def _turns(line: Line) -> str:
-    rows = [
-        (
-            _day(turn.as_of),
-            mark(_TONES.get(turn.action, "plain"), turn.action),
-            mark("good", "promoted") if turn.promoted else "",
-            _day(turn.serving),
-            number(turn.loss),
-            _behind(turn),
-            escape(turn.reason),
-        )
-        for turn in line.turns
-    ]
-    titles = ("As of", "Did", "", "Serving is of", "Loss until next", "Decayed", "Because")
-    return table(titles, rows, numbers=frozenset({4}), stack=True)
+def _turns(line: Line) -> Section:
+    return Section(
+        key="turns",
+        title="What the specification's own policy did",
+        headings=("as of", "did", "", "serving is of", "loss until next", "decayed", "because"),
+        rows=tuple(
+            (
+                f"{turn.as_of:%Y-%m-%d}",
+                turn.action,
+                "promoted" if turn.promoted else "",
+                f"{turn.serving:%Y-%m-%d}",
+                format_number(turn.loss),
+                {None: "not known", True: "yes", False: "no"}[turn.behind],
+                turn.reason,
+            )
+            for turn in line.turns
+        ),
+        tones=tuple(_tones(turn) for turn in line.turns),
+    )
 
 
-def _day(moment: datetime) -> str:
-    return f'<span style="white-space:nowrap">{moment:%Y-%m-%d}</span>'
-
-
-def _behind(turn: Turn) -> str:
-    if turn.behind is None:
-        return "not known"
-    return mark("bad", "yes") if turn.behind else "no"
+def _tones(turn: Turn) -> tuple[str, ...]:
+    return (
+        "",
+        _TONES.get(turn.action, "plain"),
+        "good" if turn.promoted else "",
+        "",
+        "",
+        "bad" if turn.behind else "",
+    )
 
 
 def _meanings() -> dict[str, str]:

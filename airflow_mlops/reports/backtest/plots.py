@@ -7,7 +7,8 @@ from datetime import datetime
 from html import escape
 
 from airflow_mlops.core.records.backtest import BacktestReport, Line
-from airflow_mlops.reports.backtest.tables import NAMES, name_of, number
+from airflow_mlops.core.text import format_number
+from airflow_mlops.reports.backtest.tables import NAMES, name_of
 from airflow_mlops.reports.svg import WIDTH, Area, Scale, figure, rule, span, text
 
 STYLES = {
@@ -33,7 +34,7 @@ def loss_over_time(report: BacktestReport, policies: Sequence[str]) -> str:
     area = Area(x=x, y=Scale(low, high, _BOTTOM, _TOP))
     parts = [*_values_axis(area, report.metric), *_months(area, report)]
     parts += [_line(area, line) for line in lines]
-    says = "; ".join(f"{NAMES[line.policy]}: mean {number(line.mean_loss)}" for line in lines)
+    says = "; ".join(f"{NAMES[line.policy]}: mean {format_number(line.mean_loss)}" for line in lines)
     title = f"{report.metric.replace('_', ' ')} from each step to the next"
     return figure(title, "".join(parts), _BOTTOM + 30, says=says) + _legend(lines)
 
@@ -51,7 +52,7 @@ def points(report: BacktestReport) -> str:
         mine = bool(line.settings)
         place, height = area.x(line.promotions), area.y(line.mean_loss or 0.0)
         name = name_of(line) if mine else NAMES[line.policy]
-        about = f"<title>{escape(name)}: {line.promotions} promotions, {number(line.mean_loss)}</title>"
+        about = f"<title>{escape(name)}: {line.promotions} promotions, {format_number(line.mean_loss)}</title>"
         if not mine:
             colour, _ = STYLES[line.policy]
             parts.append(f'<g style="color:{colour}" fill="currentColor">{about}{_square(place, height)}</g>')
@@ -87,7 +88,7 @@ def lead_over_always(report: BacktestReport) -> str:
     for policy, lead in leads.items():
         path = " ".join(f"{area.x(when.timestamp()):g},{area.y(value):g}" for when, value in lead)
         parts.append(_polyline(policy, path))
-    says = "; ".join(f"{NAMES[policy]}: {number(lead[-1][1])}" for policy, lead in leads.items() if lead)
+    says = "; ".join(f"{NAMES[policy]}: {format_number(lead[-1][1])}" for policy, lead in leads.items() if lead)
     title = "Lead over 'always', summed up to the end of each step"
     return figure(title, "".join(parts), _BOTTOM + 30, says=says) + _legend(lines, dots=False)
 

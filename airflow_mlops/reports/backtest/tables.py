@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from airflow_mlops.core.records.backtest import BacktestReport, Line
+from airflow_mlops.core.text import format_number, metric_label
 
 NAMES = {
     "never": "never",
@@ -34,7 +35,7 @@ MEANINGS = {
 
 def heads(report: BacktestReport) -> tuple[str, ...]:
     """Titles of the columns behind the name."""
-    name = report.metric.replace("_", " ") if "." not in report.metric else report.metric
+    name = metric_label(report.metric)
     return (
         "retrainings",
         "promotions",
@@ -55,8 +56,8 @@ def cells(line: Line) -> tuple[str, ...]:
     return (
         str(line.retrainings),
         str(line.promotions),
-        number(line.mean_loss),
-        number(line.worst_loss),
+        format_number(line.mean_loss),
+        format_number(line.worst_loss),
         day(line.worst_step),
         str(line.decays),
         short(line.recovery_days),
@@ -115,11 +116,6 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]
     for row in (titles, ["-" * width for width in widths], *rows):
         padded = [cell.rjust(width) if at else cell.ljust(width) for at, (cell, width) in enumerate(zip(row, widths))]  # noqa: B905
         yield "  ".join(padded).rstrip()
-
-
-def number(value: float | None) -> str:
-    """A metric, with enough digits to tell policies apart."""
-    return "-" if value is None else f"{value:.5g}"
 
 
 def short(value: float | None) -> str:

@@ -1,89 +1,77 @@
-"""The evidence of a decision as sections of its page; what was not evaluated has no section."""
+"""The evidence of a decision as sections; what was not evaluated has none.
+
+A section's key is the field of the evidence that it tells of. The worst rows stand first: who shows only some of them
+shows those.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from html import escape
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from airflow_mlops.core.records.decision import Evaluation, RuleResult
 from airflow_mlops.core.records.evidence import (
-    RELIANCE,
+    Change,
     Disparity,
     Evidence,
     Group,
     Interval,
-    Reliability,
+    Leak,
     ServingReport,
     SliceResult,
 )
+from airflow_mlops.core.records.section import Section
 from airflow_mlops.core.records.wording import format_interval
-from airflow_mlops.core.text import LONGEST, SHORT, clip_text, format_number, format_percent, spell_out
-from airflow_mlops.reports.decision import plots as gate_plots
-from airflow_mlops.reports.html import facts, mark, optional, table, words
+from airflow_mlops.core.text import SHORT, clip_text, format_number, format_percent, spell_out
+from airflow_mlops.reports.decision.plots import difference_tone, tone_of
 
-MOST = 40
-"""Rows of one table."""
-_Item = TypeVar("_Item")
+_MOST_MEASURES = 8
+"""Measures of a group beside each other."""
 
 
-def sections(evaluation: Evaluation) -> Iterator[str]:
-    """Every section that has something to show, as HTML; empty text for the others."""
-    found, metric, rules = evaluation.evidence, evaluation.primary, evaluation.rules
-    yield optional("Slices", _slices(found, metric, rules))
-    yield optional("Weakest segments", _segments(found, metric))
-    yield optional("Fairness", _fairness(found))
-    yield optional("Calibration", gate_plots.reliability(found.reliability), _calibration(found.reliability))
-    yield optional("Curves", gate_plots.curves(found.curves))
-    yield optional("Robustness", _robustness(found, metric, rules))
-    yield optional("Leaks", _leaks(found))
-    yield optional("Serving", _serving(found.serving))
-    yield optional("Convergence", _convergence(found.convergence))
-    yield optional("What changed against the champion", _changes(found))
+def evidence_sections(evaluation: Evaluation) -> Iterator[Section]:
+    """Every section that has something to tell."""
+    found, metric = evaluation.evidence, evaluation.primary
+    sections = (
+        _slices(found.slices, evaluation.rules),
+        _segments(found, metric),
+        _disparities(found.disparities),
+        _groups(found.groups),
+        _calibration(found),
+        _robustness(found, metric),
+        _leaks(found.leaks),
+        _serving(found.serving),
+        _convergence(found.convergence),
+        changes_section(found.changes),
+    )
+    yield from (section for section in sections if section.rows or section.facts)
 
 
-def limited(
-    headings: Sequence[str],
-    items: Sequence[_Item],
-    row: Callable[[_Item], Sequence[str]],
-    *,
-    numbers: frozenset[int] = frozenset(),
-    stack: bool = False,
-) -> str:
-    """A table of the first items, and how many more there are; nothing for none."""
-    if not items:
-        return ""
-    more = len(items) - MOST
-    rest = words(f"{more:,} more are in the decision's JSON.") if more > 0 else ""
-    return table(headings, [row(item) for item in items[:MOST]], numbers=numbers, stack=stack) + rest
+def _short(text: str) -> str:
+    """A name that fits into a table; sentences may be longer."""
+    return clip_text(text, SHORT)
 
 
-def cell(text: str, most: int = SHORT) -> str:
-    """Plain text for a table: names are short, sentences longer."""
-    return escape(clip_text(text, most))
-
-
-def _slices(found: Evidence, metric: str, rules: Sequence[RuleResult]) -> str:
-    if not found.slices:
-        return ""
-    judged = sum(result.judged for result in found.slices)
-    tones = {id(result): gate_plots.tone_of(result, rules) for result in found.slices}
-    worse = [result for result in found.slices if tones[id(result)] == "bad"]
-    count = f"{len(found.slices):,} slices, {judged:,} with enough rows to be judged, {len(worse):,} surely worse."
-    plot = gate_plots.plots_beside([gate_plots.slice_drops(found.slices, metric, rules)])
-    gaps = any(result.gap is not None for result in found.slices)
-    headings = ["", "slice", "rows", "candidate", "champion", "drop (interval)", "corrected p"]
-    tested = any(result.gap_p is not None for result in found.slices)
-    headings += ["below the whole (interval)"] * gaps + ["corrected p"] * (gaps and tested)
-    ordered = sorted(found.slices, key=lambda result: _badness(result, tones[id(result)]))
-    numbers = frozenset(range(2, len(headings)))
-    return (
-        words(count)
-        + plot
-        + limited(
-            headings, ordered, lambda item: _slice(item, tones[id(item)], gaps=gaps, tested=tested), numbers=numbers
-        )
+def _slices(found: Sequence[SliceResult], rules: Sequence[RuleResult]) -> Section:
+    toned = [(item, tone_of(item, rules)) for item in found]
+    toned.sort(key=lambda pair: _badness(*pair))
+    worse = sum(tone == "bad" for _, tone in toned)
+    judged = sum(item.judged for item in found)
+    gaps = any(item.gap is not None for item in found)
+    tested = any(item.gap_p is not None for item in found)
+    headings = ("stands", "slice", "rows", "candidate", "champion", "drop (interval)", "corrected p")
+    further = ("below the whole (interval)", "corrected p of it")[: 1 + tested]
+    return Section(
+        key="slices",
+        title="Slices",
+        sentences=(
+            f"{len(found):,} slices, {judged:,} with enough rows to be judged, {worse:,} surely worse.",
+            "A drop is how much worse than the champion.",
+        ),
+        headings=(*headings, *further) if gaps else headings,
+        rows=tuple(_slice(item, tone, gaps=gaps, tested=tested) for item, tone in toned),
+        tones=tuple((tone,) for _, tone in toned),
     )
 
 
@@ -92,54 +80,67 @@ def _badness(result: SliceResult, tone: str) -> tuple[bool, bool, float]:
     return not result.judged, tone != "bad", -drop if math.isfinite(drop) else math.inf
 
 
-def _slice(result: SliceResult, tone: str, *, gaps: bool, tested: bool) -> list[str]:
-    said = mark(tone, {"bad": "worse", "good": "not worse"}[tone]) if tone != "plain" else _unmarked(result)
-    cells = [said, f"{cell(result.column)} = {cell(result.value)}", f"{result.rows:,}", format_number(result.candidate)]
-    if not gaps:
-        return [*cells, format_number(result.champion), format_interval(result.drop), _p(result.drop_p)]
-    cells += [format_number(result.champion), _in_two_lines(result.drop), _p(result.drop_p)]
-    return [*cells, _in_two_lines(result.gap), *([_p(result.gap_p)] if tested else [])]
+def _slice(item: SliceResult, tone: str, *, gaps: bool, tested: bool) -> tuple[str, ...]:
+    shown = _in_two_lines if gaps else format_interval  # two intervals beside each other are too wide for paper
+    cells = (
+        _stand(item, tone),
+        f"{_short(item.column)} = {_short(item.value)}",
+        f"{item.rows:,}",
+        format_number(item.candidate),
+        format_number(item.champion),
+        shown(item.drop),
+        _p(item.drop_p),
+    )
+    further = (shown(item.gap), _p(item.gap_p))[: 1 + tested]
+    return (*cells, *further) if gaps else cells
+
+
+def _stand(item: SliceResult, tone: str) -> str:
+    if not item.judged:
+        return "too few rows"
+    return {"bad": "worse", "good": "not worse"}.get(tone, "" if item.drop is None else "no drop shown")
 
 
 def _in_two_lines(found: Interval | None) -> str:
-    """A value above its interval: two of them beside each other are too wide for paper."""
-    value, _, ends = format_interval(found).partition(" (")
-    return f'{value}<br><span class="soft">({ends}</span>' if ends else value
-
-
-def _unmarked(result: SliceResult) -> str:
-    if not result.judged:
-        return '<span class="soft">too few rows</span>'
-    return "" if result.drop is None else '<span class="soft">no drop shown</span>'
+    return format_interval(found).replace(" (", "\n(")
 
 
 def _p(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return format_number(value)
-    return "&lt; 0.001" if value < 0.001 else f"{value:.3f}"  # noqa: PLR2004 - smaller says no more
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"  # noqa: PLR2004 - smaller says no more
 
 
-def _segments(found: Evidence, metric: str) -> str:
-    headings = ["segment", "rows", "share", spell_out(metric), "on all rows"]
-    return limited(
-        headings,
-        found.segments,
-        lambda s: [
-            cell(s.words, LONGEST),
-            f"{s.rows:,}",
-            format_percent(s.share),
-            format_number(s.metric),
-            format_number(s.whole),
-        ],
-        numbers=frozenset({1, 2, 3, 4}),
-        stack=True,
+def _segments(found: Evidence, metric: str) -> Section:
+    return Section(
+        key="segments",
+        title="Weakest segments",
+        headings=("segment", "rows", "share", spell_out(metric), "on all rows"),
+        rows=tuple(
+            (s.words, f"{s.rows:,}", format_percent(s.share), format_number(s.metric), format_number(s.whole))
+            for s in found.segments
+        ),
     )
 
 
-def _fairness(found: Evidence) -> str:
-    plot = gate_plots.plots_beside([gate_plots.differences(found.disparities)])
-    headings = ["", "attribute", "difference in", "value (interval)", "bound", "rows"]
-    return plot + limited(headings, found.disparities, _disparity, numbers=frozenset({3, 4, 5})) + _groups(found.groups)
+def _disparities(found: Sequence[Disparity]) -> Section:
+    return Section(
+        key="disparities",
+        title="Fairness",
+        headings=("stands", "attribute", "difference in", "value (interval)", "bound", "rows"),
+        rows=tuple(
+            (
+                _against(item),
+                _short(item.column),
+                _short(spell_out(item.measure)),
+                format_interval(item.difference),
+                format_number(item.bound),
+                f"{item.rows:,}",
+            )
+            for item in found
+        ),
+        tones=tuple((difference_tone(item),) for item in found),
+    )
 
 
 def _against(item: Disparity) -> str:
@@ -153,78 +154,76 @@ def _against(item: Disparity) -> str:
     return "within the bound"
 
 
-def _disparity(item: Disparity) -> list[str]:
-    tone = gate_plots.difference_tone(item)
-    cells = [
-        mark(tone, _against(item)),
-        cell(item.column),
-        cell(spell_out(item.measure)),
-        format_interval(item.difference),
-    ]
-    return [*cells, format_number(item.bound), f"{item.rows:,}"]
-
-
-def _groups(groups: Sequence[Group]) -> str:
-    names = list(dict.fromkeys(name for group in groups for name in group.metrics))[:8]
-    headings = ["group", "rows", *(clip_text(spell_out(name), SHORT) for name in names), ""]
-
-    def row(group: Group) -> list[str]:
-        few = "" if group.judged else '<span class="soft">too few rows</span>'
-        values = [format_number(group.metrics.get(name)) for name in names]
-        return [f"{cell(group.column)} = {cell(group.value)}", f"{group.rows:,}", *values, few]
-
-    return limited(headings, groups, row, numbers=frozenset(range(1, len(names) + 2)))
-
-
-def _calibration(found: Sequence[Reliability]) -> str:
-    headings = ["model", "probability of", "expected calibration error (interval)"]
-    return limited(
-        headings, found, lambda r: [cell(r.who), cell(r.event), format_interval(r.error)], numbers=frozenset({2})
+def _groups(found: Sequence[Group]) -> Section:
+    names = list(dict.fromkeys(name for group in found for name in group.metrics))[:_MOST_MEASURES]
+    return Section(
+        key="groups",
+        title="Groups",
+        headings=("group", "rows", *(_short(spell_out(name)) for name in names), "stands"),
+        rows=tuple(
+            (
+                f"{_short(group.column)} = {_short(group.value)}",
+                f"{group.rows:,}",
+                *(format_number(group.metrics.get(name)) for name in names),
+                "enough rows" if group.judged else "too few rows",
+            )
+            for group in found
+        ),
     )
 
 
-def _robustness(found: Evidence, metric: str, rules: Sequence[RuleResult]) -> str:
-    plot = gate_plots.drops(found.perturbations, metric, _bounds(rules))
-    ordered = sorted(found.perturbations, key=lambda item: -item.drop if math.isfinite(item.drop) else -math.inf)
+def _calibration(found: Evidence) -> Section:
+    return Section(
+        key="reliability",
+        title="Calibration",
+        headings=("model", "probability of", "expected calibration error (interval)"),
+        rows=tuple((item.who, _short(item.event), format_interval(item.error)) for item in found.reliability),
+    )
+
+
+def _robustness(found: Evidence, metric: str) -> Section:
     kinds = {"missing": "made missing", "noise": "noise", "shuffled": "shuffled column"}
-    return plot + limited(
-        ["broken by", "what", spell_out(metric), "drop", "rows"],
-        ordered,
-        lambda p: [kinds[p.kind], cell(p.what), format_number(p.metric), format_number(p.drop), f"{p.rows:,}"],
-        numbers=frozenset({2, 3, 4}),
+    worst = sorted(found.perturbations, key=lambda item: -item.drop if math.isfinite(item.drop) else -math.inf)
+    return Section(
+        key="perturbations",
+        title="Robustness",
+        headings=("broken by", "what", spell_out(metric), "drop", "rows"),
+        rows=tuple(
+            (
+                kinds[item.kind],
+                _short(item.what),
+                format_number(item.metric),
+                format_number(item.drop),
+                f"{item.rows:,}",
+            )
+            for item in worst
+        ),
     )
 
 
-def _bounds(rules: Sequence[RuleResult]) -> dict[str, float | None]:
-    """The bound of each kind of perturbation, where a rule has one."""
-    found: dict[str, float | None] = {}
-    for rule in rules:
-        if rule.rule == "robustness":
-            kinds = ["shuffled"] if rule.metric == RELIANCE else ["missing", "noise"]
-            found |= dict.fromkeys(kinds, gate_plots.bound_of(rule.bound))
-    return found
-
-
-def _leaks(found: Evidence) -> str:
-    headings = ["", "kind", "what", "in words", "value", "bound"]
-    return limited(
-        headings,
-        sorted(found.leaks, key=lambda leak: not leak.leaking),
-        lambda leak: [
-            mark("bad", "leak") if leak.leaking else mark("good", "none"),
-            escape(spell_out(leak.kind)),
-            cell(leak.what),
-            cell(leak.words, LONGEST),
-            format_number(leak.value),
-            format_number(leak.bound),
-        ],
-        numbers=frozenset({4, 5}),
-        stack=True,
+def _leaks(found: Sequence[Leak]) -> Section:
+    ordered = sorted(found, key=lambda leak: not leak.leaking)
+    return Section(
+        key="leaks",
+        title="Leaks",
+        headings=("stands", "kind", "what", "in words", "value", "bound"),
+        rows=tuple(
+            (
+                "leak" if leak.leaking else "none",
+                spell_out(leak.kind),
+                _short(leak.what),
+                leak.words,
+                format_number(leak.value),
+                format_number(leak.bound),
+            )
+            for leak in ordered
+        ),
+        tones=tuple(("bad" if leak.leaking else "good",) for leak in ordered),
     )
 
 
-def _serving(report: ServingReport | None) -> str:
-    return "" if report is None else facts({name: clip_text(value) for name, value in serving_facts(report).items()})
+def _serving(report: ServingReport | None) -> Section:
+    return Section(key="serving", title="Serving", facts={} if report is None else serving_facts(report))
 
 
 def serving_facts(report: ServingReport) -> dict[str, str]:
@@ -252,10 +251,8 @@ def _exact(value: float) -> str:
     return "none: identical" if value == 0 else format_number(value)
 
 
-def _convergence(found: Mapping[str, Any]) -> str:
-    if not found:
-        return ""
-    return facts({name: clip_text(value) for name, value in convergence_facts(found).items()})
+def _convergence(found: Mapping[str, Any]) -> Section:
+    return Section(key="convergence", title="Convergence", facts=convergence_facts(found) if found else {})
 
 
 def convergence_facts(found: Mapping[str, Any]) -> dict[str, str]:
@@ -274,10 +271,11 @@ def _plain(value: Any) -> str:
     return format_number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
-def _changes(found: Evidence) -> str:
-    return limited(
-        ["what", "candidate", "champion"],
-        found.changes,
-        lambda change: [cell(change.what), cell(change.candidate), cell(change.champion)],
-        stack=True,
+def changes_section(found: Sequence[Change]) -> Section:
+    """What differs from what serves."""
+    return Section(
+        key="changes",
+        title="What changed against the champion",
+        headings=("what", "candidate", "champion"),
+        rows=tuple((_short(item.what), _short(item.candidate), _short(item.champion)) for item in found),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from airflow_mlops.core.records.candidate import Candidate
@@ -13,8 +13,10 @@ from airflow_mlops.core.records.section import Section
 from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.records.wording import format_interval, format_window
 from airflow_mlops.core.text import format_number, format_percent, spell_out
+from airflow_mlops.reports.decision.evidence import changes_section
+from airflow_mlops.reports.decision.judgement import rules_section
 from airflow_mlops.reports.decision.plots import tone_of
-from airflow_mlops.reports.decision.wording import PASS, ignored, power, sorted_rules
+from airflow_mlops.reports.decision.wording import ignored, sorted_rules
 from airflow_mlops.reports.model_card.evidence import NOT_JUDGED
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.types import format_duration
@@ -178,20 +180,7 @@ def _decision(decision: GateDecision | None) -> Section:
     if decision.mode != "enforce":
         would = (decision.would or decision.verdict).value
         said.append(f"gate.mode was {decision.mode}: had every rule counted, the verdict were {would}.")
-    rows = tuple(
-        (
-            PASS[rule.verdict] if rule.enforced else f"{PASS[rule.verdict]}, recorded only",
-            spell_out(rule.rule),
-            rule.metric,
-            format_number(rule.value),
-            rule.bound,
-            f"{rule.rows:,}",
-            "; ".join(part for part in (rule.reason, power(rule)) if part),
-        )
-        for rule in sorted_rules(decision.evaluation.rules)
-    )
-    headings = ("verdict", "rule", "metric", "value", "bound", "rows", "reason")
-    return Section(title="Decision", sentences=tuple(said), headings=headings, rows=rows)
+    return replace(rules_section(decision.evaluation.rules), key="decision", title="Decision", sentences=tuple(said))
 
 
 def _approval(spec: ModelSpec, approval: Approval | None) -> Section:
@@ -223,8 +212,7 @@ def _changes(decision: GateDecision | None) -> Section:
         first = decision is not None and decision.champion_version is None
         why = "There was no champion to compare with." if first else "No change is recorded."
         return Section(title=title, sentences=(why,))
-    rows = tuple((change.what, change.candidate, change.champion) for change in changes)
-    return Section(title=title, headings=("what", "this version", "champion then"), rows=rows)
+    return changes_section(changes)
 
 
 def _lineage(trace: Trace) -> Section:

@@ -20,6 +20,7 @@ from airflow_mlops.core.backtest.grid import grid_of
 from airflow_mlops.core.backtest.run import backtest
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.records.backtest import BacktestReport, Line
+from airflow_mlops.core.text import format_number
 from airflow_mlops.reports.backtest.page import render
 from airflow_mlops.reports.backtest.tables import NAMES, terminal
 from tests.support.drifting_stream import END, START, TURN, openers, plan, specification, stream
@@ -272,7 +273,7 @@ def test_the_page_and_the_table_say_the_same_numbers(report: BacktestReport) -> 
     own = line(report, "specification")
     page, table = render(report), "\n".join(terminal(report))
     assert own.mean_loss is not None
-    for shown in (f"{own.mean_loss:.5g}", NAMES["specification"], "false alarms"):
+    for shown in (format_number(own.mean_loss), NAMES["specification"], "false alarms"):
         assert escape(shown) in page
         assert shown in table
     assert "<svg" in page

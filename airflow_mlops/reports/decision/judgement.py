@@ -1,0 +1,115 @@
+"""What the gate decided as sections: rules, gains with their intervals, metrics of the models beside each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from airflow_mlops.core.records.decision import Evaluation, RuleResult
+from airflow_mlops.core.records.evidence import Interval
+from airflow_mlops.core.records.section import Section
+from airflow_mlops.core.records.wording import format_interval, greater_is_better, metric_direction
+from airflow_mlops.core.text import clip_text, format_number, spell_out
+from airflow_mlops.reports.decision.wording import COMPARISONS, PASS, TONE, power, sorted_rules
+
+_MOST_METRICS = 60
+
+
+def rules_section(rules: Iterable[RuleResult], title: str = "Rules") -> Section:
+    """Every rule with its verdict, the failed ones first."""
+    ordered = sorted_rules(rules)
+    return Section(
+        key="rules",
+        title=title,
+        headings=("verdict", "rule", "in words", "value", "bound", "rows"),
+        rows=tuple(
+            (
+                PASS[rule.verdict] if rule.enforced else f"{PASS[rule.verdict]}, recorded only",
+                clip_text(spell_out(rule.rule)) + ("" if rule.metric == rule.rule else f"\n{spell_out(rule.metric)}"),
+                _reason(rule),
+                format_number(rule.value),
+                rule.bound,
+                f"{rule.rows:,}",
+            )
+            for rule in ordered
+        ),
+        tones=tuple((TONE[rule.verdict],) for rule in ordered),
+    )
+
+
+def _reason(rule: RuleResult) -> str:
+    """The reason, and on lines of their own what stands beside it."""
+    waived = "" if rule.enforced else "recorded only: it did not count"
+    parts = (" ".join(rule.reason.split()), waived, power(rule), rule.code or "")
+    return "\n".join(part for part in parts if part)
+
+
+def gains_section(rules: Sequence[RuleResult]) -> Section:
+    """What was decided on a gain and its interval."""
+    found = [
+        (rule, Interval(value=rule.value, lower=rule.lower, upper=rule.upper))
+        for name in COMPARISONS
+        for rule in rules
+        if rule.rule == name and rule.value is not None and rule.lower is not None and rule.upper is not None
+        if all(map(math.isfinite, (rule.value, rule.lower, rule.upper)))
+    ]
+    over = {"champion": "the champion", "first_model": "nothing: it is the first model", "baseline": "the baseline"}
+    drawn = "The thick line is the confidence interval, the upright mark the bound. A circle passes, a ring is open, "
+    return Section(
+        key="gains",
+        title="Gains with their confidence intervals",
+        sentences=(f"{drawn}a diamond fails." if found else "No rule was decided on an interval.",),
+        headings=("verdict", "over", "metric", "gain (interval)", "bound"),
+        rows=tuple(
+            (PASS[rule.verdict], over[rule.rule], spell_out(rule.metric), format_interval(gain), rule.bound)
+            for rule, gain in found
+        ),
+        tones=tuple((TONE[rule.verdict],) for rule, _ in found),
+    )
+
+
+def metrics_section(evaluation: Evaluation) -> Section:
+    """Candidate, champion and baseline on the same rows: the primary metric first, the better of two models marked."""
+    champion = evaluation.champion_metrics or {}
+    every = set(evaluation.candidate_metrics) | set(champion) | set(evaluation.baseline_metrics)
+    names = [evaluation.primary, *sorted(every - {evaluation.primary})]
+    version = evaluation.champion_version
+    return Section(
+        key="metrics",
+        title="Metrics on the same rows",
+        sentences=(
+            f"On {evaluation.rows:,} rows that neither model was trained on. \u2713 marks the better of two models.",
+        ),
+        headings=(
+            "metric",
+            "candidate",
+            f"champion (v{version})" if version else "champion (none yet)",
+            "trivial baseline",
+            "direction",
+        ),
+        rows=tuple(_metric(name, evaluation) for name in names[:_MOST_METRICS]),
+    )
+
+
+def _metric(name: str, evaluation: Evaluation) -> tuple[str, ...]:
+    ours, theirs = evaluation.candidate_metrics.get(name), (evaluation.champion_metrics or {}).get(name)
+    best = _better(name, ours, theirs)
+    return (
+        clip_text(name) + (" (primary)" if name == evaluation.primary else ""),
+        _marked(ours, best=best == "candidate"),
+        _marked(theirs, best=best == "champion"),
+        format_number(evaluation.baseline_metrics.get(name)),
+        metric_direction(name),
+    )
+
+
+def _better(name: str, ours: float | None, theirs: float | None) -> str:
+    """Who is better by the metric's direction; empty when that is not known, or neither is."""
+    up = greater_is_better(name)
+    if up is None or ours is None or theirs is None or not (math.isfinite(ours) and math.isfinite(theirs)):
+        return ""
+    return "" if ours == theirs else "candidate" if (ours > theirs) is up else "champion"
+
+
+def _marked(value: float | None, *, best: bool) -> str:
+    return f"\u2713\u00a0{format_number(value)}" if best else format_number(value)
