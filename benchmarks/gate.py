@@ -110,8 +110,8 @@ def _alone(spec: Any, month: dict[str, Any]) -> dict[str, float]:
     snapshot, candidate = Snapshot.from_json(month["snapshot"]), Candidate.from_json(month["train"])
     with open_records(spec) as records:
         frame = timed("read the snapshot", lambda: read_snapshot(snapshot, open_default_storage()))
-        version = records.alias(spec.registered_model, "previous") or records.alias(spec.registered_model, "champion")
-        served = records.version(spec.registered_model, version)
+        registry, name = records.registry, spec.registered_model
+        served = registry.version(name, registry.alias(name, "previous") or registry.alias(name, "champion"))
         pipelines = timed(
             "load both models",
             lambda: [records.load_pipeline(one.model_uri, spec=spec) for one in (candidate, served)],

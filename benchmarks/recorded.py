@@ -87,7 +87,9 @@ class _Month:
     def _open_run(self, snapshot: Snapshot) -> str:
         inputs = f"{snapshot.fingerprint}/{self.spec.fingerprint}"
         return str(
-            self.records.open_run(self.spec.experiment, self.loop_run, model=self.spec.name, inputs=inputs, tags=TAGS)
+            self.records.runs.open_run(
+                self.spec.experiment, self.loop_run, model=self.spec.name, inputs=inputs, tags=TAGS
+            )
         )
 
     def _validate(self, snapshot: Snapshot) -> None:
@@ -97,7 +99,7 @@ class _Month:
 
         report = validate_snapshot(self.spec, snapshot, read_snapshot(snapshot, self.storage))
         self.storage.write_text("reports/validation.html", render(report, title="Validation", meta={}, issues=()))
-        self.records.record_report(self._open_run(snapshot), "validation/report", report)
+        self.records.artifacts.write_record(self._open_run(snapshot), "validation/report", report)
         enforce(report)
 
     def _train(self, snapshot: Snapshot) -> Candidate:
@@ -107,7 +109,7 @@ class _Month:
         run_id = self._open_run(snapshot)
         fitted = fit(self.spec, snapshot, read_snapshot(snapshot, self.storage))
         profile = reference_profile(self.spec, snapshot, fitted)
-        return self.records.record_candidate(
+        return self.records.candidates.record_candidate(
             run_id, fitted, snapshot, self.spec, loop_run=self.loop_run, provenance=TAGS, profile=profile
         )
 
@@ -120,30 +122,30 @@ class _Month:
         with start_serving_check(self.records, candidate, self.spec) as trial:
             frame = read_snapshot(snapshot, self.storage)
             pipeline = self.records.load_pipeline(candidate.model_uri, spec=self.spec)
-            champion = self.records.champion(self.spec.registered_model)
+            champion = self.records.registry.champion(self.spec.registered_model)
             champion_pipeline = champion and self.records.load_pipeline(champion.model_uri, spec=self.spec)
             models = candidate, pipeline, champion, champion_pipeline
             evaluation = evaluate(self.spec, *models, frame, snapshot=snapshot, served=trial.report)
         decision = decide(self.spec, candidate, evaluation, now=datetime.now(UTC))
-        self.records.record_decision(candidate.run_id, decision, page_html=render(decision, candidate))
+        self.records.decisions.record_decision(candidate.run_id, decision, page_html=render(decision, candidate))
         return decision
 
     def _promote(self, candidate: Candidate, decision: GateDecision) -> None:
         from airflow_mlops.core.promotion import promote
 
-        decision = self.records.decision(candidate.run_id, expected=decision)
+        decision = self.records.decisions.decision(candidate.run_id, expected=decision)
         name = self.spec.registered_model
         record = promote(
             decision,
             candidate,
-            self.records,
-            self.records,
+            self.records.registry,
+            self.records.trail,
             registered_model=name,
             by=f"airflow:{self.loop_run}",
             now=datetime.now(UTC),
             tags=TAGS,
         )
-        self.records.record_promotion(candidate.run_id, record)
+        self.records.decisions.record_promotion(candidate.run_id, record)
 
     def _serve(self) -> None:
         from airflow_mlops.core.monitoring.drift import evidently_page, observe
@@ -160,10 +162,10 @@ class _Month:
             score(self.spec, champion, pipeline, self.store, self.storage, window, loop_run=self.loop_run)
         with self._timed("drift"):
             champion = self.records.require_champion(self.spec)
-            reference = self.records.profile(champion.run_id)
+            reference = self.records.lineage.profile(champion.run_id)
             report = observe(self.spec, champion, reference, self.store, self.storage, self.as_of)
             page = evidently_page(self.spec, champion, self.store, self.storage, report)
-            self.records.record_drift(self.spec.experiment, report, page)
+            self.records.windows.record_drift(self.spec.experiment, report, page)
         with self._timed("performance"):
             champion = self.records.require_champion(self.spec)
             performance = measure_performance(
@@ -173,12 +175,12 @@ class _Month:
                 self.store,
                 self.storage,
                 self.as_of,
-                decision=self.records.decision(champion.run_id),
+                decision=self.records.decisions.decision(champion.run_id),
             )
-            self.records.record_performance(self.spec.experiment, performance)
+            self.records.windows.record_performance(self.spec.experiment, performance)
         with self._timed("retrain"):
             champion = self.records.require_champion(self.spec)
             new_rows = count_new_rows(self.spec, champion, self.store, self.as_of)
             seen = MonitoringInput(drift=report, performance=performance, new_rows=new_rows)
-            decision = decide_and_log(self.records, self.spec, champion, seen, History(), self.as_of)
-            self.records.record_retraining(self.spec.experiment, decision)
+            decision = decide_and_log(self.records.retraining_log, self.spec, champion, seen, History(), self.as_of)
+            self.records.windows.record_retraining(self.spec.experiment, decision)

@@ -36,10 +36,10 @@ def finish_others(records: MLflowStore, model: str) -> None:
     """
     from airflow_mlops.core.promotion import finish_unfinished, fold, version_words
 
-    begun = fold(records.events(model)).unfinished
+    begun = fold(records.trail.events(model)).unfinished
     if begun is None:
         return
-    state = finish_unfinished(records, records, registered_model=model, by=asker(), now=now())
+    state = finish_unfinished(records.registry, records.trail, registered_model=model, by=asker(), now=now())
     print(
         f"{model}: event {begun.number}, {begun.kind} of version {begun.version} by {begun.by} ({begun.reason}), was "
         f"not finished; it is now, and {version_words(state.champion)} serves. Nothing else was done: if that is not "
@@ -54,8 +54,8 @@ def served(records: MLflowStore, model: str, version: int) -> ServingReport:
     from airflow_mlops.core.gate import require_serving
     from airflow_mlops.stores.serving_check.check import check_serving
 
-    candidate = records.version(model, version).candidate
-    spec = records.spec_of(candidate.run_id)
+    candidate = records.registry.version(model, version).candidate
+    spec = records.lineage.spec_of(candidate.run_id)
     report = check_serving(records, candidate, spec)
     require_serving(report, spec.gate.serving, f"{model} version {version}")
     return report

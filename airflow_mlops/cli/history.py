@@ -29,10 +29,10 @@ def history(args: Namespace) -> None:
     from airflow_mlops.core.promotion import no_trail, to_lines, trail_seal, verify_trail
 
     with opened(args.conn_id) as records:
-        events: Sequence[AuditEvent] = records.events(args.model)
+        events: Sequence[AuditEvent] = records.trail.events(args.model)
         if not events:
             raise no_trail(args.model)
-        problems = verify_trail(records, records, args.model) if args.verify else ()
+        problems = verify_trail(records.registry, records.trail, args.model) if args.verify else ()
     if args.json_lines:
         print(to_lines(events), end="")
     elif not args.verify:

@@ -30,8 +30,8 @@ def promote(args: Namespace) -> None:
         served(records, args.model, args.version)
         with may_have_begun():
             done = override(
-                records,
-                records,
+                records.registry,
+                records.trail,
                 registered_model=args.model,
                 version=args.version,
                 by=asker(),

@@ -66,10 +66,10 @@ def reproduce_version(records: MLflowStore, storage: Storage, model: str, versio
     )
     from airflow_mlops.stores.model_files.format import environment
 
-    candidate = records.candidate_of(model, version)
-    spec, snapshot = records.spec_of(candidate.run_id), records.snapshot_of(candidate.run_id)
+    candidate = records.candidates.candidate_of(model, version)
+    spec, snapshot = records.lineage.spec_of(candidate.run_id), records.lineage.snapshot_of(candidate.run_id)
     changed = [*_record_differences(candidate, spec)]
-    changed += circumstance_differences(records.circumstances_of(candidate.run_id), _now(environment()))
+    changed += circumstance_differences(records.lineage.circumstances_of(candidate.run_id), _now(environment()))
     try:
         frame = _rows(candidate, snapshot, storage)
         fitted = fit(spec, snapshot, frame)
@@ -102,7 +102,7 @@ def _comparisons(records: MLflowStore, candidate: Candidate, spec: ModelSpec, fi
         )
     ]
     try:
-        golden = records.golden(candidate.run_id)
+        golden = records.lineage.golden(candidate.run_id)
     except RecordError as refusal:
         print(f"without its golden batch: {refusal}", file=sys.stderr)
         return made

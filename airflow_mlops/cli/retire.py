@@ -21,8 +21,8 @@ def retire(args: Namespace) -> None:
 
     change = lifecycle.unretire if args.undo else lifecycle.retire
     with opened(args.conn_id) as records:
-        change(records, records, registered_model=args.model, by=asker(), reason=args.reason, now=now())
-        events = records.events(args.model)
+        change(records.registry, records.trail, registered_model=args.model, by=asker(), reason=args.reason, now=now())
+        events = records.trail.events(args.model)
     event = next((event for event in reversed(events) if event.kind in {"retired", "unretired"}), None)
     if event is None:
         print(f"{args.model} was never retired; nothing was changed", file=sys.stderr)

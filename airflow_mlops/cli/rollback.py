@@ -22,12 +22,12 @@ def rollback(args: Namespace) -> None:
     with opened(args.conn_id) as records:
         require_reason(args.reason, args.model)
         finish_others(records, args.model)
-        target = rollback_target(records, records, registered_model=args.model, to=args.to).version
+        target = rollback_target(records.registry, records.trail, registered_model=args.model, to=args.to).version
         serving = served(records, args.model, target)
         with may_have_begun():
             done = roll_back(
-                records,
-                records,
+                records.registry,
+                records.trail,
                 registered_model=args.model,
                 # Not the target: when somebody else moves the champion now, `previous` is not the one that was tried.
                 to=args.to,

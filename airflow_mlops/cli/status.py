@@ -23,8 +23,8 @@ def status(args: Namespace) -> None:
     from airflow_mlops.core.promotion import status_of
 
     with opened(args.conn_id) as records:
-        names = args.models or records.registered_models()
-        found = [_as_json(status_of(records, records, name)) for name in names]
+        names = args.models or records.trail.registered_models()
+        found = [_as_json(status_of(records.registry, records.trail, name)) for name in names]
     if args.json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
     elif not found:

@@ -170,7 +170,7 @@ class Registry(Protocol):
         """Set tags of the registered model."""
 
 
-class Trail(Protocol):
+class AuditTrail(Protocol):
     """The audit trail of one registered model: append-only, numbered without gaps, and the arbiter of who is first."""
 
     def events(self, model: str) -> tuple[AuditEvent, ...]:

@@ -45,20 +45,20 @@ def write_card(
     from airflow_mlops.reports.model_card.card import card
 
     run_id, model = candidate.run_id, spec.registered_model
-    origin = records.circumstances_of(run_id)
+    origin = records.lineage.circumstances_of(run_id)
     made = card(
         spec=spec,
         candidate=candidate,
-        snapshot=records.snapshot_of(run_id),
+        snapshot=records.lineage.snapshot_of(run_id),
         decision=decision,
         promotion=promotion,
         approval=approval,
-        history=records.events(model),
+        history=records.trail.events(model),
         packages=origin.packages,
         links={name: url for name, url in links.items() if url},
         commit=origin.commit,
     )
-    records.write_text(run_id, MARKDOWN, made.to_markdown())
-    records.write_text(run_id, PAGE, made.to_html())
-    records.describe_version(model, promotion.version, made.summary())
+    records.artifacts.write_text(run_id, MARKDOWN, made.to_markdown())
+    records.artifacts.write_text(run_id, PAGE, made.to_html())
+    records.registry.describe_version(model, promotion.version, made.summary())
     return records.artifact_url(run_id, PAGE)

@@ -41,7 +41,7 @@ def judge(  # noqa: PLR0917 - who judges, in which run, with which records, by w
     with start_serving_check(records, candidate, spec) if wanted else nullcontext() as trial:
         frame = read_snapshot(snapshot, operator.storage())
         pipeline = records.load_pipeline(candidate.model_uri, spec=spec)
-        champion = records.champion(spec.registered_model)
+        champion = records.registry.champion(spec.registered_model)
         evaluation = evaluate(
             spec,
             candidate,
@@ -55,7 +55,7 @@ def judge(  # noqa: PLR0917 - who judges, in which run, with which records, by w
         )
     decision = decide(spec, candidate, evaluation, now=datetime.now(UTC))
     page = render(decision, candidate, advice_of(decision))
-    records.record_decision(candidate.run_id, decision, page_html=page)
+    records.decisions.record_decision(candidate.run_id, decision, page_html=page)
     operator.remember_links(records, candidate, DECISION_PAGE)
     operator.log.info("%s: %s", decision.verdict.upper(), "\n  ".join(decision.reasons))
     operator.tell(spec, _TOLD[decision.verdict.value], context, decision.reasons, as_of=candidate.as_of)
@@ -88,4 +88,4 @@ def _packages(
     """Package versions of both trainings, to say what changed; None when there is nothing to compare."""
     if champion is None:
         return None
-    return records.environment_of(candidate.run_id), records.environment_of(champion.run_id)
+    return records.lineage.environment_of(candidate.run_id), records.lineage.environment_of(champion.run_id)

@@ -80,12 +80,12 @@ class ApproveOperator(LoopOperator, HITLOperator):
 
         spec, candidate = self.model_spec(context), Candidate.from_json(self.candidate)
         with self.records(spec) as records:
-            decision = records.decision(candidate.run_id, expected=GateDecision.from_json(self.decision))
+            decision = records.decisions.decision(candidate.run_id, expected=GateDecision.from_json(self.decision))
             self.remember_links(records, candidate, "gate/decision.html")
             if decision.verdict is not Verdict.ACCEPT:
                 self.log.info("the gate did not accept this candidate: there is nothing to approve")
                 return {"needed": False}
-            standing = records.approval(candidate.run_id)
+            standing = records.decisions.approval(candidate.run_id)
             if standing is not None and standing.decision == decision.digest:
                 # Cleared alone, this task cannot ask again about a decision that somebody has answered.
                 again = "to be asked again, clear the gate task too: its new decision is put to a person anew"
@@ -128,8 +128,8 @@ class ApproveOperator(LoopOperator, HITLOperator):
         version = challenge(
             decision,
             candidate,
-            records,
-            records,
+            records.registry,
+            records.trail,
             registered_model=spec.registered_model,
             by=self.actor(context),
             now=datetime.now(UTC),
@@ -166,10 +166,10 @@ class ApproveOperator(LoopOperator, HITLOperator):
         approval = self._read(context, event, candidate, asked)
         with self.records(spec) as records:
             self.remember_links(records, candidate, "gate/decision.html")
-            self.version = records.version_of(spec.registered_model, candidate.run_id)
+            self.version = records.registry.version_of(spec.registered_model, candidate.run_id)
             if self.version is not None:
                 self.version_url = records.version_url(spec.registered_model, self.version)
-            records.record_approval(candidate.run_id, approval)
+            records.decisions.record_approval(candidate.run_id, approval)
         words = answer_words(approval)
         self.log.info("%s", words)
         if not approval.approved:

@@ -42,11 +42,13 @@ def observed(spec: ModelSpec, as_of: datetime, store: DataStore, storage: Storag
 
     with open_records(spec) as records:
         champion = records.require_champion(spec)
-        reference = records.profile(champion.run_id)
-        history = records.drift_history(spec.experiment, spec.name, before=as_of, limit=spec.monitoring.drift.of)
+        reference = records.lineage.profile(champion.run_id)
+        history = records.windows.drift_history(
+            spec.experiment, spec.name, before=as_of, limit=spec.monitoring.drift.of
+        )
         report = observe(spec, champion, reference, store, storage, as_of, history=history)
         page = evidently_page(spec, champion, store, storage, report)  # empty: not asked for
-        run_id = records.record_drift(spec.experiment, report, page)
+        run_id = records.windows.record_drift(spec.experiment, report, page)
         return ObservedDrift(
             report=report,
             run_url=records.run_url(run_id),

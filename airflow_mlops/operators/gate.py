@@ -68,8 +68,8 @@ class EvaluateGateOperator(LoopOperator):
         from airflow_mlops.core.promotion import has_served
         from airflow_mlops.operators._evaluate import DECISION_PAGE
 
-        version = records.version_of(spec.registered_model, candidate.run_id)
-        if version is None or not has_served(records, spec.registered_model, version):
+        version = records.registry.version_of(spec.registered_model, candidate.run_id)
+        if version is None or not has_served(records.registry, spec.registered_model, version):
             return None
         self.remember_links(records, candidate, DECISION_PAGE)
-        return records.decision(candidate.run_id)
+        return records.decisions.decision(candidate.run_id)

@@ -72,7 +72,7 @@ def performed(spec: ModelSpec, as_of: datetime, storage: Storage) -> tuple[Perfo
             as_of,
             decision=_decision(records, champion),
         )
-        return report, records.run_url(records.record_performance(spec.experiment, report))
+        return report, records.run_url(records.windows.record_performance(spec.experiment, report))
 
 
 def _decision(records: MLflowStore, champion: Champion) -> GateDecision | None:
@@ -80,7 +80,7 @@ def _decision(records: MLflowStore, champion: Champion) -> GateDecision | None:
 
     One that was edited after the fact is refused, as everywhere.
     """
-    from airflow_mlops.stores.mlflow.store import DECISION, DECISION_SEAL
+    from airflow_mlops.stores.mlflow.decisions import DECISION, DECISION_SEAL
 
-    there = records.read_sealed(champion.run_id, DECISION, DECISION_SEAL) is not None
-    return records.decision(champion.run_id) if there else None
+    there = records.artifacts.read_sealed(champion.run_id, DECISION, DECISION_SEAL) is not None
+    return records.decisions.decision(champion.run_id) if there else None

@@ -72,7 +72,7 @@ class PromoteOperator(LoopOperator):
             decision = self._decision(records, candidate)
             self.remember_links(records, candidate, "gate/decision.html")
             decision, record = self._promote(context, records, spec, candidate, decision)
-            records.record_promotion(candidate.run_id, record)
+            records.decisions.record_promotion(candidate.run_id, record)
             self.version, self.version_url = record.version, records.version_url(spec.registered_model, record.version)
             if record.promoted:
                 self.log.info("version %s serves now, before it %s", record.version, record.previous_version)
@@ -92,9 +92,9 @@ class PromoteOperator(LoopOperator):
         from airflow_mlops.core.promotion import REPLACED, REPLACED_SEAL, required_decision
         from airflow_mlops.core.records.decision import GateDecision
 
-        replaced = records.read_sealed(candidate.run_id, REPLACED, REPLACED_SEAL)
+        replaced = records.artifacts.read_sealed(candidate.run_id, REPLACED, REPLACED_SEAL)
         expected = required_decision(GateDecision.from_json(self.decision), replaced)
-        return records.decision(candidate.run_id, expected=expected)
+        return records.decisions.decision(candidate.run_id, expected=expected)
 
     def _promote(
         self, context: Any, records: MLflowStore, spec: ModelSpec, candidate: Candidate, decision: GateDecision
@@ -120,8 +120,8 @@ class PromoteOperator(LoopOperator):
         return promote(
             decision,
             candidate,
-            records,
-            records,
+            records.registry,
+            records.trail,
             registered_model=spec.registered_model,
             by=self.actor(context),
             now=datetime.now(UTC),
@@ -137,14 +137,14 @@ class PromoteOperator(LoopOperator):
         """Return the answer to this decision that stands in MLflow."""
         from airflow_mlops.core.promotion import approval_of
 
-        return approval_of(records.approval(candidate.run_id), decision)
+        return approval_of(records.decisions.approval(candidate.run_id), decision)
 
     def _may_judge_again(self, stale: Any, records: MLflowStore, spec: ModelSpec, candidate: Candidate) -> bool:
         from airflow_mlops.core.promotion import has_served, may_judge_again
 
         def served() -> bool:
-            version = records.version_of(spec.registered_model, candidate.run_id)
-            return version is not None and has_served(records, spec.registered_model, version)
+            version = records.registry.version_of(spec.registered_model, candidate.run_id)
+            return version is not None and has_served(records.registry, spec.registered_model, version)
 
         return may_judge_again(
             stale.problems, has_rows=self.snapshot is not None, asks_a_person=self._asks(spec), served=served
@@ -158,7 +158,7 @@ class PromoteOperator(LoopOperator):
         from airflow_mlops.operators._evaluate import judge
 
         handed = GateDecision.from_json(self.decision).digest
-        records.write_sealed(candidate.run_id, REPLACED, handed, REPLACED_SEAL, {})
+        records.artifacts.write_sealed(candidate.run_id, REPLACED, handed, REPLACED_SEAL, {})
         return judge(self, context, records, spec, Snapshot.from_json(self.snapshot), candidate)
 
     def _write_card(

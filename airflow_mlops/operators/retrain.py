@@ -68,9 +68,9 @@ class RetrainOperator(LoopOperator):
             champion = records.require_champion(spec)
             seen, as_of = self._seen(spec, champion, records, context)
             history = self._history(spec, records, as_of)
-            decision = decide_and_log(records, spec, champion, seen, history, as_of)
-            lost = ask_again(records, spec, champion, history, decision, self.loop_run(context))
-            self.run_url = records.run_url(records.record_retraining(spec.experiment, decision))
+            decision = decide_and_log(records.retraining_log, spec, champion, seen, history, as_of)
+            lost = ask_again(records.retraining_log, spec, champion, history, decision, self.loop_run(context))
+            self.run_url = records.run_url(records.windows.record_retraining(spec.experiment, decision))
         self._tell(spec, decision, context)
         if lost is not None:
             self.log.warning("no training has taken up decision %s: its event is emitted once more", lost.key)
@@ -104,7 +104,7 @@ class RetrainOperator(LoopOperator):
             performance=performance,
             new_rows=_new_rows(spec, champion, as_of),
             asked=tuple(asked(context)),
-            retired=retirement_tag(records, spec.registered_model),
+            retired=retirement_tag(records.registry, spec.registered_model),
         )
         return seen, as_of
 
@@ -117,9 +117,9 @@ class RetrainOperator(LoopOperator):
         windows = {"before": as_of, "limit": max(_WINDOWS, bounds.drift.of)}
         cohorts = {"before": as_of, "limit": max(_WINDOWS, bounds.performance.of)}
         return History(
-            challenges=records.challenges(experiment, name, retraining, registered_model=spec.registered_model),
-            drift=records.drift_history(experiment, name, **windows) if self.drift else (),
-            performance=records.performance_history(experiment, name, **cohorts) if self.performance else (),
+            challenges=records.challenges.newest(experiment, name, retraining, registered_model=spec.registered_model),
+            drift=records.windows.drift_history(experiment, name, **windows) if self.drift else (),
+            performance=records.windows.performance_history(experiment, name, **cohorts) if self.performance else (),
         )
 
     def _tell(self, spec: ModelSpec, decision: RetrainDecision, context: Mapping[str, Any]) -> None:

@@ -56,7 +56,7 @@ class RollbackOperator(LoopOperator):
             self.version = record.version
             self.version_url = records.version_url(spec.registered_model, record.version)
             self.run_url = records.run_url(record.run_id)
-            serves = records.alias(spec.registered_model, "champion")
+            serves = records.registry.alias(spec.registered_model, "champion")
         if serves != record.version:
             # A cleared task whose own move was made long ago: it is told, and not announced as if it happened now.
             self.log.warning(
@@ -80,11 +80,11 @@ class RollbackOperator(LoopOperator):
         ti, model, to = context["ti"], spec.registered_model, self._wanted()
         request = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"
         # What an earlier try began is finished, and its target was checked; another `previous` stands by now.
-        begun = any(event.nonce == nonce_of(request) for event in records.events(model))
+        begun = any(event.nonce == nonce_of(request) for event in records.trail.events(model))
         serving = None if begun else self._served(records, spec, to)
         return rollback(
-            records,
-            records,
+            records.registry,
+            records.trail,
             registered_model=model,
             by=self.actor(context),
             reason=self.reason,
@@ -120,7 +120,7 @@ class RollbackOperator(LoopOperator):
         from airflow_mlops.core.promotion import rollback_target
         from airflow_mlops.stores.serving_check.check import check_serving
 
-        target = rollback_target(records, records, registered_model=spec.registered_model, to=to)
+        target = rollback_target(records.registry, records.trail, registered_model=spec.registered_model, to=to)
         if spec.gate.serving.mode == "off":
             self.log.warning("version %s was not tried in a fresh interpreter: gate.serving is off", target.version)
             return None

@@ -66,7 +66,7 @@ class SnapshotOperator(LoopOperator):
             return
         mine = self.loop_run(context)
         with self.records(spec) as records:
-            holders = {key: records.claim(spec.name, key, mine) for key in named}
+            holders = {key: records.retraining_log.claim(spec.name, key, mine) for key in named}
         others = {key: holder for key, holder in holders.items() if holder != mine}
         for key, holder in others.items():
             self.log.info("%s was trained on by %s", key, holder)
@@ -86,8 +86,8 @@ class SnapshotOperator(LoopOperator):
         from airflow_mlops.core.records.promotion import retired_because
 
         with self.records(spec) as records:
-            skip_retired(retired_because(spec, retirement_tag(records, spec.registered_model)))
+            skip_retired(retired_because(spec, retirement_tag(records.registry, spec.registered_model)))
             if not (spec.features.numeric or spec.features.categorical):
                 return ()
-            champion = records.champion(spec.registered_model)
+            champion = records.registry.champion(spec.registered_model)
         return tuple(feature.name for feature in champion.candidate.features) if champion else ()

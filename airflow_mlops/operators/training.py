@@ -40,16 +40,16 @@ class TrainOperator(LoopOperator):
         loop_run, origin = self.loop_run(context), provenance(context)
         with self.records(spec) as records:
             inputs = f"{snapshot.fingerprint}/{spec.fingerprint}"
-            run_id = records.open_run(spec.experiment, loop_run, model=spec.name, inputs=inputs, tags=origin)
+            run_id = records.runs.open_run(spec.experiment, loop_run, model=spec.name, inputs=inputs, tags=origin)
             self.run_url = records.run_url(run_id)
-            with records.failing(run_id):
+            with records.runs.failing(run_id):
                 verify_snapshot(snapshot, self.storage())
                 frame = read_snapshot(snapshot, self.storage())
                 fitted = fit(spec, snapshot, frame)
                 for warning in fitted.warnings:
                     self.log.warning("the estimator warned: %s", warning)
                 profile = reference_profile(spec, snapshot, fitted)
-                candidate = records.record_candidate(
+                candidate = records.candidates.record_candidate(
                     run_id, fitted, snapshot, spec, loop_run=loop_run, provenance=origin, profile=profile
                 )
         self.log.info("candidate %s: %s", candidate.model_uri, dict(candidate.metrics))

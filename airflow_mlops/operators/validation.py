@@ -127,18 +127,18 @@ class DataValidationOperator(LoopOperator):
         report = validate_snapshot(spec, snapshot, read_snapshot(snapshot, self.storage()), self._given())
         report, html = self._written(report, context, _meta(snapshot), snapshot.known_issues)
         with self.records(spec) as records:
-            run_id = records.open_run(
+            run_id = records.runs.open_run(
                 spec.experiment,
                 self.loop_run(context),
                 model=spec.name,
                 inputs=f"{snapshot.fingerprint}/{spec.fingerprint}",
                 tags=provenance(context),
             )
-            records.write_text(run_id, "validation/report.html", html)
-            records.record_report(run_id, "validation/report", report)
+            records.artifacts.write_text(run_id, "validation/report.html", html)
+            records.artifacts.write_record(run_id, "validation/report", report)
             self.run_url = records.run_url(run_id)
             self.report_url = records.artifact_url(run_id, "validation/report.html")
-            with records.failing(run_id):
+            with records.runs.failing(run_id):
                 self._enforce(report)
         return report
 

@@ -217,7 +217,7 @@ def _decisions(conn_id: str, model: str) -> Found:
     from airflow_mlops.hooks.mlflow import MLflowHook
 
     with _SESSION, MLflowHook(conn_id).records() as records:
-        logged = records.decisions(model)
+        logged = records.retraining_log.decisions(model)
     return [
         (decision.number, {"as_of": decision.as_of.isoformat(), "key": decision.key, "reasons": list(decision.reasons)})
         for decision in logged

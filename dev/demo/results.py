@@ -90,9 +90,9 @@ def read_result(run: Json, seconds: float, spec: ModelSpec, records: MLflowStore
     """
     run_id = mlflow_run(run, spec, client)
     return LoopResult(
-        candidate=records.candidate(run_id),
-        decision=records.decision(run_id),
-        promotion=PromotionRecord.from_json(records.read_text(run_id, "promotion.json")),
+        candidate=records.candidates.candidate(run_id),
+        decision=records.decisions.decision(run_id),
+        promotion=PromotionRecord.from_json(records.artifacts.read_text(run_id, "promotion.json")),
         caused_by=run["run_type"].removesuffix("_triggered").replace("asset", "monitor"),
         seconds=seconds,
     )

@@ -205,8 +205,8 @@ def served(loop_home: Path, mlflow_uri: str, request: pytest.FixtureRequest) -> 
 
 
 def assert_untouched(served: Served) -> None:
-    assert served.store.alias(served.name, "champion") == 1
-    assert served.store.alias(served.name, "previous") is None
+    assert served.store.registry.alias(served.name, "champion") == 1
+    assert served.store.registry.alias(served.name, "previous") is None
     assert served.versions() == 1
     snapshots = served.home / "storage" / "snapshots" / served.name
     assert not [path for path in snapshots.rglob("*") if ".staging" in path.name or ".tmp" in path.name]
@@ -248,7 +248,7 @@ def test_a_label_that_leaks_through_a_feature_is_rejected_by_the_gate(served: Se
     assert "distance" in run.skipped
     failed = [rule["code"] for rule in run.reports["gate"]["evaluation"]["rules"] if rule["verdict"] == "reject"]
     assert ReasonCode.LABEL_LEAKAGE in failed
-    assert served.store.alias(served.name, "champion") == 1
+    assert served.store.registry.alias(served.name, "champion") == 1
 
 
 def test_mlflow_away_is_said_and_tried_again(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

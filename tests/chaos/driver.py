@@ -33,6 +33,7 @@ from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.stores.mlflow.candidates import CANDIDATE, CANDIDATE_SEAL
+from airflow_mlops.stores.mlflow.queries import get_run
 from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.kill.driver import KILLED, in_child, kill_at, writes
 from tests.support.loop_parts import decision_of
@@ -58,7 +59,7 @@ class Case:
         """Write the runs of some loop runs, each with its sealed candidate; a higher number has a later as-of."""
         for number in numbers:
             loop_run, as_of = f"{self.name}.train/{number}", START + DAY * number
-            run_id = store.open_run(self.name, loop_run, model=self.name)
+            run_id = store.runs.open_run(self.name, loop_run, model=self.name)
             candidate = Candidate(
                 model=self.name,
                 loop_run=loop_run,
@@ -78,11 +79,11 @@ class Case:
                 seed=1,
             )
             model = store._client.create_logged_model(
-                store._run(run_id).info.experiment_id, name="model", source_run_id=run_id
+                get_run(store._client, run_id).info.experiment_id, name="model", source_run_id=run_id
             )
             store._client.finalize_logged_model(model.model_id, "READY")
             candidate = replace(candidate, model_uri=f"models:/{model.model_id}")
-            store.write_sealed(run_id, CANDIDATE, candidate.to_text(), CANDIDATE_SEAL, {})
+            store.artifacts.write_sealed(run_id, CANDIDATE, candidate.to_text(), CANDIDATE_SEAL, {})
             self.candidates[number] = candidate
 
     def decision(self, number: int, champion: int | None, verdict: Verdict = Verdict.ACCEPT) -> GateDecision:
@@ -93,8 +94,8 @@ class Case:
         record = promote(
             self.decision(number, champion, verdict),
             self.candidates[number],
-            store,
-            store,
+            store.registry,
+            store.trail,
             **self.who(number),
             **options,
         )
@@ -105,7 +106,7 @@ class Case:
 
     def wrong(self, store: MLflowStore) -> list[str]:
         """Everything that is not as it must be: the invariants, and record against effect."""
-        events = store.events(self.name)
+        events = store.trail.events(self.name)
         found = [str(problem) for problem in verify_lines(to_lines(events))]
         versions = store._client.search_model_versions(f"name = '{self.name}'", max_results=1000)
         # As lifecycle.verify, which asks for each version by itself.
@@ -116,7 +117,7 @@ class Case:
             if tags[number].get("mlops.status") != status
         ]
         wanted = {"champion": state.champion, "previous": state.previous, "challenger": state.challenger}
-        aliases = store._aliases(self.name)
+        aliases = store.registry._aliases(self.name)
         if aliases != {alias: number for alias, number in wanted.items() if number is not None}:
             found.append(f"aliases {aliases}, not {wanted}")
         doubles = [run for run, count in Counter(version.run_id for version in versions).items() if count > 1]
@@ -169,7 +170,7 @@ def race(uri: str, processes: int, threads: int, generations: int) -> None:
             displaced=[event.displaced for event in events if event.kind == "promoting"][-1],
             before=champion,
             champion=state.champion,
-            wrong=[*case.wrong(first), *map(str, verify_trail(first, first, case.name))],
+            wrong=[*case.wrong(first), *map(str, verify_trail(first.registry, first.trail, case.name))],
         )
         champion = state.champion
 
@@ -265,17 +266,21 @@ def dying(number: int, late: bool) -> Iterator[None]:
 
 def task_of(case: Case, store: MLflowStore, turn: int, luck: random.Random) -> tuple[str, Callable[[MLflowStore], Any]]:
     """A promotion, a rejection, a challenge, or a rollback, decided against the champion of now."""
-    champion = store.alias(case.name, "champion")
+    champion = store.registry.alias(case.name, "champion")
     kind = luck.choice(["promote", "promote", "promote", "reject", "challenge", "rollback"])
-    if kind == "rollback" and fold(store.events(case.name)).previous is None:
+    if kind == "rollback" and fold(store.trail.events(case.name)).previous is None:
         kind = "promote"
     request = f"{case.name}/{turn}"
     decision = case.decision(turn, champion)
     return kind, {
         "promote": lambda to: case.promote(to, turn, champion, **AT_ONCE),
         "reject": lambda to: case.promote(to, turn, champion, verdict=Verdict.REJECT, **AT_ONCE),
-        "challenge": lambda to: challenge(decision, case.candidates[turn], to, to, **case.who(turn), **AT_ONCE),
-        "rollback": lambda to: rollback(to, to, reason="bad", request=request, **case.who(turn), **AT_ONCE).version,
+        "challenge": lambda to: challenge(
+            decision, case.candidates[turn], to.registry, to.trail, **case.who(turn), **AT_ONCE
+        ),
+        "rollback": lambda to: (
+            rollback(to.registry, to.trail, reason="bad", request=request, **case.who(turn), **AT_ONCE).version
+        ),
     }[kind]
 
 
@@ -296,7 +301,7 @@ def kills(uri: str, count: int, seed: int, real: int) -> None:
         seen[f"{kind}: {killed(case, work, number, after, really=real > 0 and turn % real == 0)}"] += 1
         fate = luck.choice(["again", "again", "other", "both"])
         if fate != "again":
-            finish_unfinished(store, store, **case.who(-1), **AT_ONCE)
+            finish_unfinished(store.registry, store.trail, **case.who(-1), **AT_ONCE)
         if fate != "other":
             try:
                 work(case.store())
@@ -323,7 +328,7 @@ def kills(uri: str, count: int, seed: int, real: int) -> None:
         turns=count,
         seen=dict(sorted(seen.items())),
         wrong=case.wrong(store),
-        events=len(store.events(case.name)),
+        events=len(store.trail.events(case.name)),
     )
 
 
@@ -357,7 +362,7 @@ def broken_network(uri: str, count: int, seed: int) -> None:
     seen = Counter[str]()
     with flaky_proxy(uri, refuses) as address:
         for turn in range(count):
-            champion, wild = store.alias(case.name, "champion"), True
+            champion, wild = store.registry.alias(case.name, "champion"), True
             try:
                 case.promote(case.store(address), turn, champion, **AT_ONCE)
                 seen["through"] += 1

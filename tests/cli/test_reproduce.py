@@ -57,7 +57,10 @@ def test_a_version_that_is_trained_again_is_identical(
     trained(loop_home, name, HISTOGRAM)
     capsys.readouterr()
     with MLflowHook().records() as records:
-        before = records.version_tags(name, 1), records._versions_of(name, records.candidate_of(name, 1).run_id)
+        before = (
+            records.registry.version_tags(name, 1),
+            records.registry._versions_of(name, records.candidates.candidate_of(name, 1).run_id),
+        )
     assert command(name) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == f"{name} version 1: identical: training again gives the same predictions, bit for bit"
@@ -65,7 +68,10 @@ def test_a_version_that_is_trained_again_is_identical(
     assert said[2].startswith("  whole holdout, stored model and new one: ")
     assert said[2].endswith(" rows, identical")
     with MLflowHook().records() as records:
-        after = records.version_tags(name, 1), records._versions_of(name, records.candidate_of(name, 1).run_id)
+        after = (
+            records.registry.version_tags(name, 1),
+            records.registry._versions_of(name, records.candidates.candidate_of(name, 1).run_id),
+        )
     assert [after[0], len(after[1])] == [before[0], len(before[1])]  # nothing was registered
 
 
@@ -74,9 +80,9 @@ def test_what_differs_is_said_and_the_record_is_json(
 ) -> None:
     run_id = trained(loop_home, name, LOGISTIC)
     with MLflowHook().records() as records:
-        text = records.read_text(run_id, "environment.txt")
+        text = records.artifacts.read_text(run_id, "environment.txt")
         lines = [line for line in text.splitlines() if not line.startswith("scipy==")]
-        records.write_text(run_id, "environment.txt", "\n".join([*lines, "numpy==1.0.0", "gone==1.2"]) + "\n")
+        records.artifacts.write_text(run_id, "environment.txt", "\n".join([*lines, "numpy==1.0.0", "gone==1.2"]) + "\n")
         records._client.set_tag(run_id, "mlflow.source.git.commit", "f" * 40)
     capsys.readouterr()
     assert command(name, as_json=True) == 0  # other packages are listed there, and the same model comes out here
@@ -99,9 +105,9 @@ def test_another_seed_and_another_model_are_told(
     forest = {"estimator": "sklearn.ensemble.RandomForestClassifier", "parameters": {"n_estimators": 10}}
     run_id = trained(loop_home, name, forest)
     with MLflowHook().records() as records:
-        text = records.read_text(run_id, "spec.json").replace('"seed": 42', '"seed": 43')
+        text = records.artifacts.read_text(run_id, "spec.json").replace('"seed": 42', '"seed": 43')
         seal = {"mlops.spec_digest": hashlib.sha256(text.encode()).hexdigest()}
-        records.write_sealed(run_id, "spec.json", text, "mlops.spec_digest", seal)
+        records.artifacts.write_sealed(run_id, "spec.json", text, "mlops.spec_digest", seal)
         records._client.delete_tag(run_id, GOLDEN_SEAL)  # and a run of before there were golden batches
     capsys.readouterr()
     assert command(name) == 1

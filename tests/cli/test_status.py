@@ -28,7 +28,7 @@ from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.audit_trail import TRAIL
 from airflow_mlops.stores.mlflow.client import connect
 from airflow_mlops.stores.mlflow.errors import Address
-from airflow_mlops.stores.mlflow.store import MLflowStore
+from airflow_mlops.stores.mlflow.registry import MLflowRegistry
 from tests.support.loop import rows, run_loop, specification
 
 
@@ -67,7 +67,7 @@ def ask(command: Callable[[Namespace], None], **given: object) -> int:
 
 def champion(name: str) -> int | None:
     with MLflowHook().records() as records:
-        return records.alias(name, "champion")
+        return records.registry.alias(name, "champion")
 
 
 def test_status_history_and_their_exports(model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,7 +149,7 @@ def test_a_rollback_whose_answer_was_lost_is_finished_and_not_made_twice(
 
     gone = StoreUnavailableError(Problem(code=ReasonCode.STORE_UNAVAILABLE, field="x", found="x", allowed="x", fix="x"))
     with monkeypatch.context() as patch:
-        patch.setattr(MLflowStore, "set_alias", away)  # `rolling_back` is written by then
+        patch.setattr(MLflowRegistry, "set_alias", away)  # `rolling_back` is written by then
         assert ask(rollback, model=model.name, to=None, reason="worse") == 1
     assert "look at airflow mlops status before you ask again" in capsys.readouterr().err
     assert champion(model.name) == 3

@@ -151,7 +151,7 @@ def test_a_working_connection_answers_and_keeps_records(connect: Connect, tmp_pa
         hook = connect(host=address)
         assert hook.test_connection() == (True, f"MLflow answers at {address} (connection 'mlflow_default')")
         with hook.records() as records:
-            run_id = records.open_run("x", "d/r1", model="toy")
+            run_id = records.runs.open_run("x", "d/r1", model="toy")
             assert records.run_url(run_id) == f"{address}/#/experiments/1/runs/{run_id}"
         with hook.session():
             assert hook.get_conn().get_run(run_id).data.tags["mlops.loop_run"] == "d/r1"
@@ -167,7 +167,7 @@ def test_mlflow_away_names_address_connection_and_tries_and_no_secret(
     with caplog.at_level(logging.DEBUG):
         answered, said = hook.test_connection()
         with pytest.raises(StoreUnavailableError) as error, hook.records() as records:
-            records.open_run("x", "d/r1", model="toy")
+            records.runs.open_run("x", "d/r1", model="toy")
     assert not answered
     for text in (said, str(error.value)):
         assert f"http://127.0.0.1:{port} (connection 'mlflow_default') in 2 tries" in text

@@ -52,23 +52,28 @@ class Case:
         snapshot = replace(snapshot_of(), as_of=AS_OF + timedelta(days=30 * months))
         loop_run = f"{self.runs}.train/{loop}"
         inputs = f"{snapshot.fingerprint}/{spec.fingerprint}"
-        run_id = store.open_run(self.runs, loop_run, model="toy", inputs=inputs, tags={"mlops.try_number": "1"})
+        run_id = store.runs.open_run(self.runs, loop_run, model="toy", inputs=inputs, tags={"mlops.try_number": "1"})
         profile = build_profile(spec.name, fitted.train_frame, fitted.features, fitted.train)
-        candidate = store.record_candidate(
+        candidate = store.candidates.record_candidate(
             run_id, fitted, snapshot, spec, loop_run=loop_run, provenance={}, profile=profile
         )
         decision = decision_of(candidate, champion, self.verdict if loop == "r1" else Verdict.ACCEPT)
-        store.record_decision(run_id, decision, page_html="<p>because</p>")
+        store.decisions.record_decision(run_id, decision, page_html="<p>because</p>")
         return candidate, decision
 
     def promote(self, loop: str = "r1") -> None:
         """What the promote task does with MLflow."""
         store = MLflowStore.connect(self.uri)
-        run_id = store.open_run(self.runs, f"{self.runs}.train/{loop}", model="toy")
+        run_id = store.runs.open_run(self.runs, f"{self.runs}.train/{loop}", model="toy")
         record = promote(
-            store.decision(run_id), store.candidate(run_id), store, store, **self.who(), tags={"who": "test"}
+            store.decisions.decision(run_id),
+            store.candidates.candidate(run_id),
+            store.registry,
+            store.trail,
+            **self.who(),
+            tags={"who": "test"},
         )
-        store.record_promotion(run_id, record)
+        store.decisions.record_promotion(run_id, record)
 
     def who(self) -> dict[str, Any]:
         return {"registered_model": self.name, "by": "airflow:test", "now": AS_OF}
@@ -76,25 +81,31 @@ class Case:
     def challenge(self) -> None:
         """What the approval task does with MLflow before it waits."""
         store = MLflowStore.connect(self.uri)
-        run_id = store.open_run(self.runs, f"{self.runs}.train/r1", model="toy")
-        challenge(store.decision(run_id), store.candidate(run_id), store, store, **self.who())
+        run_id = store.runs.open_run(self.runs, f"{self.runs}.train/r1", model="toy")
+        challenge(
+            store.decisions.decision(run_id),
+            store.candidates.candidate(run_id),
+            store.registry,
+            store.trail,
+            **self.who(),
+        )
 
     def decline(self) -> None:
         """What the promote task does with MLflow after a person said no."""
         store = MLflowStore.connect(self.uri)
-        run_id = store.open_run(self.runs, f"{self.runs}.train/r1", model="toy")
-        decision = store.decision(run_id)
+        run_id = store.runs.open_run(self.runs, f"{self.runs}.train/r1", model="toy")
+        decision = store.decisions.decision(run_id)
         no = Approval(model="toy", run_id=run_id, decision=decision.digest, approved=False, by="ada", at=AS_OF)
-        store.record_approval(run_id, no)
+        store.decisions.record_approval(run_id, no)
         promote(
-            decision, store.candidate(run_id), store, store, **self.who(), approval=store.approval(run_id),
-            approval_needed=True,
+            decision, store.candidates.candidate(run_id), store.registry, store.trail, **self.who(),
+            approval=store.decisions.approval(run_id), approval_needed=True,
         )  # fmt: skip
 
     def roll_back(self) -> None:
         """What the rollback task does with MLflow."""
         store = MLflowStore.connect(self.uri)
-        rollback(store, store, **self.who(), reason="it was worse", request="d/r/rollback")
+        rollback(store.registry, store.trail, **self.who(), reason="it was worse", request="d/r/rollback")
 
     def prepare(self) -> None:
         """Two champions before, so that displacing one also moves on the one before it."""
@@ -127,7 +138,7 @@ class Case:
         aliases = {name: int(v) for name, v in client.get_registered_model(self.name).aliases.items()}
         mine = [number for number, version in versions.items() if version.run_id == runs[0].info.run_id]
         models = client.search_logged_models([experiment], filter_string=f"source_run_id = '{runs[0].info.run_id}'")
-        champion = store.champion(self.name)
+        champion = store.registry.champion(self.name)
         return {
             "runs": len(runs),
             "status": runs[0].info.status,
@@ -138,15 +149,15 @@ class Case:
             "models": len(models),
             "model_status": [str(model.status) for model in models],
             "candidate_is_that_model": [f"models:/{m.model_id}" for m in models]
-            == [store.candidate(runs[0].info.run_id).model_uri],
+            == [store.candidates.candidate(runs[0].info.run_id).model_uri],
             "outputs": len({output.model_id for output in runs[0].outputs.model_outputs}),
             "champion_record": champion is not None and champion.version == aliases.get("champion"),
-            "verdict": store.decision(runs[0].info.run_id).verdict,
-            "wrong": [str(problem) for problem in verify_trail(store, store, self.name)],
-            "events": [[event.kind, event.version] for event in store.events(self.name)],
-            "profile": store.profile(runs[0].info.run_id).rows > 0,
+            "verdict": store.decisions.decision(runs[0].info.run_id).verdict,
+            "wrong": [str(problem) for problem in verify_trail(store.registry, store.trail, self.name)],
+            "events": [[event.kind, event.version] for event in store.trail.events(self.name)],
+            "profile": store.lineage.profile(runs[0].info.run_id).rows > 0,
             "version_digest": [versions[n].tags["mlops.decision_digest"] for n in mine]
-            == [store.decision(runs[0].info.run_id).digest],
+            == [store.decisions.decision(runs[0].info.run_id).digest],
         }
 
 

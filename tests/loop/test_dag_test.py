@@ -162,11 +162,11 @@ def trained(dags: dict[str, DAG]) -> Ran:
 def test_the_training_dag_makes_a_champion(trained: Ran, spec: ModelSpec, store: MLflowStore) -> None:
     assert trained.state == "success"
     assert trained.tasks == dict.fromkeys(["snapshot", "validate", "train", "gate", "promote"], "success")
-    champion = store.champion(spec.name)
+    champion = store.registry.champion(spec.name)
     assert champion is not None
     assert champion.candidate.loop_run == f"{spec.name}.train/{trained.run.run_id}"
     assert champion.candidate.as_of == AS_OF
-    tags = store.version_tags(spec.name, champion.version)
+    tags = store.registry.version_tags(spec.name, champion.version)
     assert tags is not None
     assert tags["mlops.dag_run_id"] == trained.run.run_id
     assert tags["mlops.task_id"] == "promote"
@@ -212,7 +212,7 @@ def test_the_same_data_again_is_no_promotion_and_no_failure(
     assert again.tasks == {**dict.fromkeys(["snapshot", "validate", "train", "gate"], "success"), "promote": "skipped"}
     assert again.returned("snapshot")["fingerprint"] == trained.returned("snapshot")["fingerprint"]
     assert again.returned("promote")["promoted"] is False
-    assert store.alias(spec.name, "champion") == 1
+    assert store.registry.alias(spec.name, "champion") == 1
     assert again.links("promote")["ReportLink"]
     assert again.events == {}
 

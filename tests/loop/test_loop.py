@@ -34,11 +34,11 @@ def test_first_model_is_promoted_and_the_registry_says_why(spec: ModelSpec, stor
     assert run.reports["validate"]["passed"]
     assert run.reports["gate"]["verdict"] == "accept"
     assert run.reports["promote"]["promoted"] is True
-    champion = store.champion(spec.name)
+    champion = store.registry.champion(spec.name)
     assert champion is not None
     assert champion.version == run.reports["promote"]["version"] == 1
     assert champion.candidate.loop_run == f"orders.train/{run.run_id}"
-    tags = store.version_tags(spec.name, 1)
+    tags = store.registry.version_tags(spec.name, 1)
     assert tags["mlops.snapshot"] == run.reports["snapshot"]["fingerprint"]
     assert tags["mlops.dag_run_id"] == run.run_id
 
@@ -51,8 +51,8 @@ def test_the_same_run_again_changes_nothing(spec: ModelSpec, store: MLflowStore)
     assert second.reports["train"]["model_uri"] == first.reports["train"]["model_uri"]
     assert second.reports["gate"] == first.reports["gate"]
     assert second.reports["promote"] == first.reports["promote"]
-    assert store.alias(spec.name, "champion") == 1
-    assert store.version_tags(spec.name, 2) is None
+    assert store.registry.alias(spec.name, "champion") == 1
+    assert store.registry.version_tags(spec.name, 2) is None
 
 
 def test_a_candidate_that_is_no_better_ends_as_skipped_and_the_champion_stays(
@@ -63,8 +63,8 @@ def test_a_candidate_that_is_no_better_ends_as_skipped_and_the_champion_stays(
     assert second.reports["gate"]["verdict"] in {"reject", "inconclusive"}
     assert second.reports["promote"]["promoted"] is False
     assert "champion" in second.skipped
-    assert store.alias(spec.name, "champion") == 1
-    assert store.version_tags(spec.name, 2)["mlops.status"] in {"rejected", "inconclusive"}
+    assert store.registry.alias(spec.name, "champion") == 1
+    assert store.registry.version_tags(spec.name, 2)["mlops.status"] in {"rejected", "inconclusive"}
 
 
 def test_overrides_of_the_trigger_form_reach_every_stage(spec: ModelSpec, store: MLflowStore) -> None:
@@ -82,7 +82,7 @@ def test_a_decision_altered_on_its_way_is_refused(spec: ModelSpec, store: MLflow
     operator = PromoteOperator(task_id="promote", spec=spec, candidate=worse.reports["train"], decision=forged)
     with pytest.raises(AirflowFailException, match="decision"):
         operator.execute(context_of(worse.run_id))
-    assert store.alias(spec.name, "champion") == run.reports["promote"]["version"]
+    assert store.registry.alias(spec.name, "champion") == run.reports["promote"]["version"]
 
 
 def test_scoring_writes_predictions_of_the_champion_once(spec: ModelSpec, loop_home: Path) -> None:
@@ -138,7 +138,7 @@ def test_drift_is_seen_and_asks_for_a_retraining(spec: ModelSpec, loop_home: Pat
     assert report["verdict"] == "drift"
     decision = RetrainOperator(task_id="retrain", spec=spec, report=report).execute(context)
     assert decision["action"] == "retrain"
-    history = store.drift_history(spec.experiment, spec.name, before=AS_OF + timedelta(days=30))
+    history = store.windows.drift_history(spec.experiment, spec.name, before=AS_OF + timedelta(days=30))
     assert [seen.verdict for seen in history] == ["drift"]
 
 
@@ -212,7 +212,7 @@ def test_an_expectation_of_key_and_feature_together_keeps_broken_data_from_being
 
 def test_overrides_and_who_triggered_stand_in_the_tags(spec: ModelSpec, store: MLflowStore) -> None:
     run_loop(spec, overrides={"training.seed": 7})
-    assert store.version_tags(spec.name, 1)["mlops.overrides"] == '{"training.seed": 7}'
+    assert store.registry.version_tags(spec.name, 1)["mlops.overrides"] == '{"training.seed": 7}'
     for locked in ("gate", "validation", "data.label_delay"):
         with pytest.raises(AirflowFailException, match="the specification's own value"):
             run_loop(spec, overrides={locked: []})

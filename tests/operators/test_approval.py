@@ -18,7 +18,7 @@ from airflow_mlops.notifications import LoopEvent
 from airflow_mlops.operators import ApproveOperator
 from airflow_mlops.reports import approval_form
 from airflow_mlops.spec.problems import ReasonCode
-from airflow_mlops.stores.mlflow.store import MLflowStore
+from airflow_mlops.stores.mlflow.decisions import MLflowDecisions
 from tests.support.judged_runs import Judged
 from tests.support.loop import answer, ask, promote_run
 
@@ -70,8 +70,8 @@ def test_an_accepted_candidate_waits_as_challenger_with_a_form_that_says_what_is
         high.store.version_url(high.model, 1),
     ):
         assert part in form.body
-    assert high.store.alias(high.model, "challenger") == 1
-    assert high.store.alias(high.model, "champion") is None
+    assert high.store.registry.alias(high.model, "challenger") == 1
+    assert high.store.registry.alias(high.model, "champion") is None
     assert high.kinds() == ["registered"]
     (event,) = heard
     assert (event.event, event.version) == ("waiting_for_approval", 1)
@@ -83,7 +83,7 @@ def test_asked_again_there_is_still_one_version_and_one_event(high: Judged, hear
     ask(high.spec, run, high.context())
     ask(high.spec, run, high.context())
     assert high.kinds() == ["registered"]
-    assert high.store.version_tags(high.model, 2) is None
+    assert high.store.registry.version_tags(high.model, 2) is None
 
 
 def test_approved_it_is_promoted_and_who_when_and_note_are_kept(high: Judged, heard: list[LoopEvent]) -> None:
@@ -93,16 +93,16 @@ def test_approved_it_is_promoted_and_who_when_and_note_are_kept(high: Judged, he
     assert (said["approved"], said["by"], said["note"]) == (True, "ada", "slices are fine")
     promote_run(high.spec, run, high.context(), approval=said)
     assert run.reports["promote"]["promoted"] is True
-    standing = high.store.approval(high.candidate().run_id)
+    standing = high.store.decisions.approval(high.candidate().run_id)
     assert standing is not None
     assert (standing.to_json(), standing.decision) == (said, digest(run))
-    promoted = high.store.events(high.model)[-1]
+    promoted = high.store.trail.events(high.model)[-1]
     assert (promoted.kind, promoted.approval, promoted.decision) == ("promoted", standing.digest, digest(run))
     assert promoted.by == f"airflow:orders.train/{run.run_id}"
-    assert high.store.alias(high.model, "champion") == 1
-    assert high.store.alias(high.model, "challenger") is None
+    assert high.store.registry.alias(high.model, "champion") == 1
+    assert high.store.registry.alias(high.model, "challenger") is None
     assert [event.event for event in heard] == ["waiting_for_approval", "promoted"]
-    assert "ada" in high.store.read_text(high.candidate().run_id, "model_card.md")
+    assert "ada" in high.store.artifacts.read_text(high.candidate().run_id, "model_card.md")
 
 
 def test_rejected_the_champion_stays_the_owner_is_told_and_the_run_says_why(
@@ -116,9 +116,9 @@ def test_rejected_the_champion_stays_the_owner_is_told_and_the_run_says_why(
     assert run.skipped == "declined by bob: not in December"
     assert (run.reports["promote"]["promoted"], run.reports["promote"]["declined"]) == (False, True)
     assert high.kinds() == ["registered", "declined"]
-    assert high.store.alias(high.model, "champion") is None
-    assert high.store.alias(high.model, "challenger") is None
-    assert high.store.version_tags(high.model, 1)["mlops.status"] == "declined"  # type: ignore[index]
+    assert high.store.registry.alias(high.model, "champion") is None
+    assert high.store.registry.alias(high.model, "challenger") is None
+    assert high.store.registry.version_tags(high.model, 1)["mlops.status"] == "declined"  # type: ignore[index]
     assert [event.event for event in heard] == ["waiting_for_approval", "declined"]
     assert heard[1].reasons == ("declined by bob: not in December",)
 
@@ -140,7 +140,7 @@ def test_without_an_answer_in_time_it_is_not_promoted_and_is_told_from_a_persons
     assert (said["approved"], said["by"], said["timed_out"]) == (False, "", True)
     promote_run(high.spec, run, high.context(), approval=said)
     assert run.skipped == "declined: nobody answered in time"
-    assert high.store.alias(high.model, "champion") is None
+    assert high.store.registry.alias(high.model, "champion") is None
     assert heard[-1].event == "declined"
 
 
@@ -169,7 +169,7 @@ def test_the_answer_is_about_what_was_asked_also_when_the_gate_decided_again_mea
     assert said["decision"] == digest(asked) != digest(again)
     with pytest.raises(AirflowFailException, match="APPROVAL_MISSING|approval_missing"):
         promote_run(high.spec, again, high.context(), approval=said)
-    assert high.store.alias(high.model, "champion") is None
+    assert high.store.registry.alias(high.model, "champion") is None
 
 
 def test_a_decision_that_was_answered_is_not_asked_about_again(high: Judged, heard: list[LoopEvent]) -> None:
@@ -187,7 +187,7 @@ def test_what_the_gate_did_not_accept_is_nobodys_question(
     assert report == {"needed": False}
     promote_run(high.spec, run, high.context(), approval=report)
     assert run.skipped == "worse"
-    assert high.store.version_tags(high.model, 1)["mlops.verdict"] == verdict  # type: ignore[index]
+    assert high.store.registry.version_tags(high.model, 1)["mlops.verdict"] == verdict  # type: ignore[index]
     assert heard == []
 
 
@@ -276,7 +276,7 @@ def test_an_answer_is_not_lost_while_mlflow_is_away(
         raise StoreUnavailableError([])
 
     with monkeypatch.context() as broken:
-        broken.setattr(MLflowStore, "record_approval", away)
+        broken.setattr(MLflowDecisions, "record_approval", away)
         with pytest.raises(TaskDeferred) as waits:
             answer(high.spec, run, high.context(), "Approve", note="yes", decision=digest(run))
     assert waits.value.method_name == "record_again"
@@ -294,7 +294,7 @@ def test_a_time_of_an_answer_that_comes_back_from_the_database_is_kept_to_the_in
     at = datetime(2026, 3, 2, 8, 30, 15, 123456, tzinfo=UTC)
     run = high.decide()
     said = answer(high.spec, run, high.context(), "Approve", responded_at=at, decision=digest(run))
-    standing = high.store.approval(high.candidate().run_id)
+    standing = high.store.decisions.approval(high.candidate().run_id)
     assert standing is not None
     assert standing.at == at
     assert said["at"].startswith("2026-03-02T08:30:15.123456")

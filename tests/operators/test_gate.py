@@ -50,9 +50,9 @@ def test_the_decision_that_a_version_has_served_by_stays(spec: ModelSpec, mlflow
         client.delete_model_version_tag(spec.name, "1", "mlops.status")
     else:
         client.set_model_version_tag(spec.name, "1", "mlops.status", status)
-    before = store.decision(first.reports["train"]["run_id"])
+    before = store.decisions.decision(first.reports["train"]["run_id"])
     assert judge(spec, first) == first.reports["gate"]
-    assert store.decision(first.reports["train"]["run_id"]) == before
+    assert store.decisions.decision(first.reports["train"]["run_id"]) == before
     # the one that serves now, by its alias alone
     assert judge(spec, second) == second.reports["gate"]
 
@@ -81,7 +81,7 @@ def test_a_champion_that_cannot_be_had_now_is_no_reason_to_reject(
         with pytest.raises(StoreUnavailableError, match="artifact store cannot be read"):
             judge(spec, second)
     assert asked
-    standing = MLflowStore.connect(mlflow_uri).decision(second.reports["train"]["run_id"])
+    standing = MLflowStore.connect(mlflow_uri).decisions.decision(second.reports["train"]["run_id"])
     assert standing.to_json() == second.reports["gate"]
 
 

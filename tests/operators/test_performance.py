@@ -63,7 +63,7 @@ def test_a_champion_that_keeps_its_promise(spec: ModelSpec, loop_home: Path, mlf
     assert "/runs/" in operator.run_url
     assert operator.version_url
     store = MLflowStore.connect(mlflow_uri)
-    kept = store.performance_history(spec.experiment, spec.name, before=LATER + timedelta(days=1))
+    kept = store.windows.performance_history(spec.experiment, spec.name, before=LATER + timedelta(days=1))
     assert kept == (report,)
 
 

@@ -12,7 +12,7 @@ from airflow_mlops.core.errors import StoreUnavailableError
 from airflow_mlops.core.promotion.retire import retire, unretire
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.operators import SnapshotOperator
-from airflow_mlops.stores.mlflow.store import MLflowStore
+from airflow_mlops.stores.mlflow.registry import MLflowRegistry
 from tests.support.judged_runs import Judged
 from tests.support.loop import promote_run
 
@@ -23,7 +23,7 @@ def test_the_version_gets_its_card_and_the_task_links_to_it(judged: Judged) -> N
     run_id = judged.candidate().run_id
     assert run.reports["promote"]["promoted"] is True
     assert task.card_url == judged.store.artifact_url(run_id, "model_card.html")
-    text, page = (judged.store.read_text(run_id, f"model_card.{kind}") for kind in ("md", "html"))
+    text, page = (judged.store.artifacts.read_text(run_id, f"model_card.{kind}") for kind in ("md", "html"))
     for part in ("tests", run.reports["snapshot"]["fingerprint"][:12]):
         assert part in text
         assert part in page
@@ -36,8 +36,8 @@ def test_a_version_that_does_not_serve_gets_its_card_too(judged: Judged) -> None
     run = judged.decide(verdict=Verdict.REJECT, reasons=("it is worse on the holdout",))
     promote_run(judged.spec, run, judged.context())
     assert run.skipped == "it is worse on the holdout"
-    assert "it is worse on the holdout" in judged.store.read_text(judged.candidate().run_id, "model_card.md")
-    assert judged.store.alias(judged.model, "champion") is None
+    assert "it is worse on the holdout" in judged.store.artifacts.read_text(judged.candidate().run_id, "model_card.md")
+    assert judged.store.registry.alias(judged.model, "champion") is None
 
 
 def test_a_card_that_cannot_be_written_fails_the_task_after_the_promotion_and_the_next_try_writes_it(
@@ -45,14 +45,14 @@ def test_a_card_that_cannot_be_written_fails_the_task_after_the_promotion_and_th
 ) -> None:
     run = judged.decide()
 
-    def away(self: MLflowStore, model: str, version: int, text: str) -> None:
+    def away(self: MLflowRegistry, model: str, version: int, text: str) -> None:
         raise StoreUnavailableError([])
 
     with monkeypatch.context() as broken:
-        broken.setattr(MLflowStore, "describe_version", away)
+        broken.setattr(MLflowRegistry, "describe_version", away)
         with pytest.raises(StoreUnavailableError):
             promote_run(judged.spec, run, judged.context())
-    assert judged.store.alias(judged.model, "champion") == 1
+    assert judged.store.registry.alias(judged.model, "champion") == 1
     before = judged.kinds()
     promote_run(judged.spec, run, judged.context())
     assert run.reports["promote"]["version"] == 1
@@ -65,10 +65,10 @@ def test_a_stale_decision_is_made_again_once_against_the_champion_of_now(judged:
     promote_run(judged.spec, judged.decide(0), judged.context(0))
     promote_run(judged.spec, stale, judged.context(1))
     assert (stale.reports["promote"]["promoted"], stale.reports["promote"]["previous_version"]) == (True, 1)
-    standing = judged.store.decision(judged.candidate(1).run_id)
+    standing = judged.store.decisions.decision(judged.candidate(1).run_id)
     assert standing.champion_version == 1
     assert standing.digest != GateDecision.from_json(stale.reports["gate"]).digest
-    promoted = judged.store.events(judged.model)[-1]
+    promoted = judged.store.trail.events(judged.model)[-1]
     assert (promoted.version, promoted.displaced, promoted.decision) == (2, 1, standing.digest)
 
 
@@ -104,7 +104,7 @@ def test_a_second_stale_decision_is_refused(judged: Judged, monkeypatch: pytest.
     with pytest.raises(AirflowFailException, match="made against version 7, but version 1 serves now"):
         promote_run(judged.spec, stale, judged.context(1))
     assert len(made) == 1
-    assert judged.store.alias(judged.model, "champion") == 1
+    assert judged.store.registry.alias(judged.model, "champion") == 1
 
 
 def test_without_the_snapshot_a_stale_decision_is_refused(judged: Judged) -> None:
@@ -112,7 +112,7 @@ def test_without_the_snapshot_a_stale_decision_is_refused(judged: Judged) -> Non
     promote_run(judged.spec, judged.decide(0), judged.context(0))
     with pytest.raises(AirflowFailException, match="clear the gate task of this run"):
         promote_run(judged.spec, stale, judged.context(1), snapshot=None)
-    assert judged.store.alias(judged.model, "champion") == 1
+    assert judged.store.registry.alias(judged.model, "champion") == 1
 
 
 def test_what_a_person_approved_is_not_judged_again_behind_their_back(judged: Judged) -> None:
@@ -120,8 +120,8 @@ def test_what_a_person_approved_is_not_judged_again_behind_their_back(judged: Ju
     promote_run(judged.spec, judged.decide(0), judged.context(0))
     with pytest.raises(AirflowFailException, match="no answer of a person"):
         promote_run(judged.spec, stale, judged.context(1), approval={"needed": False})
-    assert judged.store.alias(judged.model, "champion") == 1
-    standing = judged.store.decision(judged.candidate(1).run_id)
+    assert judged.store.registry.alias(judged.model, "champion") == 1
+    standing = judged.store.decisions.decision(judged.candidate(1).run_id)
     assert standing.digest == GateDecision.from_json(stale.reports["gate"]).digest
 
 
@@ -131,17 +131,17 @@ def test_a_version_that_was_replaced_keeps_the_decision_it_served_by(judged: Jud
     promote_run(judged.spec, judged.decide(1, champion_version=1), judged.context(1))
     with pytest.raises(AirflowFailException, match="has served before and was replaced"):
         promote_run(judged.spec, first, judged.context(0))
-    standing = judged.store.decision(judged.candidate(0).run_id)
+    standing = judged.store.decisions.decision(judged.candidate(0).run_id)
     assert standing.digest == GateDecision.from_json(first.reports["gate"]).digest
 
 
 def test_a_model_that_was_retired_by_the_command_is_not_trained(judged: Judged) -> None:
     promote_run(judged.spec, judged.decide(), judged.context())
     records, given = judged.store, {"by": "user:ada", "reason": "replaced by v2", "now": datetime.now(UTC)}
-    retire(records, records, registered_model=judged.model, **given)
+    retire(records.registry, records.trail, registered_model=judged.model, **given)
     with pytest.raises(AirflowSkipException, match="the model is retired, .*: replaced by v2"):
         SnapshotOperator(task_id="snapshot", spec=judged.spec).execute(judged.context())
     with pytest.raises(AirflowFailException, match="model_retired"):
         promote_run(judged.spec, judged.decide(1, champion_version=1), judged.context(1))
-    unretire(records, records, registered_model=judged.model, **given)
+    unretire(records.registry, records.trail, registered_model=judged.model, **given)
     assert SnapshotOperator(task_id="snapshot", spec=judged.spec).execute(judged.context()) is not None

@@ -26,6 +26,7 @@ from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.records.retraining import RetrainDecision
 from airflow_mlops.operators import RetrainOperator, SnapshotOperator
 from airflow_mlops.spec import ModelSpec
+from airflow_mlops.stores.mlflow.queries import get_run, tag_run
 from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.chaos.driver import START
 from tests.chaos.driver import Case as Race
@@ -145,7 +146,7 @@ def test_a_retraining_is_logged_recorded_told_and_emitted(watched: Watched, monk
     with webhook(monkeypatch) as told:
         ran = watched.run(watched.drift())
     assert (ran.decision.action, ran.decision.number, ran.skipped) == ("retrain", 1, "")
-    assert watched.store.decisions(watched.name) == (ran.decision,)
+    assert watched.store.retraining_log.decisions(watched.name) == (ran.decision,)
     assert ran.event == {
         "as_of": NOW.isoformat().replace("+00:00", "Z"),
         "key": ran.decision.key,
@@ -153,7 +154,7 @@ def test_a_retraining_is_logged_recorded_told_and_emitted(watched: Watched, monk
         "evidence": dict(ran.decision.evidence),
     }
     run_id = ran.url.rpartition("/")[2]
-    kept = RetrainDecision.from_json(watched.store.read_text(run_id, "monitoring/retraining.json"))
+    kept = RetrainDecision.from_json(watched.store.artifacts.read_text(run_id, "monitoring/retraining.json"))
     assert kept == ran.decision
     (message,) = told
     assert message["event"] == "retrain"
@@ -167,7 +168,7 @@ def test_waiting_is_a_skip_with_every_reason_and_emits_nothing(watched: Watched)
     assert (ran.decision.action, ran.decision.number, ran.event) == ("wait", None, None)
     assert ran.skipped.startswith("no retraining (none): Realised performance is unknown")
     assert "the cooldown of 2000d ends at" in ran.skipped
-    assert watched.store.decisions(watched.name) == ()
+    assert watched.store.retraining_log.decisions(watched.name) == ()
 
 
 def test_block_and_escalate_are_said_once_and_skip(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +179,7 @@ def test_block_and_escalate_are_said_once_and_skip(watched: Watched, monkeypatch
     with webhook(monkeypatch) as told:
         for day, verdict in enumerate(["invalid", "invalid", "ok", "invalid"]):
             report = watched.drift(verdict, NOW + day * DAY)
-            watched.store.record_drift(watched.name, report)
+            watched.store.windows.record_drift(watched.name, report)
             ran = watched.run(report, run_id=f"d{day}")
             assert ran.event is None
             assert "retraining is blocked (invalid_data)" in ran.skipped or day in (1, 2)
@@ -187,7 +188,7 @@ def test_block_and_escalate_are_said_once_and_skip(watched: Watched, monkeypatch
         fine = watched.performance("ok", NOW + 5 * DAY)
         assert watched.run(watched.drift(at=NOW + 5 * DAY), fine).decision.rule == "watch"
     assert [message["event"] for message in told] == ["block", "block", "block", "watch"]
-    assert [one.number for one in watched.store.decisions(watched.name)] == [1, 2, 3]
+    assert [one.number for one in watched.store.retraining_log.decisions(watched.name)] == [1, 2, 3]
     assert "Mend the data" in told[0]["text"]
     assert "Watch: the model still does" in told[-1]["text"]
 
@@ -201,10 +202,11 @@ def test_after_refused_challengers_the_owner_is_asked(watched: Watched) -> None:
         assert asked.action == "retrain"
         run_id = race.candidates[number].run_id
         assert (
-            store.claim(watched.name, asked.key, f"{watched.name}.train/{number}") == f"{watched.name}.train/{number}"
+            store.retraining_log.claim(watched.name, asked.key, f"{watched.name}.train/{number}")
+            == f"{watched.name}.train/{number}"
         )
-        store._tag_run(run_id, {"mlops.as_of": asked.as_of.isoformat()})
-        store.record_decision(run_id, race.decision(number, 1, Verdict.REJECT))
+        tag_run(store._client, run_id, {"mlops.as_of": asked.as_of.isoformat()})
+        store.decisions.record_decision(run_id, race.decision(number, 1, Verdict.REJECT))
     for number in range(30):  # what a schedule trained beside that does not push them out of sight
         beside = {
             "mlops.model": watched.name,
@@ -212,7 +214,7 @@ def test_after_refused_challengers_the_owner_is_asked(watched: Watched) -> None:
             "mlops.as_of": (NOW + 8 * DAY + (1 + number) * timedelta(minutes=1)).isoformat(),
             "mlops.verdict": "inconclusive",
         }
-        store._client.create_run(store._run(run_id).info.experiment_id, tags=beside)
+        store._client.create_run(get_run(store._client, run_id).info.experiment_id, tags=beside)
     ran = watched.run(None, watched.performance(urgent=True, at=NOW + 9 * DAY))
     assert (ran.decision.action, ran.decision.rule) == ("escalate", "escalate_after")
     tried = ", ".join(f"reject as of {NOW + day * DAY:%Y-%m-%d %H:%M}" for day in (8, 0))
@@ -226,7 +228,7 @@ def test_urgent_decay_waits_while_what_it_asked_for_trains(watched: Watched) -> 
     hour = DAY / 24
     asked = watched.run(None, watched.performance(urgent=True)).decision
     assert asked.action == "retrain"
-    watched.store.claim(watched.name, asked.key, f"{watched.name}.train/caused")
+    watched.store.retraining_log.claim(watched.name, asked.key, f"{watched.name}.train/caused")
     ran = watched.run(None, watched.performance(urgent=True, at=NOW + hour))
     assert (ran.decision.action, ran.decision.rule) == ("wait", "under_way")
     assert "has no verdict yet" in ran.skipped
@@ -243,8 +245,8 @@ def test_a_person_and_an_event_ask(watched: Watched) -> None:
         ({"rows": 3}, "wait"),
         (None, "wait"),
     ):
-        number = len(decided := watched.store.decisions(watched.name))
-        watched.store.claim(watched.name, decided[-1].key, f"m.train/{number}")
+        number = len(decided := watched.store.retraining_log.decisions(watched.name))
+        watched.store.retraining_log.claim(watched.name, decided[-1].key, f"m.train/{number}")
         context = context_of(f"e{number}", NOW, dag_id="m.monitor")
         event = SimpleNamespace(extra=extra)
         context["triggering_asset_events"] = {"orders.opened": [event]}
@@ -263,7 +265,14 @@ def test_new_rows_are_counted_only_where_a_rule_asks_for_them(watched: Watched, 
 
 
 def test_a_model_retired_in_the_registry_waits(watched: Watched) -> None:
-    retire(watched.store, watched.store, registered_model=watched.name, by="user:ada", reason="replaced", now=NOW)
+    retire(
+        watched.store.registry,
+        watched.store.trail,
+        registered_model=watched.name,
+        by="user:ada",
+        reason="replaced",
+        now=NOW,
+    )
     assert watched.run(watched.drift(), retrain=True).decision.rule == "retired"
 
 
@@ -286,7 +295,7 @@ def test_what_the_sensor_returned_may_still_be_called_report(watched: Watched) -
 def test_the_same_run_again_emits_the_same_event_and_decides_nothing_new(watched: Watched) -> None:
     first, again, other = (watched.run(watched.drift(), run_id=run) for run in ("r1", "r1", "r2"))
     assert first.event == again.event == other.event
-    assert len(watched.store.decisions(watched.name)) == 1
+    assert len(watched.store.retraining_log.decisions(watched.name)) == 1
 
 
 @contextmanager
@@ -323,7 +332,7 @@ def test_killed_anywhere_on_the_way_a_retry_emits_one_decision_for_the_window(wa
         ran = watched.run(report, run_id=f"r{number}")
         assert ran.event is not None
         assert ran.event["key"] == ran.decision.key
-        decided = Counter(one.key for one in watched.store.decisions(watched.name))
+        decided = Counter(one.key for one in watched.store.retraining_log.decisions(watched.name))
         assert decided[ran.decision.key] == 1
         assert len(decided) == number + 1
         if died < number:
@@ -336,17 +345,17 @@ def test_an_event_that_nobody_took_up_is_emitted_once_more(watched: Watched) -> 
     assert first.event is not None
     second = watched.run(watched.drift(at=NOW + DAY), run_id="r2")
     assert second.event == first.event
-    run_id = watched.store._window_run(watched.name, watched.name, NOW + DAY)
-    kept = RetrainDecision.from_json(watched.store.read_text(run_id, "monitoring/retraining.json"))
+    run_id = watched.store.windows._window_run(watched.name, watched.name, NOW + DAY)
+    kept = RetrainDecision.from_json(watched.store.artifacts.read_text(run_id, "monitoring/retraining.json"))
     assert (kept.action, kept.rule) == ("wait", "cooldown")
     assert watched.run(watched.drift(at=NOW + DAY), run_id="r2").event == first.event
     assert watched.run(watched.drift(at=NOW + 2 * DAY), run_id="r3").event is None
-    assert len(watched.store.decisions(watched.name)) == 1
+    assert len(watched.store.retraining_log.decisions(watched.name)) == 1
 
 
 def test_an_event_that_was_taken_up_is_not_emitted_again(watched: Watched) -> None:
     first = watched.run(watched.drift())
-    watched.store.claim(watched.name, first.decision.key, "m.train/1")
+    watched.store.retraining_log.claim(watched.name, first.decision.key, "m.train/1")
     assert watched.run(watched.drift(at=NOW + DAY), run_id="r2").event is None
 
 
@@ -371,19 +380,19 @@ def test_a_decision_is_trained_on_by_one_run(watched: Watched) -> None:
             AirflowSkipException, match=r"already trained on by m\.train/t1: the event of m/v1/a came.+clear"
         ):
             snapshot_of(watched, again, run_id="t2")()
-    assert watched.store.claims(watched.name) == {"m/v1/a": "m.train/t1"}
+    assert watched.store.retraining_log.claims(watched.name) == {"m/v1/a": "m.train/t1"}
 
 
 def test_a_run_of_several_events_goes_on_while_one_is_its_own(watched: Watched) -> None:
     one, two, bare = {"key": "m/v1/a"}, {"from_trigger": True, "payload": {"key": "m/v1/b"}}, {"as_of": "2026-01-01"}
     snapshot_of(watched, one)()
     snapshot_of(watched, one, one, two, run_id="t2")()
-    assert watched.store.claims(watched.name) == {"m/v1/a": "m.train/t1", "m/v1/b": "m.train/t2"}
+    assert watched.store.retraining_log.claims(watched.name) == {"m/v1/a": "m.train/t1", "m/v1/b": "m.train/t2"}
     with pytest.raises(AirflowSkipException, match=r"m\.train/t1, m\.train/t2"):
         snapshot_of(watched, one, two, run_id="t3")()
     snapshot_of(watched, one, bare, run_id="t3")()
     snapshot_of(watched, None, run_id="t4")()
-    assert len(watched.store.claims(watched.name)) == 2
+    assert len(watched.store.retraining_log.claims(watched.name)) == 2
 
 
 def test_the_claim_comes_before_any_work(watched: Watched) -> None:
@@ -437,7 +446,7 @@ def test_a_storm_of_events_makes_what_the_budget_allows(watched: Watched, count:
         thread.join()
     assert errors == []
     assert len(ran) == count
-    *decided, told = watched.store.decisions(watched.name)
+    *decided, told = watched.store.retraining_log.decisions(watched.name)
     assert [one.action for one in decided] == ["retrain"] * runs
     assert (told.action, told.rule) == ("escalate", "budget")  # it is urgent, and the budget is spent: said once
     keys = Counter(one.event["key"] for one in ran if one.event)

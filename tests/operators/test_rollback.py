@@ -56,10 +56,10 @@ def test_previous_serves_again_after_a_fresh_interpreter_served_it(
     record = task.execute(context)
     assert record is not None
     assert (record["version"], record["displaced"], record["by"]) == (1, 2, "airflow:back/r")
-    assert twice.store.alias(twice.model, "champion") == 1
+    assert twice.store.registry.alias(twice.model, "champion") == 1
     assert twice.kinds()[-2:] == ["rolling_back", "rolled_back"]
-    assert twice.store.events(twice.model)[-1].reason == "complaints"
-    assert twice.store.version_tags(twice.model, 2)["mlops.status"] == "rolled_back"  # type: ignore[index]
+    assert twice.store.trail.events(twice.model)[-1].reason == "complaints"
+    assert twice.store.registry.version_tags(twice.model, 2)["mlops.status"] == "rolled_back"  # type: ignore[index]
     assert task.version_url == twice.store.version_url(twice.model, 1)
     assert context["outlet_events"][outlet].extra["version"] == 1
     assert [(event.event, event.version, event.reasons) for event in heard] == [
@@ -94,7 +94,7 @@ def test_cleared_after_others_moved_on_it_does_not_say_that_its_version_serves(
     warned: list[str] = []
     monkeypatch.setattr(again.log, "warning", lambda text, *given: warned.append(text % given))
     assert (again.execute(context) or {})["version"] == 1
-    assert twice.store.alias(twice.model, "champion") == 2
+    assert twice.store.registry.alias(twice.model, "champion") == 2
     assert "version 2 serves now, and nothing was changed" in warned[-1]
     assert len(heard) == 2
 
@@ -122,7 +122,7 @@ def test_what_cannot_be_done_is_refused_in_a_sentence_and_the_champion_stays(
     with pytest.raises(AirflowFailException, match=said):
         back(twice.spec, context_of("r", dag_id="back"), **given)
     assert twice.kinds() == before
-    assert twice.store.alias(twice.model, "champion") == 2
+    assert twice.store.registry.alias(twice.model, "champion") == 2
 
 
 def test_with_nothing_to_go_back_to_it_says_so(judged: Judged) -> None:
@@ -138,7 +138,7 @@ def test_a_version_that_cannot_be_served_does_not_serve_again(twice: Judged, mon
     served(monkeypatch, **BROKEN)
     with pytest.raises(AirflowFailException, match="a module is missing"):
         back(twice.spec, context_of("r", dag_id="back"))
-    assert twice.store.alias(twice.model, "champion") == 2
+    assert twice.store.registry.alias(twice.model, "champion") == 2
 
 
 @pytest.mark.parametrize(("mode", "asked"), [("dry_run", 1), ("off", 0)])

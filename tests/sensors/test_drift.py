@@ -58,7 +58,7 @@ def test_it_links_to_what_it_recorded(world: World, report: str, made: bool) -> 
     if made:
         assert sensor.report_url == f"{sensor.run_url}/artifacts/{DRIFT_PAGE}"
         records = MLflowStore.connect(json.loads(environ["AIRFLOW_CONN_MLFLOW_DEFAULT"])["host"])
-        assert "<html" in records.read_text(sensor.run_url.rpartition("/")[2], DRIFT_PAGE)
+        assert "<html" in records.artifacts.read_text(sensor.run_url.rpartition("/")[2], DRIFT_PAGE)
 
 
 def test_a_window_is_recorded_once_however_often_it_is_looked_at(world: World, mlflow_uri: str) -> None:
@@ -68,7 +68,9 @@ def test_a_window_is_recorded_once_however_often_it_is_looked_at(world: World, m
     world.rows_come()
     looks = [DriftSensor(task_id="drift", spec=world.spec).poke(context()).xcom_value for _ in range(2)]
     before = NOW + timedelta(seconds=1)
-    history = MLflowStore.connect(mlflow_uri).drift_history(world.spec.experiment, world.spec.name, before=before)
+    history = MLflowStore.connect(mlflow_uri).windows.drift_history(
+        world.spec.experiment, world.spec.name, before=before
+    )
     assert looks == [report.to_json() for report in history] * 2
 
 

@@ -61,7 +61,7 @@ def test_its_reports_are_recorded(world: World, mlflow_uri: str) -> None:
     world.scores_come()
     rows(world, 1.0)
     looks = [PerformanceSensor(task_id="p", spec=world.spec).poke(context()).xcom_value for _ in range(2)]
-    history = MLflowStore.connect(mlflow_uri).performance_history(
+    history = MLflowStore.connect(mlflow_uri).windows.performance_history(
         world.spec.experiment, world.spec.name, before=NOW + timedelta(seconds=1)
     )
     assert looks == [report.to_json() for report in history] * 2

@@ -59,16 +59,16 @@ class Asked:
 
     def approval(self) -> Approval | None:
         (run_id,) = self.live.mlflow_runs(self.model, self.run_id)
-        return self.live.records.approval(run_id)
+        return self.live.records.decisions.approval(run_id)
 
     def returned(self) -> Any:
         return self.live.runs.result(self.dag_id, self.run_id, "approve")
 
     def last(self) -> AuditEvent:
-        return self.live.records.events(self.model)[-1]
+        return self.live.records.trail.events(self.model)[-1]
 
     def alias(self, name: str) -> int | None:
-        return self.live.records.alias(self.model, name)
+        return self.live.records.registry.alias(self.model, name)
 
 
 @pytest.fixture(scope="module")

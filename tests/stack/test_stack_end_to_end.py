@@ -19,11 +19,11 @@ def test_a_run_over_the_api_makes_a_champion_that_mlflow_knows(live: Live) -> No
     assert set(live.task_states("small.train", "first").values()) == {"success"}
 
     (run_id,) = live.mlflow_runs("small", "first")
-    champion = live.records.champion("small")
+    champion = live.records.registry.champion("small")
     assert champion is not None
     assert (champion.version, champion.run_id) == (1, run_id)
     assert champion.candidate.as_of == AS_OF
-    assert live.records.decision(run_id).verdict is Verdict.ACCEPT
+    assert live.records.decisions.decision(run_id).verdict is Verdict.ACCEPT
 
     path = f"{run_path('small.train', 'first')}/taskInstances"
     links = live.runs.api.get(f"{path}/train/links")["extra_links"]
@@ -39,8 +39,8 @@ def test_the_same_model_again_is_not_promoted_and_that_is_no_failure(live: Live)
     assert run["state"] == "success"
     assert live.task_states("small.train", "second")["promote"] == "skipped"
     (run_id,) = live.mlflow_runs("small", "second")
-    assert live.records.decision(run_id).verdict is not Verdict.ACCEPT
-    assert live.records.alias("small", "champion") == 1
+    assert live.records.decisions.decision(run_id).verdict is not Verdict.ACCEPT
+    assert live.records.registry.alias("small", "champion") == 1
 
 
 def test_scoring_and_monitoring_run(live: Live) -> None:
@@ -52,7 +52,7 @@ def test_scoring_and_monitoring_run(live: Live) -> None:
         assert report["rows"] == 600
     assert [
         report.champion_version
-        for report in live.records.drift_history("small", "small", before=datetime.max.replace(tzinfo=UTC))
+        for report in live.records.windows.drift_history("small", "small", before=datetime.max.replace(tzinfo=UTC))
     ] == [1]
 
 
@@ -82,5 +82,5 @@ def test_a_killed_process_is_noticed_and_up_repairs_the_stack(live: Live) -> Non
     assert (live.state.airflow_port, live.state.password) == (before.airflow_port, before.password)
     assert all(service.alive for service in live.state.services)
     assert [service for service in before.services if service.alive or family(service)] == []
-    assert live.records.alias("small", "champion") == 1
+    assert live.records.registry.alias("small", "champion") == 1
     assert live.train("after the kill".replace(" ", "_"))["state"] == "success"

@@ -13,7 +13,7 @@ def test_what_was_kept_is_there_after_a_stop(live: Live) -> None:
     assert live.command("down").returncode == 0
     again = live.command("up")
     assert again.returncode == 0, again.stderr
-    assert live.records.alias("small", "champion") == 1
+    assert live.records.registry.alias("small", "champion") == 1
     assert live.runs.api.get(run_path("small.train", "first"))["state"] == "success"
 
 

@@ -48,11 +48,11 @@ class Judged:
         run = self.runs[number]
         decision = GateDecision.from_json(run.reports["gate"])
         decision = replace(decision, decided_at=datetime.now(UTC), **changes)
-        self.store.record_decision(decision.run_id, decision)
+        self.store.decisions.record_decision(decision.run_id, decision)
         return Run(run.run_id, {**run.reports, "gate": decision.to_json()})
 
     def kinds(self) -> list[str]:
-        return [event.kind for event in self.store.events(self.model)]
+        return [event.kind for event in self.store.trail.events(self.model)]
 
     def context(self, number: int = 0, **changes: Any) -> dict[str, Any]:
         return context_of(self.runs[number].run_id, **changes)

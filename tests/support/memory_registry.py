@@ -28,7 +28,7 @@ class Killed(BaseException):
 
 
 class MemoryRegistry:
-    """Implements Registry and Trail in memory; dies before its n-th effect, when asked to."""
+    """Implements Registry and AuditTrail in memory; dies before its n-th effect, when asked to."""
 
     def __init__(self) -> None:
         self.candidates: dict[int, Candidate] = {}

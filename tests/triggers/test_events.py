@@ -401,7 +401,7 @@ def test_the_log_in_mlflow_is_what_is_read(mlflow_uri: str, monkeypatch: pytest.
         decision = RetrainDecision(
             model="watched", action=action, as_of=START, reasons=("why",), evidence={}, key=f"k{number}", number=number
         )  # fmt: skip
-        assert store.log_decision("watched", decision)
+        assert store.retraining_log.log_decision("watched", decision)
     payload = {"as_of": START.isoformat(), "key": "k3", "reasons": ["why"]}
     for cursor in (None, 1, 2):
         answer = asyncio.run(RetrainEventTrigger("watched").look(cursor))

@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.ports import Registry, Trail
+from airflow_mlops.core.ports import AuditTrail, Registry
 from airflow_mlops.core.promotion.audit_chain import MOVES, ending, following
 from airflow_mlops.core.promotion.audit_state import AuditState, fold, version_words
 from airflow_mlops.core.records.promotion import AuditEvent
@@ -41,7 +41,7 @@ class AliasLog:
     """One caller's view of a model's trail and aliases."""
 
     registry: Registry
-    trail: Trail
+    trail: AuditTrail
     model: str
     by: str
     now: datetime

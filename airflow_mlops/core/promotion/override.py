@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from airflow_mlops.core.ports import Registry, Trail
+from airflow_mlops.core.ports import AuditTrail, Registry
 from airflow_mlops.core.promotion.alias_log import LEASE, AliasLog
 from airflow_mlops.core.promotion.audit_state import AuditState
 from airflow_mlops.core.promotion.checks import require_active, require_not_older
@@ -20,7 +20,7 @@ from airflow_mlops.spec.problems import ReasonCode
 
 def override(
     registry: Registry,
-    trail: Trail,
+    trail: AuditTrail,
     *,
     registered_model: str,
     version: int,

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from airflow_mlops.core.errors import StaleDecisionError
-from airflow_mlops.core.ports import Registry, Trail
+from airflow_mlops.core.ports import AuditTrail, Registry
 from airflow_mlops.core.promotion.alias_log import LEASE, AliasLog
 from airflow_mlops.core.promotion.checks import declined_because, first_reason, require_answer, require_match
 from airflow_mlops.core.promotion.registration import (
@@ -36,7 +36,7 @@ def promote(
     decision: GateDecision,
     candidate: Candidate,
     registry: Registry,
-    trail: Trail,
+    trail: AuditTrail,
     *,
     registered_model: str,
     by: str,
@@ -103,7 +103,7 @@ def challenge(
     decision: GateDecision,
     candidate: Candidate,
     registry: Registry,
-    trail: Trail,
+    trail: AuditTrail,
     *,
     registered_model: str,
     by: str,

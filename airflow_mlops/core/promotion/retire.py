@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from airflow_mlops.core.ports import Registry, Trail
+from airflow_mlops.core.ports import AuditTrail, Registry
 from airflow_mlops.core.promotion.alias_log import AliasLog
 from airflow_mlops.core.promotion.audit_state import fold, no_trail
 from airflow_mlops.core.promotion.manual_move import require_reason
@@ -13,7 +13,9 @@ RETIRED = "mlops.retired"
 """Tag of a registered model that is out of use: why."""
 
 
-def retire(registry: Registry, trail: Trail, *, registered_model: str, by: str, reason: str, now: datetime) -> None:
+def retire(
+    registry: Registry, trail: AuditTrail, *, registered_model: str, by: str, reason: str, now: datetime
+) -> None:
     """Take a model out of use: nothing is promoted any more, and its DAGs find the tag. The champion stays.
 
     Raises
@@ -26,7 +28,9 @@ def retire(registry: Registry, trail: Trail, *, registered_model: str, by: str, 
     _set_retired(alias_log, "retired", reason)
 
 
-def unretire(registry: Registry, trail: Trail, *, registered_model: str, by: str, reason: str, now: datetime) -> None:
+def unretire(
+    registry: Registry, trail: AuditTrail, *, registered_model: str, by: str, reason: str, now: datetime
+) -> None:
     """Take a retired model back into use.
 
     Raises

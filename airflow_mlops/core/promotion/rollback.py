@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from airflow_mlops.core.ports import Registry, Trail
+from airflow_mlops.core.ports import AuditTrail, Registry
 from airflow_mlops.core.promotion.alias_log import CHAMPION, LEASE, PREVIOUS, STATUS_TAG, AliasLog
 from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, AuditState, fold
 from airflow_mlops.core.promotion.manual_move import move, move_refused, require_reason
@@ -19,7 +19,7 @@ from airflow_mlops.spec.problems import ReasonCode
 
 def rollback(
     registry: Registry,
-    trail: Trail,
+    trail: AuditTrail,
     *,
     registered_model: str,
     by: str,
@@ -91,7 +91,7 @@ def rollback(
 
 
 def rollback_target(
-    registry: Registry, trail: Trail, *, registered_model: str, to: int | None = None, force: bool = False
+    registry: Registry, trail: AuditTrail, *, registered_model: str, to: int | None = None, force: bool = False
 ) -> Champion:
     """Return the version that a rollback would make champion, to check it before; writes nothing.
 

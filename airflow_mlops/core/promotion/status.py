@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.ports import Registry, Trail
+from airflow_mlops.core.ports import AuditTrail, Registry
 from airflow_mlops.core.promotion.audit_state import fold, no_trail
 from airflow_mlops.core.promotion.verify import verify_trail
 from airflow_mlops.spec.problems import Problem
@@ -31,7 +31,7 @@ class ModelStatus:
     problems: tuple[Problem, ...] = ()
 
 
-def status_of(registry: Registry, trail: Trail, model: str) -> ModelStatus:
+def status_of(registry: Registry, trail: AuditTrail, model: str) -> ModelStatus:
     """Return the state of a model; what cannot be read is among its problems, so that others are shown all the same.
 
     Raises

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.ports import Registry, Trail
+from airflow_mlops.core.ports import AuditTrail, Registry
 from airflow_mlops.core.promotion.alias_log import CHALLENGER, CHAMPION, LEASE, PREVIOUS, STATUS_TAG, AliasLog
 from airflow_mlops.core.promotion.audit_state import AuditState, fold, version_words
 from airflow_mlops.core.promotion.retire import RETIRED, retirement_tag
@@ -17,7 +17,7 @@ from airflow_mlops.spec.problems import Problem, ReasonCode
 
 def finish_unfinished(
     registry: Registry,
-    trail: Trail,
+    trail: AuditTrail,
     *,
     registered_model: str,
     by: str,
@@ -32,7 +32,7 @@ def finish_unfinished(
     return alias_log.settled(lambda _: False)[1]
 
 
-def history(trail: Trail, model: str) -> tuple[AuditEvent, ...]:
+def history(trail: AuditTrail, model: str) -> tuple[AuditEvent, ...]:
     """Return every event of the model, oldest first.
 
     Raises
@@ -43,7 +43,7 @@ def history(trail: Trail, model: str) -> tuple[AuditEvent, ...]:
     return trail.events(model)
 
 
-def verify_trail(registry: Registry, trail: Trail, model: str) -> tuple[Problem, ...]:
+def verify_trail(registry: Registry, trail: AuditTrail, model: str) -> tuple[Problem, ...]:
     """Return what is wrong: with the chain of the trail, and where aliases and status tags are not what it says."""
     try:
         events = trail.events(model)

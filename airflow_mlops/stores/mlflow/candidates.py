@@ -16,9 +16,12 @@ from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.training import candidate_from
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.mlflow.errors import is_missing
-from airflow_mlops.stores.mlflow.lineage import MLflowOrigins, origin_files
-from airflow_mlops.stores.mlflow.runs import INPUTS, _conflict
+from airflow_mlops.stores.mlflow.artifacts import MLflowArtifacts
+from airflow_mlops.stores.mlflow.client import GuardedClient
+from airflow_mlops.stores.mlflow.errors import conflict, is_missing
+from airflow_mlops.stores.mlflow.lineage import PROFILE, origin_files
+from airflow_mlops.stores.mlflow.queries import get_run, logged_models_of
+from airflow_mlops.stores.mlflow.runs import INPUTS, MLflowRuns
 from airflow_mlops.stores.model_files.format import write_model
 
 if TYPE_CHECKING:
@@ -26,18 +29,20 @@ if TYPE_CHECKING:
 
 CANDIDATE = "candidate.json"
 CANDIDATE_SEAL = "mlops.candidate_digest"
-PROFILE = "reference_profile.json"
 _PARAM_LENGTH = 500
 _DIGEST_LENGTH = 36
 """MLflow keeps so many characters of a dataset's digest; the whole fingerprint is in the manifest and in a tag."""
 
 
-class MLflowCandidates(MLflowOrigins):
+class MLflowCandidates:
     """Candidates: recorded once for a run, read back, and never half there.
 
     The order of writing is: parameters, dataset, model, files, `candidate.json`, and last the tag with its digest.
     Only that tag makes it a candidate; whatever an earlier try left before it is replaced.
     """
+
+    def __init__(self, client: GuardedClient, runs: MLflowRuns, artifacts: MLflowArtifacts) -> None:
+        self._client, self._runs, self._artifacts = client, runs, artifacts
 
     def record_candidate(
         self,
@@ -55,7 +60,7 @@ class MLflowCandidates(MLflowOrigins):
         Parameters
         ----------
         run_id
-            What :meth:`open_run` returned.
+            What :meth:`~airflow_mlops.stores.mlflow.runs.MLflowRuns.open_run` returned.
         fitted, snapshot, spec
             What was trained, on what, by which specification.
         loop_run
@@ -79,7 +84,7 @@ class MLflowCandidates(MLflowOrigins):
         """
         standing = self.find_candidate(run_id)
         if standing is None:
-            run = self._run(run_id)
+            run = get_run(self._client, run_id)
             self._describe(run, snapshot, spec, provenance)
             candidate = self._write(run, fitted, snapshot, spec, loop_run=loop_run, profile=profile)
         else:
@@ -89,7 +94,7 @@ class MLflowCandidates(MLflowOrigins):
 
     def find_candidate(self, run_id: str) -> Candidate | None:
         """Return the run's candidate; None when it was not recorded whole."""
-        text = self.read_sealed(run_id, CANDIDATE, CANDIDATE_SEAL)
+        text = self._artifacts.read_sealed(run_id, CANDIDATE, CANDIDATE_SEAL)
         return None if text is None else Candidate.from_json(text)
 
     def candidate(self, run_id: str) -> Candidate:
@@ -102,7 +107,7 @@ class MLflowCandidates(MLflowOrigins):
         """
         found = self.find_candidate(run_id)
         if found is None:
-            raise _conflict(
+            raise conflict(
                 f"MLflow run {run_id} has no candidate: its training did not end",
                 "a run whose training ended",
                 "let the training task succeed first",
@@ -173,7 +178,8 @@ class MLflowCandidates(MLflowOrigins):
         run_id = run.info.run_id
         model_id = self._log_model(run, fitted, spec)
         self._log_metrics(run, model_id, fitted.metrics)
-        for left in self._models_of(run):  # of tries that were killed, and of requests that were sent twice
+        # Others are left by tries that were killed, and by requests that were sent twice.
+        for left in logged_models_of(self._client, run):
             if left.model_id != model_id:
                 self._client.delete_logged_model(left.model_id)
         files, seals = origin_files(fitted, snapshot, spec)
@@ -188,7 +194,7 @@ class MLflowCandidates(MLflowOrigins):
         uri = f"models:/{model_id}"
         candidate = candidate_from(spec, snapshot, fitted, loop_run=loop_run, run_id=run_id, model_uri=uri)
         tags = {INPUTS: f"{snapshot.fingerprint}/{spec.fingerprint}", **seals}
-        self.write_sealed(run_id, CANDIDATE, candidate.to_text(), CANDIDATE_SEAL, tags)
+        self._artifacts.write_sealed(run_id, CANDIDATE, candidate.to_text(), CANDIDATE_SEAL, tags)
         return candidate
 
     def _log_model(self, run: Any, fitted: Fitted, spec: ModelSpec) -> str:
@@ -220,10 +226,10 @@ class MLflowCandidates(MLflowOrigins):
 
     def _settle(self, candidate: Candidate) -> None:
         """What may follow the commit: link the model to the run and end the run. Done again, it changes nothing."""
-        run = self._run(candidate.run_id)
+        run = get_run(self._client, candidate.run_id)
         self._link(run, candidate.model_uri.removeprefix("models:/"))
         if run.info.status != "FINISHED":
-            self.finish_run(candidate.run_id)
+            self._runs.finish_run(candidate.run_id)
 
     def _link(self, run: Any, model_id: str) -> None:
         from mlflow.entities import LoggedModelOutput
@@ -235,7 +241,7 @@ class MLflowCandidates(MLflowOrigins):
             self._client.log_outputs(run.info.run_id, models=[LoggedModelOutput(model_id, step=0)])
         except MlflowException:
             # A request whose answer was lost is sent again, and the second is refused as a duplicate.
-            if model_id not in _outputs(self._run(run.info.run_id)):
+            if model_id not in _outputs(get_run(self._client, run.info.run_id)):
                 raise
 
 
@@ -259,7 +265,7 @@ def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 def _same_inputs(standing: Candidate, snapshot: Snapshot, spec: ModelSpec) -> Candidate:
     have, now = (standing.snapshot_fingerprint, standing.spec_fingerprint), (snapshot.fingerprint, spec.fingerprint)
     if have != now:
-        raise _conflict(
+        raise conflict(
             f"MLflow run {standing.run_id} has a candidate of snapshot {have[0][:12]} and specification "
             f"{have[1][:12]}, now {now[0][:12]} and {now[1][:12]}",
             "one candidate for a run, from one snapshot and one specification",

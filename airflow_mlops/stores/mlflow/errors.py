@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from airflow_mlops.core.errors import StoreUnavailableError
+from airflow_mlops.core.errors import RecordError, StoreUnavailableError
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 _USERINFO = re.compile(r"://[^/\s]+@")
@@ -242,3 +242,8 @@ def is_taken(error: Any) -> bool:
 def is_refused(error: Any) -> bool:
     """Whether MLflow's database refused the request."""
     return getattr(error, "error_code", "") == "BAD_REQUEST"
+
+
+def conflict(found: str, allowed: str, fix: str) -> RecordError:
+    """Return the refusal of what stands in MLflow and must not: RECORD_CONFLICT."""
+    return RecordError(Problem(code=ReasonCode.RECORD_CONFLICT, field="MLflow", found=found, allowed=allowed, fix=fix))

@@ -9,12 +9,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.records.reproduction import Circumstances
 from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.training import Golden, GoldenBatch, make_golden, read_environment, read_golden
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.mlflow.runs import MLflowRuns, _conflict
+from airflow_mlops.stores.mlflow.artifacts import MLflowArtifacts, download
+from airflow_mlops.stores.mlflow.client import GuardedClient
+from airflow_mlops.stores.mlflow.errors import conflict
+from airflow_mlops.stores.mlflow.queries import get_run
 from airflow_mlops.stores.model_files.format import environment
 
 if TYPE_CHECKING:
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 SPEC = "spec.json"
 SNAPSHOT = "snapshot.json"
 ENVIRONMENT = "environment.txt"
+PROFILE = "reference_profile.json"
 SPEC_SEAL = "mlops.spec_digest"
 GOLDEN = "golden"
 GOLDEN_ROWS = "rows.parquet"
@@ -30,8 +35,11 @@ GOLDEN_PREDICTIONS = "predictions.json"
 GOLDEN_SEAL = "mlops.golden_digest"
 
 
-class MLflowOrigins(MLflowRuns):
+class MLflowLineage:
     """Reads what :class:`~airflow_mlops.stores.mlflow.candidates.MLflowCandidates` wrote beside a candidate."""
+
+    def __init__(self, client: GuardedClient, artifacts: MLflowArtifacts) -> None:
+        self._client, self._artifacts = client, artifacts
 
     def spec_of(self, run_id: str) -> ModelSpec:
         """Return the specification that the run's candidate was trained by.
@@ -42,7 +50,7 @@ class MLflowOrigins(MLflowRuns):
             If it is gone, was changed since, or this version of the package cannot read it.
         """
         # Runs of the first format have no seal of it.
-        text = self.read_sealed(run_id, SPEC, SPEC_SEAL) or self.read_text(run_id, SPEC)
+        text = self._artifacts.read_sealed(run_id, SPEC, SPEC_SEAL) or self._artifacts.read_text(run_id, SPEC)
         try:
             return ModelSpec.model_validate(json.loads(text))
         except ValueError as error:
@@ -59,7 +67,7 @@ class MLflowOrigins(MLflowRuns):
 
     def snapshot_of(self, run_id: str) -> Snapshot:
         """Return the snapshot that the run's candidate was trained on; its rows are in the storage."""
-        return Snapshot.from_json(self.read_text(run_id, SNAPSHOT))
+        return Snapshot.from_json(self._artifacts.read_text(run_id, SNAPSHOT))
 
     def environment_of(self, run_id: str) -> Mapping[str, str]:
         """Return the packages, by name, that were installed where the run's candidate was trained."""
@@ -68,8 +76,13 @@ class MLflowOrigins(MLflowRuns):
     def circumstances_of(self, run_id: str) -> Circumstances:
         """Return Python, packages and code that the run's candidate was trained with."""
         return read_environment(
-            self.read_text(run_id, ENVIRONMENT), commit=self._run(run_id).data.tags.get("mlflow.source.git.commit")
+            self._artifacts.read_text(run_id, ENVIRONMENT),
+            commit=get_run(self._client, run_id).data.tags.get("mlflow.source.git.commit"),
         )
+
+    def profile(self, run_id: str) -> Profile:
+        """Return the reference profile of a run's candidate."""
+        return Profile.from_json(self._artifacts.read_text(run_id, PROFILE))
 
     def golden(self, run_id: str) -> GoldenBatch:
         """Return the golden batch of the run's candidate.
@@ -81,17 +94,17 @@ class MLflowOrigins(MLflowRuns):
         StoreUnavailableError
             If it is there, but cannot be had now.
         """
-        run = self._run(run_id)
+        run = get_run(self._client, run_id)
         sealed = run.data.tags.get(GOLDEN_SEAL)
         if sealed is None:
-            raise _conflict(
+            raise conflict(
                 f"MLflow run {run_id} has no golden batch: airflow_mlops recorded none when it was made",
                 "a candidate recorded with a golden batch",
                 "train the model again",
             )
         uri = f"{str(run.info.artifact_uri).rstrip('/')}/{GOLDEN}"
         with tempfile.TemporaryDirectory() as folder:
-            path = self._download(uri, folder, lambda why: _no_golden(run_id, why))
+            path = download(self._client, uri, folder, lambda why: _no_golden(run_id, why))
             try:
                 text, rows = (path / GOLDEN_PREDICTIONS).read_text(encoding="utf-8"), (path / GOLDEN_ROWS).read_bytes()
             except (FileNotFoundError, UnicodeDecodeError) as error:
@@ -124,7 +137,7 @@ def _sha256(text: str) -> str:
 
 
 def _no_golden(run_id: str, why: str) -> RecordError:
-    return _conflict(
+    return conflict(
         f"the golden batch of MLflow run {run_id} cannot be used: {why}",
         "the two files that were written with the candidate",
         "restore them, or train the model again",

@@ -16,8 +16,10 @@ from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.records.retraining import RetrainDecision
-from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.mlflow.client import quoted
+from airflow_mlops.stores.mlflow.artifacts import MLflowArtifacts
+from airflow_mlops.stores.mlflow.client import GuardedClient, quoted
+from airflow_mlops.stores.mlflow.errors import conflict
+from airflow_mlops.stores.mlflow.queries import keep_one_run, open_experiment
 from airflow_mlops.stores.mlflow.runs import MODEL, MLflowRuns
 
 KIND, WINDOW, ENDS = "mlops.kind", "mlops.window", "mlops.as_of"
@@ -31,8 +33,11 @@ _LONGEST_NAME = 250
 Kept = TypeVar("Kept", DriftReport, PerformanceReport)
 
 
-class MLflowMonitoring(MLflowRuns):
+class MLflowWindows:
     """Reports of windows, and the history that they make."""
+
+    def __init__(self, client: GuardedClient, runs: MLflowRuns, artifacts: MLflowArtifacts) -> None:
+        self._client, self._runs, self._artifacts = client, runs, artifacts
 
     def record_drift(self, experiment: str, report: DriftReport, page: str = "") -> str:
         """Keep a drift report in its window's run, its numbers in the series; return the window's run.
@@ -44,7 +49,7 @@ class MLflowMonitoring(MLflowRuns):
         """
         run_id = self._window_run(experiment, report.model, report.as_of)
         if page:
-            self.write_text(run_id, DRIFT_PAGE, page)
+            self._artifacts.write_text(run_id, DRIFT_PAGE, page)
         tags = {
             "mlops.verdict": report.verdict,
             "mlops.champion_version": str(report.champion_version),
@@ -93,21 +98,13 @@ class MLflowMonitoring(MLflowRuns):
         return self._run_of(experiment, {KIND: "monitoring series", MODEL: model}, f"monitoring of {model}", {})
 
     def _run_of(self, experiment: str, key: Mapping[str, str], name: str, tags: Mapping[str, str]) -> str:
-        experiment_id = self._experiment(experiment)
-        run = self._only(experiment_id, key)
+        experiment_id = open_experiment(self._client, experiment)
+        run = keep_one_run(self._client, experiment_id, key)
         if run is None:
             self._client.create_run(experiment_id, tags={**key, **tags}, run_name=name)
-            run = self._only(experiment_id, key)
+            run = keep_one_run(self._client, experiment_id, key)
         if run is None:  # somebody deleted it between two requests
-            raise RecordError(
-                Problem(
-                    code=ReasonCode.RECORD_CONFLICT,
-                    field="MLflow",
-                    found=f"the run '{name}' vanished while it was made",
-                    allowed="a run that nobody deletes",
-                    fix="try again",
-                )
-            )
+            raise conflict(f"the run '{name}' vanished while it was made", "a run that nobody deletes", "try again")
         return str(run.info.run_id)
 
     def _keep(  # noqa: PLR0917 - where, what, under which name, with what marks and what numbers
@@ -127,8 +124,8 @@ class MLflowMonitoring(MLflowRuns):
         for target in (run_id, self._series(experiment, record.model)):
             for start in range(0, len(known), _PAGE):
                 self._client.log_batch(target, metrics=known[start : start + _PAGE])
-        self.write_sealed(run_id, path, record.to_text(), _SEALS[path], tags)
-        self.finish_run(run_id)
+        self._artifacts.write_sealed(run_id, path, record.to_text(), _SEALS[path], tags)
+        self._runs.finish_run(run_id)
         return run_id
 
     def _history(  # noqa: PLR0917 - whose, what, where it stands, from when, how much
@@ -156,25 +153,21 @@ class MLflowMonitoring(MLflowRuns):
     def _report(self, run: Any, path: str) -> str | None:
         """Read a report of a run that a search found: what the search told of the run need not be asked for again."""
         try:
-            return self._sealed_in(run, path, _SEALS[path])
+            return self._artifacts.read_sealed_of(run, path, _SEALS[path])
         except RecordError:  # it may have been written anew since the search
             try:
-                return self.read_sealed(run.info.run_id, path, _SEALS[path])
+                return self._artifacts.read_sealed(run.info.run_id, path, _SEALS[path])
             except RecordError as error:
                 # Said anew: a new run of the DAG, which helps elsewhere, would read this window again.
                 raise _unreadable(run, path, error) from error
 
 
 def _unreadable(run: Any, path: str, error: RecordError) -> RecordError:
-    return RecordError(
-        Problem(
-            code=ReasonCode.RECORD_CONFLICT,
-            field="MLflow",
-            found="; ".join(problem.found for problem in error.problems),
-            allowed="reports of earlier windows as they were written",
-            fix=f"clear the task that wrote {path} in the run of monitoring as of {run.data.tags[ENDS]}, or delete "
-            f"MLflow run {run.info.run_id}, whose window then counts for nothing; and find out who changed it",
-        )
+    return conflict(
+        "; ".join(problem.found for problem in error.problems),
+        "reports of earlier windows as they were written",
+        f"clear the task that wrote {path} in the run of monitoring as of {run.data.tags[ENDS]}, or delete MLflow run "
+        f"{run.info.run_id}, whose window then counts for nothing; and find out who changed it",
     )
 
 

@@ -10,16 +10,20 @@ from airflow_mlops.core.promotion import DECISION_DIGEST_TAG, SERVED_STATUSES, S
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.candidates import MLflowCandidates
-from airflow_mlops.stores.mlflow.client import quoted
-from airflow_mlops.stores.mlflow.errors import is_missing, is_taken
-from airflow_mlops.stores.mlflow.runs import LOOP_RUN, _conflict
+from airflow_mlops.stores.mlflow.client import GuardedClient, quoted
+from airflow_mlops.stores.mlflow.errors import conflict, is_missing, is_taken
+from airflow_mlops.stores.mlflow.queries import find_registered_model
+from airflow_mlops.stores.mlflow.runs import LOOP_RUN
 
 _TAG, _DESCRIPTION = 5000, 5000
 """Longest values that every MLflow server takes, in characters."""
 
 
-class MLflowVersions(MLflowCandidates):
+class MLflowRegistry:
     """Registered versions; implements :class:`airflow_mlops.core.ports.Registry`."""
+
+    def __init__(self, client: GuardedClient, candidates: MLflowCandidates) -> None:
+        self._client, self._candidates = client, candidates
 
     def alias(self, model: str, alias: str) -> int | None:
         """Return the version under an alias; None if there is no such alias, or no such model."""
@@ -85,7 +89,7 @@ class MLflowVersions(MLflowCandidates):
         standing = self._only_version(model, candidate)
         if standing is not None:
             return standing
-        if self._registered(model) is None:
+        if find_registered_model(self._client, model) is None:
             try:
                 self._client.create_registered_model(model)
             except MlflowException as error:  # two first promotions at once
@@ -127,7 +131,7 @@ class MLflowVersions(MLflowCandidates):
 
     def model_tags(self, model: str) -> Mapping[str, str]:
         """Return the tags of a registered model; none when there is no such model."""
-        registered = self._registered(model)
+        registered = find_registered_model(self._client, model)
         return {} if registered is None else dict(registered.tags)
 
     def tag_model(self, model: str, tags: Mapping[str, str]) -> None:
@@ -139,7 +143,7 @@ class MLflowVersions(MLflowCandidates):
         if not found.run_id:
             raise _unreadable(model, version, "which names no MLflow run", alias)
         try:
-            candidate = self.candidate(found.run_id)
+            candidate = self._candidates.candidate(found.run_id)
         except RecordError as error:
             raise _unreadable(model, version, f"whose training record cannot be read: {error}", alias) from error
         if candidate.model_uri != found.source:
@@ -166,7 +170,7 @@ class MLflowVersions(MLflowCandidates):
             return None
         kept, doubles = found[0], found[1:]
         if kept.source != candidate.model_uri:
-            raise _conflict(
+            raise conflict(
                 f"version {kept.version} of {model} names MLflow run {candidate.run_id}, and was made from another "
                 "model than the one that this run trained",
                 f"a version made from {candidate.model_uri}, which is what was judged",
@@ -175,7 +179,7 @@ class MLflowVersions(MLflowCandidates):
         held = set(self._aliases(model).values()) if doubles else set()
         if any(int(double.version) in held or not _is_double(double, kept, candidate) for double in doubles):
             numbers = ", ".join(sorted((str(version.version) for version in found), key=int))
-            raise _conflict(
+            raise conflict(
                 f"MLflow run {candidate.run_id} has versions {numbers} of {model}, not all made by one registration",
                 "one version of a run",
                 f"keep the one that the loop made (version {kept.version} by all signs), delete the others",
@@ -195,18 +199,8 @@ class MLflowVersions(MLflowCandidates):
                 raise
 
     def _aliases(self, model: str) -> dict[str, int]:
-        registered = self._registered(model)
+        registered = find_registered_model(self._client, model)
         return {} if registered is None else {name: int(number) for name, number in registered.aliases.items()}
-
-    def _registered(self, model: str) -> Any | None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return self._client.get_registered_model(model)
-        except MlflowException as error:
-            if not is_missing(error):
-                raise
-            return None
 
     def _version(self, model: str, version: int) -> Any | None:
         from mlflow.exceptions import MlflowException

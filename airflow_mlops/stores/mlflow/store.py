@@ -7,30 +7,27 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from airflow_mlops.core.errors import RecordError, StaleDecisionError
-from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.candidate import Champion
-from airflow_mlops.core.records.decision import GateDecision
-from airflow_mlops.core.records.profile import Profile
-from airflow_mlops.core.records.promotion import Approval, PromotionRecord
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.mlflow.candidates import PROFILE
+from airflow_mlops.stores.mlflow.artifacts import MLflowArtifacts, download
+from airflow_mlops.stores.mlflow.audit_trail import MLflowAuditTrail
+from airflow_mlops.stores.mlflow.candidates import MLflowCandidates
+from airflow_mlops.stores.mlflow.challenges import MLflowChallenges
 from airflow_mlops.stores.mlflow.client import GuardedClient, connect
-from airflow_mlops.stores.mlflow.errors import Address, is_missing, said, without_credentials
-from airflow_mlops.stores.mlflow.monitoring import MLflowMonitoring
-from airflow_mlops.stores.mlflow.retraining_log import MLflowRetraining
-from airflow_mlops.stores.mlflow.runs import _conflict
+from airflow_mlops.stores.mlflow.decisions import MLflowDecisions
+from airflow_mlops.stores.mlflow.errors import Address, conflict, is_missing, said, without_credentials
+from airflow_mlops.stores.mlflow.lineage import MLflowLineage
+from airflow_mlops.stores.mlflow.monitoring import MLflowWindows
+from airflow_mlops.stores.mlflow.queries import get_run
+from airflow_mlops.stores.mlflow.registry import MLflowRegistry
+from airflow_mlops.stores.mlflow.retraining_log import MLflowRetrainLog
+from airflow_mlops.stores.mlflow.runs import MLflowRuns
 from airflow_mlops.stores.model_files.format import load_model
 
-DECISION = "gate/decision.json"
-DECISION_PAGE = "gate/decision.html"
-DECISION_SEAL = "mlops.decision_digest"
-APPROVAL = "approval/approval.json"
-APPROVAL_SEAL = "mlops.approval_digest"
 
-
-class MLflowStore(MLflowMonitoring, MLflowRetraining):
+class MLflowStore:
     """Everything that the loop keeps in MLflow, and reads from it.
 
     Parameters
@@ -48,7 +45,17 @@ class MLflowStore(MLflowMonitoring, MLflowRetraining):
     """
 
     def __init__(self, client: GuardedClient, *, ui_url: str = "") -> None:
-        super().__init__(client)
+        self._client = client
+        self.artifacts = MLflowArtifacts(client)
+        self.runs = MLflowRuns(client)
+        self.lineage = MLflowLineage(client, self.artifacts)
+        self.candidates = MLflowCandidates(client, self.runs, self.artifacts)
+        self.decisions = MLflowDecisions(self.artifacts)
+        self.registry = MLflowRegistry(client, self.candidates)
+        self.trail = MLflowAuditTrail(client, self.registry)
+        self.windows = MLflowWindows(client, self.runs, self.artifacts)
+        self.retraining_log = MLflowRetrainLog(client)
+        self.challenges = MLflowChallenges(client, self.trail, self.retraining_log)
         self.ui_url = without_credentials(ui_url or client.address.uri).rstrip("/")
 
     @classmethod
@@ -82,7 +89,7 @@ class MLflowStore(MLflowMonitoring, MLflowRetraining):
         StoreUnavailableError
             If it is there, but cannot be had now.
         """
-        return self._download(self._location(model_uri), folder, lambda why: _gone(model_uri, why))
+        return download(self._client, self._location(model_uri), folder, lambda why: _gone(model_uri, why))
 
     def _location(self, model_uri: str) -> str:
         from mlflow.exceptions import MlflowException
@@ -102,7 +109,7 @@ class MLflowStore(MLflowMonitoring, MLflowRetraining):
         RecordError
             NO_CHAMPION, if no version serves yet.
         """
-        found = self.champion(spec.registered_model)
+        found = self.registry.champion(spec.registered_model)
         if found is None:
             raise RecordError(
                 Problem(
@@ -115,86 +122,11 @@ class MLflowStore(MLflowMonitoring, MLflowRetraining):
             )
         return found
 
-    def profile(self, run_id: str) -> Profile:
-        """Return the reference profile of a run's candidate."""
-        return Profile.from_json(self.read_text(run_id, PROFILE))
-
-    # decisions -----------------------------------------------------------------------------------------------------
-
-    def record_decision(self, run_id: str, decision: GateDecision, page_html: str | None = None) -> None:
-        """Keep a decision as artifact `gate/decision.json` of its run, and its page beside it.
-
-        A gate that runs again before promotion replaces the decision; promotion reads the one that stands then.
-        """
-        if page_html is not None:
-            self.write_text(run_id, DECISION_PAGE, page_html)
-        tags = {"mlops.verdict": decision.verdict.value}
-        self.write_sealed(run_id, DECISION, decision.to_text(), DECISION_SEAL, tags)
-
-    def decision(self, run_id: str, expected: GateDecision | None = None) -> GateDecision:
-        """Return the decision that stands in MLflow.
-
-        Parameters
-        ----------
-        expected
-            The decision that was handed along; it must be the same.
-
-        Raises
-        ------
-        RecordError
-            If there is none, or it was edited after the fact.
-        StaleDecisionError
-            DECISION_MISMATCH, if `expected` is another one.
-        """
-        text = self.read_sealed(run_id, DECISION, DECISION_SEAL)
-        if text is None:
-            raise _conflict(
-                f"MLflow run {run_id} has no decision",
-                "a run that the gate has judged",
-                "let the gate task succeed first",
-            )
-        found = GateDecision.from_json(text)
-        if expected is not None and expected.digest != found.digest:
-            raise StaleDecisionError(
-                Problem(
-                    code=ReasonCode.DECISION_MISMATCH,
-                    field="decision",
-                    found=f"decision {expected.digest[:12]} was handed along, but {found.digest[:12]} stands in MLflow",
-                    allowed="the decision that the gate recorded last",
-                    fix="clear the gate task of this run together with the tasks after it",
-                )
-            )
-        return found
-
-    def record_approval(self, run_id: str, approval: Approval) -> None:
-        """Keep a person's answer as artifact `approval/approval.json` of its run. A later answer replaces it."""
-        said = "timed_out" if approval.timed_out else "approved" if approval.approved else "declined"
-        self.write_sealed(run_id, APPROVAL, approval.to_text(), APPROVAL_SEAL, {"mlops.approval": said})
-
-    def approval(self, run_id: str) -> Approval | None:
-        """Return the answer that stands in MLflow; None when nobody was asked, or nobody answered yet.
-
-        Raises
-        ------
-        RecordError
-            If it was edited after the fact.
-        """
-        text = self.read_sealed(run_id, APPROVAL, APPROVAL_SEAL)
-        return None if text is None else Approval.from_json(text)
-
-    def record_promotion(self, run_id: str, record: PromotionRecord) -> None:
-        """Keep what promotion did as artifact `promotion.json` of the run."""
-        self.record_report(run_id, "promotion", record)
-
-    def record_report(self, run_id: str, name: str, record: Record) -> None:
-        """Keep a report as artifact ``<name>.json`` of a run."""
-        self.write_text(run_id, f"{name}.json", record.to_text())
-
     # addresses -----------------------------------------------------------------------------------------------------
 
     def run_url(self, run_id: str) -> str:
         """Return the page of a run."""
-        return f"{self.ui_url}/#/experiments/{self._run(run_id).info.experiment_id}/runs/{run_id}"
+        return f"{self.ui_url}/#/experiments/{get_run(self._client, run_id).info.experiment_id}/runs/{run_id}"
 
     def artifact_url(self, run_id: str, path: str) -> str:
         """Return the page of a run's artifact."""
@@ -206,7 +138,7 @@ class MLflowStore(MLflowMonitoring, MLflowRetraining):
 
 
 def _gone(model_uri: str, why: str) -> RecordError:
-    return _conflict(
+    return conflict(
         f"{model_uri} cannot be read from MLflow: {why}",
         "a model that the loop stored",
         "restore it, or train again; do not delete models that versions point at",

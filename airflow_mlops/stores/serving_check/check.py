@@ -102,7 +102,7 @@ class ServingCheck:
 
         self._folder = tempfile.TemporaryDirectory(prefix="airflow-mlops-serving-")
         folder = Path(self._folder.name)
-        batch = records.golden(candidate.run_id)
+        batch = records.lineage.golden(candidate.run_id)
         self._golden = batch.record
         (folder / "model").mkdir()
         model = records.download_model(candidate.model_uri, str(folder / "model"))

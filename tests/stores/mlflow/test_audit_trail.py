@@ -60,29 +60,29 @@ def next_event(state: AuditState, model: str, **fields: Any) -> AuditEvent:
 
 def filled(store: MLflowStore, name: str, count: int = 3) -> tuple[AuditEvent, ...]:
     for _ in range(count):
-        assert store.append(name, next_event(fold(store.events(name)), name))
-    return store.events(name)
+        assert store.trail.append(name, next_event(fold(store.trail.events(name)), name))
+    return store.trail.events(name)
 
 
 def broken(mlflow_uri: str, name: str) -> str:
     """The refusal of a store that looks for the first time."""
     with pytest.raises(RecordError) as error:
-        MLflowStore.connect(mlflow_uri).events(name)
+        MLflowStore.connect(mlflow_uri).trail.events(name)
     assert {problem.code for problem in error.value.problems} == {ReasonCode.AUDIT_BROKEN}
     return str(error.value)
 
 
 def test_what_is_written_is_read_and_written_once(store: MLflowStore, mlflow_uri: str, name: str) -> None:
-    assert store.events(name) == ()
-    assert store.trail_run(name) is None
+    assert store.trail.events(name) == ()
+    assert store.trail.trail_run(name) is None
     first = next_event(AuditState(), name, reason="ü 'q\" 😀 \\ " * 200)
-    assert store.append(name, first)
-    assert store.append(name, first)
+    assert store.trail.append(name, first)
+    assert store.trail.append(name, first)
     other = MLflowStore.connect(mlflow_uri)
-    assert not other.append(name, next_event(AuditState(), name))
-    assert other.events(name) == (first,)
-    assert name in other.registered_models()
-    assert other.model_tags(name)[TRAIL] == other.trail_run(name)
+    assert not other.trail.append(name, next_event(AuditState(), name))
+    assert other.trail.events(name) == (first,)
+    assert name in other.trail.registered_models()
+    assert other.registry.model_tags(name)[TRAIL] == other.trail.trail_run(name)
 
 
 def test_of_many_at_once_one_writes_each_number_and_there_is_one_trail(mlflow_uri: str, client: Any, name: str) -> None:
@@ -93,8 +93,8 @@ def test_of_many_at_once_one_writes_each_number_and_there_is_one_trail(mlflow_ur
         mine = MLflowStore.connect(mlflow_uri)
         ready.wait()
         for number in range(1, 4):
-            while len(events := mine.events(name)) < number:
-                if mine.append(name, next_event(fold(events), name, by=f"user:{who}")):
+            while len(events := mine.trail.events(name)) < number:
+                if mine.trail.append(name, next_event(fold(events), name, by=f"user:{who}")):
                     won.append((number, who))
 
     threads = [threading.Thread(target=write, args=(who,)) for who in range(8)]
@@ -103,7 +103,7 @@ def test_of_many_at_once_one_writes_each_number_and_there_is_one_trail(mlflow_ur
     for thread in threads:
         thread.join()
     assert sorted(number for number, _ in won) == [1, 2, 3]
-    events = MLflowStore.connect(mlflow_uri).events(name)
+    events = MLflowStore.connect(mlflow_uri).trail.events(name)
     assert [(event.number, event.by) for event in events] == [(n, f"user:{who}") for n, who in sorted(won)]
     home = client.get_experiment_by_name(RUNS).experiment_id
     assert len(client.search_runs([home], f"tags.`{TRAIL_OF}` = '{name}'")) == 1
@@ -116,7 +116,7 @@ def test_a_run_that_a_killed_process_left_is_used(store: MLflowStore, client: An
     home = client.get_experiment_by_name(RUNS).experiment_id
     left = client.create_run(home, tags={TRAIL_OF: name}).info.run_id
     filled(store, name)
-    assert store.trail_run(name) == left
+    assert store.trail.trail_run(name) == left
 
 
 @pytest.mark.parametrize("what", ["run", "experiment", "pointer", "home"])
@@ -124,13 +124,13 @@ def test_a_deleted_or_cut_trail_is_found_out(
     store: MLflowStore, mlflow_uri: str, client: Any, name: str, what: str
 ) -> None:
     filled(store, name)
-    run_id = store.trail_run(name)
+    run_id = store.trail.trail_run(name)
     pointer = client.get_experiment_by_name(f"mlops audit: {name}")
     if what == "run":
         client.delete_run(run_id)
         words = "a deleted run"
         with pytest.raises(RecordError):
-            store.append(name, next_event(AuditState(number=3), name))
+            store.trail.append(name, next_event(AuditState(number=3), name))
     elif what == "experiment":
         client.delete_experiment(pointer.experiment_id)
         words = "a deleted experiment"
@@ -141,7 +141,7 @@ def test_a_deleted_or_cut_trail_is_found_out(
         client.set_tag(run_id, TRAIL_OF, "other")
         words = "not marked as its trail"
     assert words in broken(mlflow_uri, name)
-    assert name in MLflowStore.connect(mlflow_uri).registered_models()  # so that status says what is wrong
+    assert name in MLflowStore.connect(mlflow_uri).trail.registered_models()  # so that status says what is wrong
 
 
 def test_a_trail_that_was_exchanged_is_found_out(store: MLflowStore, mlflow_uri: str, client: Any, name: str) -> None:
@@ -156,7 +156,7 @@ def test_a_trail_that_was_exchanged_is_found_out(store: MLflowStore, mlflow_uri:
 def test_a_trail_that_was_purged_is_found_out(mlflow_uri: str, client: Any, name: str) -> None:
     client.set_registered_model_tag(name, TRAIL, "0" * 32)
     assert "deleted for good" in broken(mlflow_uri, name)
-    assert name in MLflowStore.connect(mlflow_uri).registered_models()
+    assert name in MLflowStore.connect(mlflow_uri).trail.registered_models()
 
 
 def test_a_registered_model_that_was_made_again_is_found_out(
@@ -164,7 +164,7 @@ def test_a_registered_model_that_was_made_again_is_found_out(
 ) -> None:
     events = filled(store, name)
     client.delete_registered_model(name)
-    assert MLflowStore.connect(mlflow_uri).events(name) == events
+    assert MLflowStore.connect(mlflow_uri).trail.events(name) == events
     client.create_registered_model(name)
     assert "made again" in broken(mlflow_uri, name)
 
@@ -187,50 +187,50 @@ def test_a_forged_event_is_found_out(
         "next": next_event(AuditState(number=4, digest=state.digest), name).to_text(),
         "unchained": next_event(AuditState(number=3, digest="0" * 64), name).to_text(),
     }
-    client.log_param(store.trail_run(name), key, texts.get(value, value))
+    client.log_param(store.trail.trail_run(name), key, texts.get(value, value))
     assert words in broken(mlflow_uri, name)
 
 
 def test_without_a_registered_model_there_is_no_trail(store: MLflowStore) -> None:
     with pytest.raises(RecordError) as error:
-        retire(store, store, registered_model="nobody-made-this", **WHO)
+        retire(store.registry, store.trail, registered_model="nobody-made-this", **WHO)
     assert [problem.code for problem in error.value.problems] == [ReasonCode.NO_CHAMPION]
-    assert store.events("nobody-made-this") == ()
-    assert verify_trail(store, store, "nobody-made-this") == ()
+    assert store.trail.events("nobody-made-this") == ()
+    assert verify_trail(store.registry, store.trail, "nobody-made-this") == ()
 
 
 def test_retirement_on_the_real_registry(store: MLflowStore, name: str) -> None:
-    retire(store, store, registered_model=name, **WHO)
-    assert retirement_tag(store, name) == "why not"
-    assert verify_trail(store, store, name) == ()
-    unretire(store, store, registered_model=name, **WHO)
-    assert retirement_tag(store, name) is None
-    assert verify_trail(store, store, name) == ()
+    retire(store.registry, store.trail, registered_model=name, **WHO)
+    assert retirement_tag(store.registry, name) == "why not"
+    assert verify_trail(store.registry, store.trail, name) == ()
+    unretire(store.registry, store.trail, registered_model=name, **WHO)
+    assert retirement_tag(store.registry, name) is None
+    assert verify_trail(store.registry, store.trail, name) == ()
 
 
 def test_an_answer_is_kept_sealed(store: MLflowStore, name: str) -> None:
-    run_id = store.open_run(name, "d/r", model="toy")
-    assert store.approval(run_id) is None
+    run_id = store.runs.open_run(name, "d/r", model="toy")
+    assert store.decisions.approval(run_id) is None
     said = Approval(model="toy", run_id=run_id, decision="d" * 64, approved=False, by="ada", at=NOW, note="later")
-    store.record_approval(run_id, said)
-    assert store.approval(run_id) == said
-    store.write_text(run_id, "approval/approval.json", said.to_text().replace("false", "true", 1))
+    store.decisions.record_approval(run_id, said)
+    assert store.decisions.approval(run_id) == said
+    store.artifacts.write_text(run_id, "approval/approval.json", said.to_text().replace("false", "true", 1))
     with pytest.raises(RecordError, match="not what"):
-        store.approval(run_id)
+        store.decisions.approval(run_id)
 
 
 def test_aliases_are_removed_and_versions_described(store: MLflowStore, client: Any, name: str) -> None:
-    run_id = store.open_run(name, "d/r", model="toy")
+    run_id = store.runs.open_run(name, "d/r", model="toy")
     client.create_model_version(name, source=f"{client.get_run(run_id).info.artifact_uri}/model", run_id=run_id)
-    store.delete_alias(name, "challenger")
-    store.set_alias(name, "challenger", 1)
-    store.delete_alias(name, "challenger")
-    assert store.alias(name, "challenger") is None
-    store.describe_version(name, 1, "# A *model*" + "x" * 9000)
+    store.registry.delete_alias(name, "challenger")
+    store.registry.set_alias(name, "challenger", 1)
+    store.registry.delete_alias(name, "challenger")
+    assert store.registry.alias(name, "challenger") is None
+    store.registry.describe_version(name, 1, "# A *model*" + "x" * 9000)
     assert client.get_model_version(name, "1").description.startswith("# A *model*")
     with pytest.raises(RecordError) as error:
-        store.version(name, 1)
+        store.registry.version(name, 1)
     assert [problem.code for problem in error.value.problems] == [ReasonCode.CHAMPION_UNREADABLE]
     with pytest.raises(RecordError) as error:
-        store.version(name, 2)
+        store.registry.version(name, 2)
     assert [problem.code for problem in error.value.problems] == [ReasonCode.VERSION_MISSING]

@@ -101,10 +101,10 @@ def decision_of(day: int) -> RetrainDecision:
 
 def test_what_is_seen_as_of_one_instant_stands_in_one_run(store: MLflowStore, mlflow_uri: str, name: str) -> None:
     runs = {
-        store.record_drift(name, drift_of(0, "ok"), page="<html>sample</html>"),
-        store.record_drift(name, drift_of(0)),
-        store.record_performance(name, performance_of(0)),
-        store.record_retraining(name, decision_of(0)),
+        store.windows.record_drift(name, drift_of(0, "ok"), page="<html>sample</html>"),
+        store.windows.record_drift(name, drift_of(0)),
+        store.windows.record_performance(name, performance_of(0)),
+        store.windows.record_retraining(name, decision_of(0)),
     }
     assert len(runs) == 1
     (run_id,) = runs
@@ -117,35 +117,35 @@ def test_what_is_seen_as_of_one_instant_stands_in_one_run(store: MLflowStore, ml
     assert run.data.metrics["performance.estimated"] == 0.8
     assert run.data.metrics["retraining.retrain"] == 1.0
     assert "psi.city" not in run.data.metrics
-    assert store.read_text(run_id, "monitoring/drift.html") == "<html>sample</html>"
-    assert RetrainDecision.from_json(store.read_text(run_id, "monitoring/retraining.json")) == decision_of(0)
+    assert store.artifacts.read_text(run_id, "monitoring/drift.html") == "<html>sample</html>"
+    assert RetrainDecision.from_json(store.artifacts.read_text(run_id, "monitoring/retraining.json")) == decision_of(0)
 
 
 def test_history_is_newest_first_and_only_what_came_before(store: MLflowStore, name: str) -> None:
-    assert store.drift_history(name, "toy", before=as_of(9)) == ()
+    assert store.windows.drift_history(name, "toy", before=as_of(9)) == ()
     for day in (0, 2, 1):
-        store.record_drift(name, drift_of(day))
-    store.record_performance(name, performance_of(1))
-    assert store.drift_history(name, "toy", before=as_of(2)) == (drift_of(1), drift_of(0))
-    assert store.drift_history(name, "toy", before=as_of(9), limit=1) == (drift_of(2),)
-    assert store.drift_history(name, "other", before=as_of(9)) == ()
-    assert store.performance_history(name, "toy", before=as_of(9)) == (performance_of(1),)
+        store.windows.record_drift(name, drift_of(day))
+    store.windows.record_performance(name, performance_of(1))
+    assert store.windows.drift_history(name, "toy", before=as_of(2)) == (drift_of(1), drift_of(0))
+    assert store.windows.drift_history(name, "toy", before=as_of(9), limit=1) == (drift_of(2),)
+    assert store.windows.drift_history(name, "other", before=as_of(9)) == ()
+    assert store.windows.performance_history(name, "toy", before=as_of(9)) == (performance_of(1),)
 
 
 def test_history_does_not_depend_on_the_zone_that_as_of_is_written_in(store: MLflowStore, name: str) -> None:
     from zoneinfo import ZoneInfo
 
     tokyo = as_of(1).astimezone(ZoneInfo("Asia/Tokyo"))
-    store.record_drift(name, drift_of(0))
-    store.record_drift(name, drift_of(1, as_of=tokyo))
-    assert [one.as_of for one in store.drift_history(name, "toy", before=as_of(2))] == [as_of(1), as_of(0)]
+    store.windows.record_drift(name, drift_of(0))
+    store.windows.record_drift(name, drift_of(1, as_of=tokyo))
+    assert [one.as_of for one in store.windows.drift_history(name, "toy", before=as_of(2))] == [as_of(1), as_of(0)]
 
 
 def test_the_series_holds_every_window_for_the_charts(store: MLflowStore, mlflow_uri: str, name: str) -> None:
     client = MlflowClient(mlflow_uri)
-    run_id = store.record_drift(name, drift_of(0))
+    run_id = store.windows.record_drift(name, drift_of(0))
     for day in (1, 2):
-        store.record_drift(name, drift_of(day))
+        store.windows.record_drift(name, drift_of(day))
     series = client.get_run(run_id).data.tags["mlflow.parentRunId"]
     line = client.get_metric_history(series, "drift.share")
     assert [(point.timestamp, point.value) for point in line] == [
@@ -155,41 +155,41 @@ def test_the_series_holds_every_window_for_the_charts(store: MLflowStore, mlflow
 
 
 def test_a_report_that_was_edited_is_refused(store: MLflowStore, name: str) -> None:
-    run_id = store.record_drift(name, drift_of(0))
-    store.write_text(run_id, "monitoring/drift.json", drift_of(0, "ok").to_text())
+    run_id = store.windows.record_drift(name, drift_of(0))
+    store.artifacts.write_text(run_id, "monitoring/drift.json", drift_of(0, "ok").to_text())
     with pytest.raises(RecordError, match="is not what the run's tag") as caught:
-        store.drift_history(name, "toy", before=as_of(1))
+        store.windows.drift_history(name, "toy", before=as_of(1))
     # What can be done about it, and helps: another run of the DAG would read the same window again.
     assert f"delete MLflow run {run_id}" in str(caught.value)
     assert as_of(0).isoformat() in str(caught.value)
     assert "trigger a new run" not in str(caught.value)
     MlflowClient(store._client.address.uri).delete_run(run_id)
-    assert store.drift_history(name, "toy", before=as_of(1)) == ()
+    assert store.windows.drift_history(name, "toy", before=as_of(1)) == ()
 
 
 def test_history_asks_for_no_run_that_the_search_told_of(
     store: MLflowStore, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for day in range(3):
-        store.record_drift(name, drift_of(day))
+        store.windows.record_drift(name, drift_of(day))
     monkeypatch.setattr(MlflowClient, "get_run", None)
-    assert store.drift_history(name, "toy", before=as_of(3)) == (drift_of(2), drift_of(1), drift_of(0))
+    assert store.windows.drift_history(name, "toy", before=as_of(3)) == (drift_of(2), drift_of(1), drift_of(0))
 
 
 def test_a_report_that_is_written_anew_while_history_is_read_is_no_edited_one(
     store: MLflowStore, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.record_drift(name, drift_of(0, "ok"))
+    store.windows.record_drift(name, drift_of(0, "ok"))
     search = MlflowClient.search_runs
 
     def searched(self: MlflowClient, *given: Any, **more: Any) -> Any:
         found = search(self, *given, **more)
         monkeypatch.setattr(MlflowClient, "search_runs", search)
-        store.record_drift(name, drift_of(0))
+        store.windows.record_drift(name, drift_of(0))
         return found
 
     monkeypatch.setattr(MlflowClient, "search_runs", searched)
-    assert store.drift_history(name, "toy", before=as_of(1)) == (drift_of(0),)
+    assert store.windows.drift_history(name, "toy", before=as_of(1)) == (drift_of(0),)
 
 
 def test_a_report_of_the_first_format_is_read(store: MLflowStore) -> None:

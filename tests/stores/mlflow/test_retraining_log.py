@@ -14,11 +14,13 @@ import requests
 from mlflow import MlflowClient
 
 from airflow_mlops.core.errors import RecordError, StoreUnavailableError
+from airflow_mlops.core.ports import RetrainLog
 from airflow_mlops.core.promotion.rollback import rollback
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.retraining import History, MonitoringInput, RetrainDecision
 from airflow_mlops.core.retraining.log import ask_again, decide_and_log
 from airflow_mlops.spec import ModelSpec
+from airflow_mlops.stores.mlflow.queries import tag_run
 from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.chaos.driver import Case as Race
 from tests.support.retrain_cases import CHAMPION, DAY, NOW, drift, logged, performance, spec
@@ -44,55 +46,59 @@ def decision(name: str, number: int, **changes: Any) -> RetrainDecision:
 
 
 def test_decisions_come_back_in_order_to_whoever_asks(store: MLflowStore, mlflow_uri: str, name: str) -> None:
-    assert store.decisions(name) == ()
+    assert store.retraining_log.decisions(name) == ()
     made = [decision(name, number) for number in (1, 2, 3)]
-    assert all(store.log_decision(name, one) for one in made)
-    assert store.decisions(name) == MLflowStore.connect(mlflow_uri).decisions(name) == tuple(made)
-    assert store.decisions(f"{name} other") == ()
+    assert all(store.retraining_log.log_decision(name, one) for one in made)
+    assert (
+        store.retraining_log.decisions(name)
+        == MLflowStore.connect(mlflow_uri).retraining_log.decisions(name)
+        == tuple(made)
+    )
+    assert store.retraining_log.decisions(f"{name} other") == ()
 
 
 def test_a_number_is_written_once_and_the_same_again_is_the_same(store: MLflowStore, name: str) -> None:
-    assert store.log_decision(name, decision(name, 1))
-    assert store.log_decision(name, decision(name, 1))
-    assert not store.log_decision(name, decision(name, 1, rule="urgent"))
-    assert store.decisions(name) == (decision(name, 1),)
+    assert store.retraining_log.log_decision(name, decision(name, 1))
+    assert store.retraining_log.log_decision(name, decision(name, 1))
+    assert not store.retraining_log.log_decision(name, decision(name, 1, rule="urgent"))
+    assert store.retraining_log.decisions(name) == (decision(name, 1),)
 
 
 def test_a_decision_without_a_number_or_too_long_is_refused(store: MLflowStore, name: str) -> None:
     with pytest.raises(RecordError, match="without a number"):
-        store.log_decision(name, replace(decision(name, 1), number=None))
+        store.retraining_log.log_decision(name, replace(decision(name, 1), number=None))
     with pytest.raises(RecordError, match="MLflow would cut"):
-        store.log_decision(name, decision(name, 1, reasons=("x" * 6000,)))
+        store.retraining_log.log_decision(name, decision(name, 1, reasons=("x" * 6000,)))
 
 
 def test_a_gap_or_a_changed_decision_is_found_out(store: MLflowStore, name: str) -> None:
-    store.log_decision(name, decision(name, 1))
-    store.log_decision(name, decision(name, 3))
+    store.retraining_log.log_decision(name, decision(name, 1))
+    store.retraining_log.log_decision(name, decision(name, 3))
     with pytest.raises(RecordError, match="decision 3 of .* where decision 2 should be"):
-        store.decisions(name)
+        store.retraining_log.decisions(name)
 
 
 def test_a_deleted_log_is_a_refusal_and_not_an_empty_log(store: MLflowStore, mlflow_uri: str, name: str) -> None:
     """An empty one would spend the whole budget again."""
-    store.log_decision(name, decision(name, 1))
+    store.retraining_log.log_decision(name, decision(name, 1))
     client = MlflowClient(mlflow_uri)
     experiment = client.get_experiment_by_name(f"mlops retraining: {name}")
     run_id = experiment.tags["mlops.retraining_log"]
     client.delete_run(run_id)
-    for ask in (store.decisions, store.claims):
+    for ask in (store.retraining_log.decisions, store.retraining_log.claims):
         with pytest.raises(RecordError, match="a deleted run"):
             ask(name)
     with pytest.raises(RecordError, match="a deleted run"):
-        store.log_decision(name, decision(name, 2))
+        store.retraining_log.log_decision(name, decision(name, 2))
     client.restore_run(run_id)
-    assert store.decisions(name) == (decision(name, 1),)
+    assert store.retraining_log.decisions(name) == (decision(name, 1),)
     client.delete_experiment(experiment.experiment_id)
     with pytest.raises(RecordError, match="a deleted experiment"):
-        MLflowStore.connect(mlflow_uri).decisions(name)
+        MLflowStore.connect(mlflow_uri).retraining_log.decisions(name)
     client.restore_experiment(experiment.experiment_id)
     client.set_experiment_tag(experiment.experiment_id, "mlops.retraining_log", "")
     with pytest.raises(RecordError):
-        MLflowStore.connect(mlflow_uri).decisions(name)
+        MLflowStore.connect(mlflow_uri).retraining_log.decisions(name)
 
 
 def at_once(count: int, work: Any) -> list[Any]:
@@ -117,11 +123,11 @@ def at_once(count: int, work: Any) -> list[Any]:
 
 def test_of_many_first_decisions_at_once_one_is_the_first(mlflow_uri: str, name: str) -> None:
     def first(number: int) -> bool:
-        return MLflowStore.connect(mlflow_uri).log_decision(name, decision(name, 1, owner=f"{number}"))
+        return MLflowStore.connect(mlflow_uri).retraining_log.log_decision(name, decision(name, 1, owner=f"{number}"))
 
     won = at_once(12, first)
     assert sorted(won, key=str) == [False] * 11 + [True]
-    (standing,) = MLflowStore.connect(mlflow_uri).decisions(name)
+    (standing,) = MLflowStore.connect(mlflow_uri).retraining_log.decisions(name)
     assert standing.owner == str(won.index(True))
     runs = MlflowClient(mlflow_uri)
     home = runs.get_experiment_by_name("mlops retraining").experiment_id
@@ -134,18 +140,20 @@ def test_of_many_first_decisions_at_once_one_is_the_first(mlflow_uri: str, name:
 
 def test_a_decision_is_claimed_by_one_run_for_ever(store: MLflowStore, name: str) -> None:
     key = f"{name}/v4/2013-06-02T00:00:00+00:00_2013-06-09T00:00:00+00:00"
-    assert store.claims(name) == {}
-    assert store.claim(name, key, "m.train/a") == "m.train/a"
-    assert store.claim(name, key, "m.train/b") == "m.train/a"
-    assert store.claim(name, key, "m.train/a") == "m.train/a"
-    assert store.claim(name, "another", "m.train/b") == "m.train/b"
-    assert store.claims(name) == {key: "m.train/a", "another": "m.train/b"}
+    assert store.retraining_log.claims(name) == {}
+    assert store.retraining_log.claim(name, key, "m.train/a") == "m.train/a"
+    assert store.retraining_log.claim(name, key, "m.train/b") == "m.train/a"
+    assert store.retraining_log.claim(name, key, "m.train/a") == "m.train/a"
+    assert store.retraining_log.claim(name, "another", "m.train/b") == "m.train/b"
+    assert store.retraining_log.claims(name) == {key: "m.train/a", "another": "m.train/b"}
 
 
 def test_of_many_who_claim_at_once_one_holds_it_and_all_know_whom(mlflow_uri: str, name: str) -> None:
-    holders = at_once(12, lambda number: MLflowStore.connect(mlflow_uri).claim(name, "k", f"m.train/{number}"))
+    holders = at_once(
+        12, lambda number: MLflowStore.connect(mlflow_uri).retraining_log.claim(name, "k", f"m.train/{number}")
+    )
     assert len(set(holders)) == 1
-    assert MLflowStore.connect(mlflow_uri).claims(name) == {"k": holders[0]}
+    assert MLflowStore.connect(mlflow_uri).retraining_log.claims(name) == {"k": holders[0]}
 
 
 # what became of trainings --------------------------------------------------------------------------------------------
@@ -155,25 +163,25 @@ def test_challenges_are_the_trainings_with_what_the_gate_said_and_whether_they_s
     store: MLflowStore, mlflow_uri: str
 ) -> None:
     race = Race(mlflow_uri, "challenges")
-    assert store.challenges(race.name, race.name) == ()
+    assert store.challenges.newest(race.name, race.name) == ()
     race.make(store, range(6))
     for number, candidate in race.candidates.items():
-        store._tag_run(candidate.run_id, {"mlops.as_of": candidate.as_of.isoformat()})
+        tag_run(store._client, candidate.run_id, {"mlops.as_of": candidate.as_of.isoformat()})
         if number < 5:
             verdict = Verdict.REJECT if number == 2 else Verdict.ACCEPT
-            store.record_decision(candidate.run_id, race.decision(number, None, verdict))
-    store.open_run(race.name, f"{race.name}.train/broken", model=race.name)  # never came to training
-    store.record_drift(race.name, drift(model=race.name))  # has an as-of, and is no training
+            store.decisions.record_decision(candidate.run_id, race.decision(number, None, verdict))
+    store.runs.open_run(race.name, f"{race.name}.train/broken", model=race.name)  # never came to training
+    store.windows.record_drift(race.name, drift(model=race.name))  # has an as-of, and is no training
     race.promote(store, 0, None)
     race.promote(store, 1, 1)
     race.promote(store, 2, 2, verdict=Verdict.REJECT)
     race.promote(store, 3, 2)
     for key in ("a", "b"):
-        store.claim(race.name, key, race.candidates[2].loop_run)
-    store._tag_run(race.candidates[4].run_id, {"mlops.approval": "timed_out"})
-    store._tag_run(race.candidates[3].run_id, {"mlops.approval": "approved"})
-    rollback(store, store, registered_model=race.name, by="user:ada", reason="worse", now=NOW)
-    found = store.challenges(race.name, race.name)
+        store.retraining_log.claim(race.name, key, race.candidates[2].loop_run)
+    tag_run(store._client, race.candidates[4].run_id, {"mlops.approval": "timed_out"})
+    tag_run(store._client, race.candidates[3].run_id, {"mlops.approval": "approved"})
+    rollback(store.registry, store.trail, registered_model=race.name, by="user:ada", reason="worse", now=NOW)
+    found = store.challenges.newest(race.name, race.name)
     assert [(one.run_id, one.as_of) for one in found] == [
         (race.candidates[number].run_id, race.candidates[number].as_of) for number in (5, 4, 3, 2, 1, 0)
     ]
@@ -182,18 +190,18 @@ def test_challenges_are_the_trainings_with_what_the_gate_said_and_whether_they_s
     assert [one.declined for one in found] == [False, True, False, False, False, False]
     assert [sorted(one.answers) for one in found] == [[], [], [], ["a", "b"], [], []]
     assert [one.refused for one in found] == [False, True, False, True, False, False]
-    assert store.challenges(race.name, race.name, 2) == found[:2]
-    assert store.challenges(race.name, "another") == ()
-    other = store.challenges(race.name, race.name, registered_model="never registered")
+    assert store.challenges.newest(race.name, race.name, 2) == found[:2]
+    assert store.challenges.newest(race.name, "another") == ()
+    other = store.challenges.newest(race.name, race.name, registered_model="never registered")
     assert [one.promoted for one in other] == [False] * 6
 
 
 # decide and log ------------------------------------------------------------------------------------------------------
 
 
-def on(store: MLflowStore, at: Any = NOW, history: History | None = None, **rules: Any) -> RetrainDecision:
+def on(log: RetrainLog, at: Any = NOW, history: History | None = None, **rules: Any) -> RetrainDecision:
     model = spec(**{"monitoring": LOOSE, **rules})
-    return decide_and_log(store, model, CHAMPION, MonitoringInput(drift=drift(at=at)), history or History(), at)
+    return decide_and_log(log, model, CHAMPION, MonitoringInput(drift=drift(at=at)), history or History(), at)
 
 
 class Log:
@@ -229,7 +237,7 @@ def test_who_was_not_first_reads_again_and_decides_anew() -> None:
             return super().log_decision(model, decision)
 
     log = Slow()
-    decided = on(log, budget={"runs": 1, "per": "90d"})  # type: ignore[arg-type]
+    decided = on(log, budget={"runs": 1, "per": "90d"})
     assert (decided.action, decided.rule) == ("wait", "budget")
     assert len(log.made) == 1
 
@@ -240,19 +248,19 @@ def test_who_is_never_first_gives_up_with_a_sentence() -> None:
             return False
 
     with pytest.raises(RecordError, match="others were faster 200 times"):
-        on(Never())  # type: ignore[arg-type]
+        on(Never())
 
 
 def test_a_lost_event_is_asked_for_once_more_by_one_run() -> None:
     log = Log()
-    first = on(log)  # type: ignore[arg-type]
+    first = on(log)
     assert first.number == 1
-    next_day = on(log, NOW + DAY)  # type: ignore[arg-type]
+    next_day = on(log, NOW + DAY)
     assert next_day.rule == "cooldown"
-    asked = [ask_again(log, spec(), CHAMPION, History(), next_day, run) for run in ("a", "b", "a")]  # type: ignore[arg-type]
+    asked = [ask_again(log, spec(), CHAMPION, History(), next_day, run) for run in ("a", "b", "a")]
     assert asked == [first, None, first]
     log.claim("m", first.key, "m.train/1")
-    assert ask_again(log, spec(), CHAMPION, History(), next_day, "a") is None  # type: ignore[arg-type]
+    assert ask_again(log, spec(), CHAMPION, History(), next_day, "a") is None
 
 
 # storms --------------------------------------------------------------------------------------------------------------
@@ -275,7 +283,7 @@ def storm(uri: str, name: str, moments: list[Any], workers: int, **rules: Any) -
             seen = MonitoringInput(
                 drift=drift(at=at, model=name), performance=performance(at=at, urgent=True, model=name)
             )
-            decided = decide_and_log(store, model, who, seen, History(), at)
+            decided = decide_and_log(store.retraining_log, model, who, seen, History(), at)
             with lock:
                 made.append(decided)
 
@@ -291,7 +299,7 @@ def test_events_of_one_minute_make_what_the_budget_allows(mlflow_uri: str, count
     moments, name = [NOW + number * timedelta(minutes=1) / count for number in range(count)], f"minute_{count}"
     for _ in range(2):
         made = storm(mlflow_uri, name, moments, workers, budget={"runs": 4, "per": "30d"})
-        decided = MLflowStore.connect(mlflow_uri).decisions(name)
+        decided = MLflowStore.connect(mlflow_uri).retraining_log.decisions(name)
         assert len(made) == count
         assert [one.action for one in decided] == ["retrain"] * 4 + ["escalate"]  # urgent, and the budget is spent
         assert {one.key for one in made if one.action == "retrain"} == {one.key for one in decided[:4]}
@@ -301,7 +309,7 @@ def test_a_month_of_drift_with_every_event_three_times_makes_what_the_budget_all
     """Thirty windows, the budget 2 in 10 days: the days 0 and 1, 10 and 11, 20 and 21; then the owner is told, once."""
     for day in range(30):
         storm(mlflow_uri, "month", [NOW + day * DAY] * 3, 3, budget={"runs": 2, "per": "10d"})
-    decided = MLflowStore.connect(mlflow_uri).decisions("month")
+    decided = MLflowStore.connect(mlflow_uri).retraining_log.decisions("month")
     made = [one for one in decided if one.action == "retrain"]
     assert [(one.as_of - NOW).days for one in made] == [0, 1, 10, 11, 20, 21]
     assert len({one.key for one in made}) == 6
@@ -347,8 +355,8 @@ def test_killed_at_any_write_the_next_try_decides_once(mlflow_uri: str, late: bo
 
         def work(model: str = model, made: RetrainDecision = made) -> None:
             store = MLflowStore.connect(mlflow_uri)
-            assert store.log_decision(model, made)
-            assert store.claim(model, made.key, "m.train/1") == "m.train/1"
+            assert store.retraining_log.log_decision(model, made)
+            assert store.retraining_log.claim(model, made.key, "m.train/1") == "m.train/1"
 
         try:
             with cut(number, late):
@@ -357,8 +365,8 @@ def test_killed_at_any_write_the_next_try_decides_once(mlflow_uri: str, late: bo
             died += 1
         work()
         store = MLflowStore.connect(mlflow_uri)
-        assert store.decisions(model) == (made,)
-        assert store.claims(model) == {made.key: "m.train/1"}
+        assert store.retraining_log.decisions(model) == (made,)
+        assert store.retraining_log.claims(model) == {made.key: "m.train/1"}
     assert died >= 4
 
 
@@ -368,6 +376,6 @@ def test_a_server_that_is_away_is_no_decision() -> None:
         patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         away = MLflowStore.connect("http://127.0.0.1:9")
         with pytest.raises(StoreUnavailableError):
-            on(away)
+            on(away.retraining_log)
         with pytest.raises(StoreUnavailableError):
-            away.claim("m", "k", "r")
+            away.retraining_log.claim("m", "k", "r")

@@ -76,10 +76,10 @@ def inputs_of(fingerprint: str = "a" * 64) -> str:
 def record(store: MLflowStore, name: str, loop: str = "r1", *, days: int = 0, **fields: Any) -> Candidate:
     snapshot = replace(snapshot_of(), as_of=AS_OF + timedelta(days=days))
     loop_run = f"{name}.train/{loop}"
-    run_id = store.open_run(name, loop_run, model="toy", inputs=inputs_of(), tags={"mlops.try_number": "1"})
+    run_id = store.runs.open_run(name, loop_run, model="toy", inputs=inputs_of(), tags={"mlops.try_number": "1"})
     fitted = replace(fitted_of(), **fields)
     profile = build_profile("toy", fitted.train_frame, fitted.features, fitted.train)
-    return store.record_candidate(
+    return store.candidates.record_candidate(
         run_id, fitted, snapshot, spec_of(), loop_run=loop_run, provenance={"mlops.dag_id": "d"}, profile=profile
     )
 
@@ -92,10 +92,10 @@ def codes(error: pytest.ExceptionInfo[Any]) -> set[ReasonCode]:
 
 
 def test_a_loop_run_has_one_run_however_often_it_is_opened(store: MLflowStore, client: Any, name: str) -> None:
-    first = store.open_run(name, "d/r1", model="toy", inputs="i", tags={"mlops.try_number": "1"})
-    assert store.open_run(name, "d/r1", model="toy", inputs="i", tags={"mlops.try_number": "2"}) == first
-    assert store.open_run(name, "d/r1", model="toy") == first
-    assert store.open_run(name, "d/it's", model="toy", inputs="i") not in (first, "")
+    first = store.runs.open_run(name, "d/r1", model="toy", inputs="i", tags={"mlops.try_number": "1"})
+    assert store.runs.open_run(name, "d/r1", model="toy", inputs="i", tags={"mlops.try_number": "2"}) == first
+    assert store.runs.open_run(name, "d/r1", model="toy") == first
+    assert store.runs.open_run(name, "d/it's", model="toy", inputs="i") not in (first, "")
     run = client.get_run(first)
     assert run.info.status == "RUNNING"
     assert run.info.run_name == "r1"
@@ -106,45 +106,45 @@ def test_a_loop_run_has_one_run_however_often_it_is_opened(store: MLflowStore, c
 def test_two_models_of_one_loop_run_in_one_experiment_have_a_run_each(
     store: MLflowStore, client: Any, name: str
 ) -> None:
-    first = store.open_run(name, "d/r1", model="late", inputs="i")
-    second = store.open_run(name, "d/r1", model="early", inputs="j")
+    first = store.runs.open_run(name, "d/r1", model="late", inputs="i")
+    second = store.runs.open_run(name, "d/r1", model="early", inputs="j")
     assert second != first
-    assert store.open_run(name, "d/r1", model="late", inputs="i") == first
-    assert store.open_run(name, "d/r1", model="early", inputs="j") == second
+    assert store.runs.open_run(name, "d/r1", model="late", inputs="i") == first
+    assert store.runs.open_run(name, "d/r1", model="early", inputs="j") == second
     stages = [client.get_run(run_id).info.lifecycle_stage for run_id in (first, second)]
     assert stages == ["active", "active"]
 
 
 def test_inputs_may_be_known_later_and_then_hold(store: MLflowStore, client: Any, name: str) -> None:
-    run_id = store.open_run(name, "d/r1", model="toy")
-    assert store.open_run(name, "d/r1", model="toy", inputs="i") == run_id
+    run_id = store.runs.open_run(name, "d/r1", model="toy")
+    assert store.runs.open_run(name, "d/r1", model="toy", inputs="i") == run_id
     assert client.get_run(run_id).data.tags["mlops.inputs"] == "i"
 
 
 def test_other_inputs_replace_a_run_that_registered_nothing(store: MLflowStore, client: Any, name: str) -> None:
     candidate = record(store, name)
-    other = store.open_run(name, candidate.loop_run, model="toy", inputs="other")
+    other = store.runs.open_run(name, candidate.loop_run, model="toy", inputs="other")
     assert other != candidate.run_id
     assert client.get_run(candidate.run_id).info.lifecycle_stage == "deleted"
     experiment = client.get_experiment_by_name(name).experiment_id
     assert client.search_logged_models([experiment]) == []
-    assert store.find_candidate(other) is None
+    assert store.candidates.find_candidate(other) is None
 
 
 def test_other_inputs_are_refused_once_a_version_is_registered(store: MLflowStore, name: str) -> None:
     candidate = record(store, name)
-    store.register(name, candidate, {})
+    store.registry.register(name, candidate, {})
     with pytest.raises(RecordError, match="trigger a new run") as error:
-        store.open_run(name, candidate.loop_run, model="toy", inputs="other")
+        store.runs.open_run(name, candidate.loop_run, model="toy", inputs="other")
     assert codes(error) == {ReasonCode.RECORD_CONFLICT}
     assert f"{name} version 1" in str(error.value)
 
 
 def test_of_doubled_runs_the_earliest_stays(store: MLflowStore, client: Any, name: str) -> None:
-    run_id = store.open_run(name, "d/r1", model="toy")
+    run_id = store.runs.open_run(name, "d/r1", model="toy")
     experiment = client.get_experiment_by_name(name).experiment_id
     late = client.create_run(experiment, tags={"mlops.loop_run": "d/r1", "mlops.model": "toy"}).info.run_id
-    assert store.open_run(name, "d/r1", model="toy") == run_id
+    assert store.runs.open_run(name, "d/r1", model="toy") == run_id
     assert client.get_run(late).info.lifecycle_stage == "deleted"
 
 
@@ -152,7 +152,7 @@ def test_two_first_runs_at_once_share_the_experiment(uri: str, client: Any, name
     found: list[str] = []
     threads = [
         threading.Thread(
-            target=lambda n=n: found.append(MLflowStore.connect(uri).open_run(name, f"d/{n}", model="toy"))
+            target=lambda n=n: found.append(MLflowStore.connect(uri).runs.open_run(name, f"d/{n}", model="toy"))
         )
         for n in range(4)
     ]
@@ -165,25 +165,25 @@ def test_two_first_runs_at_once_share_the_experiment(uri: str, client: Any, name
 
 
 def test_a_deleted_experiment_is_a_clear_refusal(store: MLflowStore, client: Any, name: str) -> None:
-    store.open_run(name, "d/r1", model="toy")
+    store.runs.open_run(name, "d/r1", model="toy")
     client.delete_experiment(client.get_experiment_by_name(name).experiment_id)
     with pytest.raises(RecordError, match="is deleted"):
-        store.open_run(name, "d/r2", model="toy")
+        store.runs.open_run(name, "d/r2", model="toy")
 
 
 def test_a_failure_ends_the_run_with_its_reason_and_a_retry_clears_it(
     store: MLflowStore, client: Any, name: str
 ) -> None:
-    run_id = store.open_run(name, "d/r1", model="toy")
+    run_id = store.runs.open_run(name, "d/r1", model="toy")
     refusal = TrainingError(
         Problem(code=ReasonCode.TRAINING_FAILED, field="training", found="no luck", allowed="luck", fix="go on")
     )
-    with pytest.raises(TrainingError, match="no luck"), store.failing(run_id):
+    with pytest.raises(TrainingError, match="no luck"), store.runs.failing(run_id):
         raise refusal
     run = client.get_run(run_id)
     assert run.info.status == "FAILED"
     assert run.data.tags["mlops.failure"] == f"TrainingError: {refusal}"
-    assert store.open_run(name, "d/r1", model="toy") == run_id
+    assert store.runs.open_run(name, "d/r1", model="toy") == run_id
     run = client.get_run(run_id)
     assert run.info.status == "RUNNING"
     assert "mlops.failure" not in run.data.tags
@@ -193,8 +193,8 @@ def test_a_failure_ends_the_run_with_its_reason_and_a_retry_clears_it(
 def test_whatever_ends_the_work_ends_the_run_and_its_words_are_not_kept(
     store: MLflowStore, client: Any, name: str, kind: type[BaseException]
 ) -> None:
-    run_id = store.open_run(name, "d/r1", model="toy")
-    with pytest.raises(kind), store.failing(run_id):
+    run_id = store.runs.open_run(name, "d/r1", model="toy")
+    with pytest.raises(kind), store.runs.failing(run_id):
         raise kind("could not convert string to float: 'Ada Lovelace'")
     run = client.get_run(run_id)
     assert run.info.status == "FAILED"
@@ -203,7 +203,7 @@ def test_whatever_ends_the_work_ends_the_run_and_its_words_are_not_kept(
 
 def test_a_failure_stays_the_failure_when_mlflow_is_away_as_well() -> None:
     store = MLflowStore.connect(f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(ZeroDivisionError) as error, store.failing("f" * 32):
+    with pytest.raises(ZeroDivisionError) as error, store.runs.failing("f" * 32):
         raise ZeroDivisionError
     (note,) = error.value.__notes__
     assert "could not be marked as FAILED" in note
@@ -224,18 +224,18 @@ def test_no_key_of_an_address_is_said(text: str) -> None:
 
 
 def test_text_comes_back_byte_for_byte(store: MLflowStore, name: str) -> None:
-    run_id, text = store.open_run(name, "d/r1", model="toy"), "a\r\nb\nŁódź ✓\n"
-    store.write_text(run_id, "deep/er/x.txt", text)
-    assert store.read_text(run_id, "deep/er/x.txt") == text
+    run_id, text = store.runs.open_run(name, "d/r1", model="toy"), "a\r\nb\nŁódź ✓\n"
+    store.artifacts.write_text(run_id, "deep/er/x.txt", text)
+    assert store.artifacts.read_text(run_id, "deep/er/x.txt") == text
 
 
 @pytest.mark.parametrize(
     ("run", "missing"), [("known", r"no readable artifact x\.json"), ("f" * 32, "no run ffff")], ids=["file", "run"]
 )
 def test_what_is_not_there_is_a_refusal(store: MLflowStore, name: str, run: str, missing: str) -> None:
-    known = store.open_run(name, "d/r1", model="toy")
+    known = store.runs.open_run(name, "d/r1", model="toy")
     with pytest.raises(RecordError, match=missing):
-        store.read_text(known if run == "known" else run, "x.json")
+        store.artifacts.read_text(known if run == "known" else run, "x.json")
 
 
 # candidates ------------------------------------------------------------------------------------------
@@ -262,8 +262,8 @@ def test_a_candidate_carries_everything_that_made_it(
     assert files == {
         *("candidate.json", "environment.txt", "golden", "reference_profile.json", "snapshot.json", "spec.json")
     }
-    assert "scikit-learn==" in store.read_text(candidate.run_id, "environment.txt")
-    assert ModelSpec.model_validate(json.loads(store.read_text(candidate.run_id, "spec.json"))) == spec_of()
+    assert "scikit-learn==" in store.artifacts.read_text(candidate.run_id, "environment.txt")
+    assert ModelSpec.model_validate(json.loads(store.artifacts.read_text(candidate.run_id, "spec.json"))) == spec_of()
 
     logged = client.get_logged_model(candidate.model_uri.removeprefix("models:/"))
     assert {m.key: m.value for m in logged.metrics} == pytest.approx(dict(candidate.metrics))
@@ -280,7 +280,7 @@ def test_a_candidate_carries_everything_that_made_it(
     pinned = (folder / "requirements.txt").read_text()
     assert all(f"{package}==" in pinned for package in ("scikit-learn", "numpy", "pandas", "scipy", "skops"))
     assert len(model.load_input_example(str(folder))) == 5
-    assert store.candidate(candidate.run_id) == candidate
+    assert store.candidates.candidate(candidate.run_id) == candidate
 
 
 def test_recording_again_changes_nothing(store: MLflowStore, client: Any, name: str) -> None:
@@ -299,7 +299,7 @@ def test_metrics_that_are_not_finite_are_a_tag_and_stay_in_the_candidate(
     assert json.loads(run.data.tags["mlops.non_finite_metrics"]) == {"roc_auc": "nan", "f1": "inf"}
     logged = client.get_logged_model(candidate.model_uri.removeprefix("models:/"))
     assert [metric.key for metric in logged.metrics] == ["log_loss"]
-    back = store.candidate(candidate.run_id)
+    back = store.candidates.candidate(candidate.run_id)
     assert math.isnan(back.metrics["roc_auc"])
     assert back.metrics["f1"] == math.inf
     assert back.digest == candidate.digest
@@ -309,24 +309,26 @@ def test_a_candidate_of_other_inputs_is_not_taken_for_this_one(store: MLflowStor
     candidate = record(store, name)
     other = snapshot_of("b" * 64)
     with pytest.raises(RecordError, match="trigger a new run"):
-        store.record_candidate(
+        store.candidates.record_candidate(
             candidate.run_id, fitted_of(), other, spec_of(), loop_run=candidate.loop_run, provenance={}
         )
 
 
 def test_an_edited_candidate_is_refused(store: MLflowStore, name: str) -> None:
     candidate = record(store, name)
-    store.write_text(candidate.run_id, "candidate.json", candidate.to_text().replace('"seed": 42', '"seed": 43'))
+    store.artifacts.write_text(
+        candidate.run_id, "candidate.json", candidate.to_text().replace('"seed": 42', '"seed": 43')
+    )
     with pytest.raises(RecordError, match="not what"):
-        store.candidate(candidate.run_id)
+        store.candidates.candidate(candidate.run_id)
 
 
 def test_a_run_without_a_candidate_says_so(store: MLflowStore, name: str) -> None:
-    run_id = store.open_run(name, "d/r1", model="toy")
-    store.write_text(run_id, "candidate.json", "{")
-    assert store.find_candidate(run_id) is None
+    run_id = store.runs.open_run(name, "d/r1", model="toy")
+    store.artifacts.write_text(run_id, "candidate.json", "{")
+    assert store.candidates.find_candidate(run_id) is None
     with pytest.raises(RecordError, match="has no candidate"):
-        store.candidate(run_id)
+        store.candidates.candidate(run_id)
 
 
 # loading ------------------------------------------------------------------------------------------
@@ -338,8 +340,8 @@ def test_a_run_without_a_candidate_says_so(store: MLflowStore, name: str) -> Non
 )
 def test_a_loaded_pipeline_predicts_what_the_trained_one_did(store: MLflowStore, name: str, estimator: str) -> None:
     spec, fitted = spec_of(estimator), fitted_of(estimator)
-    run_id = store.open_run(name, "d/r1", model="toy")
-    candidate = store.record_candidate(run_id, fitted, snapshot_of(), spec, loop_run="d/r1", provenance={})
+    run_id = store.runs.open_run(name, "d/r1", model="toy")
+    candidate = store.candidates.record_candidate(run_id, fitted, snapshot_of(), spec, loop_run="d/r1", provenance={})
     loaded = store.load_pipeline(candidate.model_uri, spec=spec)
     frame = fitted.holdout_frame
     np.testing.assert_array_equal(loaded.predict_proba(frame), fitted.pipeline.predict_proba(frame))
@@ -398,8 +400,10 @@ def test_cloudpickle_works_where_the_specification_asks_for_it(
     store: MLflowStore, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = spec_of(format="cloudpickle")
-    run_id = store.open_run(name, "d/r1", model="toy")
-    candidate = store.record_candidate(run_id, fitted_of(), snapshot_of(), spec, loop_run="d/r1", provenance={})
+    run_id = store.runs.open_run(name, "d/r1", model="toy")
+    candidate = store.candidates.record_candidate(
+        run_id, fitted_of(), snapshot_of(), spec, loop_run="d/r1", provenance={}
+    )
     frame = fitted_of().holdout_frame
     loaded = store.load_pipeline(candidate.model_uri, spec=spec)
     np.testing.assert_array_equal(loaded.predict(frame), fitted_of().pipeline.predict(frame))
@@ -438,13 +442,13 @@ def test_a_model_that_is_gone_is_a_refusal(store: MLflowStore) -> None:
 def test_a_pipeline_that_cannot_be_stored_is_a_training_error_and_leaves_no_candidate(
     store: MLflowStore, client: Any, name: str
 ) -> None:
-    run_id = store.open_run(name, "d/r1", model="toy")
+    run_id = store.runs.open_run(name, "d/r1", model="toy")
     local = type("Local", (), {"predict": lambda self, frame: np.zeros(len(frame))})
     with pytest.raises(TrainingError, match="cannot be stored as skops"):
-        store.record_candidate(
+        store.candidates.record_candidate(
             run_id, replace(fitted_of(), pipeline=local()), snapshot_of(), spec_of(), loop_run="d/r1", provenance={}
         )
-    assert store.find_candidate(run_id) is None
+    assert store.candidates.find_candidate(run_id) is None
 
 
 # decisions, versions, drift ------------------------------------------------------------------------------------------
@@ -453,22 +457,22 @@ def test_a_pipeline_that_cannot_be_stored_is_a_training_error_and_leaves_no_cand
 def test_a_decision_comes_back_and_an_edited_one_does_not(store: MLflowStore, name: str) -> None:
     candidate = record(store, name)
     with pytest.raises(RecordError, match="has no decision"):
-        store.decision(candidate.run_id)
+        store.decisions.decision(candidate.run_id)
     rejected = decision_of(candidate, None, Verdict.REJECT)
-    store.record_decision(candidate.run_id, rejected, page_html="<p>no</p>")
-    assert store.decision(candidate.run_id, expected=rejected) == rejected
+    store.decisions.record_decision(candidate.run_id, rejected, page_html="<p>no</p>")
+    assert store.decisions.decision(candidate.run_id, expected=rejected) == rejected
     with pytest.raises(StaleDecisionError) as error:
-        store.decision(candidate.run_id, expected=decision_of(candidate, None))
+        store.decisions.decision(candidate.run_id, expected=decision_of(candidate, None))
     assert codes(error) == {ReasonCode.DECISION_MISMATCH}
-    store.write_text(candidate.run_id, "gate/decision.json", rejected.to_text().replace("reject", "accept"))
+    store.artifacts.write_text(candidate.run_id, "gate/decision.json", rejected.to_text().replace("reject", "accept"))
     with pytest.raises(RecordError, match="not what") as changed:
-        store.decision(candidate.run_id)
+        store.decisions.decision(candidate.run_id)
     assert codes(changed) == {ReasonCode.RECORD_CONFLICT}
 
 
 def test_promotion_on_the_real_registry(store: MLflowStore, client: Any, name: str) -> None:
-    assert store.champion(name) is None
-    assert store.alias(name, "champion") is None
+    assert store.registry.champion(name) is None
+    assert store.registry.alias(name, "champion") is None
     candidates = [record(store, name, f"r{n}", days=n) for n in range(3)]
     for number, verdict in enumerate([Verdict.ACCEPT, Verdict.ACCEPT, Verdict.REJECT]):
         decision = decision_of(candidates[number], number or None, verdict)
@@ -478,35 +482,37 @@ def test_promotion_on_the_real_registry(store: MLflowStore, client: Any, name: s
             "now": AS_OF,
             "tags": {"mlops.dag_id": "d"},
         }
-        done = promote(decision, candidates[number], store, store, **options)
-        assert promote(decision, candidates[number], store, store, **options) == done
-    champion = store.champion(name)
+        done = promote(decision, candidates[number], store.registry, store.trail, **options)
+        assert promote(decision, candidates[number], store.registry, store.trail, **options) == done
+    champion = store.registry.champion(name)
     assert champion is not None
     assert (champion.version, champion.candidate) == (2, candidates[1])
     assert client.get_registered_model(name).aliases == {"champion": "2", "previous": "1"}
-    statuses = [store.version_tags(name, number)["mlops.status"] for number in (1, 2, 3)]  # type: ignore[index]
+    statuses = [store.registry.version_tags(name, number)["mlops.status"] for number in (1, 2, 3)]  # type: ignore[index]
     assert statuses == ["previous", "champion", "rejected"]
-    assert store.version_tags(name, 4) is None
-    assert store.version_tags(name, 2)["mlops.dag_id"] == "d"  # type: ignore[index]
+    assert store.registry.version_tags(name, 4) is None
+    assert store.registry.version_tags(name, 2)["mlops.dag_id"] == "d"  # type: ignore[index]
 
 
 def test_a_deleted_champion_leaves_no_champion(store: MLflowStore, client: Any, name: str) -> None:
     candidate = record(store, name)
-    promote(decision_of(candidate, None), candidate, store, store, registered_model=name, by="t", now=AS_OF)
+    promote(
+        decision_of(candidate, None), candidate, store.registry, store.trail, registered_model=name, by="t", now=AS_OF
+    )
     client.delete_model_version(name, "1")
-    assert store.champion(name) is None
+    assert store.registry.champion(name) is None
     later = record(store, name, "r2", days=1)
     with pytest.raises(StaleDecisionError, match="no champion serves now"):
-        promote(decision_of(later, 1), later, store, store, registered_model=name, by="t", now=AS_OF)
+        promote(decision_of(later, 1), later, store.registry, store.trail, registered_model=name, by="t", now=AS_OF)
 
 
 def test_a_champion_that_the_loop_did_not_make_is_a_clear_refusal(store: MLflowStore, client: Any, name: str) -> None:
     client.create_registered_model(name)
-    run_id = store.open_run(name, "d/r1", model="toy")
+    run_id = store.runs.open_run(name, "d/r1", model="toy")
     client.create_model_version(name, source=f"{client.get_run(run_id).info.artifact_uri}/model", run_id=run_id)
     client.set_registered_model_alias(name, "champion", "1")
     with pytest.raises(RecordError, match="training record cannot be read") as error:
-        store.champion(name)
+        store.registry.champion(name)
     assert codes(error) == {ReasonCode.CHAMPION_UNREADABLE}
 
 
@@ -535,11 +541,11 @@ def again(client: Any, name: str, candidate: Candidate, tags: Mapping[str, str])
 def test_of_a_doubled_registration_the_first_version_stays(store: MLflowStore, client: Any, name: str) -> None:
     candidate = record(store, name)
     tags = {**provenance_tags(decision_of(candidate, None), candidate), "mlops.status": "candidate"}
-    assert store.register(name, candidate, tags) == 1
+    assert store.registry.register(name, candidate, tags) == 1
     again(client, name, candidate, tags)
-    assert store.version_of(name, candidate.run_id) == 1
+    assert store.registry.version_of(name, candidate.run_id) == 1
     assert versions(client, name) == [1, 2]  # to read deletes nothing
-    assert store.register(name, candidate, tags) == 1
+    assert store.registry.register(name, candidate, tags) == 1
     assert versions(client, name) == [1]
 
 
@@ -557,14 +563,14 @@ def test_of_a_doubled_registration_the_first_version_stays(store: MLflowStore, c
 def test_a_version_of_somebody_else_is_never_deleted(store: MLflowStore, client: Any, name: str, changed: Any) -> None:
     candidate = record(store, name)
     tags = {**provenance_tags(decision_of(candidate, None), candidate), "mlops.status": "candidate"}
-    assert store.register(name, candidate, tags) == 1
+    assert store.registry.register(name, candidate, tags) == 1
     other = {**tags, **({} if changed == "alias" else changed)}
     again(client, name, candidate, {key: value for key, value in other.items() if value is not None})
     if changed == "alias":
         client.set_registered_model_alias(name, "champion", "1")
         client.set_registered_model_alias(name, "shadow", "2")
     with pytest.raises(RecordError, match="versions 1, 2 of") as error:
-        store.register(name, candidate, tags)
+        store.registry.register(name, candidate, tags)
     assert codes(error) == {ReasonCode.RECORD_CONFLICT}
     assert versions(client, name) == [1, 2]
 
@@ -573,14 +579,14 @@ def test_of_several_versions_the_one_that_an_alias_points_at_is_the_runs(
     store: MLflowStore, client: Any, name: str
 ) -> None:
     candidate = record(store, name)
-    store.register(name, candidate, {})
+    store.registry.register(name, candidate, {})
     for _ in range(2):
         again(client, name, candidate, {})
-    assert store.version_of(name, candidate.run_id) == 1
+    assert store.registry.version_of(name, candidate.run_id) == 1
     client.set_registered_model_alias(name, "previous", "2")
-    assert store.version_of(name, candidate.run_id) == 2
+    assert store.registry.version_of(name, candidate.run_id) == 2
     client.set_registered_model_alias(name, "champion", "3")
-    assert store.version_of(name, candidate.run_id) == 3
+    assert store.registry.version_of(name, candidate.run_id) == 3
 
 
 def test_a_version_that_was_made_from_another_model_is_not_taken_for_the_one_that_was_judged(
@@ -591,10 +597,18 @@ def test_a_version_that_was_made_from_another_model_is_not_taken_for_the_one_tha
     another = other.model_uri.removeprefix("models:/")
     client.create_model_version(name, source=other.model_uri, run_id=candidate.run_id, model_id=another)
     with pytest.raises(RecordError, match="made from another model than the one that this run trained") as error:
-        promote(decision_of(candidate, None), candidate, store, store, registered_model=name, by="t", now=AS_OF)
+        promote(
+            decision_of(candidate, None),
+            candidate,
+            store.registry,
+            store.trail,
+            registered_model=name,
+            by="t",
+            now=AS_OF,
+        )
     assert codes(error) == {ReasonCode.RECORD_CONFLICT}
-    assert store.alias(name, "champion") is None
-    assert store.events(name) == ()
+    assert store.registry.alias(name, "champion") is None
+    assert store.trail.events(name) == ()
 
 
 def test_a_double_that_another_try_deletes_at_the_same_moment_is_no_failure(
@@ -602,30 +616,32 @@ def test_a_double_that_another_try_deletes_at_the_same_moment_is_no_failure(
 ) -> None:
     candidate = record(store, name)
     tags = {**provenance_tags(decision_of(candidate, None), candidate), "mlops.status": "candidate"}
-    store.register(name, candidate, tags)
+    store.registry.register(name, candidate, tags)
     again(client, name, candidate, tags)
-    seen = store._versions_of(name, candidate.run_id)
+    seen = store.registry._versions_of(name, candidate.run_id)
     client.delete_model_version(name, "2")
-    monkeypatch.setattr(store, "_versions_of", lambda *_: seen)
-    assert store.register(name, candidate, tags) == 1
+    monkeypatch.setattr(store.registry, "_versions_of", lambda *_: seen)
+    assert store.registry.register(name, candidate, tags) == 1
     assert versions(client, name) == [1]
 
 
 def test_registering_says_nothing_on_stderr(store: MLflowStore, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     candidate = record(store, name)
     capsys.readouterr()
-    store.register(name, candidate, {})
+    store.registry.register(name, candidate, {})
     assert capsys.readouterr().err == ""
 
 
 def test_the_profile_comes_back(store: MLflowStore, name: str) -> None:
     fitted, candidate = fitted_of(), record(store, name)
-    assert store.profile(candidate.run_id) == build_profile("toy", fitted.train_frame, fitted.features, fitted.train)
+    assert store.lineage.profile(candidate.run_id) == build_profile(
+        "toy", fitted.train_frame, fitted.features, fitted.train
+    )
 
 
 def test_addresses_are_those_of_the_pages_and_hide_credentials(uri: str, client: Any, name: str) -> None:
     seen = MLflowStore.connect(uri, ui_url="https://ada:secret@ml.example.com/")
-    run_id = seen.open_run(name, "d/r1", model="toy")
+    run_id = seen.runs.open_run(name, "d/r1", model="toy")
     experiment = client.get_experiment_by_name(name).experiment_id
     assert seen.run_url(run_id) == f"https://ml.example.com/#/experiments/{experiment}/runs/{run_id}"
     assert seen.artifact_url(run_id, "gate/decision.html").endswith(f"/runs/{run_id}/artifacts/gate/decision.html")
@@ -639,7 +655,7 @@ def test_mlflow_away_names_address_and_tries_and_no_secret() -> None:
     port = free_port()
     store = MLflowStore.connect(f"http://ada:secret@127.0.0.1:{port}")
     with pytest.raises(StoreUnavailableError) as error:
-        store.open_run("x", "d/r1", model="toy")
+        store.runs.open_run("x", "d/r1", model="toy")
     assert codes(error) == {ReasonCode.STORE_UNAVAILABLE}
     assert f"http://127.0.0.1:{port}" in str(error.value)
     assert "secret" not in str(error.value)
@@ -652,11 +668,13 @@ def test_an_artifact_store_that_cannot_be_written_leaves_no_candidate(tmp_path: 
     (folder / "artifacts").write_text("a file where the folder should be: unwritable for root as well")
     with mlflow_server(folder) as address:
         store = MLflowStore.connect(address)
-        run_id = store.open_run("x", "d/r1", model="toy")
+        run_id = store.runs.open_run("x", "d/r1", model="toy")
         with pytest.raises(StoreUnavailableError, match="artifact store cannot be written") as error:
-            store.record_candidate(run_id, fitted_of(), snapshot_of(), spec_of(), loop_run="d/r1", provenance={})
+            store.candidates.record_candidate(
+                run_id, fitted_of(), snapshot_of(), spec_of(), loop_run="d/r1", provenance={}
+            )
         assert codes(error) == {ReasonCode.STORE_UNWRITABLE}
-        assert store.find_candidate(run_id) is None
+        assert store.candidates.find_candidate(run_id) is None
 
 
 @pytest.mark.parametrize(
@@ -669,7 +687,15 @@ def test_an_artifact_that_cannot_be_had_now_is_not_called_missing(
 ) -> None:
     candidate = record(MLflowStore.connect(uri), name)
     records = MLflowStore.connect(uri)
-    promote(decision_of(candidate, None), candidate, records, records, registered_model=name, by="t", now=AS_OF)
+    promote(
+        decision_of(candidate, None),
+        candidate,
+        records.registry,
+        records.trail,
+        registered_model=name,
+        by="t",
+        now=AS_OF,
+    )
 
     def refuses(method: str, path: str) -> int | None:
         return next((how for start, how in refused.items() if method == "GET" and path.startswith(start)), None)
@@ -677,16 +703,16 @@ def test_an_artifact_that_cannot_be_had_now_is_not_called_missing(
     with flaky_proxy(uri, refuses) as proxy:
         store = MLflowStore.connect(proxy)
         for read in (
-            lambda: store.read_text(candidate.run_id, "candidate.json"),
-            lambda: store.candidate(candidate.run_id),
-            lambda: store.champion(name),
+            lambda: store.artifacts.read_text(candidate.run_id, "candidate.json"),
+            lambda: store.candidates.candidate(candidate.run_id),
+            lambda: store.registry.champion(name),
             lambda: store.load_pipeline(candidate.model_uri, spec=spec_of()),
         ):
             with pytest.raises(StoreUnavailableError) as error:
                 read()
             assert codes(error) == {ReasonCode.STORE_UNAVAILABLE}
             assert proxy in str(error.value)
-    assert MLflowStore.connect(uri).champion(name) is not None
+    assert MLflowStore.connect(uri).registry.champion(name) is not None
 
 
 def test_files_that_are_gone_are_missing_and_not_tried_again(tmp_path: Path) -> None:
@@ -695,21 +721,21 @@ def test_files_that_are_gone_are_missing_and_not_tried_again(tmp_path: Path) -> 
         candidate = record(store, "gone")
         shutil.rmtree(tmp_path / "artifacts")
         with pytest.raises(RecordError, match=r"has no readable artifact candidate\.json"):
-            store.candidate(candidate.run_id)
+            store.candidates.candidate(candidate.run_id)
         with pytest.raises(RecordError, match="cannot be read from MLflow") as error:
             store.load_pipeline(candidate.model_uri, spec=spec_of())
         assert codes(error) == {ReasonCode.RECORD_CONFLICT}
 
 
 def test_a_folder_is_no_text(store: MLflowStore, name: str) -> None:
-    run_id = store.open_run(name, "d/r1", model="toy")
-    store.write_text(run_id, "gate/x.txt", "x")
+    run_id = store.runs.open_run(name, "d/r1", model="toy")
+    store.artifacts.write_text(run_id, "gate/x.txt", "x")
     with pytest.raises(RecordError, match="no readable artifact gate"):
-        store.read_text(run_id, "gate")
+        store.artifacts.read_text(run_id, "gate")
 
 
 def test_every_refusal_is_one_sentence_with_field_found_allowed_and_fix() -> None:
     with pytest.raises(Refusal) as error:
-        MLflowStore.connect(f"http://127.0.0.1:{free_port()}").champion("x")
+        MLflowStore.connect(f"http://127.0.0.1:{free_port()}").registry.champion("x")
     (problem,) = error.value.problems
     assert all([problem.field, problem.found, problem.allowed, problem.fix])

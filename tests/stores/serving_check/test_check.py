@@ -24,7 +24,9 @@ from airflow_mlops.core.training.fit import Fitted, fit
 from airflow_mlops.core.training.golden_batch import as_numbers
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
+from airflow_mlops.stores.mlflow.artifacts import download
 from airflow_mlops.stores.mlflow.lineage import GOLDEN_SEAL
+from airflow_mlops.stores.mlflow.queries import get_run
 from airflow_mlops.stores.mlflow.store import MLflowStore
 from airflow_mlops.stores.model_files import loader as serving_child
 from airflow_mlops.stores.serving_check import environment as serving_environment
@@ -54,8 +56,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def record(store: MLflowStore, name: str, fitted: Fitted | None = None, spec: ModelSpec | None = None) -> Candidate:
-    run_id = store.open_run(name, f"{name}/r", model="toy")
-    return store.record_candidate(
+    run_id = store.runs.open_run(name, f"{name}/r", model="toy")
+    return store.candidates.record_candidate(
         run_id, fitted or fitted_of(), snapshot_of(), spec or spec_of(), loop_run=f"{name}/r", provenance={}
     )
 
@@ -83,7 +85,7 @@ def retrained(**training: Any) -> tuple[ModelSpec, Fitted]:
 
 def test_the_golden_batch_is_what_the_trained_pipeline_said(store: MLflowStore, name: str) -> None:
     fitted, candidate = fitted_of(), record(store, name)
-    golden = store.golden(candidate.run_id)
+    golden = store.lineage.golden(candidate.run_id)
     assert len(golden.rows) == 200
     assert golden.record.output == "probabilities"
     assert (golden.record.features, golden.record.classes) == (fitted.features, fitted.classes)
@@ -99,18 +101,18 @@ def test_an_edited_golden_batch_is_refused_and_fails_the_check(
     candidate = record(store, name)
     if edit == "rows":
         other = record(store, f"{name}_other", fitted_of(seed=5))
-        uri = f"{store._run(other.run_id).info.artifact_uri}/golden"
-        rows = store._download(uri, str(tmp_path), lambda why: RecordError([])) / "rows.parquet"
+        uri = f"{get_run(store._client, other.run_id).info.artifact_uri}/golden"
+        rows = download(store._client, uri, str(tmp_path), lambda why: RecordError([])) / "rows.parquet"
         store._client.log_artifact(candidate.run_id, str(rows), "golden")
     elif edit == "gone":
         store._client.delete_tag(candidate.run_id, GOLDEN_SEAL)
     else:
-        text = store.read_text(candidate.run_id, "golden/predictions.json")
-        store.write_text(
+        text = store.artifacts.read_text(candidate.run_id, "golden/predictions.json")
+        store.artifacts.write_text(
             candidate.run_id, "golden/predictions.json", text[:90] if edit == "cut" else text.replace("0.1", "0.2", 1)
         )
     with pytest.raises(RecordError):
-        store.golden(candidate.run_id)
+        store.lineage.golden(candidate.run_id)
     report = check_serving(store, candidate, spec_of())
     assert report.failure is not None
     assert "golden" in report.failure
@@ -119,30 +121,30 @@ def test_an_edited_golden_batch_is_refused_and_fails_the_check(
 
 def test_what_made_a_candidate_comes_back(store: MLflowStore, name: str) -> None:
     candidate = record(store, name)
-    assert store.spec_of(candidate.run_id) == spec_of()
-    assert store.snapshot_of(candidate.run_id) == snapshot_of()
+    assert store.lineage.spec_of(candidate.run_id) == spec_of()
+    assert store.lineage.snapshot_of(candidate.run_id) == snapshot_of()
     import sklearn
 
-    assert store.environment_of(candidate.run_id)["scikit-learn"] == sklearn.__version__
-    made = store.circumstances_of(candidate.run_id)
+    assert store.lineage.environment_of(candidate.run_id)["scikit-learn"] == sklearn.__version__
+    made = store.lineage.circumstances_of(candidate.run_id)
     assert made.python == ".".join(map(str, sys.version_info[:3]))
     assert len(str(made.code)) == 64
 
 
 def test_an_edited_specification_is_refused(store: MLflowStore, name: str) -> None:
     candidate = record(store, name)
-    text = store.read_text(candidate.run_id, "spec.json")
-    store.write_text(candidate.run_id, "spec.json", text.replace('"seed": 42', '"seed": 43'))
+    text = store.artifacts.read_text(candidate.run_id, "spec.json")
+    store.artifacts.write_text(candidate.run_id, "spec.json", text.replace('"seed": 42', '"seed": 43'))
     with pytest.raises(RecordError, match=r"spec\.json"):
-        store.spec_of(candidate.run_id)
+        store.lineage.spec_of(candidate.run_id)
 
 
 def test_a_version_leads_to_its_candidate(store: MLflowStore, name: str) -> None:
     candidate = record(store, name)
-    version = store.register(name, candidate, {})
-    assert store.candidate_of(name, version) == candidate
+    version = store.registry.register(name, candidate, {})
+    assert store.candidates.candidate_of(name, version) == candidate
     with pytest.raises(RecordError, match="no such version") as error:
-        store.candidate_of(name, 7)
+        store.candidates.candidate_of(name, 7)
     assert error.value.problems[0].code is ReasonCode.VERSION_MISSING
 
 

@@ -1,0 +1,116 @@
+"""Files of runs: text artifacts, sealed where they must not change, and downloads that tell gone from away."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.records.base import Record
+from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.stores.mlflow.client import GuardedClient
+from airflow_mlops.stores.mlflow.errors import answering, conflict, reading_files
+from airflow_mlops.stores.mlflow.queries import get_run, tag_run
+
+
+class MLflowArtifacts:
+    """Text artifacts of runs."""
+
+    def __init__(self, client: GuardedClient) -> None:
+        self._client = client
+
+    def write_text(self, run_id: str, path: str, text: str) -> None:
+        """Write a text artifact of a run, replacing what stood there."""
+        with tempfile.TemporaryDirectory() as folder:
+            target = PurePosixPath(path)
+            (Path(folder) / target.name).write_text(text, encoding="utf-8", newline="")
+            parent = None if str(target.parent) == "." else str(target.parent)
+            self._client.log_artifact(run_id, str(Path(folder) / target.name), parent)
+
+    def write_record(self, run_id: str, name: str, record: Record) -> None:
+        """Keep a record as artifact ``<name>.json`` of a run."""
+        self.write_text(run_id, f"{name}.json", record.to_text())
+
+    def read_text(self, run_id: str, path: str) -> str:
+        """Read a text artifact of a run.
+
+        Raises
+        ------
+        RecordError
+            If the run or the artifact does not exist, or is no text.
+        StoreUnavailableError
+            If the artifact is there, but cannot be had now.
+        """
+        return self._text_of(get_run(self._client, run_id), path)
+
+    def write_sealed(self, run_id: str, path: str, text: str, seal: str, tags: Mapping[str, str]) -> None:
+        """Write a text artifact, then tag the run with its SHA-256 (`seal`) and `tags`.
+
+        An upload that was cut off, or an artifact that was changed later, does not match its seal.
+        """
+        self.write_text(run_id, path, text)
+        tag_run(self._client, run_id, {**tags, seal: hashlib.sha256(text.encode()).hexdigest()})
+
+    def read_sealed(self, run_id: str, path: str, seal: str) -> str | None:
+        """Read what :meth:`write_sealed` wrote; None when it was never written whole.
+
+        Raises
+        ------
+        RecordError
+            If the artifact is not what was sealed.
+        """
+        return self.read_sealed_of(get_run(self._client, run_id), path, seal)
+
+    def read_sealed_of(self, run: Any, path: str, seal: str) -> str | None:
+        """As :meth:`read_sealed`, of a run that was read already, with its tags as they were then."""
+        written = run.data.tags.get(seal)
+        if written is None:
+            return None
+        text = self._text_of(run, path)
+        if hashlib.sha256(text.encode()).hexdigest() != written:
+            raise conflict(
+                f"artifact {path} of MLflow run {run.info.run_id} is not what the run's tag {seal} was made from",
+                "an artifact that nobody changes after it was written",
+                "trigger a new run of the DAG, and find out who changed it",
+            )
+        return text
+
+    def _text_of(self, run: Any, path: str) -> str:
+        # Not the client's download_artifacts: it says of whatever went wrong that the path does not exist.
+        run_id, uri = str(run.info.run_id), f"{str(run.info.artifact_uri).rstrip('/')}/{path}"
+        with tempfile.TemporaryDirectory() as folder:
+            file = download(self._client, uri, folder, lambda _: _no_artifact(run_id, path))
+            try:
+                return file.read_bytes().decode()
+            except (IsADirectoryError, UnicodeDecodeError) as error:
+                raise _no_artifact(run_id, path) from error
+
+
+def download(client: GuardedClient, uri: str, folder: str, missing: Callable[[str], RecordError]) -> Path:
+    """Download a file or a folder; if it is not there, raise what `missing` makes of the reason."""
+    from mlflow.artifacts import download_artifacts, list_artifacts
+
+    address = client.address
+    above, _, name = uri.rpartition("/")
+
+    def is_there() -> bool:
+        listed = list_artifacts(artifact_uri=above, tracking_uri=address.uri)
+        return name in {PurePosixPath(entry.path).name for entry in listed}
+
+    with reading_files(address, is_there, missing), answering(address):
+        return Path(download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=address.uri))
+
+
+def _no_artifact(run_id: str, path: str) -> RecordError:
+    return RecordError(
+        Problem(
+            code=ReasonCode.RECORD_CONFLICT,
+            field=path,
+            found=f"MLflow run {run_id} has no readable artifact {path}",
+            allowed="the artifact that an earlier stage of the loop wrote",
+            fix="trigger a new run of the DAG; do not delete artifacts of runs that have versions",
+        )
+    )
