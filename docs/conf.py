@@ -100,16 +100,17 @@ def write_reference(_app: Sphinx) -> None:
         for name in (name for pattern in patterns for name in modules(pattern)):
             text += "".join(directives(import_module(name)))
         (REFERENCE / f"{page}.rst").write_text(text, encoding="utf-8")
-    text = f"{heading('Reference', '=')}\nThe public names, from their docstrings. What is not here may change unannounced.\n"
+    text = f"{heading('Reference', '=')}\nThe public names, from their docstrings. "
+    text += "What is not here may change unannounced.\n"
     text += "\n.. toctree::\n\n" + "".join(f"   {page}\n" for page in FLOORS)
     (REFERENCE / "index.rst").write_text(text, encoding="utf-8")
 
 
 def heading(text: str, line: str) -> str:
-    """Return a heading of reStructuredText.
+    r"""Return a heading of reStructuredText.
 
     >>> heading("Rows", "-")
-    'Rows\\n----\\n'
+    'Rows\n----\n'
     """
     return f"{text}\n{line * len(text)}\n"
 
