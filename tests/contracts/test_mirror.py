@@ -14,11 +14,8 @@ ELSEWHERE = {
 }
 """Test files without a module of their name, and why."""
 
-FILES = sorted(
-    path.relative_to(ROOT / "tests").as_posix()
-    for floor in FLOORS
-    for path in (ROOT / "tests" / floor).rglob("test_*.py")
-)
+TESTS = ROOT / "tests"
+FILES = sorted(path.relative_to(TESTS).as_posix() for floor in FLOORS for path in (TESTS / floor).rglob("test_*.py"))
 
 
 def modules_of(file: str) -> tuple[Path, ...]:

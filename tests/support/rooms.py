@@ -63,7 +63,8 @@ def mark(item: pytest.Item) -> None:
             item.add_marker(MARKS[fixture])
     callspec = getattr(item, "callspec", None)
     for value in callspec.params.values() if callspec else ():
-        for word in str(getattr(value, "__name__", value)).split("_"):
+        name = value if isinstance(value, str) else getattr(value, "__name__", "")
+        for word in str(name).split("_"):
             if word in PLACES:
                 item.add_marker(PLACES[word])
     if folder_of(item.nodeid).partition("/")[0] in SLOW:
