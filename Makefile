@@ -53,6 +53,8 @@ lint: $(STAMP)
 	$(ENV)/bin/lint-imports --no-logo
 	$(PY) dev/wrap_markdown.py $(PAGES)
 	$(ENV)/bin/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(ENV)/bin/check-jsonschema -q --builtin-schema vendor.github-issue-forms \
+	  $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 
 format: $(STAMP)
 	$(ENV)/bin/ruff check --fix .
