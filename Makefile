@@ -8,7 +8,7 @@ HOME_OF_STACK := .local
 PYTHON  ?=
 PAGES   := $(wildcard *.md */*.md docs/*/*.md .github/*.md)
 
-.PHONY: help demo up down status test test-fast chaos bench lint format docs constraints install clean
+.PHONY: help demo up down status test test-fast chaos bench lint format docs site constraints install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo 'make test-fast  those that start no server and simulate nothing: two minutes'
 	@echo 'make chaos   200 promoters at once, 500 kills, storms of 1,000 events, the whole backtest: an hour or so'
 	@echo 'make bench   speed and memory, as a table  make docs     the specification reference'
+	@echo 'make site    the documentation as pages, in build/site'
 	@echo 'make clean   stops the stack, deletes .venv, .local and caches'
 
 demo: $(STAMP)
@@ -52,6 +53,8 @@ lint: $(STAMP)
 	$(ENV)/bin/lint-imports --no-logo
 	$(PY) dev/wrap_markdown.py $(PAGES)
 	$(ENV)/bin/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(ENV)/bin/check-jsonschema -q --builtin-schema vendor.github-issue-forms \
+	  $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 
 format: $(STAMP)
 	$(ENV)/bin/ruff check --fix .
@@ -60,6 +63,11 @@ format: $(STAMP)
 
 docs: $(STAMP)
 	$(PY) -m airflow mlops schema --markdown > docs/specification.new && mv docs/specification.new docs/specification.md
+
+# Warnings are errors. Nothing is fetched by the build, nor by the pages: docs/conf.py looks.
+site: $(STAMP)
+	$(ENV)/bin/sphinx-build -q -W --keep-going -j auto -c docs -d build/doctrees . build/site
+	@echo 'build/site/docs/index.html'
 
 constraints: $(STAMP)
 	@{ echo "# Every package of the tree, for Python 3.11 to 3.13: 'make constraints' writes it anew from pyproject.toml."; \

@@ -11,7 +11,7 @@ _OPERATORS = (
     *("rollback", "scoring", "snapshot", "training", "validation"),
 )
 _SENSORS = ("drift", "new_data", "performance")
-_TRIGGERS = ("change", "drift", "events")
+_TRIGGERS = ("change", "window", "events")
 
 
 def get_provider_info() -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Table:
         lines = ["| " + " | ".join(row) + " |" for row in (self.heads, *self.rows)]
         marks = [" ---: " if self._number(i) else " --- " for i in range(len(self.heads))]
         lines.insert(1, f"|{'|'.join(marks)}|")
-        return "\n".join([f"### {self.title}", "", *lines, "", *(f"- {note}" for note in self.notes)]).rstrip() + "\n"
+        return "\n".join([f"## {self.title}", "", *lines, "", *(f"- {note}" for note in self.notes)]).rstrip() + "\n"
 
     def _line(self, cells: Sequence[str], widths: Sequence[int]) -> str:
         padded = [

@@ -83,7 +83,7 @@ def test_approved_it_serves_and_who_approved_it_is_recorded(live: Live, started:
     assert form["subject"] == "May version 1 of asked serve, as its first model?"
     assert form["options"] == ["Approve", "Reject"]
     assert [user["id"] for user in form["assigned_users"]] == ["admin"]
-    assert "log\\_loss: candidate" in form["body"]
+    assert "| log loss |" in form["body"]  # the table of gains
     assert live.records.version_url("asked", 1) in form["body"]
     assert (run.alias("challenger"), run.alias("champion")) == (1, None)
 

@@ -64,7 +64,7 @@ def mark(item: pytest.Item) -> None:
     callspec = getattr(item, "callspec", None)
     for value in callspec.params.values() if callspec else ():
         name = value if isinstance(value, str) else getattr(value, "__name__", "")
-        for word in name.split("_"):
+        for word in str(name).split("_"):
             if word in PLACES:
                 item.add_marker(PLACES[word])
     if folder_of(item.nodeid).partition("/")[0] in SLOW:

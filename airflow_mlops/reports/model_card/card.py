@@ -17,7 +17,7 @@ from airflow_mlops.core.records.base import Record
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
-from airflow_mlops.core.records.section import Section
+from airflow_mlops.core.records.section import Section, StoredSection
 from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.text import format_number
 from airflow_mlops.reports import sections as card_page
@@ -50,7 +50,7 @@ class ModelCard(Record):
     """The primary metric beside champion and baseline."""
     limitations: tuple[str, ...]
     """The owner's first, then what the evidence says."""
-    sections: tuple[Section, ...]
+    sections: tuple[StoredSection, ...]
     links: Mapping[str, str] = field(default_factory=dict)
     """Names and addresses; only http and https become links."""
 
@@ -61,11 +61,14 @@ class ModelCard(Record):
 
     def to_markdown(self) -> str:
         """The whole card, for GitHub and MLflow: tables are GitHub's, all text is escaped."""
-        return card_page.markdown(f"Model card: {self.title}", self._top(), self.sections, self.links)
+        return card_page.markdown(f"Model card: {self.title}", self._top(), self._shown(), self.links)
 
     def to_html(self) -> str:
         """The whole card as one self-contained page."""
-        return card_page.html(f"Model card: {self.title}", self._top(), self.sections, self.links)
+        return card_page.html(f"Model card: {self.title}", self._top(), self._shown(), self.links)
+
+    def _shown(self) -> tuple[Section, ...]:
+        return tuple(Section.shown(part) for part in self.sections)
 
     def summary(self) -> str:
         """The short form for the version's description: Markdown of at most `LONGEST_SUMMARY` characters."""
@@ -149,11 +152,14 @@ def card(
         answer=sentence(decision) if decision is not None else "not judged by the gate yet",
         headline=_headline(decision),
         limitations=known_limits,
-        sections=(
-            limits,
-            *origin_sections(spec, candidate, snapshot),
-            *evidence_sections(spec, candidate, decision),
-            *lineage_sections(trace),
+        sections=tuple(
+            part.stored()
+            for part in (
+                limits,
+                *origin_sections(spec, candidate, snapshot),
+                *evidence_sections(spec, candidate, decision),
+                *lineage_sections(trace),
+            )
         ),
         links=dict(links),
     )
