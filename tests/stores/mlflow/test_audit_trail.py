@@ -12,7 +12,7 @@ from airflow_mlops.core.promotion.audit_chain import following
 from airflow_mlops.core.promotion.audit_state import AuditState, fold
 from airflow_mlops.core.promotion.retire import retire, retirement_tag, unretire
 from airflow_mlops.core.promotion.verify import verify_trail
-from airflow_mlops.core.records.promotion import Approval, AuditEvent
+from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.mlflow.audit_trail import RUNS, TRAIL, TRAIL_OF
 from airflow_mlops.stores.mlflow.store import MLflowStore
@@ -20,25 +20,11 @@ from tests.support.memory_registry import NOW
 
 pytestmark = [
     pytest.mark.mlflow,
+    pytest.mark.usefixtures("quiet"),
     # mlflow.pyfunc warns about its own type hints while it is imported
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
 ]
 WHO: dict[str, Any] = {"by": "user:ada", "now": NOW, "reason": "why not"}
-
-
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
-
-
-@pytest.fixture
-def client(mlflow_uri: str) -> Any:
-    from mlflow import MlflowClient
-
-    return MlflowClient(mlflow_uri)
 
 
 @pytest.fixture
@@ -47,11 +33,6 @@ def name(request: pytest.FixtureRequest, client: Any) -> str:
     made = str(request.node.name).replace("[", "_").replace("]", "_")[:80]
     client.create_registered_model(made)
     return made
-
-
-@pytest.fixture
-def store(mlflow_uri: str) -> MLflowStore:
-    return MLflowStore.connect(mlflow_uri)
 
 
 def next_event(state: AuditState, model: str, **fields: Any) -> AuditEvent:
@@ -206,31 +187,3 @@ def test_retirement_on_the_real_registry(store: MLflowStore, name: str) -> None:
     unretire(store.registry, store.trail, registered_model=name, **WHO)
     assert retirement_tag(store.registry, name) is None
     assert verify_trail(store.registry, store.trail, name) == ()
-
-
-def test_an_answer_is_kept_sealed(store: MLflowStore, name: str) -> None:
-    run_id = store.runs.open_run(name, "d/r", model="toy")
-    assert store.decisions.approval(run_id) is None
-    said = Approval(model="toy", run_id=run_id, decision="d" * 64, approved=False, by="ada", at=NOW, note="later")
-    store.decisions.record_approval(run_id, said)
-    assert store.decisions.approval(run_id) == said
-    store.artifacts.write_text(run_id, "approval/approval.json", said.to_text().replace("false", "true", 1))
-    with pytest.raises(RecordError, match="not what"):
-        store.decisions.approval(run_id)
-
-
-def test_aliases_are_removed_and_versions_described(store: MLflowStore, client: Any, name: str) -> None:
-    run_id = store.runs.open_run(name, "d/r", model="toy")
-    client.create_model_version(name, source=f"{client.get_run(run_id).info.artifact_uri}/model", run_id=run_id)
-    store.registry.delete_alias(name, "challenger")
-    store.registry.set_alias(name, "challenger", 1)
-    store.registry.delete_alias(name, "challenger")
-    assert store.registry.alias(name, "challenger") is None
-    store.registry.describe_version(name, 1, "# A *model*" + "x" * 9000)
-    assert client.get_model_version(name, "1").description.startswith("# A *model*")
-    with pytest.raises(RecordError) as error:
-        store.registry.version(name, 1)
-    assert [problem.code for problem in error.value.problems] == [ReasonCode.CHAMPION_UNREADABLE]
-    with pytest.raises(RecordError) as error:
-        store.registry.version(name, 2)
-    assert [problem.code for problem in error.value.problems] == [ReasonCode.VERSION_MISSING]

@@ -21,11 +21,6 @@ FIRST = datetime(2026, 3, 8, tzinfo=UTC)
 
 
 @pytest.fixture
-def store(mlflow_uri: str) -> MLflowStore:
-    return MLflowStore.connect(mlflow_uri)
-
-
-@pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.node.name)
 
