@@ -281,7 +281,7 @@ class Log:
                 if log.away:
                     log.away -= 1
                     raise ConnectionError("no answer")
-                yield SimpleNamespace(decisions=lambda model: tuple(log.decisions_))
+                yield SimpleNamespace(retraining_log=SimpleNamespace(decisions=lambda model: tuple(log.decisions_)))
 
         monkeypatch.setattr("airflow_mlops.hooks.mlflow.MLflowHook", Hook)
 
