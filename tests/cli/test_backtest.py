@@ -37,6 +37,7 @@ def parsed(*words: str) -> argparse.Namespace:
     return parser.parse_args(list(words))
 
 
+@pytest.mark.slow
 def test_it_prints_the_table_and_writes_the_page(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = spec.parent / "page.html"
     backtest(parsed(str(spec), *SPAN, "--html", str(page), "--grid", "gate.champion.confidence=0.8,0.9"))
