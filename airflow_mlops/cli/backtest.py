@@ -48,7 +48,7 @@ def backtest(args: Namespace) -> None:
         page = _written(report, storage, args.html)
     except Refusal as refusal:
         screen.clear()
-        print(refusal, file=sys.stderr)
+        print(refusal, *getattr(refusal, "__notes__", ()), sep="\n  ", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         screen.clear()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
+from typing import Any
 
 
 class ReasonCode(StrEnum):
@@ -118,6 +120,11 @@ class Refusal(Exception):
         self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
         self.subject = subject
         super().__init__(self.problems, subject)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As an exception is by default, it would be made again with the subject as a second problem: it must come
+        # whole from another process, with its notes.
+        return partial(type(self), subject=self.subject), (self.problems,), self.__dict__
 
     def __str__(self) -> str:
         lines = [str(problem) for problem in self.problems]

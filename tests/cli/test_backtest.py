@@ -37,6 +37,7 @@ def parsed(*words: str) -> argparse.Namespace:
     return parser.parse_args(list(words))
 
 
+@pytest.mark.slow
 def test_it_prints_the_table_and_writes_the_page(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = spec.parent / "page.html"
     backtest(parsed(str(spec), *SPAN, "--html", str(page), "--grid", "gate.champion.confidence=0.8,0.9"))
@@ -84,3 +85,17 @@ def test_a_page_that_cannot_be_written_is_one_sentence(spec: Path, capsys: pytes
     with pytest.raises(SystemExit):
         backtest(parsed(str(spec), *SPAN, "--html", str(spec.parent / "none" / "page.html")))
     assert "--html: found" in capsys.readouterr().err
+
+
+def test_a_failure_names_the_work_that_it_came_from(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    backtest(parsed(str(spec), *SPAN))
+    answers = sorted(spec.parent.glob("storage/backtests/orders/*/answers/trained/*.json"))
+    assert len(answers) == 3
+    for answer in answers:
+        answer.write_text(answer.read_text()[:-20])
+    with pytest.raises(SystemExit) as ended:
+        backtest(parsed(str(spec), *SPAN))
+    err = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert "holds a damaged file answers/trained/" in err
+    assert "\n  in the backtest's training of version 1\n" in err

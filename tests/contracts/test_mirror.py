@@ -9,7 +9,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FLOORS = ("cli", "core", "hooks", "notifications", "operators", "reports", "sensors", "spec", "stores", "triggers")
 ELSEWHERE = {
-    "core/backtest/test_parts.py": "grid, plan and policies in one: each is a page long",
     "triggers/test_stored_paths.py": "paths of classes that stand in Airflow's database, of all modules of the folder",
 }
 """Test files without a module of their name, and why."""

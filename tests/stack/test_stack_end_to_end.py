@@ -75,7 +75,8 @@ def test_a_killed_process_is_noticed_and_up_repairs_the_stack(live: Live) -> Non
         os.sched_yield()
     status = live.command("status")
     assert status.returncode == 1
-    assert [line.split()[0] for line in status.stdout.splitlines() if "DEAD" in line] == ["postgres", "scheduler"]
+    dead = {line.split()[0] for line in status.stdout.splitlines() if "DEAD" in line}
+    assert dead >= {"postgres", "scheduler"}  # on a busy machine another one has ended by now, without its database
 
     repaired = live.command("up")
     assert repaired.returncode == 0, repaired.stderr

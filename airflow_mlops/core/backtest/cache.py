@@ -5,10 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_mlops.core.errors import DataError, RecordError
@@ -24,6 +28,10 @@ if TYPE_CHECKING:
     from airflow_mlops.spec.model import ModelSpec
 
 Found = TypeVar("Found", bound=Answer)
+RECENT = 256
+"""Answers that a process keeps in memory: the next steps ask for the same ones."""
+FIX_OTHER = "name another folder, or leave --state out: then each has its own"
+FIX_DAMAGED = "remove the whole folder, and run again"
 _PACKAGES = ("airflow-mlops", "scikit-learn", "numpy", "pandas", "pyarrow")
 
 
@@ -79,7 +87,7 @@ def identity_of(plan: Plan, store: DataStore) -> Identity:
         )
     return Identity(
         model=plan.spec.name,
-        spec=digest(plan.spec.fingerprint, _dump(plan.spec, "validation")),
+        spec=digest(plan.spec.fingerprint, plan.spec.model_dump(mode="json")["validation"]),
         data=content.hexdigest(),
         rows=content.rows,
         start=plan.start,
@@ -95,14 +103,57 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=True).encode()).hexdigest()[:24]
 
 
-class State:
-    """The folder of finished work: `state.json`, and one file for each answer and each model.
+class UnfinishedError(Exception):
+    """An answer is not there yet, and the cache that was asked may only look."""
 
-    Every file appears whole or not at all, so that a process may be killed at any place.
+
+class KeyLocks:
+    """A lock for each key, that all processes of a machine share: a byte each of one file, however many keys.
+
+    The system frees what a process held when it ends, however it ends.
     """
 
-    def __init__(self, storage: Storage) -> None:
-        self.storage = storage
+    def __init__(self, path: Path) -> None:
+        # Open as long as the process lives: to close it would free everything that the process holds.
+        self._file = os.open(path, os.O_RDWR)
+
+    @contextmanager
+    def hold(self, key: str) -> Iterator[None]:
+        """Wait until no other process holds the key, and hold it.
+
+        Parameters
+        ----------
+        key
+            Hexadecimal digits, 15 at least: the first ones say the byte. Keys that begin alike wait for each other.
+        """
+        import fcntl
+
+        place = int(key[:15], 16)
+        fcntl.lockf(self._file, fcntl.LOCK_EX, 1, place)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place)
+
+
+class ResultCache:
+    """The folder of finished work: `state.json`, and one file for each answer and each model.
+
+    Every file appears whole or not at all, so that a process may be killed at any place; none is ever changed.
+
+    Parameters
+    ----------
+    storage
+        The folder.
+    locks
+        Shared with the other processes that work on the folder. None: nobody else does.
+    frozen
+        Whether to compute nothing: an answer that is missing is an `UnfinishedError` then.
+    """
+
+    def __init__(self, storage: Storage, locks: KeyLocks | None = None, *, frozen: bool = False) -> None:
+        self.storage, self._locks, self._frozen = storage, locks, frozen
+        self._recent: Any = lru_cache(maxsize=RECENT)(self._read)
 
     def claim(self, identity: Identity) -> None:
         """Begin, or go on with, the work that `identity` names.
@@ -117,51 +168,69 @@ class State:
             self.storage.write_text("state.json", here.to_text())
             return
         found = Identity.from_json(self.storage.read_text("state.json"))
-        problems = [self._other(*difference) for difference in _differences(found, here)]
+        problems = [
+            self._conflict(f"a backtest with {what} {one}", f"one with {other}", FIX_OTHER)
+            for what, one, other in _differences(found, here)
+        ]
         if problems:
             raise RecordError(problems, subject=f"backtest of {identity.model}")
 
-    def _other(self, what: str, found: str, wanted: str) -> Problem:
-        return Problem(
-            code=ReasonCode.RECORD_CONFLICT,
-            field="--state",
-            found=f"{self.storage.root} holds a backtest with {what} {found}",
-            allowed=f"one with {wanted}",
-            fix="name another folder, or leave --state out: then each has its own",
-        )
+    def remember(self, kind: type[Found], task: str, on: Sequence[Any], compute: Callable[[], Found]) -> Found:
+        """Return the answer to a task; compute it if nobody has, and keep it with the seconds that it took.
 
-    def find(self, kind: type[Found], key: str) -> Found | None:
-        """Return a finished answer; None while there is none."""
-        path = f"answers/{kind.__name__.lower()}/{key}.json"
-        return kind.from_json(self.storage.read_text(path)) if self.storage.exists(path) else None
-
-    def get(self, kind: type[Found], key: str) -> Found:
-        """Return an answer that must be there.
+        Parameters
+        ----------
+        kind
+            Record of the answer.
+        task
+            In words, for whoever reads of its failure.
+        on
+            What the answer depends on beside the folder's identity: plain JSON data. With `kind` it is the key.
+        compute
+            Called at most once for a key, by whichever process comes first; the others wait for its answer.
 
         Raises
         ------
         RecordError
-            If it is not: somebody removed files from the folder.
+            If a finished answer cannot be read: it was changed or cut off.
+        UnfinishedError
+            If there is no answer, and the cache is frozen.
+        Exception
+            What `compute` raises, with a note that names the task.
         """
-        found = self.find(kind, key)
-        if found is None:
-            raise RecordError(
-                Problem(
-                    code=ReasonCode.RECORD_CONFLICT,
-                    field="--state",
-                    found=f"no {kind.__name__} {key} in {self.storage.root}, though later work was built on it",
-                    allowed="a folder that nobody removed files from",
-                    fix="remove the whole folder, and run again",
-                )
-            )
+        found = self.find(kind, on)
+        if found is not None:
+            return found
+        if self._frozen:
+            raise UnfinishedError(task)
+        with nullcontext() if self._locks is None else self._locks.hold(digest(kind.__name__, on)):
+            return self.find(kind, on) or self._compute(task, _path(kind, on), compute)
+
+    def find(self, kind: type[Found], on: Sequence[Any]) -> Found | None:
+        """Return a finished answer; None while there is none."""
+        path = _path(kind, on)
+        found: Found | None = self._recent(kind, path) if self.storage.exists(path) else None
         return found
 
-    def keep(self, key: str, answer: Answer) -> None:
-        """Write a finished answer."""
-        self.storage.write_text(f"answers/{type(answer).__name__.lower()}/{key}.json", answer.to_text())
+    def _compute(self, task: str, path: str, compute: Callable[[], Found]) -> Found:
+        began = time.perf_counter()
+        try:
+            made = compute()
+        except Exception as error:
+            error.add_note(f"while at work on: {task}")
+            raise
+        answer = replace(made, seconds=round(time.perf_counter() - began, 4))
+        self.storage.write_text(path, answer.to_text())
+        return answer
+
+    def _read(self, kind: type[Found], path: str) -> Found:
+        try:
+            return kind.from_json(self.storage.read_text(path))
+        except RecordError as error:
+            raise self._damaged(path) from error
 
     def keep_model(self, version: int, pipeline: Any, spec: ModelSpec) -> None:
-        """Write a fitted pipeline, in the format that the specification names."""
+        """Write a fitted pipeline, in the format that the specification names, below the digest of its text."""
         if spec.training.format == "skops":
             import skops.io
 
@@ -170,11 +239,22 @@ class State:
             import cloudpickle  # type: ignore[import-untyped]
 
             content = cloudpickle.dumps(pipeline)
-        self.storage.write_text(f"models/{version}.{spec.training.format}", base64.b64encode(content).decode())
+        text = base64.b64encode(content).decode()
+        self.storage.write_text(f"models/{version}.{spec.training.format}", f"{_sha256(text)}\n{text}")
 
-    def model(self, version: int, spec: ModelSpec) -> Any:
-        """Read a fitted pipeline; skops takes only types that are trusted."""
-        content = base64.b64decode(self.storage.read_text(f"models/{version}.{spec.training.format}"))
+    def read_model(self, version: int, spec: ModelSpec) -> Any:
+        """Read a fitted pipeline; skops takes only types that are trusted.
+
+        Raises
+        ------
+        RecordError
+            If the file is not what was written.
+        """
+        path = f"models/{version}.{spec.training.format}"
+        written, _, text = self.storage.read_text(path).partition("\n")
+        if written != _sha256(text):
+            raise self._damaged(path)
+        content = base64.b64decode(text)
         if spec.training.format == "skops":
             import skops.io
 
@@ -184,6 +264,21 @@ class State:
         import pickle
 
         return pickle.loads(content)  # noqa: S301 - the specification chose this format: it trusts its own folders
+
+    def _damaged(self, path: str) -> RecordError:
+        return RecordError(self._conflict(f"a damaged file {path}", "files as they were written", FIX_DAMAGED))
+
+    def _conflict(self, holds: str, allowed: str, fix: str) -> Problem:
+        found = f"{self.storage.root} holds {holds}"
+        return Problem(code=ReasonCode.RECORD_CONFLICT, field="--state", found=found, allowed=allowed, fix=fix)
+
+
+def _path(kind: type[Answer], on: Sequence[Any]) -> str:
+    return f"answers/{kind.__name__.lower()}/{digest(on)}.json"
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _differences(found: Identity, wanted: Identity) -> Iterator[tuple[str, str, str]]:
@@ -202,10 +297,6 @@ def _differences(found: Identity, wanted: Identity) -> Iterator[tuple[str, str, 
 def _span(identity: Identity) -> str:
     days = identity.every_seconds / 86400
     return f"{identity.start:%Y-%m-%dT%H:%M} to {identity.end:%Y-%m-%dT%H:%M} every {days:g} days"
-
-
-def _dump(spec: ModelSpec, part: str) -> Any:
-    return spec.model_dump(mode="json")[part]
 
 
 @cache

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 from pydantic_core import ValidationError
 
-from airflow_mlops.core.backtest.run import Point
 from airflow_mlops.spec.base import SpecModel
 from airflow_mlops.spec.error_text import problems_of
 from airflow_mlops.spec.model import ModelSpec
@@ -27,7 +27,20 @@ MOST_POINTS = 500
 _COMMA = re.compile(r",(?![^\[{]*[\]}])")
 
 
-def grid_of(spec: ModelSpec, texts: Sequence[str]) -> tuple[Point, ...]:
+@dataclass(frozen=True, kw_only=True)
+class GridPoint:
+    """One point of a grid: a specification with other settings."""
+
+    settings: Mapping[str, str]
+    spec: ModelSpec
+
+    @property
+    def name(self) -> str:
+        """The settings in one line."""
+        return ", ".join(f"{path}={value}" for path, value in self.settings.items())
+
+
+def grid_of(spec: ModelSpec, texts: Sequence[str]) -> tuple[GridPoint, ...]:
     """Cross every path with every value.
 
     Parameters
@@ -63,13 +76,13 @@ def grid_of(spec: ModelSpec, texts: Sequence[str]) -> tuple[Point, ...]:
             raise SpecError(problems, subject=f"grid of {spec.name}")
         return ()
     paths = [path for path, _ in axes]
-    points: list[Point] = []
+    points: list[GridPoint] = []
     refused: dict[str, Problem] = {}
     for values in product(*(found for _, found in axes)):
         settings = dict(zip(paths, values, strict=True))
         made = _varied(spec, settings)
         if isinstance(made, ModelSpec):
-            points.append(Point(settings=settings, spec=made))
+            points.append(GridPoint(settings=settings, spec=made))
         else:
             refused |= {str(problem): problem for problem in made}
     if refused:

@@ -1,20 +1,20 @@
-"""Read again what the pieces of work of a backtest need: models, the rows they were trained on, rows to come."""
+"""What the tasks of a backtest read: models, the rows they were trained on, rows to come."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.backtest.cache import State
+from airflow_mlops.core.backtest.cache import KeyLocks, ResultCache
 from airflow_mlops.core.backtest.plan import Plan
-from airflow_mlops.core.backtest.tasks import Train
-from airflow_mlops.core.ports import DataStore
+from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.backtest import Trained
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.training import champion_of
-from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,48 +22,91 @@ if TYPE_CHECKING:
     from airflow_mlops.core.training import Fitted
 
 
-class Shelf:
-    """Holds a few models and frames: many pieces of work in a row ask for the same ones."""
+@dataclass(frozen=True, kw_only=True)
+class InputSources:
+    """How any process comes to the inputs; it can be sent to one."""
 
-    def __init__(self, plan: Plan, state: State, open_store: Callable[[], DataStore]) -> None:
-        self.plan, self.spec, self.state = plan, plan.spec, state
-        self.store = open_store()
-        self.model = lru_cache(maxsize=8)(self._model)
-        """Record and fitted pipeline of a version."""
-        self.rows = lru_cache(maxsize=2)(self._rows)
+    plan: Plan
+    open_store: Callable[[], DataStore]
+    open_storage: Callable[[], Storage]
+    locks: Path | None = None
+    """File of the locks that the processes share; None: there is one process."""
+
+    def open(self, *, frozen: bool = False) -> Inputs:
+        """Open source and folder; a frozen cache computes nothing."""
+        locks = None if self.locks is None or frozen else KeyLocks(self.locks)
+        return Inputs(self.plan, ResultCache(self.open_storage(), locks, frozen=frozen), self.open_store())
+
+
+class Inputs:
+    """The inputs of one process, with the last few models and frames in memory: tasks in a row read the same ones."""
+
+    def __init__(self, plan: Plan, cache: ResultCache, store: DataStore) -> None:
+        self.plan, self.spec, self.cache, self.store = plan, plan.spec, cache, store
+        self.pipeline = lru_cache(maxsize=8)(lambda version: cache.read_model(version, plan.spec))
+        """Fitted pipeline of a version."""
+        self.rows = lru_cache(maxsize=2)(self._read_rows)
         """Snapshot that a version was trained on, and its rows."""
-        self._future = lru_cache(maxsize=2)(self._read)
+        self._future = lru_cache(maxsize=2)(self._read_future)
 
-    def champion(self, version: int) -> tuple[Champion, Any]:
-        """A version as the registry would tell it, and its pipeline."""
-        candidate, pipeline = self.model(version)
-        return champion_of(self.spec.registered_model, candidate, version), pipeline
+    def candidate(self, version: int) -> Candidate:
+        """Record of a version."""
+        return self._trained(version)[0]
 
-    def _model(self, version: int) -> tuple[Candidate, Any]:
-        trained = self.state.get(Trained, Train(version=version).key)
-        if trained.candidate is None:
-            raise ValueError(f"step {version} trained no model: nobody may ask for it")
-        return trained.candidate, self.state.model(version, self.spec)
+    def champion(self, version: int) -> Champion:
+        """A version as the registry would tell it."""
+        return champion_of(self.spec.registered_model, self.candidate(version), version)
 
-    def _rows(self, version: int) -> tuple[Snapshot, pd.DataFrame]:
-        from airflow_mlops.core.snapshot import read_snapshot
+    def fitted(self, version: int) -> Fitted:
+        """What the training of a version returned, from what was kept of it."""
+        from airflow_mlops.core.pipeline.features import as_features
+        from airflow_mlops.core.pipeline.trusted_types import trusted_types
+        from airflow_mlops.core.rows.labels import clean_labels
+        from airflow_mlops.core.training import Fitted, split_frame
 
-        snapshot = self.state.get(Trained, Train(version=version).key).snapshot
-        if snapshot is None:
-            raise ValueError(f"step {version} trained no model: nobody may ask for its rows")
-        return snapshot, read_snapshot(snapshot, self.state.storage)
+        spec, candidate, (snapshot, frame) = self.spec, self.candidate(version), self.rows(version)
+        classes = candidate.task != "regression"
+        train, holdout = (clean_labels(spec, part, classes) for part in split_frame(spec, snapshot, frame))
+        return Fitted(
+            pipeline=self.pipeline(version),
+            task=candidate.task,
+            features=candidate.features,
+            classes=candidate.classes,
+            parameters=candidate.parameters,
+            metrics=candidate.metrics,
+            train=candidate.train,
+            holdout=candidate.holdout,
+            train_frame=as_features(train[0], candidate.features),
+            holdout_frame=as_features(holdout[0], candidate.features),
+            train_labels=train[1],
+            holdout_labels=holdout[1],
+            trusted_types=trusted_types(spec),
+            warnings=(),
+            convergence=candidate.convergence,
+        )
 
     def future(self, step: int, model: Candidate) -> tuple[pd.DataFrame, pd.Series[Any]]:
         """Labelled rows of a step's future, with what a model and the metric need of them, and their labels."""
-        return self._future(step, self._columns(model), model.task != "regression")
-
-    def _columns(self, model: Candidate) -> tuple[str, ...]:
-        """What a model and the metric need of a row."""
         data, entity = self.spec.data, self.spec.gate.champion.entity
         named = (data.time, data.label, data.weight, entity, *(feature.name for feature in model.features))
-        return tuple(dict.fromkeys(name for name in named if name is not None))
+        columns = tuple(dict.fromkeys(name for name in named if name is not None))
+        return self._future(step, columns, model.task != "regression")
 
-    def _read(self, step: int, columns: tuple[str, ...], classification: bool) -> tuple[pd.DataFrame, pd.Series[Any]]:
+    def _trained(self, version: int) -> tuple[Candidate, Snapshot]:
+        found = self.cache.find(Trained, [version])
+        if found is None or found.candidate is None or found.snapshot is None:
+            raise ValueError(f"no model of version {version} was trained: nobody may ask for it")
+        return found.candidate, found.snapshot
+
+    def _read_rows(self, version: int) -> tuple[Snapshot, pd.DataFrame]:
+        from airflow_mlops.core.snapshot import read_snapshot
+
+        _, snapshot = self._trained(version)
+        return snapshot, read_snapshot(snapshot, self.cache.storage)
+
+    def _read_future(
+        self, step: int, columns: tuple[str, ...], classification: bool
+    ) -> tuple[pd.DataFrame, pd.Series[Any]]:
         import pandas as pd
         import pyarrow as pa
 
@@ -73,33 +116,3 @@ class Shelf:
         if not batches:
             return pd.DataFrame(), pd.Series(dtype="float64")
         return clean_labels(self.spec, pa.Table.from_batches(batches).to_pandas(), classification)
-
-
-def again_fitted(
-    spec: ModelSpec, candidate: Candidate, pipeline: Any, snapshot: Snapshot, frame: pd.DataFrame
-) -> Fitted:
-    """What a training returned, from what was kept of it."""
-    from airflow_mlops.core.pipeline.features import as_features
-    from airflow_mlops.core.pipeline.trusted_types import trusted_types
-    from airflow_mlops.core.rows.labels import clean_labels
-    from airflow_mlops.core.training import Fitted, split_frame
-
-    classes = candidate.task != "regression"
-    train, holdout = (clean_labels(spec, part, classes) for part in split_frame(spec, snapshot, frame))
-    return Fitted(
-        pipeline=pipeline,
-        task=candidate.task,
-        features=candidate.features,
-        classes=candidate.classes,
-        parameters=candidate.parameters,
-        metrics=candidate.metrics,
-        train=candidate.train,
-        holdout=candidate.holdout,
-        train_frame=as_features(train[0], candidate.features),
-        holdout_frame=as_features(holdout[0], candidate.features),
-        train_labels=train[1],
-        holdout_labels=holdout[1],
-        trusted_types=trusted_types(spec),
-        warnings=(),
-        convergence=candidate.convergence,
-    )

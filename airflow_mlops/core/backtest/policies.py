@@ -1,59 +1,50 @@
-"""The policies that are replayed. Each is a dialogue: it asks for pieces of work, and acts on the answers.
-
-A policy is a function of a step, or an object with a memory; it yields the pieces that it needs next, is sent their
-answers, and returns its move. So the policies of a backtest, and the points of a grid, go forward side by side, and
-what two of them need is done once.
-"""
+"""The policies that are replayed: each says at every step what to do, by what is known then."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeVar
 
-from airflow_mlops.core.backtest.tasks import (
-    BASE,
-    Judge,
-    Need,
-    Point,
-    Refer,
-    Score,
-    Train,
-    Watch,
-    gate_settings,
-    watch_settings,
-)
-from airflow_mlops.core.records.backtest import Answer, Judged, Pointed, Trained, Watched
-from airflow_mlops.core.records.candidate import Champion
+from airflow_mlops.core.backtest.inputs import Inputs
+from airflow_mlops.core.backtest.tasks import judge, judge_by_point, refer, watch
+from airflow_mlops.core.records.backtest import Judged, Trained
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.records.retraining import Challenge, History, MonitoringInput, RetrainDecision
-from airflow_mlops.core.training import champion_of
 from airflow_mlops.spec.model import ModelSpec
 
-Result = TypeVar("Result")
-Found = TypeVar("Found", bound=Answer)
-Dialogue = Generator[tuple[Need, ...], tuple[Answer, ...], Result]
+OWN = "specification"
+NAMES = ("never", "always", "schedule", "point_estimate", OWN)
+PATIENCE = 50
+"""Windows that are remembered at least: hints say since when something is so."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Now:
+class PolicyContext:
     """Where a replay stands when its policy is asked."""
 
     step: int
     as_of: datetime
     trained: Trained
     """What a training as of this step gives."""
-    champion: int
-    """Version that serves."""
     served: tuple[tuple[int, int], ...]
     """Step and version of every window that was served so far."""
 
+    @property
+    def version(self) -> int:
+        """Version of the model that is trained at this step."""
+        return self.step + 1
+
+    @property
+    def champion(self) -> int:
+        """Version that serves."""
+        return self.served[-1][1]
+
 
 @dataclass(frozen=True, kw_only=True)
-class Move:
+class PolicyAction:
     """What a policy does at a step."""
 
     action: str
@@ -63,199 +54,153 @@ class Move:
     seconds: float = 0.0
 
 
-Policy = Callable[[Now], Dialogue[Move]]
-PATIENCE = 50
-"""Windows that are remembered at least: hints say since when something is so."""
+Policy = Callable[[PolicyContext], PolicyAction]
 
 
-def asked(need: Need, kind: type[Found]) -> Dialogue[Found]:
-    """Ask for one piece of work."""
-    (answer,) = yield (need,)
-    if not isinstance(answer, kind):
-        raise TypeError(f"{type(need).__name__} was answered with {type(answer).__name__}, not {kind.__name__}")
-    return answer
+def make_policy(name: str, inputs: Inputs, spec: ModelSpec) -> Policy:
+    """Make a policy of this name (one of `NAMES`), without a memory.
+
+    Parameters
+    ----------
+    spec
+        Whose gate, monitoring and retraining rules it goes by.
+    """
+    made: dict[str, Policy] = {
+        "never": never_train,
+        "always": always_promote,
+        "schedule": lambda context: promote_by_gate(inputs, spec, context),
+        "point_estimate": lambda context: promote_by_point(inputs, context),
+        OWN: ControlledPolicy(inputs, spec),
+    }
+    return made[name]
 
 
-def never(now: Now) -> Dialogue[Move]:  # noqa: ARG001 - a policy like the others
+def never_train(context: PolicyContext) -> PolicyAction:  # noqa: ARG001 - a policy like the others
     """Let the first model serve for ever."""
-    yield from ()
-    return Move(action="wait", reason="this policy never trains")
+    return PolicyAction(action="wait", reason="this policy never trains")
 
 
-def always(now: Now) -> Dialogue[Move]:
+def always_promote(context: PolicyContext) -> PolicyAction:
     """Train at every step, and promote unseen."""
-    yield from ()
-    return _untrained(now) or _retrained(now, promoted=True, reason="promoted unseen", seconds=0.0)
+    return _untrained(context) or _retrained(context, promoted=True, reason="promoted unseen", seconds=0.0)
 
 
-def point_estimate(spec: ModelSpec) -> Policy:
+def promote_by_point(inputs: Inputs, context: PolicyContext) -> PolicyAction:
     """Train at every step, and promote what has the better number on the holdout."""
-    settings = gate_settings(spec)
-
-    def move(now: Now) -> Dialogue[Move]:
-        refused = _untrained(now)
-        if refused is not None:
-            return refused
-        version = now.step + 1
-        found = yield from asked(Point(version=version, champion=now.champion, settings=settings), Pointed)
-        reason = f"{found.candidate:.5g} against the serving model's {found.champion:.5g} on the holdout"
-        return _retrained(now, promoted=found.better, reason=reason, seconds=found.seconds)
-
-    return move
+    untrained = _untrained(context)
+    if untrained is not None:
+        return untrained
+    found = judge_by_point(inputs, context.version, context.champion)
+    reason = f"{found.candidate:.5g} against the serving model's {found.champion:.5g} on the holdout"
+    return _retrained(context, promoted=found.better, reason=reason, seconds=found.seconds)
 
 
-def schedule(spec: ModelSpec, variant: str = BASE) -> Policy:
+def promote_by_gate(inputs: Inputs, spec: ModelSpec, context: PolicyContext) -> PolicyAction:
     """Train at every step, and promote what the gate accepts."""
-    settings = gate_settings(spec)
-
-    def move(now: Now) -> Dialogue[Move]:
-        refused = _untrained(now)
-        if refused is not None:
-            return refused
-        need = Judge(version=now.step + 1, champion=now.champion, settings=settings, variant=variant)
-        found = yield from asked(need, Judged)
-        accepted = found.decision.verdict is Verdict.ACCEPT
-        return _retrained(now, promoted=accepted, reason=_why(found), seconds=found.seconds)
-
-    return move
+    untrained = _untrained(context)
+    if untrained is not None:
+        return untrained
+    found = judge(inputs, spec, context.version, context.champion)
+    return _retrained(context, promoted=_accepts(found), reason=_why(found), seconds=found.seconds)
 
 
 @dataclass
-class Controlled:
+class ControlledPolicy:
     """The specification's own policy: watch at every step, train when the controller says so, promote by the gate."""
 
+    inputs: Inputs
     spec: ModelSpec
-    variant: str = BASE
-    judged: dict[int, Judge] = field(default_factory=dict)
-    """By which judgement each version serves."""
-    watched: list[str] = field(default_factory=list)
-    """Keys of what was seen, newest first; so are the next four."""
+    promoted_over: dict[int, int] = field(default_factory=dict)
+    """By version: the champion that the gate accepted it against."""
     drift: list[DriftReport] = field(default_factory=list)
+    """Newest first; so are the next three."""
     performance: list[PerformanceReport] = field(default_factory=list)
     decisions: list[RetrainDecision] = field(default_factory=list)
     challenges: list[Challenge] = field(default_factory=list)
     referred: set[int] = field(default_factory=set)
+    """Versions whose reference profile was paid for."""
+
+    def __call__(self, context: PolicyContext) -> PolicyAction:
+        """Watch, decide, and train where that is the decision."""
+        seen, seconds = self._watch(context)
+        decision = self._decide(context, seen)
+        reason = f"{decision.rule}: {next(iter(decision.reasons), 'no reason was given')}"
+        if decision.action != "retrain":
+            return PolicyAction(action=decision.action, reason=reason, seconds=seconds)
+        untrained = _untrained(context)
+        if untrained is not None:
+            return PolicyAction(action="invalid", reason=f"{reason}; {untrained.reason}", seconds=seconds)
+        found = judge(self.inputs, self.spec, context.version, context.champion)
+        accepted = _accepts(found)
+        challenge = Challenge(
+            as_of=context.as_of,
+            run_id=found.decision.run_id,
+            verdict=found.decision.verdict,
+            promoted=accepted,
+            answers=(decision.key,),
+        )
+        self.challenges.insert(0, challenge)
+        if accepted:
+            self.promoted_over[context.version] = context.champion
+        why = f"{reason} Gate: {_why(found)}"
+        return _retrained(context, promoted=accepted, reason=why, seconds=seconds + found.seconds)
 
     @property
-    def patience(self) -> int:
+    def _patience(self) -> int:
         """Windows that are remembered: at least as many as a rule counts among."""
         return max(PATIENCE, self.spec.monitoring.drift.of, self.spec.monitoring.performance.of)
 
-    def __call__(self, now: Now) -> Dialogue[Move]:
-        """Watch, decide, and train where that is the decision."""
+    def _watch(self, context: PolicyContext) -> tuple[MonitoringInput, float]:
+        """What monitoring sees of the champion now, and how many seconds that took."""
+        over = self.promoted_over.get(context.champion)
+        history = self.drift[: self._patience]
+        found = watch(self.inputs, self.spec, context.step, context.served, judged_against=over, history=history)
+        seconds = found.seconds
+        if context.champion not in self.referred:
+            seconds += refer(self.inputs, context.champion).seconds
+            self.referred.add(context.champion)
+        self.drift.insert(0, found.drift)
+        self.performance.insert(0, found.performance)
+        rules = self.spec.retraining
+        counted = found.new_rows if rules.min_new_rows or rules.on_volume is not None else None
+        return MonitoringInput(drift=found.drift, performance=found.performance, new_rows=counted), seconds
+
+    def _decide(self, context: PolicyContext, seen: MonitoringInput) -> RetrainDecision:
+        """What the controller says, by what was seen before this step."""
         from airflow_mlops.core.retraining import decide_retraining
 
-        seen, champion, seconds = yield from self._look(now)
+        champion = self.inputs.champion(context.champion)
+        before = slice(1, 1 + self._patience)
         history = History(
             decisions=tuple(self.decisions),
             challenges=tuple(self.challenges),
-            drift=tuple(self.drift[: self.patience]),
-            performance=tuple(self.performance[: self.patience]),
+            drift=tuple(self.drift[before]),
+            performance=tuple(self.performance[before]),
         )
-        decision = decide_retraining(self.spec, champion, seen, history, now.as_of)
-        self._remember(seen, decision)
-        reason = f"{decision.rule}: {next(iter(decision.reasons), 'no reason was given')}"
-        if decision.action != "retrain":
-            return Move(action=decision.action, reason=reason, seconds=seconds)
-        refused = _untrained(now)
-        if refused is not None:
-            return Move(action="invalid", reason=f"{reason}; {refused.reason}", seconds=seconds)
-        need = Judge(
-            version=now.step + 1, champion=now.champion, settings=gate_settings(self.spec), variant=self.variant
-        )
-        found = yield from asked(need, Judged)
-        accepted = found.decision.verdict is Verdict.ACCEPT
-        self.challenges.insert(
-            0,
-            Challenge(
-                as_of=now.as_of,
-                run_id=found.decision.run_id,
-                verdict=found.decision.verdict,
-                promoted=accepted,
-                answers=(decision.key,),
-            ),
-        )
-        if accepted:
-            self.judged[need.version] = need
-        why = f"{reason} Gate: {_why(found)}"
-        return _retrained(now, promoted=accepted, reason=why, seconds=seconds + found.seconds)
-
-    def _look(self, now: Now) -> Dialogue[tuple[MonitoringInput, Champion, float]]:
-        """What monitoring sees of the champion now, the champion, and how long that took."""
-        by = self.judged.setdefault(
-            now.champion,
-            Judge(version=now.champion, champion=None, settings=gate_settings(self.spec), variant=self.variant),
-        )
-        settings = watch_settings(self.spec)
-        refer = Refer(version=now.champion, settings=settings)
-        step, version = now.served[-1]
-        _, reference, _, trained = yield (
-            by, refer, Score(version=version, step=step), Train(version=now.champion)
-        )  # fmt: skip
-        watch = Watch(
-            step=now.step,
-            served=now.served,
-            version=now.champion,
-            decision=by.key,
-            reference=refer.key,
-            before=tuple(self.watched[: self.patience]),
-            settings=settings,
-            variant=self.variant,
-        )
-        found = yield from asked(watch, Watched)
-        self.watched.insert(0, watch.key)
-        seconds = found.seconds if now.champion in self.referred else found.seconds + reference.seconds
-        self.referred.add(now.champion)
-        rules = self.spec.retraining
-        counted = found.new_rows if rules.min_new_rows or rules.on_volume is not None else None
-        seen = MonitoringInput(drift=found.drift, performance=found.performance, new_rows=counted)
-        if not isinstance(trained, Trained) or trained.candidate is None:
-            raise TypeError(f"version {now.champion} serves, and no model was trained for it")
-        return seen, champion_of(self.spec.registered_model, trained.candidate, now.champion), seconds
-
-    def _remember(self, seen: MonitoringInput, decision: RetrainDecision) -> None:
-        from dataclasses import replace
-
-        if seen.drift is not None:
-            self.drift.insert(0, seen.drift)
-        if seen.performance is not None:
-            self.performance.insert(0, seen.performance)
+        decision = decide_retraining(self.spec, champion, seen, history, context.as_of)
         if decision.action != "wait":
             self.decisions.insert(0, replace(decision, number=len(self.decisions) + 1))
+        return decision
 
 
-def policies(spec: ModelSpec) -> Mapping[str, Policy]:
-    """Every policy by name; each call makes new ones, without a memory.
-
-    >>> from airflow_mlops.core.backtest.policies import policies
-    >>> spec = ModelSpec.model_validate({
-    ...     "name": "m", "owner": "o", "training": {"estimator": "sklearn.dummy.DummyClassifier"},
-    ...     "data": {"source": {"path": "x/"}, "time": "t", "key": "k", "label": "y"}})
-    >>> list(policies(spec))
-    ['never', 'always', 'schedule', 'point_estimate', 'specification']
-    """
-    return {
-        "never": never,
-        "always": always,
-        "schedule": schedule(spec),
-        "point_estimate": point_estimate(spec),
-        "specification": Controlled(spec),
-    }
-
-
-def _untrained(now: Now) -> Move | None:
-    if now.trained.outcome == "trained":
+def _untrained(context: PolicyContext) -> PolicyAction | None:
+    trained = context.trained
+    if trained.outcome == "trained":
         return None
-    return Move(action="invalid", reason="; ".join(now.trained.problems[:3]), seconds=now.trained.seconds)
+    return PolicyAction(action="invalid", reason="; ".join(trained.problems[:3]), seconds=trained.seconds)
 
 
-def _retrained(now: Now, *, promoted: bool, reason: str, seconds: float) -> Move:
-    whole = seconds + now.trained.seconds
-    return Move(action="retrain", retrained=True, promoted=promoted, reason=reason, seconds=whole)
+def _retrained(context: PolicyContext, *, promoted: bool, reason: str, seconds: float) -> PolicyAction:
+    whole = seconds + context.trained.seconds
+    return PolicyAction(action="retrain", retrained=True, promoted=promoted, reason=reason, seconds=whole)
+
+
+def _accepts(found: Judged) -> bool:
+    return found.decision.verdict is Verdict.ACCEPT
 
 
 def _why(found: Judged) -> str:
     """The gate's verdict; of a refusal, the first reason; of an acceptance, what it says of the champion."""
     told = [rule.reason for rule in found.decision.evaluation.rules if rule.rule == "champion"]
-    reasons = told if found.decision.verdict is Verdict.ACCEPT else found.decision.reasons
+    reasons = told if _accepts(found) else found.decision.reasons
     return f"{found.decision.verdict.value}: {next(iter(reasons), 'no rule spoke')}"

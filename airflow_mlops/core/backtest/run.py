@@ -7,39 +7,25 @@ promoted at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
 
-from airflow_mlops.core.backtest.cache import State, identity_of
+from airflow_mlops.core.backtest.cache import ResultCache, identity_of
+from airflow_mlops.core.backtest.grid import GridPoint
+from airflow_mlops.core.backtest.inputs import InputSources
 from airflow_mlops.core.backtest.measures import line_of, with_front
 from airflow_mlops.core.backtest.plan import Plan
-from airflow_mlops.core.backtest.policies import Controlled, Dialogue, Now, Policy, policies
-from airflow_mlops.core.backtest.scheduler import Tell, crew
-from airflow_mlops.core.backtest.tasks import BASE, Look, Train, look_settings
-from airflow_mlops.core.backtest.worker import Opening
+from airflow_mlops.core.backtest.policies import NAMES, OWN
+from airflow_mlops.core.backtest.pool import Call, CallRunner, Tell, open_runner
+from airflow_mlops.core.backtest.replay import replay
+from airflow_mlops.core.backtest.score_log import SubfolderStorage
+from airflow_mlops.core.backtest.tasks import measure_future, train
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.metrics import registry as metric
 from airflow_mlops.core.ports import DataStore, Storage
-from airflow_mlops.core.records.backtest import Answer, BacktestReport, Future, Line, Trained, Turn
+from airflow_mlops.core.records.backtest import BacktestReport, Line, Trained, Turn
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
-
-OWN = "specification"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Point:
-    """One point of a grid: a specification with other settings."""
-
-    settings: Mapping[str, str]
-    spec: ModelSpec
-
-    @property
-    def name(self) -> str:
-        """The settings in one line."""
-        return ", ".join(f"{path}={value}" for path, value in self.settings.items())
 
 
 def backtest(
@@ -47,7 +33,7 @@ def backtest(
     open_store: Callable[[], DataStore],
     open_storage: Callable[[str], Storage],
     *,
-    grid: Sequence[Point] = (),
+    grid: Sequence[GridPoint] = (),
     state: str | None = None,
     workers: int = 1,
     tell: Tell = lambda _done, _asked, _words: None,
@@ -87,94 +73,42 @@ def backtest(
         If a store does not answer, or a process ended.
     """
     identity = identity_of(plan, open_store())
-    where = open_storage_of(open_storage, state, identity.name)
-    storage = where()
-    State(storage).claim(identity)
-    variants = {BASE: plan.spec, **{point.name: point.spec for point in grid}}
-    opening = Opening(plan=plan, variants=variants, open_store=open_store, open_storage=where)
-    with crew(opening, workers=workers, tell=tell) as hands:
-        (trained,) = hands.lead([_trainings(plan)])
+    if state is None:
+        open_folder: Callable[[], Storage] = partial(open_subfolder, open_storage, identity.name)
+    else:
+        open_folder = partial(open_storage, state)
+    storage = open_folder()
+    ResultCache(storage).claim(identity)
+    sources = InputSources(plan=plan, open_store=open_store, open_storage=open_folder)
+    with open_runner(sources, workers=workers, tell=tell) as runner:
+        trained = _train_all(runner, plan)
         _require_a_model(plan, trained)
-        known = policies(plan.spec)
-        own = [Controlled(point.spec, point.name) for point in grid]
-        every: list[Policy] = [*known.values(), *own]
-        turns = hands.lead([replay(plan, trained, policy) for policy in every])
-    return _report(
-        plan, identity.data, trained, dict(zip(known, turns, strict=False)), grid, turns[len(known) :]
-    ), storage
+        replays = [*((name, plan.spec) for name in NAMES), *((OWN, point.spec) for point in grid)]
+        turns = _replay_all(runner, replays)
+    return _report(plan, identity.data, trained, grid, turns), storage
 
 
-def open_storage_of(open_storage: Callable[[str], Storage], state: str | None, name: str) -> Callable[[], Storage]:
-    """Say how every process opens the folder of finished work."""
-    if state is not None:
-        return partial(open_storage, state)
-    return partial(open_below, open_storage, name)
-
-
-def open_below(open_storage: Callable[[str], Storage], name: str) -> Storage:
+def open_subfolder(open_storage: Callable[[str], Storage], name: str) -> Storage:
     """Open a folder below `[mlops] storage`."""
-    from airflow_mlops.core.backtest.score_log import Below
-
-    return Below(open_storage(""), name)
+    return SubfolderStorage(open_storage(""), name)
 
 
-def replay(plan: Plan, trained: Sequence[Trained], policy: Policy) -> Dialogue[tuple[Turn, ...]]:
-    """Lead one policy through every step, from the first one that trained a model; then look at what came of it."""
-    first = next(step for step, found in enumerate(trained) if found.outcome == "trained")
-    serving, newest = first + 1, first + 1
-    served: list[tuple[int, int]] = []
-    turns: list[Turn] = []
-    looks: list[tuple[Look, Look]] = []
-    look = partial(Look, settings=look_settings(plan.spec))
-    for step in range(first, len(plan.steps)):
-        before = serving
-        as_of = plan.steps[step].start
-        newest = step + 1 if trained[step].outcome == "trained" else newest
-        turn = Turn(
-            as_of=as_of, action="start", retrained=False, promoted=False, serving=as_of, reason="the first model"
-        )
-        if step > first:
-            now = Now(step=step, as_of=as_of, trained=trained[step], champion=serving, served=tuple(served))
-            move = yield from policy(now)
-            serving = step + 1 if move.promoted else serving
-            turn = replace(
-                turn,
-                action=move.action,
-                reason=move.reason,
-                retrained=move.retrained,
-                promoted=move.promoted,
-                serving=plan.steps[serving - 1].start,
-                seconds=move.seconds,
-            )
-        served.append((step, serving))
-        turns.append(turn)
-        looks.append((look(version=serving, step=step, newest=newest), look(version=before, step=step, newest=newest)))
-    return (yield from _futures(turns, looks))
-
-
-def _futures(turns: Sequence[Turn], looks: Sequence[tuple[Look, Look]]) -> Dialogue[tuple[Turn, ...]]:
-    """What came of each turn: the serving model's loss, and whether the one before it had decayed."""
-    answers: tuple[Answer, ...] = yield tuple(need for pair in looks for need in pair)
-    made = []
-    for turn, after, before in zip(turns, answers[::2], answers[1::2], strict=True):
-        if not isinstance(after, Future) or not isinstance(before, Future):
-            raise TypeError("a look at the future was answered with something else")
-        made.append(
-            replace(
-                turn,
-                rows=after.rows,
-                loss=after.loss,
-                behind=after.behind,
-                false_alarm=turn.retrained and before.behind is False,
-            )
-        )
-    return tuple(made)
-
-
-def _trainings(plan: Plan) -> Dialogue[tuple[Trained, ...]]:
+def _train_all(runner: CallRunner, plan: Plan) -> list[Trained]:
     """Every step's candidate: they depend on the as-of time alone, so they are trained side by side, once for all."""
-    answers = yield tuple(Train(version=step + 1) for step in range(len(plan.steps)))
-    return tuple(answer for answer in answers if isinstance(answer, Trained))
+    versions = range(1, len(plan.steps) + 1)
+    return runner.run([Call(f"training of version {version}", train, (version,)) for version in versions])
+
+
+def _replay_all(runner: CallRunner, replays: Sequence[tuple[str, ModelSpec]]) -> list[tuple[Turn, ...]]:
+    """The turns of every replay, and then, each once, the futures that say what came of them."""
+    # What monitors takes longest: begun last, it would keep one process busy while the others have nothing to do.
+    order = sorted(range(len(replays)), key=lambda number: replays[number][0] != OWN)
+    found = runner.run([Call(f"policy {replays[number][0]}", replay, replays[number]) for number in order])
+    replayed = [turns for _, turns in sorted(zip(order, found, strict=True), key=lambda pair: pair[0])]
+    keys = sorted({key for turns in replayed for turn in turns for key in (turn.serving, turn.before)})
+    measured = runner.run([Call(f"future of version {key.version}", measure_future, key) for key in keys])
+    futures = dict(zip(keys, measured, strict=True))
+    return [tuple(turn.finish(futures) for turn in turns) for turns in replayed]
 
 
 def _require_a_model(plan: Plan, trained: Sequence[Trained]) -> None:
@@ -193,20 +127,16 @@ def _require_a_model(plan: Plan, trained: Sequence[Trained]) -> None:
     )
 
 
-def _report(  # noqa: PLR0917 - one private maker of one record
-    plan: Plan,
-    data: str,
-    trained: Sequence[Trained],
-    turns: Mapping[str, Sequence[Turn]],
-    grid: Sequence[Point],
-    points: Sequence[Sequence[Turn]],
+def _report(
+    plan: Plan, data: str, trained: Sequence[Trained], grid: Sequence[GridPoint], turns: Sequence[Sequence[Turn]]
 ) -> BacktestReport:
+    """Sum up the turns of every policy, and then of every point of the grid."""
     task = next(found.candidate.task for found in trained if found.candidate is not None)
     name = metric.primary(plan.spec, task)
     greater = metric.metrics_of(plan.spec)[name].greater_is_better
     make = partial(line_of, end=plan.end, greater_is_better=greater)
-    lines = tuple(make(policy, found) for policy, found in turns.items())
-    made = [make(OWN, found, settings=point.settings) for point, found in zip(grid, points, strict=True)]
+    lines = tuple(make(policy, found) for policy, found in zip(NAMES, turns, strict=False))
+    made = [make(OWN, found, settings=point.settings) for point, found in zip(grid, turns[len(NAMES) :], strict=True)]
     if all(line.mean_loss is None for line in lines):
         raise DataError(_no_future(plan, name), subject=f"backtest of {plan.spec.name}")
     return BacktestReport(
@@ -234,7 +164,7 @@ def _no_future(plan: Plan, name: str) -> Problem:
     )
 
 
-def _notes(plan: Plan, trained: Sequence[Trained], lines: Sequence[Line]) -> Generator[str, Any, None]:
+def _notes(plan: Plan, trained: Sequence[Trained], lines: Sequence[Line]) -> Iterator[str]:
     """What a reader must know to believe the numbers."""
     yield "Serving is not judged (a backtest has no server), and what the gate accepts is promoted without approval."
     if plan.spec.schedule.cron is not None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Below:
+class SubfolderStorage:
     """A folder of a storage, as a storage of its own."""
 
     def __init__(self, storage: Storage, folder: str) -> None:
@@ -74,12 +74,12 @@ class Below:
         return f"{self._folder}/{path}"
 
 
-def log_folder(storage: Storage, version: int) -> Below:
+def log_folder(storage: Storage, version: int) -> SubfolderStorage:
     """The storage that one version scores into."""
-    return Below(storage, f"scores/{version}")
+    return SubfolderStorage(storage, f"scores/{version}")
 
 
-class ScoreLog(Below):
+class ScoreLog(SubfolderStorage):
     """The storage as one replay sees it, read only: its score log holds what its own champions scored.
 
     Parameters

@@ -1,144 +1,316 @@
-"""The pieces of work of a backtest. Each has a key that says everything its answer depends on, beside the folder's.
+"""The tasks of a backtest, each by the stage's own function: no rule is written a second time.
 
-Policies and points of a grid ask for the same pieces again and again; by their keys they are done once.
+Each is a plain function of what its answer depends on, and is computed once: the answers are kept in the cache, and
+processes that ask for the same one wait for it. Steps count from 0; the model that is trained at a step has the
+version one above it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.backtest.cache import digest
-from airflow_mlops.core.records.backtest import Answer, Future, Judged, Pointed, Referred, Scored, Trained, Watched
+from airflow_mlops.core.backtest.inputs import Inputs
+from airflow_mlops.core.errors import DataError, TrainingError
+from airflow_mlops.core.records.backtest import Future, Judged, Pointed, Referred, Scored, Trained, Watched
+from airflow_mlops.core.records.drift import DriftReport
+from airflow_mlops.core.training import candidate_from
 from airflow_mlops.spec.model import ModelSpec
 
-BASE = ""
-"""Name of the specification as it is; points of a grid are named after their settings."""
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from airflow_mlops.core.gate import HoldoutComparison
+    from airflow_mlops.core.metrics.labelled import LabelledPredictions
+    from airflow_mlops.core.metrics.registry import Metric
+    from airflow_mlops.core.stats.bootstrap import Gain
+
+CONFIDENCE = 0.95
+"""At which a fresh model is surely better: fixed, so that points of a grid are measured alike."""
+
+# -- training ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class Need:
-    """A piece of work. Two are equal when they have the same answer; fields that do not decide it are not compared.
+def train(inputs: Inputs, version: int) -> Trained:
+    """Snapshot, validate, fit: what the train DAG does up to the gate."""
 
-    Steps count from 0. The model trained at a step has the version one above it.
+    def compute() -> Trained:
+        from airflow_mlops.core.snapshot import read_snapshot, take_snapshot
+        from airflow_mlops.core.training import fit
+        from airflow_mlops.core.validation import enforce, validate_snapshot
+
+        spec, storage = inputs.spec, inputs.cache.storage
+        as_of = inputs.plan.steps[version - 1].start
+        try:
+            snapshot = take_snapshot(spec, as_of, inputs.store, storage, now=datetime.now(UTC))
+            frame = read_snapshot(snapshot, storage)
+            enforce(validate_snapshot(spec, snapshot, frame))
+        except DataError as refusal:
+            return Trained(outcome="invalid", problems=tuple(map(str, refusal.problems)), seconds=0)
+        try:
+            fitted = fit(spec, snapshot, frame)
+        except (DataError, TrainingError) as refusal:
+            return Trained(outcome="failed", problems=tuple(map(str, refusal.problems)), seconds=0)
+        inputs.cache.keep_model(version, fitted.pipeline, spec)
+        candidate = candidate_from(
+            spec,
+            snapshot,
+            fitted,
+            loop_run=f"backtest/{version}",
+            run_id=f"backtest-{version}",
+            model_uri=f"backtest:/{version}",
+        )
+        return Trained(outcome="trained", candidate=candidate, snapshot=snapshot, seconds=0)
+
+    return inputs.cache.remember(Trained, f"training version {version}", [version], compute)
+
+
+def refer(inputs: Inputs, version: int) -> Referred:
+    """Freeze the reference profile of a version, as the training task does."""
+
+    def compute() -> Referred:
+        from airflow_mlops.core.training import reference_profile
+
+        snapshot, _ = inputs.rows(version)
+        return Referred(profile=reference_profile(inputs.spec, snapshot, inputs.fitted(version)), seconds=0)
+
+    on = [version, watch_settings(inputs.spec)]
+    return inputs.cache.remember(Referred, f"reference profile of version {version}", on, compute)
+
+
+# -- judging ----------------------------------------------------------------------------------------------------------
+
+
+def judge(inputs: Inputs, spec: ModelSpec, version: int, champion: int | None) -> Judged:
+    """Ask a specification's gate of a version against another, or against none, without a serving model."""
+
+    def compute() -> Judged:
+        from airflow_mlops.core.gate import decide, evaluate
+
+        asked = judged_spec(spec)
+        contest = _contest(inputs, asked, version, champion)
+        evaluation = evaluate(
+            asked,
+            contest.candidate,
+            contest.pipeline,
+            contest.champion,
+            contest.champion_pipeline,
+            contest.frame,
+            snapshot=contest.snapshot,
+        )
+        return Judged(decision=decide(asked, contest.candidate, evaluation, now=contest.candidate.as_of), seconds=0)
+
+    on = [version, champion, gate_settings(spec)]
+    return inputs.cache.remember(Judged, f"gate of version {version}", on, compute)
+
+
+def judge_by_point(inputs: Inputs, version: int, champion: int) -> Pointed:
+    """Compare the primary metric of two versions on the gate's rows, without any interval."""
+
+    def compute() -> Pointed:
+        from airflow_mlops.core.gate import judged_rows, score_models
+
+        contest = _contest(inputs, inputs.spec, version, champion)
+        rows = judged_rows(contest)
+        if not len(rows.frame):
+            return Pointed(candidate=math.nan, champion=math.nan, better=False, seconds=0)
+        bench = score_models(contest, rows).inputs
+        mine = bench.metric(bench.judged)
+        theirs = math.nan if bench.other is None else bench.metric(bench.other)
+        return Pointed(candidate=mine, champion=theirs, better=bench.sign * (mine - theirs) > 0, seconds=0)
+
+    on = [version, champion, gate_settings(inputs.spec)]
+    return inputs.cache.remember(Pointed, f"point estimate of version {version}", on, compute)
+
+
+def _contest(inputs: Inputs, spec: ModelSpec, version: int, champion: int | None) -> HoldoutComparison:
+    from airflow_mlops.core.gate import HoldoutComparison
+
+    snapshot, frame = inputs.rows(version)
+    return HoldoutComparison(
+        spec=spec,
+        candidate=inputs.candidate(version),
+        pipeline=inputs.pipeline(version),
+        champion=None if champion is None else inputs.champion(champion),
+        champion_pipeline=None if champion is None else inputs.pipeline(champion),
+        frame=frame,
+        snapshot=snapshot,
+    )
+
+
+def judged_spec(spec: ModelSpec) -> ModelSpec:
+    """The specification whose gate can be asked in a backtest, and is asked for nothing in vain.
+
+    The rule on the serving model is off. So is the one on broken input where no bound is set: then it only reports,
+    and no decision depends on it.
     """
-
-    answer: ClassVar[type[Answer]]
-    says: ClassVar[str]
-
-    @property
-    def key(self) -> str:
-        """Names the answer among all of its kind."""
-        return digest([getattr(self, each.name) for each in fields(self) if each.compare])
-
-    @property
-    def words(self) -> str:
-        """What it is, for the line of progress."""
-        return self.says.format(**vars(self))
+    gate, robustness = spec.gate, spec.gate.robustness
+    changes: dict[str, Any] = {"serving": gate.serving.model_copy(update={"mode": "off"})}
+    if robustness.max_drop is None and robustness.max_reliance is None:
+        changes["robustness"] = robustness.model_copy(update={"mode": "off"})
+    return spec.model_copy(update={"gate": gate.model_copy(update=changes)})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Train(Need):
-    """Snapshot, validation and training of a version."""
-
-    answer = Trained
-    says = "training version {version}"
-    version: int
+# -- serving and watching ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class Judge(Need):
-    """The gate, of one version against another, or against none."""
+def score(inputs: Inputs, step: int, version: int) -> Scored:
+    """Score a step's future into the score log of a version, as the score DAG would."""
+    on = [version, step]
 
-    answer = Judged
-    says = "gate of version {version}"
-    version: int
-    champion: int | None
-    settings: str
-    """Of the gate: `gate_settings`."""
-    variant: str = field(default=BASE, compare=False)
-    """Whose gate it is: any specification with these settings would do."""
+    def compute() -> Scored:
+        from airflow_mlops.core.backtest.score_log import log_folder
+        from airflow_mlops.core.scoring import score as score_window
 
+        window = inputs.plan.steps[step]
+        try:
+            made = score_window(
+                inputs.spec,
+                inputs.champion(version),
+                inputs.pipeline(version),
+                inputs.store,
+                log_folder(inputs.cache.storage, version),
+                window,
+                loop_run=f"backtest/{digest(on)}",
+                now=window.end,
+            )
+        except DataError:  # an empty or broken window: nothing is scored, and monitoring says why
+            return Scored(rows=0, seconds=0)
+        return Scored(rows=made.rows, seconds=0)
 
-@dataclass(frozen=True, kw_only=True)
-class Point(Need):
-    """Two versions by the point estimate alone."""
-
-    answer = Pointed
-    says = "point estimate of version {version}"
-    version: int
-    champion: int
-    settings: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Refer(Need):
-    """The reference profile of a version."""
-
-    answer = Referred
-    says = "reference profile of version {version}"
-    version: int
-    settings: str
+    return inputs.cache.remember(Scored, f"scoring with version {version}", on, compute)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Score(Need):
-    """The future of a step, scored by a version as the score DAG would."""
+def watch(
+    inputs: Inputs,
+    spec: ModelSpec,
+    step: int,
+    served: Sequence[tuple[int, int]],
+    *,
+    judged_against: int | None,
+    history: Sequence[DriftReport],
+) -> Watched:
+    """Drift and performance of the model that serves, as of a step, as the monitor DAG has them.
 
-    answer = Scored
-    says = "scoring with version {version}"
-    version: int
-    step: int
+    Parameters
+    ----------
+    spec
+        Whose monitoring and gate: the plan's specification, or a point's of a grid.
+    served
+        Step and version of every window so far, in order; the last one's version is watched.
+    judged_against
+        The champion that it was promoted over; None for the first model.
+    history
+        What was seen earlier, newest first. All else says which these are, so they are not in the key.
+    """
+    last, version = served[-1]
+    score(inputs, last, version)
+    decision = judge(inputs, spec, version, judged_against).decision
+    reference = refer(inputs, version).profile
+
+    def compute() -> Watched:
+        from airflow_mlops.core.backtest.score_log import ScoreLog
+        from airflow_mlops.core.monitoring.drift import observe
+        from airflow_mlops.core.monitoring.performance import measure_performance
+        from airflow_mlops.core.retraining import count_new_rows
+
+        store, as_of, champion = inputs.store, inputs.plan.steps[step].start, inputs.champion(version)
+        log = ScoreLog(spec, inputs.cache.storage, {inputs.plan.steps[one]: by for one, by in served})
+        return Watched(
+            drift=observe(spec, champion, reference, store, log, as_of, history=tuple(history)),
+            performance=measure_performance(
+                spec, champion, lambda: inputs.pipeline(version), store, log, as_of, decision=decision
+            ),
+            new_rows=count_new_rows(spec, champion, store, as_of),
+            seconds=0,
+        )
+
+    on = [step, list(served), judged_against, gate_settings(spec), watch_settings(spec)]
+    return inputs.cache.remember(Watched, f"monitoring version {version}", on, compute)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Watch(Need):
-    """Drift and performance of the model that serves, as of a step."""
-
-    answer = Watched
-    says = "monitoring version {version}"
-    step: int
-    served: tuple[tuple[int, int], ...]
-    """Step and version of every scored window so far."""
-    version: int
-    """The version that serves when it is looked at."""
-    decision: str
-    """Key of the gate's decision on that version."""
-    reference: str
-    """Key of its reference profile."""
-    settings: str
-    before: tuple[str, ...] = field(default=(), compare=False)
-    """Keys of what was seen earlier, newest first. All else says which these are."""
-    variant: str = field(default=BASE, compare=False)
+# -- what came of it --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class Look(Need):
-    """What a version achieves in the future of a step, beside the newest candidate there."""
+def measure_future(inputs: Inputs, step: int, version: int, newest: int) -> Future:
+    """What a version achieves in the future of a step, by the labels as they are known in the end.
 
-    answer = Future
-    says = "future of version {version}"
-    version: int
-    step: int
-    newest: int
-    settings: str
+    Parameters
+    ----------
+    newest
+        The newest version there is at the step: what a fresh model would achieve.
+    """
+    on = [version, step, newest, look_settings(inputs.spec)]
+    return inputs.cache.remember(
+        Future, f"future of version {version}", on, lambda: _compare_future(inputs, step, version, newest)
+    )
+
+
+def _compare_future(inputs: Inputs, step: int, version: int, newest: int) -> Future:
+    from airflow_mlops.core.metrics import registry as metric
+    from airflow_mlops.core.pipeline.predict import predict
+    from airflow_mlops.core.rows.weights import row_weights
+
+    mine, other = inputs.candidate(version), inputs.candidate(newest)
+    rows = 0
+    try:
+        frame, labels = inputs.future(step, mine)
+        rows = len(frame)
+        if not rows:
+            return Future(rows=0, loss=None, seconds=0)
+        (weights,) = row_weights(inputs.spec, frame)
+        served = predict(inputs.pipeline(version), frame, mine)
+        fresh = served if newest == version else predict(inputs.pipeline(newest), frame, other)
+    except DataError:  # rows that no model can predict from: the step counts for no policy
+        return Future(rows=rows, loss=None, seconds=0)
+    primary = metric.metrics_of(inputs.spec)[metric.primary(inputs.spec, mine.task)]
+    found = Future(rows=rows, loss=_finite(primary(metric.judge(labels, served, None, weights))), seconds=0)
+    if fresh is served:
+        return found
+    known = (*mine.classes, *(label for label in other.classes if label not in mine.classes))
+    sides = (metric.judge(labels, fresh, known, weights), metric.judge(labels, served, known, weights))
+    over = _gain(inputs.spec, primary, sides, frame)
+    return replace(found, gain=_finite(over.value), lower=_finite(over.lower), upper=_finite(over.upper))
+
+
+def _gain(
+    spec: ModelSpec, primary: Metric, sides: tuple[LabelledPredictions, LabelledPredictions], frame: pd.DataFrame
+) -> Gain:
+    """Gain of the first side over the second, with bounds."""
+    from airflow_mlops.core.stats.bootstrap import blocks_of, gain
+
+    return gain(
+        primary,
+        *sides,
+        blocks_of(spec, frame),
+        confidence=CONFIDENCE,
+        resamples=spec.gate.champion.resamples,
+        seed=spec.training.seed,
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+# -- what answers depend on -------------------------------------------------------------------------------------------
 
 
 def gate_settings(spec: ModelSpec) -> str:
     """Digest of what a judgement depends on beside the two models and their rows."""
-    return digest(_dump(spec, "gate"), spec.training.seed)
+    return digest(spec.model_dump(mode="json")["gate"], spec.training.seed)
 
 
 def watch_settings(spec: ModelSpec) -> str:
     """Digest of what monitoring depends on beside the models, the score log and the gate's decision."""
-    return digest(_dump(spec, "monitoring"), look_settings(spec))
+    return digest(spec.model_dump(mode="json")["monitoring"], look_settings(spec))
 
 
 def look_settings(spec: ModelSpec) -> str:
     """Digest of what a comparison of two models' futures depends on."""
-    gate = _dump(spec, "gate")
+    gate = spec.model_dump(mode="json")["gate"]
     return digest(gate["champion"], gate["primary"], gate["metrics"], gate["slices"], spec.training.seed)
-
-
-def _dump(spec: ModelSpec, part: str) -> Any:
-    return spec.model_dump(mode="json")[part]

@@ -221,6 +221,7 @@ def test_each_bound_is_wrong_about_as_seldom_as_it_says(shift: str, blocks: int 
     assert above <= most
 
 
+@pytest.mark.slow
 def test_max_error_seldom_refuses_what_is_calibrated_and_finds_what_is_not(makes: Makes) -> None:
     rng = np.random.default_rng(6)
     times = 60

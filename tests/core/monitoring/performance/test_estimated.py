@@ -167,6 +167,7 @@ def test_covariate_shift_is_seen_and_concept_drift_is_not(shape, wrong, verdict)
     assert any("support" in words for words in estimate.assumptions)
 
 
+@pytest.mark.slow
 def test_false_alarms_of_the_estimate_are_rare():
     decayed = 0
     for seed in range(30):

@@ -444,6 +444,7 @@ def test_family_wise_error_rate_of_forty_equal_slices(by_block: bool) -> None:
     assert rejections(80, 0.0, by_block) <= 8 / 80
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_block", [False, True])
 def test_power_on_one_bad_slice_of_forty(by_block: bool) -> None:
     assert rejections(15, 2.5, by_block) >= 0.8

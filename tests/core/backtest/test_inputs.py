@@ -1,0 +1,59 @@
+"""Inputs come back as they were made, a few of them in memory."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from airflow_mlops.core.backtest.inputs import Inputs
+from airflow_mlops.core.backtest.tasks import train
+from airflow_mlops.core.training import fit
+from tests.support.backtest_calls import sources
+from tests.support.drifting_stream import stream
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    """Inputs of the stream, with two trained versions."""
+    folder = tmp_path_factory.mktemp("inputs")
+    stream().to_parquet(folder / "orders.parquet")
+    made = sources(folder).open()
+    assert [train(made, version).outcome for version in (1, 2)] == ["trained", "trained"]
+    return made
+
+
+def test_a_training_comes_back_from_what_was_kept_of_it(inputs: Inputs) -> None:
+    again, fresh = inputs.fitted(2), fit(inputs.spec, *inputs.rows(2))
+    assert again.holdout == fresh.holdout
+    assert again.metrics == fresh.metrics
+    pd.testing.assert_frame_equal(again.train_frame, fresh.train_frame)
+    pd.testing.assert_frame_equal(again.holdout_frame, fresh.holdout_frame)
+    pd.testing.assert_series_equal(again.holdout_labels, fresh.holdout_labels)
+    said = again.pipeline.predict_proba(again.holdout_frame)
+    assert (said == fresh.pipeline.predict_proba(fresh.holdout_frame)).all()
+
+
+def test_a_version_is_known_as_the_registry_would_tell_it(inputs: Inputs) -> None:
+    champion = inputs.champion(2)
+    assert (champion.version, champion.run_id) == (2, "backtest-2")
+    assert inputs.candidate(2).as_of == inputs.plan.steps[1].start
+
+
+def test_the_future_is_the_rows_of_a_step_and_no_others(inputs: Inputs) -> None:
+    window = inputs.plan.steps[3]
+    frame, labels = inputs.future(3, inputs.candidate(1))
+    assert len(frame) == len(labels) == 600
+    assert frame["ordered_at"].min() >= window.start
+    assert frame["ordered_at"].max() < window.end
+
+
+def test_few_are_held_in_memory(inputs: Inputs) -> None:
+    for step in range(5):
+        inputs.future(step, inputs.candidate(1))
+    held = inputs._future.cache_info()
+    assert (held.maxsize, held.currsize) == (2, 2)
+
+
+def test_nobody_may_ask_for_what_was_not_trained(inputs: Inputs) -> None:
+    with pytest.raises(ValueError, match="no model of version 7 was trained"):
+        inputs.rows(7)

@@ -1,0 +1,89 @@
+"""Each policy does at a step what its name says, and remembers what its controller needs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from airflow_mlops.core.backtest.inputs import Inputs
+from airflow_mlops.core.backtest.policies import (
+    NAMES,
+    ControlledPolicy,
+    PolicyContext,
+    make_policy,
+    promote_by_gate,
+    promote_by_point,
+)
+from airflow_mlops.core.backtest.tasks import judge, judge_by_point, refer, train
+from airflow_mlops.core.records.backtest import Trained
+from tests.support.backtest_calls import sources
+from tests.support.drifting_stream import START, specification, stream
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    folder = tmp_path_factory.mktemp("policies")
+    stream().to_parquet(folder / "orders.parquet")
+    return sources(folder).open()
+
+
+def at(inputs: Inputs, step: int, **changes: Any) -> PolicyContext:
+    """The first model has served until `step`."""
+    values: dict[str, Any] = {"trained": train(inputs, step + 1), "served": tuple((s, 1) for s in range(step))}
+    train(inputs, 1)
+    return PolicyContext(**{"step": step, "as_of": START + step * timedelta(days=10), **values, **changes})
+
+
+BROKEN = Trained(outcome="invalid", problems=("a", "b", "c", "d"), seconds=2.5)
+
+
+@pytest.mark.parametrize("name", ["always", "schedule", "point_estimate"])
+def test_a_step_at_which_nothing_could_be_trained_is_said_to_be_one(inputs: Inputs, name: str) -> None:
+    done = make_policy(name, inputs, specification())(at(inputs, 1, trained=BROKEN))
+    assert (done.action, done.reason, done.retrained, done.promoted) == ("invalid", "a; b; c", False, False)
+    assert done.seconds == 2.5
+
+
+def test_never_waits_and_always_promotes(inputs: Inputs) -> None:
+    context = at(inputs, 1)
+    waits, promotes = (make_policy(name, inputs, specification())(context) for name in ("never", "always"))
+    assert (waits.action, waits.retrained, waits.promoted, waits.seconds) == ("wait", False, False, 0)
+    assert (promotes.action, promotes.retrained, promotes.promoted) == ("retrain", True, True)
+    assert promotes.seconds == context.trained.seconds
+    assert len(NAMES) == 5
+
+
+def test_the_gate_and_the_number_decide_what_is_promoted(inputs: Inputs) -> None:
+    context = at(inputs, 1)
+    decision, number = judge(inputs, specification(), 2, 1), judge_by_point(inputs, 2, 1)
+    gated, numbered = promote_by_gate(inputs, specification(), context), promote_by_point(inputs, context)
+    assert gated.promoted is (decision.decision.verdict.value == "accept")
+    assert gated.reason.startswith(f"{decision.decision.verdict.value}: ")
+    assert gated.seconds == pytest.approx(decision.seconds + context.trained.seconds)
+    assert numbered.promoted is number.better
+    assert f"{number.candidate:.5g} against" in numbered.reason
+
+
+def test_the_controller_remembers_what_it_saw_newest_first(inputs: Inputs) -> None:
+    policy = ControlledPolicy(inputs, specification())
+    done = [policy(at(inputs, step)) for step in (1, 2)]
+    assert [each.action for each in done] == ["wait", "wait"]
+    assert [report.as_of for report in policy.drift] == [at(inputs, step).as_of for step in (2, 1)]
+    assert [report.as_of for report in policy.performance] == [at(inputs, step).as_of for step in (2, 1)]
+    assert policy.referred == {1}
+    assert done[0].seconds >= refer(inputs, 1).seconds
+    assert (policy.decisions, policy.challenges, policy.promoted_over) == ([], [], {})
+
+
+@pytest.mark.slow
+def test_the_controller_trains_when_the_world_has_turned(inputs: Inputs) -> None:
+    policy = ControlledPolicy(inputs, specification())
+    done = [policy(at(inputs, step)) for step in range(1, 9)]
+    retrained = [step for step, each in enumerate(done, start=1) if each.retrained]
+    assert retrained
+    assert min(retrained) >= 5
+    assert [decision.number for decision in policy.decisions] == list(range(len(policy.decisions), 0, -1))
+    assert len(policy.challenges) == len(retrained)
+    assert set(policy.promoted_over) <= {step + 1 for step in retrained}
