@@ -160,7 +160,7 @@ def race(uri: str, processes: int, threads: int, generations: int) -> None:
         parts = [list(numbers[start::processes]) for start in range(processes)]
         outcomes = in_children([partial(crowd, case, part, champion) for part in parts])
         counted = Counter(outcome for found in outcomes for outcome in found)
-        events = first.events(case.name)
+        events = first.trail.events(case.name)
         state = fold(events)
         report(
             "race",
