@@ -57,7 +57,7 @@ def format_percent(share: float) -> str:
 
 
 def spell_out(word: str) -> str:
-    """A rule's, metric's or measure's name in words: `roc_auc` becomes `roc auc`."""
+    """A name in words: `roc_auc` becomes `roc auc`. Of a metric, which may be an import path: :func:`metric_label`."""
     return word.replace("_", " ")
 
 

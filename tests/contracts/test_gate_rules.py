@@ -13,15 +13,17 @@ import pytest
 from airflow_mlops.core.gate import evaluate as gate_evaluate
 from airflow_mlops.core.gate.decide import advice_of, decide
 from airflow_mlops.core.gate.evaluate import evaluate
-from airflow_mlops.core.gate.rule import STOP, Rule
+from airflow_mlops.core.gate.rule import Rule
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.gate.rules import RULES
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, Verdict
-from airflow_mlops.core.records.evidence import Evidence, ServingReport
+from airflow_mlops.core.records.evidence import Evidence
+from airflow_mlops.core.records.wording import STOP
 from airflow_mlops.core.training.fit import fit
 from airflow_mlops.spec.base import SpecModel
 from airflow_mlops.spec.gate import GateSpec
 from airflow_mlops.spec.problems import ReasonCode
+from tests.support.core_loop import SERVED
 
 GATE_PAGE = Path(__file__).parents[2] / "docs" / "gate.md"
 BY_NAME = {rule.name: rule for rule in RULES}
@@ -35,17 +37,6 @@ EVERYTHING: dict[str, Any] = {
     "robustness": {"max_drop": 10.0, "max_reliance": 10.0},
 }
 """Every rule asked for, with bounds that a good candidate keeps."""
-SERVED = ServingReport(
-    model_uri="models:/m-run",
-    environment="current",
-    rows=200,
-    max_difference=0.0,
-    load_seconds=0.1,
-    row_ms=(1.0, 2.0),
-    batch_ms=(2.0, 3.0),
-    size_bytes=1000,
-    python="3.11.7",
-)
 
 
 class Judged:

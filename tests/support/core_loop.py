@@ -11,6 +11,7 @@ from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.metrics import registry as metrics
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Candidate, Champion
+from airflow_mlops.core.records.evidence import ServingReport
 from airflow_mlops.core.records.snapshot import Column, Snapshot
 from airflow_mlops.core.rows.labels import clean_labels
 from airflow_mlops.core.rows.windows import label_window, rows_within
@@ -21,6 +22,18 @@ from airflow_mlops.spec import ModelSpec
 HISTOGRAM = "sklearn.ensemble.HistGradientBoostingClassifier"
 LOGISTIC = "sklearn.linear_model.LogisticRegression"
 TYPES = {"int64": "int64", "float64": "double", "bool": "bool", "object": "string"}
+SERVED = ServingReport(
+    model_uri="models:/m-run",
+    environment="current",
+    rows=200,
+    max_difference=0.0,
+    load_seconds=0.1,
+    row_ms=(1.0, 2.0),
+    batch_ms=(2.0, 3.0),
+    size_bytes=1000,
+    python="3.11.7",
+)
+"""A candidate that a fresh interpreter served as it was trained."""
 
 
 class Loop:

@@ -8,11 +8,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.gate.rule import STOP, UNRANKED, Asked
+from airflow_mlops.core.gate.rule import UNRANKED, Asked
 from airflow_mlops.core.gate.rules import RULES
 from airflow_mlops.core.metrics import registry as metric
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult, Verdict
+from airflow_mlops.core.records.wording import STOP
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 

@@ -85,8 +85,8 @@ def evaluate(  # noqa: PLR0917 - two models and the rows, in the order of the co
     scored = score_models(comparison, rows)
     if not len(scored.inputs.train):
         return _evaluation(comparison, rows, None, [*rows.rules, *order], {}, {})
-    inputs = with_constant(scored.inputs)
-    found, evidence = run_rules(inputs, served)
+    inputs = with_constant(replace(scored.inputs, serving=served))
+    found, evidence = run_rules(inputs)
     evidence["curves"] = curves(inputs)
     if champion is not None:
         evidence["changes"] = changes(candidate, champion, packages)
@@ -104,17 +104,13 @@ def with_constant(inputs: RuleInput) -> RuleInput:
     return replace(inputs, constant=constant, constant_metrics=metric.measure(constant, inputs.spec))
 
 
-def run_rules(
-    inputs: RuleInput, served: ServingReport | Callable[[], ServingReport] | None
-) -> tuple[list[RuleResult], dict[str, Any]]:
+def run_rules(inputs: RuleInput) -> tuple[list[RuleResult], dict[str, Any]]:
     """Evaluate every registered rule that the specification asks for, in order; return results and evidence."""
     found: list[RuleResult] = []
     evidence: dict[str, Any] = {}
     for rule in RULES:
         if rule.judge is None or not rule.runs(inputs.spec):
             continue
-        if rule.name == "serving":
-            inputs = replace(inputs, serving=served() if callable(served) else served)
         outcome = rule.judge(inputs)
         found += outcome.rules
         evidence |= outcome.evidence
@@ -137,7 +133,7 @@ def _evaluation(  # noqa: PLR0917 - one private maker of one record
         window=rows.window,
         primary=metric.primary(comparison.spec, comparison.candidate.task),
         champion_version=None if champion is None else champion.version,
-        candidate_metrics={} if scored is None else dict(scored.candidate_metrics),
+        candidate_metrics={} if scored is None else dict(scored.inputs.candidate_metrics),
         champion_metrics=None if scored is None or scored.champion_metrics is None else dict(scored.champion_metrics),
         baseline_metrics=dict(constant_metrics),
         rules=tuple(found),

@@ -84,7 +84,6 @@ class ScoredModels:
     """Both models on the same rows."""
 
     inputs: RuleInput
-    candidate_metrics: Mapping[str, float]
     champion_metrics: Mapping[str, float] | None
 
 
@@ -127,7 +126,7 @@ def score_models(comparison: HoldoutComparison, rows: HoldoutRows) -> ScoredMode
     own = metric.judge(rows.labels, ours, None, weights)
     mine = metric.measure(own, spec)
     inputs = replace(inputs, own=own, candidate_metrics=mine, champion_refused=broken)
-    return ScoredModels(inputs=inputs, candidate_metrics=mine, champion_metrics=champion_metrics)
+    return ScoredModels(inputs=inputs, champion_metrics=champion_metrics)
 
 
 def champion_predictions(comparison: HoldoutComparison, frame: pd.DataFrame) -> Predicted | str | None:

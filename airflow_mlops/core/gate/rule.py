@@ -10,10 +10,6 @@ from airflow_mlops.core.records.decision import RuleResult
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 
-STOP = "Do not override:"
-"""How advice begins that a person must not pass over: it is told first, and no override is offered beside it."""
-
-
 UNRANKED = 99
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +45,8 @@ class RuleInput:
     train: pd.DataFrame
     """The candidate's training rows, labelled ones only."""
     train_labels: pd.Series[Any]
-    serving: ServingReport | None
-    """What a fresh interpreter saw of the stored candidate; None when it was not tried."""
+    serving: ServingReport | Callable[[], ServingReport] | None
+    """What a fresh interpreter saw of the stored candidate, or what waits for it; None when it was not tried."""
     own: LabelledPredictions | None = None
     """The candidate, judged by its own classes alone; None where those are the classes of `judged`."""
     candidate_metrics: Mapping[str, float] = field(default_factory=dict)

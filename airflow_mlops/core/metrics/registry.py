@@ -72,7 +72,7 @@ def judge(
     Parameters
     ----------
     labels
-        As `core.labels.clean_labels` gives them, shape (n,), in the order of the predicted rows.
+        As `core.rows.labels.clean_labels` gives them, shape (n,), in the order of the predicted rows.
     classes
         Classes to judge by, when two models with different classes are compared: probabilities of a class
         that the model does not know are 0. Its own classes when left out.

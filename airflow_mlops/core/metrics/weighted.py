@@ -4,7 +4,7 @@ Each class holds what is computed once (losses, sort orders) and is called with 
 time. `collapse` gives the same function of the weights of blocks of rows, so that resampling blocks costs as
 much as there are blocks, not rows. `gradient` says what each unit adds: where units are many, the metric of a
 resample is its value on all rows plus the sum of what the drawn units add, up to terms of order 1/n
-(von Mises, 1947; Efron and Tibshirani, 1993, chapter 22). Metrics of rankings are in `core.ranked`.
+(von Mises, 1947; Efron and Tibshirani, 1993, chapter 22). Metrics of rankings are in `core.metrics.ranking`.
 """
 
 from __future__ import annotations

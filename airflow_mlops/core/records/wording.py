@@ -9,6 +9,9 @@ from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.text import format_number
 from airflow_mlops.spec.metrics import METRICS
 
+STOP = "Do not override:"
+"""How advice on a decision begins that a person must not pass over: it is told first, and no override is offered."""
+
 
 def format_interval(found: Interval | None) -> str:
     """A value with its confidence interval.

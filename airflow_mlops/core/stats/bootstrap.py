@@ -12,8 +12,8 @@ What is drawn depends on the metric and on how many units there are:
 
 - few units: how often each is drawn, exactly (`resample_weights`);
 - additive metrics of many units: sums over strata of equal or nearly equal units, with the same mean and
-  covariance (`core.strata`);
-- average precision and medians of many rows in few blocks: from counts in bins (`core.binned`);
+  covariance (`core.stats.stratified_draws`);
+- average precision and medians of many rows in few blocks: from counts in bins (`core.metrics.ranking_binned`);
 - rankings and medians of many rows in many units: their first-order expansion, which is additive. For the AUC these
   are DeLong's placement values, so that the interval is DeLong's with the sample's own skewness.
 

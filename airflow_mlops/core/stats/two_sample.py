@@ -1,6 +1,6 @@
 """A metric of one model on one sample of rows, with its sampling error; and the difference of two such samples.
 
-The error is the standard deviation over bootstrap resamples of blocks, as `core.bootstrap` makes them for gains
+The error is the standard deviation over bootstrap resamples of blocks, as `core.stats.bootstrap` makes them for gains
 (Efron and Tibshirani, 1993, chapter 6). Two samples of different rows are independent, so that the variance of their
 difference is the sum of their variances; the bound uses Student's t with Satterthwaite's degrees of freedom, in which
 each sample counts by its blocks (Welch, 1947).

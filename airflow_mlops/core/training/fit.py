@@ -55,13 +55,13 @@ class Fitted:
     warnings: tuple[str, ...]
     """What the estimator warned of (no convergence, ...), each once."""
     convergence: Mapping[str, Any]
-    """What it tells of its own training: `core.convergence.observed`."""
+    """What it tells of its own training: `core.training.convergence`."""
 
 
 def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame) -> Fitted:
     """Train on the older part of a snapshot and measure on its newest.
 
-    Rows whose label was not yet known when the holdout began are in neither part: `core.windows.split`.
+    Rows whose label was not yet known when the holdout began are in neither part: `core.rows.windows.split`.
 
     Parameters
     ----------

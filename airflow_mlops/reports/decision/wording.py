@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from airflow_mlops.core.records.decision import GateDecision, RuleResult, Verdict
+from airflow_mlops.core.records.wording import STOP
 from airflow_mlops.core.text import format_number
 
 TONE = {Verdict.ACCEPT: "good", Verdict.REJECT: "bad", Verdict.INCONCLUSIVE: "unsure"}
@@ -107,10 +108,6 @@ def waived(decision: GateDecision) -> tuple[str, str] | None:
         if differ
         else "The verdict below is the same as if they had counted. To make the rules count, set gate.mode: enforce.",
     )
-
-
-STOP = "Do not override:"
-"""How advice begins that a person must not pass over."""
 
 
 def next_steps(decision: GateDecision, advice: Sequence[str]) -> tuple[str, ...]:

@@ -16,27 +16,16 @@ from airflow_mlops.core.gate.decide import decide
 from airflow_mlops.core.gate.evaluate import evaluate
 from airflow_mlops.core.gate.rules.champion import compare
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult, Verdict
-from airflow_mlops.core.records.evidence import ServingReport
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.stats.bootstrap import Gain
 from airflow_mlops.core.training.fit import Fitted, fit
 from airflow_mlops.spec.problems import ReasonCode
+from tests.support.core_loop import SERVED
 
 LOGISTIC = "sklearn.linear_model.LogisticRegression"
 RIDGE = "sklearn.linear_model.Ridge"
 ORDER = [Verdict.REJECT, Verdict.INCONCLUSIVE, Verdict.ACCEPT]
 RULES = {"holdout", "finite", "leakage", "baseline", "convergence", "serving"}
-SERVED = ServingReport(
-    model_uri="models:/m-run",
-    environment="current",
-    rows=200,
-    max_difference=0.0,
-    load_seconds=0.1,
-    row_ms=(1.0, 2.0),
-    batch_ms=(2.0, 3.0),
-    size_bytes=1000,
-    python="3.11.7",
-)
 
 
 class Case:

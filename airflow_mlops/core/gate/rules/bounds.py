@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from airflow_mlops.core.gate.rule import STOP, Asked, Rule
+from airflow_mlops.core.gate.rule import Asked, Rule
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.gate.rules.champion import _number
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.records.decision import RuleResult, Verdict
+from airflow_mlops.core.records.wording import STOP
 from airflow_mlops.core.text import metric_label
 from airflow_mlops.spec.gate import AbsoluteRule
 from airflow_mlops.spec.problems import ReasonCode

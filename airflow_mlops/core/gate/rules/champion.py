@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from airflow_mlops.core.gate.rule import STOP, Asked, Rule
+from airflow_mlops.core.gate.rule import Asked, Rule
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.decision import RuleResult, Verdict
+from airflow_mlops.core.records.wording import STOP
 from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS, Gain
 from airflow_mlops.core.stats.bootstrap import gain as estimate_gain
 from airflow_mlops.core.stats.power import detectable, rows_needed

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from airflow_mlops.core.gate.rule import STOP, Asked, Rule
+from airflow_mlops.core.gate.rule import Asked, Rule
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.decision import RuleResult, Verdict
+from airflow_mlops.core.records.wording import STOP
 from airflow_mlops.spec.gate import GateSpec
 from airflow_mlops.spec.problems import ReasonCode
 

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.gate.rule import STOP, Asked, Rule
+from airflow_mlops.core.gate.rule import Asked, Rule
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import ServingReport
+from airflow_mlops.core.records.wording import STOP
 from airflow_mlops.spec.gate import ServingRule
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -37,7 +38,7 @@ class _Finding:
 
 def judge(inputs: RuleInput) -> RuleOutcome:
     """Judge what a fresh interpreter saw: one result for the predictions, and one for each bound that is set."""
-    report = inputs.serving
+    report = inputs.serving() if callable(inputs.serving) else inputs.serving
     rules = tuple(
         RuleResult(
             rule="serving",

@@ -72,7 +72,7 @@ def segment_of(
 
     Returns
     -------
-    Found or None
+    CauseInRows or None
         The one with the largest effect.
     """
     if samples.now is None or samples.before is None:

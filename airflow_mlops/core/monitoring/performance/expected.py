@@ -2,7 +2,7 @@
 
 The promise is an estimate from a sample of rows. Its error is that of the sample: the holdout rows of the champion's
 snapshot are predicted again with its pipeline, and their blocks resampled. Where the snapshot or the pipeline is gone,
-the error is taken from the rows served since, in proportion to the blocks of each (`core.sampled`).
+the error is taken from the rows served since, in proportion to the blocks of each (`core.stats.two_sample`).
 """
 
 from __future__ import annotations

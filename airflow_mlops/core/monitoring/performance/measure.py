@@ -1,10 +1,10 @@
 """Realised performance of the champion against what the gate promised: decay, found as outcomes mature.
 
 The drop is the promise less what was realised. Both are estimates from samples, and the interval of the drop is that
-of their difference (`core.sampled`). The verdict is decay when the drop is surely above its bound: its one-sided lower
-bound is, at `monitoring.performance.confidence`. So of champions that lose all that the bound allows, at most one
-window in five is called decayed at the default, and of those that lose nothing fewer, by as many standard errors as the
-bound is away; windows that overlap err together. docs/decisions/0011 says why not one in twenty.
+of their difference (`core.stats.two_sample`). The verdict is decay when the drop is surely above its bound: its
+one-sided lower bound is, at `monitoring.performance.confidence`. So of champions that lose all that the bound allows,
+at most one window in five is called decayed at the default, and of those that lose nothing fewer, by as many standard
+errors as the bound is away; windows that overlap err together. docs/decisions/0011 says why not one in twenty.
 
 A champion was accepted because it looked good on its holdout rows, so that its promise is a little high on average
 (regression to the mean); the bound must leave room for that, and for what is too little to bother with.

@@ -8,9 +8,9 @@ The largest difference between groups is biased upwards: with m rows in a group,
 spread by chance, and the largest less the smallest of ten rates of 100 rows is about 0.15 (M. Lum, Y. Zhang,
 A. Bower, De-biasing "bias" measurement, FAccT 2022). Three things answer it: `min_rows` leaves small groups out, for
 the bias falls with the root of the rows; the interval is simultaneous over all pairs of groups, and reaches down to 0
-where there is no difference (`core.multiplicity`); and only a lower bound above what is allowed is a rejection, a
-value above it alone is inconclusive. fairlearn's own bootstrap was rejected: it resamples row by row, and rows of one
-day or customer are not independent.
+where there is no difference (`core.stats.multiple_testing`); and only a lower bound above what is allowed is a
+rejection, a value above it alone is inconclusive. fairlearn's own bootstrap was rejected: it resamples row by row, and
+rows of one day or customer are not independent.
 
 References
 ----------
@@ -54,7 +54,7 @@ def judge(inputs: RuleInput) -> RuleOutcome:
 
     Returns
     -------
-    Found
+    RuleOutcome
         One result for each attribute and bound: accept when the difference is at most the bound, reject when the lower
         bound of its interval is above it, else inconclusive, as without an interval; a rejection for an attribute that
         is missing or has fewer than two groups large enough, and for a difference that is not defined. Evidence:

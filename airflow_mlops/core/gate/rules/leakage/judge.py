@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from airflow_mlops.core.gate.rule import STOP, Asked, Rule
+from airflow_mlops.core.gate.rule import Asked, Rule
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.gate.rules.leakage.feature_pairs import strong_pairs
 from airflow_mlops.core.gate.rules.leakage.rows import (
@@ -28,6 +28,7 @@ from airflow_mlops.core.gate.rules.leakage.separation import CERTAIN, MOST_DECID
 from airflow_mlops.core.gate.rules.leakage.single_features import FeaturePower, measure_power, single_feature_power
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Leak
+from airflow_mlops.core.records.wording import STOP
 from airflow_mlops.spec.gate import LeakageRule
 from airflow_mlops.spec.problems import ReasonCode, Refusal
 

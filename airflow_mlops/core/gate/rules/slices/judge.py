@@ -44,7 +44,7 @@ def judge(inputs: RuleInput) -> RuleOutcome:
 
     Returns
     -------
-    Found
+    RuleOutcome
         One result for each column and bound (`drop` against the champion, `gap` against the whole), and one that
         rejects for a column or a required value that is missing, too small or cannot be judged. Evidence: `slices`,
         failed ones first, and `segments`. Without columns only `segments`.
