@@ -45,6 +45,7 @@ LIBRARIES = (
     "great_expectations",
     "great_expectations.expectations",
     "fairlearn.metrics",
+    "jinja2",
     "requests",
 )
 """What tasks use, down to the submodules that the libraries themselves would load on first use."""

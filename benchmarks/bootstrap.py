@@ -26,7 +26,7 @@ def measure(*, rows: int, resamples: int, loops: int) -> tuple[Table, dict[str, 
     found: list[dict[str, Any]] = []
     for metric in METRICS:
         for unit in UNITS:
-            given = {"metric": metric, "unit": unit, "rows": rows}
+            given: dict[str, Any] = {"metric": metric, "unit": unit, "rows": rows}
             ours = in_child("bootstrap:ours", resamples=resamples, **given)
             loop = in_child("bootstrap:loop", loops=loops, **given)
             found.append({**given, **ours, **_against(ours, loop, loops, resamples)})

@@ -69,6 +69,7 @@ def judged(folder: str, holdout_rows: int) -> dict[str, Any]:
 def _said(spec: Any, month: dict[str, Any]) -> dict[str, Any]:
     import json
 
+    from airflow_mlops.core.gate import advice_of
     from airflow_mlops.core.records.candidate import Candidate
     from airflow_mlops.core.records.decision import GateDecision
     from airflow_mlops.reports.decision.page import render
@@ -82,7 +83,7 @@ def _said(spec: Any, month: dict[str, Any]) -> dict[str, Any]:
         "rules": len(decision.evaluation.rules),
         "verdict": decision.verdict.value,
         "decision_kb": len(json.dumps(month["gate"])) / 1e3,
-        "page_kb": len(render(decision, Candidate.from_json(month["train"]))) / 1e3,
+        "page_kb": len(render(decision, Candidate.from_json(month["train"]), advice_of(decision))) / 1e3,
     }
 
 
@@ -111,7 +112,9 @@ def _alone(spec: Any, month: dict[str, Any]) -> dict[str, float]:
     with open_records(spec) as records:
         frame = timed("read the snapshot", lambda: read_snapshot(snapshot, open_default_storage()))
         registry, name = records.registry, spec.registered_model
-        served = registry.version(name, registry.alias(name, "previous") or registry.alias(name, "champion"))
+        number = registry.alias(name, "previous") or registry.alias(name, "champion")
+        assert number is not None, "no version serves"
+        served = registry.version(name, number)
         pipelines = timed(
             "load both models",
             lambda: [records.load_pipeline(one.model_uri, spec=spec) for one in (candidate, served)],

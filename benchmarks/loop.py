@@ -42,7 +42,7 @@ def measure() -> tuple[Table, dict[str, Any]]:
     with TemporaryDirectory(prefix="mlops-bench-") as folder:
         root = Path(folder)
         flights.build(root / "data")
-        arguments = {"folder": folder, "spec": spec, "as_of": [BEFORE, MONTH]}
+        arguments: dict[str, Any] = {"folder": folder, "spec": spec, "as_of": [BEFORE, MONTH]}
         cold, _ = _on_stack(root, "cold", preload=False)
         # while the stack is up, and at rest: the plain process records in the same MLflow
         warm, recorded = _on_stack(
