@@ -69,12 +69,13 @@ def judged(folder: str, holdout_rows: int) -> dict[str, Any]:
 def _said(spec: Any, month: dict[str, Any]) -> dict[str, Any]:
     import json
 
-    from airflow_mlops.core.gate import advice_of
+    from airflow_mlops.core.gate import advice_of, sections_of
     from airflow_mlops.core.records.candidate import Candidate
     from airflow_mlops.core.records.decision import GateDecision
     from airflow_mlops.reports.decision.page import render
 
-    decision = GateDecision.from_json(month["gate"])
+    decision, candidate = GateDecision.from_json(month["gate"]), Candidate.from_json(month["train"])
+    seen = sections_of(spec, candidate, decision)
     evidence = decision.evaluation.evidence
     return {
         "seconds": {**_alone(spec, month), "whole task": month["gate_seconds"]},
@@ -83,7 +84,7 @@ def _said(spec: Any, month: dict[str, Any]) -> dict[str, Any]:
         "rules": len(decision.evaluation.rules),
         "verdict": decision.verdict.value,
         "decision_kb": len(json.dumps(month["gate"])) / 1e3,
-        "page_kb": len(render(decision, Candidate.from_json(month["train"]), advice_of(decision))) / 1e3,
+        "page_kb": len(render(decision, candidate, advice_of(decision), evidence=seen)) / 1e3,
     }
 
 

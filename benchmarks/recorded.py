@@ -114,7 +114,7 @@ class _Month:
         )
 
     def _judge(self, snapshot: Snapshot, candidate: Candidate) -> GateDecision:
-        from airflow_mlops.core.gate import advice_of, decide, evaluate
+        from airflow_mlops.core.gate import advice_of, decide, evaluate, sections_of
         from airflow_mlops.core.snapshot import read_snapshot
         from airflow_mlops.reports.decision.page import render
         from airflow_mlops.stores.serving_check.check import start_serving_check
@@ -127,9 +127,9 @@ class _Month:
             models = candidate, pipeline, champion, champion_pipeline
             evaluation = evaluate(self.spec, *models, frame, snapshot=snapshot, served=trial.report)
         decision = decide(self.spec, candidate, evaluation, now=datetime.now(UTC))
-        self.records.decisions.record_decision(
-            candidate.run_id, decision, page_html=render(decision, candidate, advice_of(decision))
-        )
+        seen = sections_of(self.spec, candidate, decision)
+        page = render(decision, candidate, advice_of(decision), evidence=seen)
+        self.records.decisions.record_decision(candidate.run_id, decision, page_html=page)
         return decision
 
     def _promote(self, candidate: Candidate, decision: GateDecision) -> None:

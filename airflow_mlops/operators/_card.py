@@ -42,6 +42,7 @@ def write_card(
     str
         Address of the page.
     """
+    from airflow_mlops.core.gate import sections_of
     from airflow_mlops.reports.model_card.card import card
 
     run_id, model = candidate.run_id, spec.registered_model
@@ -53,6 +54,7 @@ def write_card(
         decision=decision,
         promotion=promotion,
         approval=approval,
+        evidence=sections_of(spec, candidate, decision),
         history=records.trail.events(model),
         packages=origin.packages,
         links={name: url for name, url in links.items() if url},

@@ -32,7 +32,7 @@ def judge(  # noqa: PLR0917 - who judges, in which run, with which records, by w
 
     The stored candidate is tried in a fresh interpreter meanwhile, because both take about as long.
     """
-    from airflow_mlops.core.gate import advice_of, decide, evaluate
+    from airflow_mlops.core.gate import advice_of, decide, evaluate, sections_of
     from airflow_mlops.core.snapshot import read_snapshot
     from airflow_mlops.reports.decision.page import render
     from airflow_mlops.stores.serving_check.check import start_serving_check
@@ -54,7 +54,7 @@ def judge(  # noqa: PLR0917 - who judges, in which run, with which records, by w
             packages=_packages(records, candidate, champion),
         )
     decision = decide(spec, candidate, evaluation, now=datetime.now(UTC))
-    page = render(decision, candidate, advice_of(decision))
+    page = render(decision, candidate, advice_of(decision), evidence=sections_of(spec, candidate, decision))
     records.decisions.record_decision(candidate.run_id, decision, page_html=page)
     operator.remember_links(records, candidate, DECISION_PAGE)
     operator.log.info("%s: %s", decision.verdict.upper(), "\n  ".join(decision.reasons))

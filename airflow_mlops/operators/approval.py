@@ -121,6 +121,7 @@ class ApproveOperator(LoopOperator, HITLOperator):
         self, records: MLflowStore, spec: ModelSpec, candidate: Candidate, decision: GateDecision, context: Any
     ) -> None:
         """Register the version as challenger, and make the form of it."""
+        from airflow_mlops.core.gate import sections_of
         from airflow_mlops.core.promotion import challenge
         from airflow_mlops.provenance import provenance
         from airflow_mlops.reports import approval_form
@@ -141,7 +142,8 @@ class ApproveOperator(LoopOperator, HITLOperator):
         self.response_timeout = asked.timeout
         self.subject = approval_form.subject(spec, decision, version)
         links = {"Report": self.report_url, "Model version": self.version_url, "MLflow run": self.run_url}
-        self.body = approval_form.body(spec, candidate, decision, version, links=links)
+        seen = sections_of(spec, candidate, decision)
+        self.body = approval_form.body(spec, candidate, decision, version, links=links, evidence=seen)
 
     def _ask(self, context: Any, spec: ModelSpec, decision: GateDecision) -> dict[str, Any]:
         from airflow.sdk.exceptions import TaskAwaitingInput

@@ -10,7 +10,6 @@ from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.section import Section
 from airflow_mlops.core.text import spell_out
-from airflow_mlops.reports.decision.evidence import evidence_sections
 from airflow_mlops.reports.decision.judgement import gains_section, metrics_section, rules_section
 from airflow_mlops.reports.sections import anchors, plain, section_markdown
 from airflow_mlops.spec import ModelSpec
@@ -35,7 +34,7 @@ def body(
     version: int,
     *,
     links: Mapping[str, str],
-    evidence: Sequence[Section] | None = None,
+    evidence: Sequence[Section],
 ) -> str:
     """Return what is needed to answer: verdict, gain with its interval, slices, fairness, changes, links.
 
@@ -46,10 +45,9 @@ def body(
     links
         Addresses by name; empty ones are left out.
     evidence
-        What the gate saw, in sections; made from the decision when left out.
+        What the rules saw, in sections; shown are those that a person needs to answer.
     """
-    seen = tuple(evidence_sections(decision.evaluation)) if evidence is None else evidence
-    sections = (*_judgement(decision), *(_to_read(part) for part in seen if part.key in _SHOWN))
+    sections = (*_judgement(decision), *(_to_read(part) for part in evidence if part.key in _SHOWN and part.rows))
     parts = [
         anchors({name: url for name, url in links.items() if url}),
         _facts(spec, candidate, decision, version),

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from airflow.sdk.serde import deserialize, serialize
 
 from airflow_mlops.core.errors import StoreUnavailableError
+from airflow_mlops.core.gate import sections_of
 from airflow_mlops.core.records.decision import GateDecision, RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Change, Disparity, Evidence, Interval, SliceResult
 from airflow_mlops.notifications import LoopEvent
@@ -248,7 +249,14 @@ def test_the_form_shows_what_matters_and_its_values_are_no_markup(judged: Judged
             decision.evaluation, evidence=evidence, rules=rules, champion_metrics={decision.evaluation.primary: 0.42}
         ),
     )
-    text = approval_form.body(judged.spec, judged.candidate(), shown, 5, links={"Report": "http://r", "Nothing": ""})
+    text = approval_form.body(
+        judged.spec,
+        judged.candidate(),
+        shown,
+        5,
+        links={"Report": "http://r", "Nothing": ""},
+        evidence=sections_of(judged.spec, judged.candidate(), shown),
+    )
     assert approval_form.subject(judged.spec, shown, 5) == "May version 5 of judged serve instead of version 4?"
     assert text.startswith("[Report](http://r)\n\n")
     for part in (

@@ -15,6 +15,7 @@ from typing import Any, get_type_hints
 import pytest
 from jinja2 import UndefinedError
 
+from airflow_mlops.core.gate import sections_of
 from airflow_mlops.core.records.backtest import BacktestReport, Line, Turn
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.section import Section
@@ -127,13 +128,19 @@ def pages(word: str) -> dict[str, str]:
     names = frozenset(CLOSED)
     found = card(
         spec=SPEC, candidate=candidate(), snapshot=snapshot(), decision=judged(), promotion=None, approval=None,
+        evidence=sections_of(SPEC, candidate(), judged()),
         links={"run": "https://mlflow.example/#/runs/abc", "bucket": "s3://b/k"},
     )  # fmt: skip
     report = validation()
     issue = Problem(code=ReasonCode.LABELS_MISSING, field="f", found="812", allowed="-", fix="left out")
+    of, decided, opened = (
+        poison(candidate(), word, names),
+        poison(judged(), word, names),
+        poison(judged(), word, frozenset()),
+    )
     return {
-        "decision": render_decision(poison(judged(), word, names), poison(candidate(), word, names), (f"Look.{word}",)),
-        "rules": render_decision(poison(judged(), word, frozenset()), poison(candidate(), word, names), ()),
+        "decision": render_decision(decided, of, (f"Look.{word}",), evidence=sections_of(SPEC, of, decided)),
+        "rules": render_decision(opened, of, (), evidence=sections_of(SPEC, of, opened)),
         "validation": render_validation(
             poison(report, word, names), title=f"t{word}", meta={f"Window{word}": f"w{word}"},
             issues=[poison(issue, word, names)],

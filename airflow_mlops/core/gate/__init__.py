@@ -6,5 +6,15 @@ from airflow_mlops.core.gate.decide import advice_of, decide
 from airflow_mlops.core.gate.evaluate import evaluate
 from airflow_mlops.core.gate.holdout import HoldoutComparison, judged_rows, score_models
 from airflow_mlops.core.gate.rules.serving import require_serving
+from airflow_mlops.core.gate.sections import sections_of
 
-__all__ = ["HoldoutComparison", "advice_of", "decide", "evaluate", "judged_rows", "require_serving", "score_models"]
+__all__ = [
+    "HoldoutComparison",
+    "advice_of",
+    "decide",
+    "evaluate",
+    "judged_rows",
+    "require_serving",
+    "score_models",
+    "sections_of",
+]

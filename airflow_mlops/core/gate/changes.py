@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow_mlops.core.records.candidate import Candidate, Champion
+from airflow_mlops.core.records.decision import Evaluation
 from airflow_mlops.core.records.evidence import Change
+from airflow_mlops.core.records.section import Section
+from airflow_mlops.core.text import SHORT, clip_text
 
 MAX_CHANGES = 60
 """Differences that are listed; the last line counts the rest."""
@@ -99,3 +102,20 @@ def _text(values: Mapping[str, Any], name: str) -> str:
         return ABSENT
     text = str(values[name])
     return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+
+
+def changes_section(evaluation: Evaluation) -> Section:
+    """Word what differs from what serves; without rows, why there are none."""
+    found = evaluation.evidence.changes
+    first = evaluation.champion_version is None
+    why = "There was no champion to compare with." if first else "No change is recorded."
+    return Section(
+        key="changes",
+        title="What changed against the champion",
+        sentences=() if found else (why,),
+        headings=("what", "candidate", "champion"),
+        rows=tuple(
+            (clip_text(item.what, SHORT), clip_text(item.candidate, SHORT), clip_text(item.champion, SHORT))
+            for item in found
+        ),
+    )

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
-from airflow_mlops.core.records.decision import RuleResult
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.decision import Evaluation, RuleResult
+from airflow_mlops.core.records.section import Section
+from airflow_mlops.core.text import metric_label
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 
@@ -24,6 +27,25 @@ class Asked:
     """The version that the candidate was compared with; None: nothing serves yet."""
     found: tuple[RuleResult, ...]
     """The results that are there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What a rule words its evidence from."""
+
+    spec: ModelSpec
+    candidate: Candidate
+    evaluation: Evaluation
+
+    @property
+    def metric(self) -> str:
+        """The primary metric in words."""
+        return metric_label(self.evaluation.primary)
+
+
+def no_section(_: Seen) -> Iterator[Section]:
+    """Say nothing: the rule's one number stands in its result."""
+    yield from ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +70,11 @@ class Rule:
     """Whether it accepts on both bounds of an interval, which must then be finite numbers."""
     evidence: frozenset[str] = frozenset()
     """Fields of :class:`~airflow_mlops.core.records.evidence.Evidence` that it fills."""
+    sections: Callable[[Seen], Iterator[Section]] = no_section
+    """Words what it saw, once for page, card and form; each key is a field of the evidence. The worst rows stand first.
+
+    A section without rows and facts may say in its sentences why; it is filled in where it does not.
+    """
     rank: int = UNRANKED
     """Place of its reason among those of a decision, the most telling first."""
     advice: Mapping[ReasonCode, str] = field(default_factory=dict)

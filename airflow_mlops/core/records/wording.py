@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 
-from airflow_mlops.core.records.evidence import Interval
+from airflow_mlops.core.records.decision import RuleResult, Verdict
+from airflow_mlops.core.records.evidence import Disparity, Interval, SliceResult
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.text import format_number
 from airflow_mlops.spec.metrics import METRICS
 
 STOP = "Do not override:"
 """How advice on a decision begins that a person must not pass over: it is told first, and no override is offered."""
+LEVEL = 0.05
+"""A slice is called worse when its corrected p-value is at most this."""
 
 
 def format_interval(found: Interval | None) -> str:
@@ -24,6 +29,55 @@ def format_interval(found: Interval | None) -> str:
     if math.isnan(found.lower) and math.isnan(found.upper):
         return f"{format_number(found.value)} (no interval)"
     return f"{format_number(found.value)} ({format_number(found.lower)} to {format_number(found.upper)})"
+
+
+def format_p(value: float | None) -> str:
+    """A p-value: what is smaller than 0.001 says no more.
+
+    >>> format_p(0.0412), format_p(1e-9), format_p(None)
+    ('0.041', '< 0.001', 'none')
+    """
+    if value is None or not math.isfinite(value):
+        return format_number(value)
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"  # noqa: PLR2004 - see above
+
+
+def bound_of(words: str) -> float | None:
+    """The number of a bound in words; None when it has none.
+
+    >>> bound_of("lower bound > -0.01 (noninferiority)"), bound_of("gate.first_model = reject")
+    (-0.01, None)
+    """
+    found = re.search(r"[<>]=?\s*(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)", words)
+    return float(found.group(1)) if found else None
+
+
+def slice_tone(result: SliceResult, rules: Iterable[RuleResult]) -> str:
+    """How a slice stands: `bad` where it is surely worse than allowed, `good` where it is surely not worse.
+
+    Only a column whose rule did not pass has bad slices: a report never says more than the rule.
+    """
+    if not result.judged:
+        return "plain"
+    failed = [r.bound.partition(" ")[0] for r in rules if _is_failed(r, result.column)]
+    ps = {"drop": result.drop_p, "gap": result.gap_p}
+    if any((p := ps.get(kind)) is not None and p <= LEVEL for kind in failed):
+        return "bad"
+    drop = result.drop
+    return "good" if drop is not None and drop.upper <= 0 else "plain"
+
+
+def _is_failed(rule: RuleResult, column: str) -> bool:
+    return rule.rule == "slices" and rule.metric == column and rule.verdict is Verdict.REJECT
+
+
+def difference_tone(item: Disparity) -> str:
+    """How a difference stands: `bad` surely above its bound, `unsure` above it, `good` within it."""
+    if item.bound is None:
+        return "plain"
+    if item.difference.value <= item.bound:
+        return "good"
+    return "unsure" if item.difference.lower <= item.bound else "bad"
 
 
 def format_window(window: Window) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Evaluation, RuleResult
 from airflow_mlops.core.records.evidence import Interval
 from airflow_mlops.core.records.section import Section
-from airflow_mlops.core.records.wording import format_interval, greater_is_better, metric_direction
+from airflow_mlops.core.records.wording import format_interval, format_window, greater_is_better, metric_direction
 from airflow_mlops.core.text import clip_text, format_number, spell_out
 from airflow_mlops.reports.decision.wording import COMPARISONS, PASS, TONE, power, sorted_rules
 
@@ -77,9 +78,7 @@ def metrics_section(evaluation: Evaluation) -> Section:
     return Section(
         key="metrics",
         title="Metrics on the same rows",
-        sentences=(
-            f"On {evaluation.rows:,} rows that neither model was trained on. \u2713 marks the better of two models.",
-        ),
+        sentences=tuple(_compared(evaluation)),
         headings=(
             "metric",
             "candidate",
@@ -88,6 +87,26 @@ def metrics_section(evaluation: Evaluation) -> Section:
             "direction",
         ),
         rows=tuple(_metric(name, evaluation) for name in names[:_MOST_METRICS]),
+    )
+
+
+def _compared(evaluation: Evaluation) -> Iterator[str]:
+    rows = f"{evaluation.rows:,} rows ({format_window(evaluation.window)})"
+    if evaluation.champion_metrics is None:
+        yield f"On {rows} that it was not trained on. It was not compared with a champion on these rows."
+    else:
+        yield f"On {rows} that neither model was trained on. \u2713 marks the better of two models."
+
+
+def metrics_of_training(candidate: Candidate) -> Section:
+    """What was measured when it was trained: all that is known before the gate."""
+    found = sorted(candidate.metrics.items())
+    return Section(
+        key="metrics",
+        title="Metrics",
+        sentences=() if found else ("No metric was recorded when it was trained.",),
+        headings=("metric", "candidate", "direction"),
+        rows=tuple((name, format_number(value), metric_direction(name)) for name, value in found),
     )
 
 

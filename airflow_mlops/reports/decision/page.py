@@ -8,10 +8,9 @@ from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult
 from airflow_mlops.core.records.evidence import RELIANCE
 from airflow_mlops.core.records.section import Section
-from airflow_mlops.core.records.wording import format_window
+from airflow_mlops.core.records.wording import bound_of, format_window
 from airflow_mlops.core.text import clip_text
 from airflow_mlops.reports.decision import plots
-from airflow_mlops.reports.decision.evidence import evidence_sections
 from airflow_mlops.reports.decision.judgement import gains_section, metrics_section, rules_section
 from airflow_mlops.reports.decision.wording import deciding, next_steps, sentence, tone, waived
 from airflow_mlops.reports.html import Banner, render_page
@@ -22,12 +21,10 @@ MOST_ROWS = 40
 """Rows of one table."""
 
 
-def render(
-    decision: GateDecision, candidate: Candidate, advice: Sequence[str], *, evidence: Sequence[Section] | None = None
-) -> str:
+def render(decision: GateDecision, candidate: Candidate, advice: Sequence[str], *, evidence: Sequence[Section]) -> str:
     """Return one self-contained HTML page, below 200 kB, that needs no network and no script.
 
-    Sections without evidence are left out. What is too long for a page (rules, slices, groups, features) is cut to the
+    What is too long for a page (rules, slices, groups, features) is cut to the
     worst, and the page says so: the decision's JSON beside it has everything.
 
     Parameters
@@ -37,10 +34,9 @@ def render(
     advice
         What the rules say should be done.
     evidence
-        What the gate saw, in sections; made from the decision when left out.
+        What the rules saw, in sections; those without rows and facts are left out.
     """
     evaluation = decision.evaluation
-    shown = tuple(evidence_sections(evaluation)) if evidence is None else tuple(evidence)
     drawn = _plots(evaluation)
     return render_page(
         f"Gate decision: {clip_text(decision.model)}, as of {decision.as_of:%Y-%m-%d %H:%M} UTC",
@@ -50,7 +46,7 @@ def render(
             gains_section(evaluation.rules),
             metrics_section(evaluation),
             *([Section(key="curves", title="Curves")] if drawn["curves"] else []),
-            *shown,
+            *(part for part in evidence if part.rows or part.facts),
             _origin(decision, candidate),
         ),
         alarm=waived(decision),
@@ -85,7 +81,7 @@ def _bounds(rules: Sequence[RuleResult]) -> dict[str, float | None]:
     for rule in rules:
         if rule.rule == "robustness":
             kinds = ["shuffled"] if rule.metric == RELIANCE else ["missing", "noise"]
-            found |= dict.fromkeys(kinds, plots.bound_of(rule.bound))
+            found |= dict.fromkeys(kinds, bound_of(rule.bound))
     return found
 
 

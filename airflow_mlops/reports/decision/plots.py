@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from airflow_mlops.core.records.decision import RuleResult, Verdict
+from airflow_mlops.core.records.decision import RuleResult
 from airflow_mlops.core.records.evidence import Curve, Disparity, Perturbation, Reliability, SliceResult
+from airflow_mlops.core.records.wording import bound_of, difference_tone, slice_tone
 from airflow_mlops.core.text import SHORT, clip_text, spell_out
 from airflow_mlops.reports.decision.wording import TONE
 from airflow_mlops.reports.svg import Area, Scale, figure, rule, span, text
@@ -17,8 +17,6 @@ MOST_ROWS = 25
 """Lines of one plot; the worst are drawn."""
 MOST_CURVES = 3
 """Plots of one kind: of classes, or of metrics."""
-LEVEL = 0.05
-"""A slice is marked when its corrected p-value is at most this."""
 _KEYS = {"candidate": "one", "champion": "two"}
 
 
@@ -65,35 +63,6 @@ def _gain(found: RuleResult) -> Row:
     )
 
 
-def bound_of(words: str) -> float | None:
-    """The number of a bound in words; None when it has none.
-
-    >>> bound_of("lower bound > -0.01 (noninferiority)"), bound_of("gate.first_model = reject")
-    (-0.01, None)
-    """
-    found = re.search(r"[<>]=?\s*(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)", words)
-    return float(found.group(1)) if found else None
-
-
-def tone_of(result: SliceResult, rules: Iterable[RuleResult]) -> str:
-    """How a slice stands: `bad` where it is surely worse than allowed, `good` where it is surely not worse.
-
-    Only a column whose rule did not pass has bad slices: the page never says more than the rule.
-    """
-    if not result.judged:
-        return "plain"
-    failed = [r.bound.partition(" ")[0] for r in rules if _is_failed(r, result.column)]
-    ps = {"drop": result.drop_p, "gap": result.gap_p}
-    if any((p := ps.get(kind)) is not None and p <= LEVEL for kind in failed):
-        return "bad"
-    drop = result.drop
-    return "good" if drop is not None and drop.upper <= 0 else "plain"
-
-
-def _is_failed(rule: RuleResult, column: str) -> bool:
-    return rule.rule == "slices" and rule.metric == column and rule.verdict is Verdict.REJECT
-
-
 def slice_drops(slices: Sequence[SliceResult], metric: str, rules: Sequence[RuleResult]) -> str:
     """Drop of each judged slice against the champion, worst first."""
     words = [rule.bound for rule in rules if rule.rule == "slices" and rule.bound.startswith("drop ")]
@@ -107,7 +76,7 @@ def slice_drops(slices: Sequence[SliceResult], metric: str, rules: Sequence[Rule
             lower=drop.lower,
             upper=drop.upper,
             bound=bound,
-            tone=tone_of(result, rules),
+            tone=slice_tone(result, rules),
         )
         for result, drop in found[:MOST_ROWS]
     ]
@@ -136,15 +105,6 @@ def differences(found: Sequence[Disparity]) -> str:
 
 
 _MEASURES = {"demographic_parity_difference": "parity", "equalized_odds_difference": "odds"}
-
-
-def difference_tone(item: Disparity) -> str:
-    """`bad` surely above the bound, `unsure` above it, `good` within it."""
-    if item.bound is None:
-        return "plain"
-    if item.difference.value <= item.bound:
-        return "good"
-    return "unsure" if item.difference.lower <= item.bound else "bad"
 
 
 def reliability(found: Sequence[Reliability]) -> str:

@@ -8,7 +8,7 @@ to be missing: an empty place in a card looks like an answer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -21,9 +21,16 @@ from airflow_mlops.core.records.section import Section, StoredSection
 from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.text import format_number
 from airflow_mlops.reports import sections as card_page
+from airflow_mlops.reports.decision.judgement import metrics_of_training, metrics_section
 from airflow_mlops.reports.decision.wording import sentence
-from airflow_mlops.reports.model_card.evidence import evidence_sections
-from airflow_mlops.reports.model_card.sections import Trace, limitations, lineage_sections, origin_sections, status
+from airflow_mlops.reports.model_card.sections import (
+    NOT_JUDGED,
+    Trace,
+    limitations,
+    lineage_sections,
+    origin_sections,
+    status,
+)
 from airflow_mlops.spec.model import ModelSpec
 
 LONGEST_SUMMARY = 1500
@@ -95,6 +102,7 @@ def card(
     decision: GateDecision | None,
     promotion: PromotionRecord | None,
     approval: Approval | None,
+    evidence: Sequence[Section],
     history: Sequence[AuditEvent] = (),
     packages: Mapping[str, str] | None = None,
     links: Mapping[str, str] = MappingProxyType({}),
@@ -110,6 +118,8 @@ def card(
         What was trained, and on what.
     decision, promotion, approval
         What followed; None where it did not happen (yet), which the card says.
+    evidence
+        What the gate's rules saw, in sections; none where it has not judged.
     history
         Audit events of the model; the card shows those about this version.
     packages
@@ -157,12 +167,22 @@ def card(
             for part in (
                 limits,
                 *origin_sections(spec, candidate, snapshot),
-                *evidence_sections(spec, candidate, decision),
+                *_evaluation(candidate, decision, evidence),
                 *lineage_sections(trace),
             )
         ),
         links=dict(links),
     )
+
+
+def _evaluation(candidate: Candidate, decision: GateDecision | None, evidence: Sequence[Section]) -> Iterator[Section]:
+    """Metrics beside champion and baseline, then what the rules saw; before the gate, what the training measured."""
+    if decision is None:
+        yield metrics_of_training(candidate)
+        yield Section(title="Evaluation", sentences=(NOT_JUDGED,))
+        return
+    yield metrics_section(decision.evaluation)
+    yield from evidence
 
 
 def _headline(decision: GateDecision | None) -> str:

@@ -11,15 +11,14 @@ from airflow_mlops.core.records.decision import Evaluation, GateDecision, Verdic
 from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
 from airflow_mlops.core.records.section import Section
 from airflow_mlops.core.records.snapshot import Snapshot
-from airflow_mlops.core.records.wording import format_interval, format_window
+from airflow_mlops.core.records.wording import format_interval, format_window, slice_tone
 from airflow_mlops.core.text import format_number, format_percent, spell_out
-from airflow_mlops.reports.decision.evidence import changes_section
 from airflow_mlops.reports.decision.judgement import rules_section
-from airflow_mlops.reports.decision.plots import tone_of
 from airflow_mlops.reports.decision.wording import ignored, sorted_rules
-from airflow_mlops.reports.model_card.evidence import NOT_JUDGED
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.types import format_duration
+
+NOT_JUDGED = "The gate has not judged this candidate."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +101,7 @@ def _from_evidence(evaluation: Evaluation) -> Iterator[str]:
             f"{format_number(segment.whole)} "
             f"({segment.rows:,} rows, {format_percent(segment.share)})."
         )
-    worse = [f"{item.column} = {item.value}" for item in found.slices if tone_of(item, evaluation.rules) == "bad"]
+    worse = [f"{item.column} = {item.value}" for item in found.slices if slice_tone(item, evaluation.rules) == "bad"]
     if worse:
         yield f"Worse than allowed in {_some(worse)}."
     few = [f"{item.column} = {item.value} ({item.rows:,} rows)" for item in found.slices if not item.judged]
@@ -159,10 +158,9 @@ def origin_sections(spec: ModelSpec, candidate: Candidate, snapshot: Snapshot) -
 
 
 def lineage_sections(trace: Trace) -> Iterator[Section]:
-    """Decision, approval, changes, lineage, packages and audit events."""
+    """Decision, approval, lineage, packages and audit events."""
     yield _decision(trace.decision)
     yield _approval(trace.spec, trace.approval)
-    yield _changes(trace.decision)
     yield _lineage(trace)
     yield Section(
         title="Packages",
@@ -203,16 +201,6 @@ def _approval(spec: ModelSpec, approval: Approval | None) -> Section:
             "decision's digest": approval.decision,
         },
     )
-
-
-def _changes(decision: GateDecision | None) -> Section:
-    title = "What changed against the champion"
-    changes = () if decision is None else decision.evaluation.evidence.changes
-    if not changes:
-        first = decision is not None and decision.champion_version is None
-        why = "There was no champion to compare with." if first else "No change is recorded."
-        return Section(title=title, sentences=(why,))
-    return changes_section(changes)
 
 
 def _lineage(trace: Trace) -> Section:

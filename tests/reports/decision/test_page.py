@@ -12,28 +12,33 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_mlops.core.gate import advice_of
+from airflow_mlops.core.gate import advice_of, sections_of
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.evidence import RELIANCE, Evidence
 from airflow_mlops.reports.decision.page import render as render_page
 from airflow_mlops.reports.decision.wording import power
+from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 from tests.support.decisions import candidate, decision, evidence, rule, serving, slice_result
 
 HOSTILE = "<script>alert('x')</script>&\"<img src=http://evil.example onerror=x>"
 VOID = {"meta", "br"}
 SHAPES = {"line", "circle", "rect", "polyline", "polygon"}
+SPEC = ModelSpec.model_validate({
+    "name": "orders", "owner": "sales", "data": {"source": {"path": "o/"}, "time": "t", "key": "id", "label": "paid"},
+    "training": {"estimator": "sklearn.linear_model.Ridge"},
+})  # fmt: skip
 SECTIONS = {
     "slices": "Slices", "segments": "Weakest segments", "groups": "Groups", "disparities": "Fairness",
-    "reliability": "Calibration", "curves": "Curves", "perturbations": "Robustness", "leaks": "Leaks",
+    "reliability": "Calibration", "curves": "Curves", "perturbations": "Robustness", "leaks": "Leakage",
     "serving": "Serving", "changes": "What changed against the champion", "convergence": "Convergence",
 }  # fmt: skip
 
 
 def render(made: GateDecision, of: Candidate) -> str:
     """The page with the advice of the rules, as the operator makes it."""
-    return render_page(made, of, advice_of(made))
+    return render_page(made, of, advice_of(made), evidence=sections_of(SPEC, of, made))
 
 
 class Page(HTMLParser):

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from airflow_mlops.core.gate import sections_of
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.evidence import Evidence
 from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
@@ -78,7 +79,14 @@ def made(**changes: Any) -> ModelCard:
         "packages": {"scikit-learn": "1.7.2"}, "links": {"MLflow run": "https://mlflow.example/#/runs/abc"},
         "commit": "c0ffee",
     }  # fmt: skip
-    return card(**{**values, **changes})
+    return written(**{**values, **changes})
+
+
+def written(**values: Any) -> ModelCard:
+    """The card with what the rules saw, as the operator writes it."""
+    judged = values["decision"]
+    seen = () if judged is None else sections_of(values["spec"], values["candidate"], judged)
+    return card(**values, evidence=seen)
 
 
 def promotion(**changes: Any) -> PromotionRecord:
@@ -94,7 +102,7 @@ def bare(**changes: Any) -> ModelCard:
         "spec": ModelSpec.model_validate(BARE), "candidate": candidate(), "snapshot": snapshot(known_issues=()),
         "decision": None, "promotion": None, "approval": None,
     }  # fmt: skip
-    return card(**{**values, **changes})
+    return written(**{**values, **changes})
 
 
 KNOWN = (
@@ -125,7 +133,7 @@ def test_what_is_missing_is_said(form: str) -> None:
     for part in (
         "orders (not registered)", "candidate, not judged yet", "not described", "states no limitation",
         "has not judged", "No quality issue was known", "No metric was recorded", "No approval was asked for",
-        "No change is recorded", "it was not recorded", "missing: not judged",
+        "it was not recorded", "missing: not judged",
         "missing: not promoted", "packages of the run were not recorded", "no event of this version",
     ):  # fmt: skip
         assert part in shown

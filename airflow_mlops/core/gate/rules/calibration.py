@@ -18,13 +18,16 @@ from collections.abc import Iterator
 from typing import Literal
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.gate.rule import Asked, Rule
+from airflow_mlops.core.gate.rule import Asked, Rule, Seen
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Interval, Reliability, ReliabilityBin
+from airflow_mlops.core.records.section import Section
+from airflow_mlops.core.records.wording import format_interval
 from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS
 from airflow_mlops.core.stats.calibration_error import RESAMPLES, calibration_error, equal_bins, wilson
+from airflow_mlops.core.text import SHORT, clip_text
 from airflow_mlops.spec.problems import ReasonCode
 
 METRIC = "expected_calibration_error"
@@ -169,12 +172,26 @@ def _owed(asked: Asked) -> Iterator[str | None]:
         yield None
 
 
+def sections(seen: Seen) -> Iterator[Section]:
+    """Word the expected calibration error of both models."""
+    found = seen.evaluation.evidence.reliability
+    regression = seen.candidate.task == "regression"
+    yield Section(
+        key="reliability",
+        title="Calibration",
+        sentences=("A regression gives no probabilities.",) if regression else (),
+        headings=("model", "probability of", "expected calibration error (interval)"),
+        rows=tuple((item.who, clip_text(item.event, SHORT), format_interval(item.error)) for item in found),
+    )
+
+
 RULE = Rule(
     name="calibration",
     owed=_owed,
     judge=judge,
     part=True,
     evidence=frozenset({"reliability"}),
+    sections=sections,
     advice={
         ReasonCode.NOT_CALIBRATED: "Probabilities are off: see the reliability diagram. "
         "Do not use them as probabilities.",

@@ -7,16 +7,20 @@ rows or one more iteration gives another model, and its metrics are luck.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_mlops.core.gate.rule import Rule, one_result
+from airflow_mlops.core.gate.rule import Rule, Seen, one_result
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.records.decision import RuleResult, Verdict
+from airflow_mlops.core.records.section import Section
+from airflow_mlops.core.text import format_number
 from airflow_mlops.spec.problems import ReasonCode
 
 METRIC = "convergence"
 """What the rule's result is about."""
+_MOST_FACTS = 20
+"""What an estimator tells beside warnings and iterations, that is shown."""
 
 
 def judge(inputs: RuleInput) -> RuleOutcome:
@@ -81,12 +85,39 @@ def _result(value: float | None, rows: int, code: ReasonCode | None, reason: str
     )
 
 
+def sections(seen: Seen) -> Iterator[Section]:
+    """Word what the estimator said of its own training, which is known where the rule is off too."""
+    found = seen.evaluation.evidence.convergence or seen.candidate.convergence
+    yield Section(
+        key="convergence",
+        title="Convergence",
+        sentences=() if found else ("The estimator said nothing of its own training.",),
+        facts=_facts(found) if found else {},
+    )
+
+
+def _facts(found: Mapping[str, Any]) -> dict[str, str]:
+    warnings = found.get("warnings") or []
+    told = [warnings] if isinstance(warnings, str) else list(warnings)
+    shown = {"warnings": "; ".join(map(str, told)) or "none"}
+    shown |= {name: _plain(found[name]) for name in ("iterations", "limit") if found.get(name) is not None}
+    rest = {
+        str(name): _plain(value) for name, value in found.items() if name not in {"warnings", "iterations", "limit"}
+    }
+    return shown | dict(list(rest.items())[:_MOST_FACTS])
+
+
+def _plain(value: Any) -> str:
+    return format_number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
 RULE = Rule(
     name="convergence",
     owed=one_result,
     judge=judge,
     part=True,
     evidence=frozenset({"convergence"}),
+    sections=sections,
     advice={
         ReasonCode.NOT_CONVERGED: "Raise the limit of iterations or scale the features, then train again.",
     },

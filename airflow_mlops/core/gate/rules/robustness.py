@@ -24,7 +24,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.gate.rule import Asked, Rule
+from airflow_mlops.core.gate.rule import Asked, Rule, Seen
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.metrics import registry as metric
 from airflow_mlops.core.pipeline.features import as_features
@@ -32,7 +32,8 @@ from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.pipeline.shuffle import shuffled
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import DROP, RELIANCE, Perturbation
-from airflow_mlops.core.text import metric_label
+from airflow_mlops.core.records.section import Section
+from airflow_mlops.core.text import SHORT, clip_text, format_number, metric_label
 from airflow_mlops.spec.problems import ReasonCode
 
 if TYPE_CHECKING:
@@ -197,12 +198,35 @@ def _owed(asked: Asked) -> Iterator[str | None]:
         yield RELIANCE
 
 
+def sections(seen: Seen) -> Iterator[Section]:
+    """Word how much worse the candidate is on broken rows, the largest drop first."""
+    kinds = {"missing": "made missing", "noise": "noise", "shuffled": "shuffled column"}
+    found = seen.evaluation.evidence.perturbations
+    worst = sorted(found, key=lambda item: -item.drop if math.isfinite(item.drop) else -math.inf)
+    yield Section(
+        key="perturbations",
+        title="Robustness",
+        headings=("broken by", "what", seen.metric, "drop", "rows"),
+        rows=tuple(
+            (
+                kinds[item.kind],
+                clip_text(item.what, SHORT),
+                format_number(item.metric),
+                format_number(item.drop),
+                f"{item.rows:,}",
+            )
+            for item in worst
+        ),
+    )
+
+
 RULE = Rule(
     name="robustness",
     owed=_owed,
     judge=judge,
     part=True,
     evidence=frozenset({"perturbations"}),
+    sections=sections,
     advice={
         ReasonCode.NOT_ROBUST: "See the drops below: the model leans on input that may be missing one day.",
     },

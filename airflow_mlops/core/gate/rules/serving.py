@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.gate.rule import Asked, Rule
+from airflow_mlops.core.gate.rule import Asked, Rule, Seen
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import ServingReport
+from airflow_mlops.core.records.section import Section
 from airflow_mlops.core.records.wording import STOP
+from airflow_mlops.core.text import format_number
 from airflow_mlops.spec.gate import ServingRule
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -137,12 +139,44 @@ def _owed(asked: Asked) -> Iterator[str | None]:
     yield from (name for name, _, _ in bounds(asked.spec.gate.serving))
 
 
+def sections(seen: Seen) -> Iterator[Section]:
+    """Word what the fresh interpreter saw."""
+    report = seen.evaluation.evidence.serving
+    yield Section(key="serving", title="Serving", facts={} if report is None else _facts(report))
+
+
+def _facts(report: ServingReport) -> dict[str, str]:
+    """Without numbers when it could not serve."""
+    place = {"current": "this worker's packages", "fresh": "a new environment from the model's own requirements"}
+    tried = {"served in": f"{place[report.environment]}, Python {report.python}"}
+    if report.failure is not None:
+        return {"could not be served": report.failure, **tried}
+    return {
+        "largest difference": f"{_exact(report.max_difference)} over {report.rows:,} rows of the golden batch",
+        "load": f"{format_number(report.load_seconds)} s",
+        "one row": f"{_ms(report.row_ms[0])} (p50), {_ms(report.row_ms[1])} (p99)",
+        "golden batch": f"{_ms(report.batch_ms[0])} (p50), {_ms(report.batch_ms[1])} (p99)",
+        "size": f"{report.size_bytes / 1e6:,.2f} MB",
+        **tried,
+    }
+
+
+def _ms(value: float) -> str:
+    return f"{value:,.1f} ms" if math.isfinite(value) else format_number(value)
+
+
+def _exact(value: float) -> str:
+    """Zero is said to be exactly that: the predictions are identical."""
+    return "none: identical" if value == 0 else format_number(value)
+
+
 RULE = Rule(
     name="serving",
     owed=_owed,
     judge=judge,
     part=True,
     evidence=frozenset({"serving"}),
+    sections=sections,
     rank=6,
     advice={
         ReasonCode.SERVING_FAILED: f"{STOP} the stored model cannot be served.",

@@ -29,6 +29,7 @@ from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.gate.rule import Asked, Rule
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.gate.rules.fairness.group_rates import Measure, measures
+from airflow_mlops.core.gate.rules.fairness.sections import sections
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Disparity, Group, Interval
 from airflow_mlops.core.rows.slicing import Cut, cut
@@ -277,6 +278,7 @@ RULE = Rule(
     judge=judge,
     part=True,
     evidence=frozenset({"groups", "disparities"}),
+    sections=sections,
     rank=8,
     advice={
         ReasonCode.GROUP_MISSING: "Find out why this group is missing from the source.",

@@ -24,6 +24,7 @@ from airflow_mlops.core.gate.rules.leakage.rows import (
     shared_content,
     shared_keys,
 )
+from airflow_mlops.core.gate.rules.leakage.sections import sections
 from airflow_mlops.core.gate.rules.leakage.separation import CERTAIN, MOST_DECIDED
 from airflow_mlops.core.gate.rules.leakage.single_features import FeaturePower, measure_power, single_feature_power
 from airflow_mlops.core.records.decision import RuleResult, Verdict
@@ -286,6 +287,7 @@ RULE = Rule(
     judge=judge,
     part=True,
     evidence=frozenset({"leaks"}),
+    sections=sections,
     rank=5,
     advice={
         ReasonCode.LABEL_LEAKAGE: f"{STOP} the model would fail on rows whose label is not known yet. Take the "

@@ -23,6 +23,7 @@ from typing import Any, Literal
 from airflow_mlops.core.gate.rule import Asked, Rule
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.gate.rules.slices.measure import SliceMeasurements, measure
+from airflow_mlops.core.gate.rules.slices.sections import sections
 from airflow_mlops.core.gate.rules.slices.weakest import weakest
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Interval, SliceResult
@@ -267,6 +268,7 @@ RULE = Rule(
     judge=judge,
     part=True,
     evidence=frozenset({"slices", "segments"}),
+    sections=sections,
     rank=7,
     advice={
         ReasonCode.SLICE_MISSING: "Find out why these rows are missing from the source.",
