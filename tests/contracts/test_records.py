@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import airflow_mlops.core
 import airflow_mlops.reports
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.base import Record, added
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult, Verdict
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import ReasonCode
@@ -217,6 +217,42 @@ def test_an_older_format_is_upgraded() -> None:
 
     assert Named.from_json({"kind": "Named", "format": 1, "name": "x"}) == Named(full_name="x")
     assert Named.from_json(Named(full_name="y").to_text()) == Named(full_name="y")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaf:
+    """A part of a record, one field of which came later."""
+
+    name: str
+    later: tuple[int, ...] = added(())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grown(Record):
+    """A record that has fields from before, fields with a default from before, and one that came later."""
+
+    leaf: Leaf
+    leaves: tuple[Leaf, ...] = ()
+    named: Mapping[str, Leaf] = field(default_factory=dict)
+    plain: int | None = None
+    later: Leaf | None = added(None)
+
+
+def test_what_was_added_is_written_only_where_it_is_not_the_default() -> None:
+    before = {
+        "kind": "Grown",
+        "format": 1,
+        "leaf": {"name": "a"},
+        "leaves": [{"name": "b"}],
+        "named": {"k": {"name": "c"}},
+    }
+    found = Grown.from_json(before)
+    assert found.to_json() == {**before, "plain": None}
+    full = replace(found, leaf=Leaf(name="a", later=(1,)), later=Leaf(name="d"), leaves=(Leaf(name="b", later=(2,)),))
+    written = full.to_json()
+    assert (written["leaf"]["later"], written["later"], written["leaves"][0]["later"]) == ([1], {"name": "d"}, [2])
+    assert Grown.from_json(written) == full
+    assert full.digest != found.digest
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar, Self
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -20,12 +20,30 @@ def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
     return _ADAPTERS.get(cls) or _ADAPTERS.setdefault(cls, TypeAdapter(cls))
 
 
+def added(default: Any) -> Any:
+    """Declare a field that records written before do not have: it is written only where it is not its default.
+
+    So a record of before is written again as it was, byte for byte, and its digest, which approvals and decisions
+    name, stays what it was.
+
+    Parameters
+    ----------
+    default
+        What records without the field are read with; an immutable value.
+    """
+    return field(default=default, metadata=_ADDED)
+
+
+_ADDED = {"added": True}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """Base of what flows between stages: frozen, JSON round trip, an integer format version.
 
     Non-finite numbers are written as the strings ``NaN``, ``Infinity`` and ``-Infinity``, because XCom and
-    MLflow refuse or change them. To upgrade a format: raise ``FORMAT``, and override :meth:`upgrade`.
+    MLflow refuse or change them. A field is added by :func:`added`; to change what is there, raise ``FORMAT``, and
+    override :meth:`upgrade`.
     """
 
     FORMAT: ClassVar[int] = 1
@@ -35,6 +53,7 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data, with ``kind`` and ``format`` first."""
         body: dict[str, Any] = json.loads(_adapter(type(self)).dump_json(self))
+        _leave_out(self, body)
         return {"kind": type(self).__name__, "format": self.FORMAT, **body}
 
     def to_text(self) -> str:
@@ -77,6 +96,23 @@ class Record:
             detail = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise RecordError(_problem(cls, detail, ReasonCode.RECORD_CONFLICT)) from error
         return record
+
+
+def _leave_out(value: Any, body: Any) -> None:
+    """Take out of the JSON of a value what was added to its kind and holds nothing but the default."""
+    if is_dataclass(value):
+        for one in fields(value):
+            held = getattr(value, one.name)
+            if one.metadata.get("added") and one.default is not MISSING and held == one.default:
+                body.pop(one.name, None)
+            else:
+                _leave_out(held, body.get(one.name))
+    elif isinstance(value, Mapping) and isinstance(body, dict):
+        for key, held in value.items():
+            _leave_out(held, body.get(str(key)))
+    elif isinstance(value, tuple | list) and isinstance(body, list):
+        for held, written in zip(value, body, strict=True):
+            _leave_out(held, written)
 
 
 def _body(cls: type[Record], data: Any) -> dict[str, Any]:
