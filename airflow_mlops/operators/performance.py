@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from airflow_mlops.stores.mlflow.store import MLflowStore
 
 
+_EARLIER = 3
+"""Reports that are read: each keeps the blocks of those before it, and the newest may be of a broken window."""
+
+
 class PerformanceOperator(LoopOperator):
     """Join the champion's predictions with their outcomes, and compare with what its gate promised.
 
@@ -71,6 +75,7 @@ def performed(spec: ModelSpec, as_of: datetime, storage: Storage) -> tuple[Perfo
             storage,
             as_of,
             decision=_decision(records, champion),
+            history=records.windows.performance_history(spec.experiment, spec.name, before=as_of, limit=_EARLIER),
         )
         return report, records.run_url(records.windows.record_performance(spec.experiment, report))
 

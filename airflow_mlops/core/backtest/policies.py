@@ -153,8 +153,15 @@ class ControlledPolicy:
     def _watch(self, context: PolicyContext) -> tuple[MonitoringInput, float]:
         """What monitoring sees of the champion now, and how many seconds that took."""
         over = self.promoted_over.get(context.champion)
-        history = self.drift[: self._patience]
-        found = watch(self.inputs, self.spec, context.step, context.served, judged_against=over, history=history)
+        found = watch(
+            self.inputs,
+            self.spec,
+            context.step,
+            context.served,
+            judged_against=over,
+            history=self.drift[: self._patience],
+            performances=self.performance[: self._patience],
+        )
         seconds = found.seconds
         if context.champion not in self.referred:
             seconds += refer(self.inputs, context.champion).seconds

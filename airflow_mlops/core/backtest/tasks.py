@@ -18,6 +18,7 @@ from airflow_mlops.core.backtest.inputs import Inputs
 from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.records.backtest import Future, Judged, Pointed, Referred, Scored, Trained, Watched
 from airflow_mlops.core.records.drift import DriftReport
+from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.training import candidate_from
 from airflow_mlops.spec.model import ModelSpec
 
@@ -193,6 +194,7 @@ def watch(
     *,
     judged_against: int | None,
     history: Sequence[DriftReport],
+    performances: Sequence[PerformanceReport],
 ) -> Watched:
     """Drift and performance of the model that serves, as of a step, as the monitor DAG has them.
 
@@ -204,7 +206,7 @@ def watch(
         Step and version of every window so far, in order; the last one's version is watched.
     judged_against
         The champion that it was promoted over; None for the first model.
-    history
+    history, performances
         What was seen earlier, newest first. All else says which these are, so they are not in the key.
     """
     last, version = served[-1]
@@ -223,7 +225,14 @@ def watch(
         return Watched(
             drift=observe(spec, champion, reference, store, log, as_of, history=tuple(history)),
             performance=measure_performance(
-                spec, champion, lambda: inputs.pipeline(version), store, log, as_of, decision=decision
+                spec,
+                champion,
+                lambda: inputs.pipeline(version),
+                store,
+                log,
+                as_of,
+                decision=decision,
+                history=performances,
             ),
             new_rows=count_new_rows(spec, champion, store, as_of),
             seconds=0,

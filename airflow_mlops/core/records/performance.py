@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.base import Record, added
 from airflow_mlops.core.records.snapshot import Window
 
 DecayVerdict = Literal["decay", "ok", "unknown", "invalid"]
@@ -21,6 +21,35 @@ class Measured:
     lower: float | None = None
     upper: float | None = None
     rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockExcess:
+    """What the champion lost in a block of event time beyond what it expects itself of these rows."""
+
+    start: datetime
+    rows: int
+    excess: float
+    """In units of the primary metric, positive is worse; where no expectation is to be had, the realised metric with
+    that sign."""
+    gain: float | None = None
+    """On the trivial baseline; positive is better."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rise:
+    """Since when the champion is worse than before, and how surely."""
+
+    since: datetime
+    """Start of the first block of the worse ones."""
+    blocks: int
+    """Of the worse ones."""
+    size: float
+    """How much worse, in units of the primary metric."""
+    surely: float
+    """How much at least, however often one looks."""
+    p: float
+    """Of this one statistic; sure is what `core.stats.mean_rise` says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,3 +147,13 @@ class PerformanceReport(Record):
     problems: tuple[str, ...] = ()
     """What is odd about the outcomes: doubled, contradicting, without prediction."""
     reasons: tuple[str, ...]
+    block_seconds: float | None = added(None)
+    """Length of the blocks; None of a report that was written before there were any."""
+    blocks: tuple[BlockExcess, ...] = added(())
+    """Every block of this champion's service whose outcomes are known, by this look and earlier ones; oldest first."""
+    reference: tuple[BlockExcess, ...] = added(())
+    """The same of its holdout rows."""
+    rise: Rise | None = added(None)
+    """The most telling place where the blocks began to be worse, sure or not."""
+    changed: datetime | None = added(None)
+    """Since when what the models learned is known not to hold: by this champion's blocks, or a predecessor's."""

@@ -52,6 +52,8 @@ class Holdout:
     """The baseline on the same rows."""
     constant: Predicted
     """What the baseline says, one row."""
+    predicted: Predicted
+    """The champion's predictions of the rows."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -104,6 +106,7 @@ def read_holdout(  # noqa: PLR0917 - whose rows, where they are, which of them, 
             block=blocks_of(spec, rows),
             trivial=judge(labels, repeated(constant, len(rows)), weights=weights),
             constant=constant,
+            predicted=predicted,
         )
     except (DataError, RecordError, TrainingError) as refusal:
         return f"the holdout rows of version {champion.version} cannot be predicted again: {refusal.problems[0]}"

@@ -1,49 +1,61 @@
 """Realised performance of the champion against what the gate promised: decay, found as outcomes mature.
 
-The drop is the promise less what was realised. Both are estimates from samples, and the interval of the drop is that
-of their difference (`core.stats.two_sample`). The verdict is decay when the drop is surely above its bound: its
-one-sided lower bound is, at `monitoring.performance.confidence`. So of champions that lose all that the bound allows,
-at most one window in five is called decayed at the default, and of those that lose nothing fewer, by as many standard
-errors as the bound is away; windows that overlap err together. docs/decisions/0011 says why not one in twenty.
+The verdict is sequential. The champion's excess loss (`excess`) in every block of its service stands in a row with that
+of its holdout rows, and decay is a rise that is surely more than the bound, whenever it began (`core.stats.mean_rise`):
+so that a promise which was high by luck is not tested anew every day, and that a harder season is no decay. A
+champion that is surely worse than the trivial baseline has decayed whatever was promised. docs/decisions/0016 says
+what was tried.
 
-A champion was accepted because it looked good on its holdout rows, so that its promise is a little high on average
-(regression to the mean); the bound must leave room for that, and for what is too little to bother with.
+The drop beside it is the promise less what was realised on the newest cohort, with the interval of their difference
+(`core.stats.two_sample`); it decides alone only where there is no row of blocks, as for a metric that is not defined in
+blocks of a few days.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.metrics.registry import measure, metrics_of, primary
+from airflow_mlops.core.metrics.registry import judge, measure, metrics_of, primary
 from airflow_mlops.core.monitoring.performance.cohort import Cohort, cohort_of, cohort_window, waiting
 from airflow_mlops.core.monitoring.performance.estimated import Estimator, estimate, estimator_of
+from airflow_mlops.core.monitoring.performance.excess import (
+    ExcessMeter,
+    ExcessRows,
+    earlier_blocks,
+    join_blocks,
+    meter_of,
+)
 from airflow_mlops.core.monitoring.performance.expected import (
     ExpectedPerformance,
     judged_window,
     promise_of,
     read_holdout,
+    repeated,
 )
 from airflow_mlops.core.monitoring.performance.health import health_of, newest_row
 from airflow_mlops.core.monitoring.performance.outcomes import JoinedOutcomes, join_outcomes
 from airflow_mlops.core.monitoring.performance.prediction_log import LoggedPredictions, read_prediction_log
 from airflow_mlops.core.monitoring.performance.realised import baseline_gain, calibration, finite, realised, slice_decay
+from airflow_mlops.core.monitoring.performance.series import ExcessSeries, series_of
 from airflow_mlops.core.monitoring.performance.wording import Counted, judged_words, oddities
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.decision import GateDecision
-from airflow_mlops.core.records.performance import Estimate, Measured, PerformanceReport
+from airflow_mlops.core.records.performance import BlockExcess, Estimate, Measured, PerformanceReport
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.windows import utc
 from airflow_mlops.core.scoring import rows_ahead, scored_batches
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 
+_LATEST = timedelta(days=14)
+"""A change is remembered so much longer than a training window reaches: the last follow-up may be late."""
 _NO_SOURCE = {ReasonCode.SOURCE_MISSING, ReasonCode.SOURCE_UNREADABLE, ReasonCode.QUERY_FAILED}
 
 
@@ -57,6 +69,7 @@ def measure_performance(  # noqa: PLR0917 - the stage's nouns, in the order of t
     *,
     decision: GateDecision | None,
     prepared: Prepared | None = None,
+    history: Iterable[PerformanceReport] = (),
 ) -> PerformanceReport:
     """Compare what the champion achieved on the newest mature cohort with what its gate promised.
 
@@ -72,6 +85,9 @@ def measure_performance(  # noqa: PLR0917 - the stage's nouns, in the order of t
         The gate's decision about the champion; None: what training measured is the promise.
     prepared
         What :func:`prepare` gave for the same champion, decision and specification: for who looks often.
+    history
+        Earlier reports, in any order: their blocks are put before those of this look. One that is left out makes the
+        verdict later, and not wrong.
 
     Returns
     -------
@@ -90,7 +106,7 @@ def measure_performance(  # noqa: PLR0917 - the stage's nouns, in the order of t
     """
     now = utc(as_of, "as-of")
     prepared = prepared or prepare(spec, champion, load_pipeline, storage, decision=decision)
-    sight = _Measurement(spec, champion, store, storage, now, prepared.expected, prepared.estimator, decision)
+    sight = _Measurement(spec, champion, store, storage, now, prepared, decision, tuple(history))
     try:
         return sight.report()
     except DataError as error:
@@ -106,6 +122,9 @@ class Prepared:
     expected: ExpectedPerformance
     estimator: Estimator | str
     """In words why there is none; empty: none is wanted."""
+    meter: ExcessMeter
+    reference: tuple[BlockExcess, ...]
+    """Of the holdout rows."""
 
 
 def prepare(
@@ -127,7 +146,21 @@ def prepare(
     held = read_holdout(spec, champion, load_pipeline, storage, judged_window(champion, decision), metric.name)
     expected = promise_of(spec, champion, metric, decision, held)
     wanted = spec.monitoring.performance.estimate
-    return Prepared(expected, estimator_of(spec, champion, expected) if wanted else "")
+    estimator = estimator_of(spec, champion, expected) if wanted or champion.candidate.task != "regression" else ""
+    calibration = estimator.calibration if isinstance(estimator, Estimator) else None
+    rows, window = _held_rows(spec, expected), judged_window(champion, decision)
+    meter = meter_of(spec, champion, metric, calibration, rows)
+    reference = () if rows is None else meter.measure(rows, window)
+    return Prepared(expected, estimator if wanted else "", meter, reference)
+
+
+def _held_rows(spec: ModelSpec, expected: ExpectedPerformance) -> ExcessRows | None:
+    held = expected.holdout
+    if held is None:
+        return None
+    return ExcessRows(
+        times=held.rows[spec.data.time], judged=held.judged, predicted=held.predicted, constant=held.trivial
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,9 +172,17 @@ class _Measurement:
     store: DataStore
     storage: Storage
     now: datetime
-    expected: ExpectedPerformance
-    estimator: Estimator | str
+    prepared: Prepared
     decision: GateDecision | None
+    history: tuple[PerformanceReport, ...]
+
+    @property
+    def expected(self) -> ExpectedPerformance:
+        return self.prepared.expected
+
+    @property
+    def estimator(self) -> Estimator | str:
+        return self.prepared.estimator
 
     @property
     def window(self) -> Window:
@@ -166,7 +207,8 @@ class _Measurement:
             finite=cohort.judged.finite or not len(cohort.labels),
         )
         seen, lost = realised(spec, cohort, expected)
-        verdict, urgent, words = judged_words(spec, expected, counted, joined.contradicting, seen, lost)
+        series = self._series(cohort, counted)
+        verdict, urgent, words = judged_words(spec, expected, counted, joined.contradicting, seen, lost, series)
         immature, estimated, why = self._estimated(logged, joined, cohort, counted, seen)
         fine = bool(counted.matched) and counted.finite
         return PerformanceReport(
@@ -195,7 +237,47 @@ class _Measurement:
             flow=health_of(logged, joined, newest_row(spec, self.store, self.now), self.now),
             problems=oddities(logged, joined, counted, rows_ahead(spec, self.storage, self.now)),
             reasons=(*words, *expected.reasons, *why),
+            block_seconds=self.prepared.meter.length.total_seconds(),
+            blocks=series.blocks,
+            reference=self.prepared.reference,
+            rise=series.rise,
+            changed=series.rise.since if verdict == "decay" and series.rise and series.sure else self._changed_before(),
         )
+
+    def _series(self, cohort: Cohort, counted: Counted) -> ExcessSeries:
+        """The blocks of the champion's whole service, and what they show."""
+        meter, expected = self.prepared.meter, self.expected
+        before = earlier_blocks(self.champion, self.now, self.history, meter.length)
+        now: tuple[BlockExcess, ...] = ()
+        known = min(counted.coverage, counted.own_coverage) >= self.spec.monitoring.performance.min_coverage
+        if known and counted.matched and counted.finite:
+            now = meter.measure(self._excess_rows(cohort), self.window)
+        blocks = join_blocks(before, now, self.window, meter.length) if known else before
+        return series_of(self.prepared.reference, blocks, expected.bound, expected.urgent, new=len(now))
+
+    def _excess_rows(self, cohort: Cohort) -> ExcessRows:
+        held, constant = self.expected.holdout, None
+        if held is not None:
+            said = repeated(held.constant, len(cohort.labels))
+            constant = judge(cohort.labels, said, weights=cohort.judged.weights)
+        return ExcessRows(
+            times=cohort.rows[self.spec.data.time],
+            judged=cohort.judged,
+            predicted=cohort.estimable.predicted,
+            constant=constant,
+        )
+
+    def _changed_before(self) -> datetime | None:
+        """The change that earlier looks knew of, at whichever champion, while a training window reaches back to it.
+
+        Whether the champion has learned it, is for who decides about retraining.
+        """
+        earlier = [report for report in self.history if report.as_of < self.now]
+        newest = max(earlier, key=lambda report: report.as_of, default=None)
+        if newest is None or newest.changed is None:
+            return None
+        reach = self.spec.data.window + self.spec.data.label_delay
+        return newest.changed if self.now - newest.changed <= reach + _LATEST else None
 
     def refused(self, error: DataError) -> PerformanceReport:
         """The report on a source that is not what the specification says."""
@@ -216,6 +298,10 @@ class _Measurement:
             verdict="invalid",
             promised_gain=expected.gain,
             reasons=(*(str(problem) for problem in error.problems), *expected.reasons),
+            block_seconds=self.prepared.meter.length.total_seconds(),
+            blocks=earlier_blocks(self.champion, self.now, self.history, self.prepared.meter.length),
+            reference=self.prepared.reference,
+            changed=self._changed_before(),
         )
 
     def _beside(self, *, slices: bool = False) -> list[str]:

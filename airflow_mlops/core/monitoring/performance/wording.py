@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from airflow_mlops.core.monitoring.performance.expected import ExpectedPerformance
 from airflow_mlops.core.monitoring.performance.outcomes import JoinedOutcomes
 from airflow_mlops.core.monitoring.performance.prediction_log import LoggedPredictions
-from airflow_mlops.core.records.performance import DecayVerdict, Measured
+from airflow_mlops.core.monitoring.performance.series import NEWEST, ExcessSeries
+from airflow_mlops.core.records.performance import DecayVerdict, Measured, Rise
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.text import metric_label
 from airflow_mlops.spec.model import ModelSpec
@@ -52,15 +53,21 @@ def judged_words(  # noqa: PLR0917 - by which rules, against what, how much ther
     contradicting: int,
     realised: Measured | None,
     lost: Measured | None,
+    series: ExcessSeries,
 ) -> tuple[DecayVerdict, bool, list[str]]:
     """Judge a cohort: verdict, whether it is urgent, and why.
 
-    Invalid comes first, for nothing can be said of outcomes that contradict each other; then unknown; then decay,
-    which is a drop whose lower bound is above the bound.
+    Invalid comes first, for nothing can be said of outcomes that contradict each other; then unknown; then decay: a
+    sure rise of the excess, a sure loss against the trivial baseline, or, without a row of blocks, a drop whose lower
+    bound is above the bound.
     """
     broken = list(_broken(counted, contradicting))
     if broken:
         return "invalid", False, broken
+    if series.beaten and series.new:
+        return "decay", True, [_beaten_words(series)]
+    if series.rise is not None and series.new and expected.bound is not None:
+        return _by_blocks(expected, counted, realised, series, series.rise)
     missing = list(_missing(spec.monitoring.performance, expected, counted, realised, lost))
     if missing or realised is None or lost is None or lost.lower is None or expected.bound is None:
         return "unknown", False, missing
@@ -74,6 +81,30 @@ def judged_words(  # noqa: PLR0917 - by which rules, against what, how much ther
     urgent = expected.urgent is not None and lost.lower > expected.urgent
     more = f", and more than the urgent {expected.urgent:.4g}" if urgent else ""
     return "decay", urgent, [f"{seen}; that is more than {expected.bound:.4g}{more}"]
+
+
+def _by_blocks(
+    expected: ExpectedPerformance, counted: Counted, realised: Measured | None, series: ExcessSeries, rise: Rise
+) -> tuple[DecayVerdict, bool, list[str]]:
+    """The verdict of the row of blocks."""
+    name, bound = metric_label(expected.metric.name), expected.bound
+    what = f"{name} {realised.value:.4g} on {realised.rows:,} rows of {counted.window}" if realised else name
+    promised = f", promised were {expected.value:.4g}" if expected.value is not None else ""
+    since = f"since {rise.since:%Y-%m-%d} ({rise.blocks:,} blocks)"
+    if not series.sure:
+        words = f"no surer rise than {rise.size:.4g} {since}; up to {bound:.4g} is no decay"
+        return "ok", False, [f"{what}{promised}: against what it expects of these rows {words}"]
+    more = f", and more than the urgent {expected.urgent:.4g}" if series.urgent else ""
+    words = f"it is worse by {rise.size:.4g} {since}, surely by {rise.surely:.4g}; that is more than {bound:.4g}{more}"
+    return "decay", series.urgent, [f"{what}{promised}: against what it expects of these rows {words}"]
+
+
+def _beaten_words(series: ExcessSeries) -> str:
+    gains = [one.gain for one in series.blocks[-NEWEST:] if one.gain is not None]
+    return (
+        f"it is surely worse than the trivial baseline: it gained {sum(gains) / len(gains):.4g} on it in the last "
+        f"{len(gains):,} blocks"
+    )
 
 
 def oddities(logged: LoggedPredictions, joined: JoinedOutcomes, counted: Counted, ahead: int) -> tuple[str, ...]:
