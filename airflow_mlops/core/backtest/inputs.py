@@ -64,9 +64,10 @@ class Inputs:
         from airflow_mlops.core.rows.labels import clean_labels
         from airflow_mlops.core.training import Fitted, split_frame
 
-        spec, candidate, (snapshot, frame) = self.spec, self.candidate(version), self.rows(version)
+        spec, candidate, (_, frame) = self.spec, self.candidate(version), self.rows(version)
         classes = candidate.task != "regression"
-        train, holdout = (clean_labels(spec, part, classes) for part in split_frame(spec, snapshot, frame))
+        windows = candidate.train, candidate.holdout
+        train, holdout = (clean_labels(spec, part, classes) for part in split_frame(spec, frame, windows))
         return Fitted(
             pipeline=self.pipeline(version),
             task=candidate.task,
@@ -83,6 +84,7 @@ class Inputs:
             trusted_types=trusted_types(spec),
             warnings=(),
             convergence=candidate.convergence,
+            changed=candidate.changed,
         )
 
     def future(self, step: int, model: Candidate) -> tuple[pd.DataFrame, pd.Series[Any]]:

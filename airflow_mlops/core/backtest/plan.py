@@ -17,6 +17,9 @@ from airflow_mlops.spec.types import format_duration
 MOST_STEPS = 2000
 """More steps than this is a cadence that somebody mistyped."""
 
+_VERSIONS, _MINUTE = 10_000, timedelta(minutes=1)
+"""Numbers of versions up to which those lie that know of no change: more than there are steps."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -38,6 +41,24 @@ class Plan:
             starts.append(starts[-1] + self.every)
         ends = [*starts[1:], self.end]
         return tuple(Window(start=start, end=end) for start, end in zip(starts, ends, strict=True))
+
+    def version_of(self, step: int, changed: datetime | None = None) -> int:
+        """Number the model that is trained at a step; one that knows of a change has a number of its own.
+
+        The change is known to the minute. It is counted from the step, so that the number says all of it.
+        """
+        if changed is None:
+            return step + 1
+        return step + 1 + _VERSIONS * max(1, int((self.steps[step].start - changed) / _MINUTE))
+
+    def step_of(self, version: int) -> int:
+        """Return the step at which a version is trained."""
+        return version % _VERSIONS - 1
+
+    def changed_of(self, version: int) -> datetime | None:
+        """Return the change that a version knows of."""
+        minutes = version // _VERSIONS
+        return self.steps[self.step_of(version)].start - minutes * _MINUTE if minutes else None
 
     @property
     def known(self) -> Window:

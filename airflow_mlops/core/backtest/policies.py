@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from airflow_mlops.core.backtest.inputs import Inputs
-from airflow_mlops.core.backtest.tasks import judge, judge_by_point, refer, watch
+from airflow_mlops.core.backtest.tasks import judge, judge_by_point, refer, train, watch
 from airflow_mlops.core.records.backtest import Judged, Trained
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.drift import DriftReport
@@ -29,13 +29,10 @@ class PolicyContext:
     as_of: datetime
     trained: Trained
     """What a training as of this step gives."""
+    version: int
+    """Of the model that it gives."""
     served: tuple[tuple[int, int], ...]
     """Step and version of every window that was served so far."""
-
-    @property
-    def version(self) -> int:
-        """Version of the model that is trained at this step."""
-        return self.step + 1
 
     @property
     def champion(self) -> int:
@@ -52,6 +49,8 @@ class PolicyAction:
     retrained: bool = False
     promoted: bool = False
     seconds: float = 0.0
+    version: int = 0
+    """Of the model that was trained; 0: that which a training as of this step gives."""
 
 
 Policy = Callable[[PolicyContext], PolicyAction]
@@ -127,6 +126,7 @@ class ControlledPolicy:
         reason = f"{decision.rule}: {next(iter(decision.reasons), 'no reason was given')}"
         if decision.action != "retrain":
             return PolicyAction(action=decision.action, reason=reason, seconds=seconds)
+        context = self._since_change(context, decision.changed)
         untrained = _untrained(context)
         if untrained is not None:
             return PolicyAction(action="invalid", reason=f"{reason}; {untrained.reason}", seconds=seconds)
@@ -143,7 +143,15 @@ class ControlledPolicy:
         if accepted:
             self.promoted_over[context.version] = context.champion
         why = f"{reason} Gate: {_why(found)}"
-        return _retrained(context, promoted=accepted, reason=why, seconds=seconds + found.seconds)
+        made = _retrained(context, promoted=accepted, reason=why, seconds=seconds + found.seconds)
+        return replace(made, version=context.version)
+
+    def _since_change(self, context: PolicyContext, changed: datetime | None) -> PolicyContext:
+        """Where the decision knows of a change, the model that is trained knows of it too."""
+        if changed is None:
+            return context
+        version = self.inputs.plan.version_of(context.step, changed)
+        return replace(context, version=version, trained=train(self.inputs, version))
 
     @property
     def _patience(self) -> int:

@@ -67,9 +67,19 @@ def replay(inputs: Inputs, name: str, spec: ModelSpec) -> Sequence[ReplayedTurn]
             as_of=as_of, action="start", retrained=False, promoted=False, serving=as_of, reason="the first model"
         )
         if served:
-            chosen = policy(PolicyContext(step=step, as_of=as_of, trained=trained, served=tuple(served)))
-            serving = step + 1 if chosen.promoted else before
-            turn = Turn(as_of=as_of, serving=inputs.plan.steps[serving - 1].start, **vars(chosen))
+            chosen = policy(
+                PolicyContext(step=step, as_of=as_of, trained=trained, version=step + 1, served=tuple(served))
+            )
+            serving = (chosen.version or step + 1) if chosen.promoted else before
+            turn = Turn(
+                as_of=as_of,
+                serving=inputs.plan.steps[inputs.plan.step_of(serving)].start,
+                action=chosen.action,
+                reason=chosen.reason,
+                retrained=chosen.retrained,
+                promoted=chosen.promoted,
+                seconds=chosen.seconds,
+            )
         served.append((step, serving))
         after, until = FutureKey(step, serving, newest), FutureKey(step, before, newest)
         turns.append(ReplayedTurn(turn=turn, serving=after, before=until))

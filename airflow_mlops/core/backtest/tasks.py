@@ -2,7 +2,7 @@
 
 Each is a plain function of what its answer depends on, and is computed once: the answers are kept in the cache, and
 processes that ask for the same one wait for it. Steps count from 0; the model that is trained at a step has the
-version one above it.
+version one above it, or one of `Plan.version_of` if it knows of a change.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def train(inputs: Inputs, version: int) -> Trained:
         from airflow_mlops.core.validation import enforce, validate_snapshot
 
         spec, storage = inputs.spec, inputs.cache.storage
-        as_of = inputs.plan.steps[version - 1].start
+        as_of = inputs.plan.steps[inputs.plan.step_of(version)].start
         try:
             snapshot = take_snapshot(spec, as_of, inputs.store, storage, now=datetime.now(UTC))
             frame = read_snapshot(snapshot, storage)
@@ -53,7 +53,7 @@ def train(inputs: Inputs, version: int) -> Trained:
         except DataError as refusal:
             return Trained(outcome="invalid", problems=tuple(map(str, refusal.problems)), seconds=0)
         try:
-            fitted = fit(spec, snapshot, frame)
+            fitted = fit(spec, snapshot, frame, changed=inputs.plan.changed_of(version))
         except (DataError, TrainingError) as refusal:
             return Trained(outcome="failed", problems=tuple(map(str, refusal.problems)), seconds=0)
         inputs.cache.keep_model(version, fitted.pipeline, spec)

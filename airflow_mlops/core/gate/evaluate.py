@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.gate.changes import changes
 from airflow_mlops.core.gate.curves import curves
-from airflow_mlops.core.gate.holdout import HoldoutComparison, HoldoutRows, ScoredModels, judged_rows, score_models
+from airflow_mlops.core.gate.holdout import (
+    HoldoutComparison,
+    HoldoutRows,
+    ScoredModels,
+    judged_rows,
+    judging_spec,
+    score_models,
+)
 from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules import RULES
 from airflow_mlops.core.gate.rules import champion as rules
@@ -70,7 +77,7 @@ def evaluate(  # noqa: PLR0917 - two models and the rows, in the order of the co
         Every rule with value, bound, verdict and reason, and the evidence.
     """
     comparison = HoldoutComparison(
-        spec=spec,
+        spec=judging_spec(spec, candidate),
         candidate=candidate,
         pipeline=pipeline,
         champion=champion,

@@ -40,6 +40,27 @@ class HoldoutComparison:
     snapshot: Snapshot
 
 
+FEWEST_BLOCKS = 12
+"""Blocks that a holdout which a change has shortened is cut into."""
+
+
+def judging_spec(spec: ModelSpec, candidate: Candidate) -> ModelSpec:
+    """Return the specification with blocks that fit into a holdout which begins at a change.
+
+    Such a holdout may be a few days long, and blocks of a day would leave nothing to resample. Shorter ones take rows
+    of one day for more independent than they are, so that a gain may look surer than it is; that something changed is
+    sure already, by the blocks of the champion's whole service.
+    """
+    rule = spec.gate.champion
+    if candidate.changed is None or rule.entity is not None or rule.block is None:
+        return spec
+    longest = (candidate.holdout.end - candidate.holdout.start) / FEWEST_BLOCKS
+    if rule.block <= longest:
+        return spec
+    shorter = rule.model_copy(update={"block": longest})
+    return spec.model_copy(update={"gate": spec.gate.model_copy(update={"champion": shorter})})
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HoldoutRows:
     """The rows that are judged on, before any model has seen them."""

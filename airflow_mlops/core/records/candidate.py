@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
-from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.base import Record, added
 from airflow_mlops.core.records.snapshot import Window
 
 MAX_WARNINGS = 20
@@ -65,6 +65,8 @@ class Candidate(Record):
     convergence: Mapping[str, Any] = field(default_factory=dict)
     """`warnings` (list of text), `iterations` and `limit` (numbers, where the estimator tells them)."""
     seed: int
+    changed: datetime | None = added(None)
+    """Since when what was learned before was known not to hold; None: nothing was known to have changed."""
 
 
 @dataclass(frozen=True, kw_only=True)

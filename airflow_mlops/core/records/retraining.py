@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.base import Record, added
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.text import one_line
 
-SignalKind = Literal["decay", "estimated_decay", "prediction_drift", "input_drift", "volume", "event", "manual"]
+SignalKind = Literal[
+    "decay", "estimated_decay", "prediction_drift", "input_drift", "follow_up", "volume", "event", "manual"
+]
 RANK: tuple[SignalKind, ...] = (
     "manual",
     "event",
@@ -22,6 +24,7 @@ RANK: tuple[SignalKind, ...] = (
     "estimated_decay",
     "prediction_drift",
     "input_drift",
+    "follow_up",
     "volume",
 )
 """What outranks what: people and the business first, then what was seen for certain before what is only suspected."""
@@ -63,7 +66,8 @@ class RetrainDecision(Record):
     """All, highest first."""
     rule: str = ""
     """What decided: `signal`, `urgent`, `none`, `persistence`, `watch`, `cooldown`, `backoff`, `under_way`,
-    `min_new_rows`, `budget`, `pipeline_fault`, `invalid_data`, `out_of_date`, `escalate_after` or `retired`."""
+    `young_change`, `min_new_rows`, `budget`, `pipeline_fault`, `invalid_data`, `out_of_date`, `escalate_after` or
+    `retired`."""
     urgent: bool = False
     """Whether cooldown was bypassed."""
     owner: str = ""
@@ -71,6 +75,9 @@ class RetrainDecision(Record):
     """What the owner is to do: the playbook's text."""
     number: int | None = None
     """Place in the log of decisions; None for `wait`, which is not logged."""
+    changed: datetime | None = added(None)
+    """Since when what was learned before does not hold: what is trained knows of it. None: nothing is known to have
+    changed."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,6 +57,11 @@ class RetrainCase(SignalInput):
         """Whether realised decay is surely beyond the urgent bound."""
         return any(signal.kind == "decay" and signal.urgent for signal in self.on)
 
+    @property
+    def of_change(self) -> bool:
+        """Whether the highest signal is that of a change: realised decay, or what follows its cure."""
+        return bool(self.on) and self.on[0].kind in ("decay", "follow_up")
+
     @cached_property
     def refused(self) -> tuple[Challenge, ...]:
         """Challengers that were to cure what monitoring saw, refused since the last that was not; newest first.

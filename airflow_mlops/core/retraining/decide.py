@@ -135,6 +135,7 @@ def _retrain(case: RetrainCase, key: str) -> RetrainDecision:
         urgent=bool(bypassed) and case.urgent and not case.manual,
         reasons=tuple(signal.reason for signal in case.on) + bypassed,
         plan=case.spec.retraining.plan("decay"),
+        changed=case.changed if case.of_change else None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from airflow_mlops.core.records.candidate import Champion
@@ -34,6 +35,11 @@ class SignalInput:
     def performance(self) -> PerformanceReport | None:
         """What was seen of performance, if it is about this champion."""
         return _about(self.seen.performance, self.champion)
+
+    @property
+    def changed(self) -> datetime | None:
+        """Since when what was learned before is known not to hold, by outcomes; None: nothing is known."""
+        return self.performance.changed if self.performance is not None else None
 
     @property
     def drifts(self) -> tuple[DriftReport, ...]:

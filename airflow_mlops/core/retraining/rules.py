@@ -16,6 +16,9 @@ from airflow_mlops.core.retraining.persistence import SignalInput
 from airflow_mlops.core.retraining.signals import DRIFTS, impatient, quote
 from airflow_mlops.spec.types import format_duration
 
+ROWS_OF_CHANGE = 3
+"""Times `gate.min_rows`: a third of the rows since a change is judged on (`core.rows.windows.HELD_OUT`)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainRule:
@@ -143,7 +146,41 @@ def cooldown(case: RetrainCase) -> Objection | None:
     """
     if case.manual:
         return None
+    if case.changed is not None and case.of_change:
+        return under_way(case) or (None if case.urgent else cooling(case)) or repeating(case)
     return (under_way(case) or pausing(case)) if case.urgent else cooling(case)
+
+
+def young_change(case: RetrainCase) -> Objection | None:
+    """Too few rows are known since the change: the gate could not judge what was learned of them."""
+    changed, report = case.changed, case.performance
+    if case.manual or changed is None or report is None or not case.of_change:
+        return None
+    needed = ROWS_OF_CHANGE * case.spec.gate.min_rows
+    rows = sum(block.rows for block in report.blocks if block.start >= changed)
+    if rows >= needed:
+        return None
+    reason = (
+        f"What the champion learned does not hold since {changed:%Y-%m-%d}, and of the rows since then {rows:,} have "
+        f"an outcome; {needed:,} are needed to learn from and to judge on."
+    )
+    return _against("young_change", reason)
+
+
+def repeating(case: RetrainCase) -> Objection | None:
+    """Another attempt at the same change is worth it with twice the rows."""
+    changed = case.changed
+    tried = [one.as_of for one in case.retrainings if changed is not None and one.as_of > changed]
+    if changed is None or not tried:
+        return None
+    ends = changed + 2 * (max(tried) - changed)
+    if case.as_of >= ends:
+        return None
+    reason = (
+        f"The last attempt at the change of {changed:%Y-%m-%d} was as of {max(tried).isoformat()}; the next one waits "
+        f"for twice the rows, until {ends.isoformat()}."
+    )
+    return _against("backoff", reason)
 
 
 def under_way(case: RetrainCase) -> Objection | None:
@@ -221,6 +258,7 @@ RULES: tuple[RetrainRule, ...] = (
     RetrainRule(names=("watch",), judge=watch, situation="drift"),
     RetrainRule(names=("escalate_after",), judge=escalate_after, situation="escalate"),
     RetrainRule(names=("cooldown", "under_way", "backoff"), judge=cooldown),
+    RetrainRule(names=("young_change",), judge=young_change),
     RetrainRule(names=("min_new_rows",), judge=min_new_rows),
     RetrainRule(names=("budget",), judge=budget, situation="budget"),
 )

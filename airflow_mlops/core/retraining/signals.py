@@ -7,6 +7,7 @@ window must be among those that violate. What is not known is `unknown`, and nev
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.candidate import Champion
@@ -154,6 +155,34 @@ def _drift(
     return signal
 
 
+def _follow_up(case: SignalInput) -> Signal:
+    """Whether the champion that cured a change would be better by now: it learned from few rows, or from old ones too.
+
+    The error of what is learned falls with the rows: twice as many are worth another training. The last one is due when
+    the whole training window lies behind the change.
+    """
+    kind: SignalKind = "follow_up"
+    changed = case.changed
+    candidate, window = case.champion.candidate, case.spec.data.window
+    if not case.spec.retraining.on_decay or changed is None or case.performance is None:
+        return _off(kind, "Nothing is known to have changed.")
+    if candidate.as_of <= changed:
+        return _off(kind, "The champion is older than the change.")
+    known = case.performance.as_of - case.spec.data.label_delay - changed
+    learned = candidate.holdout.end - max(candidate.train.start, changed)
+    whole = known >= window - case.spec.data.label_delay
+    said = f"Since {changed:%Y-%m-%d} something else holds, and the champion learned from {_days(learned)} of it"
+    if learned >= window - case.spec.data.label_delay:
+        return _off(kind, f"{said}, a whole training window.")
+    if known >= 2 * learned or whole:
+        return _on(kind, f"{said}; by now there are {_days(known)}.")
+    return _off(kind, f"{said}; there are {_days(known)} by now, and twice as much is worth a training.")
+
+
+def _days(span: timedelta) -> str:
+    return f"{span / timedelta(days=1):.3g} days"
+
+
 def _volume(case: SignalInput) -> Signal:
     needed, rows = case.spec.retraining.on_volume, case.seen.new_rows
     if needed is None:
@@ -171,6 +200,7 @@ _KINDS: Mapping[SignalKind, Callable[[SignalInput], Signal]] = {
     "estimated_decay": _estimated_decay,
     "prediction_drift": _drift("prediction_drift", "predictions", prediction_drifts),
     "input_drift": _drift("input_drift", "inputs", input_drifts),
+    "follow_up": _follow_up,
     "volume": _volume,
 }
 

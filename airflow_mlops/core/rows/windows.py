@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+HELD_OUT = 1 / 3
+"""Of the span since a change, so much is judged on: what is learned from must be the larger part."""
+
+
 def label_window(spec: ModelSpec, as_of: datetime) -> Window:
     """Event times of a training window as of `as_of`: only rows whose label is mature.
 
@@ -41,12 +45,18 @@ def label_window(spec: ModelSpec, as_of: datetime) -> Window:
     return Window(start=now - spec.data.window, end=end)
 
 
-def split(spec: ModelSpec, as_of: datetime) -> tuple[Window, Window]:
+def split(spec: ModelSpec, as_of: datetime, changed: datetime | None = None) -> tuple[Window, Window]:
     """Return the training window's two parts: older to train on, newer to judge on, and a label delay between them.
 
     The holdout is the last ``gate.holdout`` of :func:`label_window`. The training part ends ``data.label_delay``
     before the holdout begins. Whoever trains at the instant that the holdout begins, to serve its rows, knows no
     younger label; a model judged with younger ones is judged on knowledge that it will never have when it serves.
+
+    Parameters
+    ----------
+    changed
+        Since when what was learned is known not to hold. What came before it says nothing of a model that has learned
+        what came after: the holdout is then at most the newest `HELD_OUT` of the span since.
 
     Notes
     -----
@@ -65,7 +75,10 @@ def split(spec: ModelSpec, as_of: datetime) -> tuple[Window, Window]:
     (True, 14)
     """
     whole = label_window(spec, as_of)
-    cut = whole.end - spec.gate.holdout
+    held = spec.gate.holdout
+    if changed is not None and whole.start < changed < whole.end:
+        held = min(held, HELD_OUT * (whole.end - changed))
+    cut = whole.end - held
     return Window(start=whole.start, end=cut - spec.data.label_delay), Window(start=cut, end=whole.end)
 
 

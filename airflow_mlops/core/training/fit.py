@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import DataError, TrainingError
@@ -21,15 +22,13 @@ from airflow_mlops.core.rows.weights import fit_arguments, require_weights_taken
 from airflow_mlops.core.rows.windows import rows_within, split
 from airflow_mlops.core.training.convergence import observed
 from airflow_mlops.core.training.search import search_parameters
+from airflow_mlops.core.training.training_start import MIN_TRAIN_ROWS, TrainingRows, choose_start
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
-
-MIN_TRAIN_ROWS = 50
-"""Fewer rows than this teach a model nothing that a gate could tell from luck."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,9 +55,11 @@ class Fitted:
     """What the estimator warned of (no convergence, ...), each once."""
     convergence: Mapping[str, Any]
     """What it tells of its own training: `core.training.convergence`."""
+    changed: datetime | None = None
+    """As it was handed to :func:`fit`."""
 
 
-def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame) -> Fitted:
+def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, *, changed: datetime | None = None) -> Fitted:
     """Train on the older part of a snapshot and measure on its newest.
 
     Rows whose label was not yet known when the holdout began are in neither part: `core.rows.windows.split`.
@@ -71,6 +72,9 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame) -> Fitted:
         What the rows are: as-of time, columns, roles.
     frame
         The snapshot's rows, with the columns of event time, label, weight and features.
+    changed
+        Since when what was learned before is known not to hold, if anything is. The holdout lies behind it, and the
+        training part begins there if that is better on the newest rows of it (:mod:`training_start`).
 
     Returns
     -------
@@ -87,7 +91,8 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame) -> Fitted:
     features = resolve(spec, snapshot)
     estimator = build_estimator(spec.training.estimator, spec.training.parameters)
     classification = is_classification(estimator, spec.training.estimator)
-    parts = [clean_labels(spec, part, classification) for part in split_frame(spec, snapshot, frame)]
+    windows = split(spec, snapshot.as_of, changed)
+    parts = [clean_labels(spec, part, classification) for part in split_frame(spec, frame, windows)]
     (train, labels), (holdout, holdout_labels) = parts
     _refuse(spec, label_problems(spec, labels, holdout_labels, classification, MIN_TRAIN_ROWS))
     task = task_of(labels, classification)
@@ -100,11 +105,15 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame) -> Fitted:
 
     pipeline = build_pipeline(spec, features, estimator, _transformer(spec, inputs))
     set_seed(pipeline, spec.training.seed)
-    rows = {"inputs": inputs, "labels": labels, "times": train[spec.data.time], "weights": weights}
+    rows = TrainingRows(inputs=inputs, labels=labels, times=train[spec.data.time], weights=weights)
+    start = windows[0].start
+    if changed is not None and start < changed < windows[0].end:
+        start = choose_start(spec, task, pipeline, rows, windows[0], changed)
+        rows = rows.since(start)
+        windows = (Window(start=start, end=windows[0].end), windows[1])
     pipeline, warned = _fit(spec, task, pipeline, rows)
     require_trusted(pipeline, spec)
     classes = plain_classes(pipeline.classes_) if classification else ()
-    windows = split(spec, snapshot.as_of)
     fitted = Fitted(
         pipeline=pipeline,
         task=task,
@@ -114,24 +123,27 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame) -> Fitted:
         metrics={},
         train=windows[0],
         holdout=windows[1],
-        train_frame=inputs,
+        train_frame=rows.inputs,
         holdout_frame=holdout_inputs,
-        train_labels=labels,
+        train_labels=rows.labels,
         holdout_labels=holdout_labels,
         trusted_types=trusted_types(spec),
         warnings=warned,
         convergence=observed(pipeline, warned),
+        changed=changed,
     )
     judged = metric.judge(holdout_labels, predict(pipeline, holdout, fitted), weights=holdout_weights)
     return replace(fitted, metrics=metric.measure(judged, spec))
 
 
-def split_frame(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def split_frame(
+    spec: ModelSpec, frame: pd.DataFrame, windows: tuple[Window, Window]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split a snapshot's rows by event time into train and holdout, each sorted by it.
 
     Rows of equal time keep their order, so that the same snapshot always gives the same parts.
     """
-    train, holdout = split(spec, snapshot.as_of)
+    train, holdout = windows
     return rows_within(frame, spec.data.time, train), rows_within(frame, spec.data.time, holdout)
 
 
@@ -221,14 +233,22 @@ def _transformer(spec: ModelSpec, inputs: pd.DataFrame) -> Any:
     return cls()
 
 
-def _fit(spec: ModelSpec, task: Task, pipeline: Pipeline, rows: Mapping[str, Any]) -> tuple[Pipeline, tuple[str, ...]]:
+def _fit(spec: ModelSpec, task: Task, pipeline: Pipeline, rows: TrainingRows) -> tuple[Pipeline, tuple[str, ...]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             if spec.training.search is not None:
-                pipeline = search_parameters(spec, task, pipeline, **rows)
+                pipeline = search_parameters(
+                    spec,
+                    task,
+                    pipeline,
+                    inputs=rows.inputs,
+                    labels=rows.labels,
+                    times=rows.times,
+                    weights=rows.weights,
+                )
                 caught.clear()  # what losers and folds warned of says nothing about the model that is kept
-            pipeline.fit(rows["inputs"], rows["labels"].to_numpy(), **fit_arguments(rows["weights"]))
+            pipeline.fit(rows.inputs, rows.labels.to_numpy(), **fit_arguments(rows.weights))
         except (DataError, TrainingError):
             raise
         except Exception as error:  # whatever an estimator raises, the task ends in one clear sentence
