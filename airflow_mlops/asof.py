@@ -65,6 +65,17 @@ def events_of(context: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     return tuple(_said(event.extra or {}) for event in events)
 
 
+def change_of(context: Mapping[str, Any]) -> datetime | None:
+    """Return the change that the decisions behind a run want to have learned, the newest of several; None for none.
+
+    >>> from types import SimpleNamespace as Event
+    >>> told = Event(extra={"as_of": "2013-03-01T00:00:00Z", "changed": "2013-02-20T00:00:00Z"})
+    >>> change_of({"triggering_asset_events": {"orders.retrain": [told]}}).isoformat()
+    '2013-02-20T00:00:00+00:00'
+    """
+    return max((parse_as_of(said["changed"]) for said in events_of(context) if said.get("changed")), default=None)
+
+
 def _said(extra: Mapping[str, Any]) -> Mapping[str, Any]:
     if not extra.get("from_trigger"):
         return extra

@@ -72,7 +72,7 @@ def reproduce_version(records: MLflowStore, storage: Storage, model: str, versio
     changed += circumstance_differences(records.lineage.circumstances_of(candidate.run_id), _now(environment()))
     try:
         frame = _rows(candidate, snapshot, storage)
-        fitted = fit(spec, snapshot, frame)
+        fitted = fit(spec, snapshot, frame, changed=candidate.changed)
     except ConnectionError:
         raise
     except Refusal as refusal:

@@ -80,8 +80,9 @@ class RetrainOperator(LoopOperator):
             raise AirflowSkipException(_said(decision))
         self.log.info("%s", _said(emitted))
         body = emitted.to_json()
+        told = {key: body[key] for key in ("as_of", "key", "reasons", "evidence", "changed") if key in body}
         for outlet in self.outlets:
-            context["outlet_events"][outlet].extra = {key: body[key] for key in ("as_of", "key", "reasons", "evidence")}
+            context["outlet_events"][outlet].extra = told
         return body
 
     def _seen(

@@ -11,6 +11,9 @@ from airflow_mlops.operators._base import LoopOperator
 class TrainOperator(LoopOperator):
     """Train on the older part of a snapshot, measure on the newer part, and record it all in one MLflow run.
 
+    Where the decision behind the run knows that something changed, the holdout lies behind the change, and the training
+    part begins there if that is better.
+
     Returns the :class:`~airflow_mlops.core.records.candidate.Candidate` as JSON. A retry resumes the same MLflow run.
 
     Parameters
@@ -31,6 +34,7 @@ class TrainOperator(LoopOperator):
 
     def run_stage(self, context: Any) -> dict[str, Any]:
         """Fit, then record."""
+        from airflow_mlops.asof import change_of
         from airflow_mlops.core.records.snapshot import Snapshot
         from airflow_mlops.core.snapshot import read_snapshot, verify_snapshot
         from airflow_mlops.core.training import fit, reference_profile
@@ -45,7 +49,7 @@ class TrainOperator(LoopOperator):
             with records.runs.failing(run_id):
                 verify_snapshot(snapshot, self.storage())
                 frame = read_snapshot(snapshot, self.storage())
-                fitted = fit(spec, snapshot, frame)
+                fitted = fit(spec, snapshot, frame, changed=change_of(context))
                 for warning in fitted.warnings:
                     self.log.warning("the estimator warned: %s", warning)
                 profile = reference_profile(spec, snapshot, fitted)
