@@ -126,6 +126,12 @@ class MonitoringSpec(SpecModel):
         check=cron,
         doc="When `<model>.monitor` runs; null: only by hand or backfill.",
     )
-    window: timedelta = duration(default="7d", doc="The current window: this long before as-of.")
+    window: timedelta = duration(
+        default="7d", doc="The current window: this long before as-of, and longer where it would hold too few rows."
+    )
+    longest_window: timedelta = duration(
+        default="60d",
+        doc="It is at most this long; how long is needed, the rows say that the champion was trained on.",
+    )
     drift: DriftSpec = part(DriftSpec, default={}, doc="What is called drift.")
     performance: PerformanceSpec = part(PerformanceSpec, default={}, doc="What is called decay.")

@@ -21,6 +21,8 @@ PLAYBOOK: dict[str, str] = {
     "decay": "A retraining has been asked for. If it is rejected, look at the slices that lost most.",
     "escalate": "Retraining did not help. Look for a feature that lost its meaning, a label whose definition changed, "
     "or a slice that needs its own model; consider a rollback.",
+    "unwatched": "Give monitoring what it lacks: longer windows, a score log, or outcomes. Until then nobody sees "
+    "whether this model is still good.",
     "budget": "See what became of the retrainings: did they fail, or were they refused? Mend that, then ask for one "
     "yourself with the monitor's Param `retrain`; or roll back.",
 }
@@ -69,8 +71,8 @@ class RetrainingSpec(SpecModel):
         "on one attempt is made in each cooldown.",
     )
     playbook: dict[str, Any] = plain_mapping(
-        doc="What to do, by situation: `pipeline_fault`, `invalid_data`, `drift`, `decay`, `escalate`, `budget`; "
-        "alerts carry it."
+        doc="What to do, by situation: `pipeline_fault`, `invalid_data`, `drift`, `decay`, `escalate`, `unwatched`, "
+        "`budget`; alerts carry it."
     )
 
     def problems_within(self) -> Iterator[Problem]:

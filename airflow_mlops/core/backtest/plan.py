@@ -63,7 +63,8 @@ class Plan:
     @property
     def known(self) -> Window:
         """Every event time that the replay may look at."""
-        history = max(self.spec.data.window, self.spec.monitoring.window)
+        monitoring = self.spec.monitoring
+        history = max(self.spec.data.window, monitoring.window, monitoring.longest_window)
         return Window(start=self.start - history, end=self.end)
 
 

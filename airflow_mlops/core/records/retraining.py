@@ -66,8 +66,8 @@ class RetrainDecision(Record):
     """All, highest first."""
     rule: str = ""
     """What decided: `signal`, `urgent`, `none`, `persistence`, `watch`, `cooldown`, `backoff`, `under_way`,
-    `young_change`, `min_new_rows`, `budget`, `pipeline_fault`, `invalid_data`, `out_of_date`, `escalate_after` or
-    `retired`."""
+    `young_change`, `unwatched`, `min_new_rows`, `budget`, `pipeline_fault`, `invalid_data`, `out_of_date`,
+    `escalate_after` or `retired`."""
     urgent: bool = False
     """Whether cooldown was bypassed."""
     owner: str = ""

@@ -6,8 +6,10 @@ first.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from airflow_mlops.core.records.promotion import retired_because
 from airflow_mlops.core.records.retraining import Challenge
@@ -18,6 +20,10 @@ from airflow_mlops.spec.types import format_duration
 
 ROWS_OF_CHANGE = 3
 """Times `gate.min_rows`: a third of the rows since a change is judged on (`core.rows.windows.HELD_OUT`)."""
+
+
+UNKNOWN_FOR, FEWEST_UNKNOWN = timedelta(days=28), 5
+"""So long, and in so many reports at least, nothing was known before it is told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +88,37 @@ def pipeline_fault(case: RetrainCase) -> Objection | None:
     more = f" And {len(words) - 3} more." if len(words) > 3 else ""  # noqa: PLR2004 - so many are read
     reason = f"This looks like a fault of the pipeline: {' '.join(words[:3])}{more}"
     return Objection(rule="pipeline_fault", reasons=(reason,), action="block", situation="pipeline_fault")
+
+
+def unwatched(case: RetrainCase) -> Objection | None:
+    """For weeks nothing could be said: a loop that looks alive and watches nothing is told of, once."""
+    reports = (*case.drifts, *case.performances)
+    age = case.as_of - case.champion.candidate.as_of
+    if case.on or len(reports) < FEWEST_UNKNOWN or age < UNKNOWN_FOR + case.spec.data.label_delay:
+        return None
+    if any(report.verdict != "unknown" for report in reports):
+        return None
+    reason = (
+        f"For {format_duration(timedelta(days=age.days))} neither drift nor performance of version "
+        f"{case.champion.version} could be judged. {' '.join(_needed(case))}"
+    )
+    return Objection(rule="unwatched", reasons=(reason,), action="escalate", situation="unwatched")
+
+
+def _needed(case: RetrainCase) -> Iterator[str]:
+    """What would be needed, by what is lacking."""
+    drift, performance, rule = case.drift, case.performance, case.spec.monitoring
+    if drift is not None and 0 < drift.rows < rule.drift.min_rows:
+        span = drift.window.end - drift.window.start
+        days = math.ceil(rule.drift.min_rows / drift.rows * (span / timedelta(days=1)))
+        yield (
+            f"A window of drift has {drift.rows:,} rows and needs {rule.drift.min_rows:,}: with this rate "
+            f"monitoring.longest_window of {days}d."
+        )
+    elif drift is not None:
+        yield f"Drift: {quote(drift.reasons)}."
+    if performance is not None:
+        yield f"Performance: {quote(performance.reasons)}."
 
 
 def no_signal(case: RetrainCase) -> Objection | None:
@@ -254,6 +291,7 @@ RULES: tuple[RetrainRule, ...] = (
     RetrainRule(names=("out_of_date",), judge=out_of_date),
     RetrainRule(names=("invalid_data",), judge=invalid_data, situation="invalid_data"),
     RetrainRule(names=("pipeline_fault",), judge=pipeline_fault, situation="pipeline_fault"),
+    RetrainRule(names=("unwatched",), judge=unwatched, situation="unwatched"),
     RetrainRule(names=("none", "persistence"), judge=no_signal),
     RetrainRule(names=("watch",), judge=watch, situation="drift"),
     RetrainRule(names=("escalate_after",), judge=escalate_after, situation="escalate"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 from airflow_mlops.core.errors import DataError
@@ -31,6 +32,7 @@ from airflow_mlops.spec.validation import Expectation
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_DAY = timedelta(days=1)
 VALIDATED_ROWS = 500_000
 """Rows of a window that expectations are asked of at most; of more, a sample is."""
 _WHOLE_WINDOW = {"row_count", "freshness", "columns", "expect_table_row_count_to_be_between"}
@@ -81,6 +83,19 @@ def monitoring_window(spec: ModelSpec, as_of: datetime) -> Window:
     return Window(start=as_of - spec.monitoring.window, end=as_of)
 
 
+def stretched_window(spec: ModelSpec, champion: Champion, as_of: datetime) -> Window:
+    """Return the same, as many days longer as the champion's rows came too slowly to fill it.
+
+    Between `monitoring.window` and `monitoring.longest_window`, so long that `monitoring.drift.min_rows` rows are
+    expected, and a quarter more: counts of rows vary.
+    """
+    candidate, rule = champion.candidate, spec.monitoring
+    rate = candidate.train_rows / ((candidate.train.end - candidate.train.start) / _DAY)
+    days = math.ceil(1.25 * rule.drift.min_rows / rate) if rate else 0
+    length = min(max(rule.window, days * _DAY), max(rule.window, rule.longest_window))
+    return Window(start=as_of - length, end=as_of)
+
+
 def earlier_window(window: Window, against: Against) -> Window:
     """Return the window before, or the same days a year before (from 29 February, the 28th).
 
@@ -112,7 +127,7 @@ class _Observation:
     ) -> None:
         self.spec, self.champion, self.reference = spec, champion, reference
         self.store, self.storage, self.as_of, self.history = store, storage, as_of, history
-        self.window = monitoring_window(spec, as_of)
+        self.window = stretched_window(spec, champion, as_of)
         self.drift = spec.monitoring.drift
         self.slices = self.drift.slices or spec.gate.slices.columns
         self.used = frozenset({spec.data.time, spec.data.label, *spec.data.key})
