@@ -92,11 +92,11 @@ def pipeline_fault(case: RetrainCase) -> Objection | None:
 
 def unwatched(case: RetrainCase) -> Objection | None:
     """For weeks nothing could be said: a loop that looks alive and watches nothing is told of, once."""
-    reports = (*case.drifts, *case.performances)
+    verdicts = [report.verdict for report in case.drifts] + [report.verdict for report in case.performances]
     age = case.as_of - case.champion.candidate.as_of
-    if case.on or len(reports) < FEWEST_UNKNOWN or age < UNKNOWN_FOR + case.spec.data.label_delay:
+    if case.on or len(verdicts) < FEWEST_UNKNOWN or age < UNKNOWN_FOR + case.spec.data.label_delay:
         return None
-    if any(report.verdict != "unknown" for report in reports):
+    if set(verdicts) != {"unknown"}:
         return None
     reason = (
         f"For {format_duration(timedelta(days=age.days))} neither drift nor performance of version "
