@@ -104,7 +104,8 @@ def test_pieces_stand_where_they_are_put_and_as_deep(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("if True:\n    x = 1\nxs = []\n")
     (tmp_path / "page.md").write_text(
         "1. Do:\n\n    ```python\n    # a.py, after `x =`\n    y = 2\n    # a remark\n\n"
-        "    # a.py, before `x =`\n    w = 0\n    # a.py, in place of `xs`\n    for _ in range(2):\n        pass\n    ```\n"
+        "    # a.py, before `x =`\n    w = 0\n    # a.py, in place of `xs`\n"
+        "    for _ in range(2):\n        pass\n    ```\n"
     )
     for step in steps_of(tmp_path / "page.md"):
         assert isinstance(step, Edit)
