@@ -5,10 +5,15 @@ Here none of it exists; so each is named by the words of a specification, and no
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
+from airflow.sdk import DAG
 
+from airflow_mlops import operators, provider
 from airflow_mlops.core.gate.decide import decide
 from airflow_mlops.core.gate.evaluate import evaluate
 from airflow_mlops.core.monitoring.drift.compare import compare
@@ -85,3 +90,20 @@ def expectation() -> None:
     assert [(check.expectation, check.column, check.unexpected) for check in broken] == [
         ("not_constant", "carrier", validated.ROWS)
     ]
+
+
+def operator() -> None:
+    """Airflow is told of its module, and a DAG file has it by its name."""
+    (listed,) = provider.get_provider_info()["operators"]
+    assert "airflow_mlops.operators.source" in listed["python-modules"]
+    with DAG("d", schedule=None) as dag:
+        operators.SourceColumnsOperator(task_id="columns", spec="dags/models/flight_delay.yaml")
+    assert dag.task_ids == ["columns"]
+
+
+def command() -> None:
+    """Airflow's own program runs it."""
+    words = [sys.executable, "-m", "airflow", "mlops", "metrics", "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120)
+    rows = {row["metric"]: row for row in json.loads(done.stdout[done.stdout.index("[\n") :])}
+    assert rows["log_loss"] == {"metric": "log_loss", "task": "classification", "better": "less"}
