@@ -8,10 +8,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import timedelta
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from airflow.sdk import DAG
+from pyarrow import feather
 
 from airflow_mlops import operators, provider
 from airflow_mlops.core.gate.decide import decide
@@ -20,12 +24,16 @@ from airflow_mlops.core.monitoring.drift.compare import compare
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.retraining import MonitoringInput
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.training.fit import fit
+from airflow_mlops.spec.data import FileSource
 from airflow_mlops.spec.monitoring import DriftSpec
+from airflow_mlops.stores.open_source import open_source
 from tests.support import compared_windows as windows
 from tests.support import retraining_decisions as retraining
 from tests.support import validated_rows as validated
 from tests.support.core_loop import LOGISTIC, SERVED, Loop
+from tests.support.loop import AS_OF
 from tests.support.retrain_cases import DAY, NOW, performance
 
 
@@ -90,6 +98,18 @@ def expectation() -> None:
     assert [(check.expectation, check.column, check.unexpected) for check in broken] == [
         ("not_constant", "carrier", validated.ROWS)
     ]
+
+
+def store() -> None:
+    """A specification names such a file, and its rows of a window come out."""
+    source = FileSource(path="orders.arrow")
+    with TemporaryDirectory() as folder:
+        at = [AS_OF + timedelta(hours=hours) for hours in range(4)]
+        feather.write_feather(pa.table({"at": at, "x": [1.0, 2.0, 3.0, 4.0]}), f"{folder}/orders.arrow")
+        opened = open_source(source, data_root=folder)
+        batches = list(opened.read(Window(start=at[1], end=at[3]), "at", ["x"]))
+    assert [value for batch in batches for value in batch.column("x").to_pylist()] == [2.0, 3.0]
+    assert FileSource(path="orders", format="arrow").format == "arrow"
 
 
 def operator() -> None:
