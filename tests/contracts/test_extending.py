@@ -34,7 +34,7 @@ def environment_of(root: Path) -> dict[str, str]:
 
 
 def follow(page: str, root: Path) -> list[str]:
-    """Do to a copy of the repository what a page says; return the words of its commands that its commands ran.
+    """Do to a copy of the repository what a page says; return the names of Python files in its commands.
 
     Raises
     ------
@@ -73,6 +73,20 @@ def test_what_a_page_adds_is_there_works_and_keeps_the_contracts(page: str, tmp_
     )
     with pytest.raises(RecipeError):  # without what the page adds
         run([sys.executable, "-c", f"from tests.support.extended import {use}; {use}()"], ROOT, environment_of(ROOT))
+
+
+@pytest.mark.slow
+def test_all_pages_together_pass_the_linters(tmp_path: Path) -> None:
+    copy_repository(ROOT, tmp_path)
+    edits = [edit for page in CONTRACTS for edit in steps_of(FOLDER / f"{page}.md") if isinstance(edit, Edit)]
+    assert len(edits) > 3 * len(CONTRACTS)
+    for edit in edits:
+        edit.apply(tmp_path)
+    environment = environment_of(tmp_path)
+    for linter in ("ruff check --fix --quiet", "ruff format --quiet", "ruff check", "mypy"):
+        run([sys.executable, "-m", *linter.split()], tmp_path, environment)
+    arrows = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    run([sys.executable, "-c", arrows], tmp_path, environment)
 
 
 PIECE = "```python\n# a.py, after `x = `\ny = 2\n```\n"
