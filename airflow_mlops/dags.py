@@ -16,7 +16,7 @@ from airflow_mlops import spec as specification
 from airflow_mlops.operators.gate import EvaluateGateOperator
 from airflow_mlops.operators.performance import PerformanceOperator
 from airflow_mlops.operators.promotion import PromoteOperator
-from airflow_mlops.operators.retrain import RetrainOperator
+from airflow_mlops.operators.retraining import RetrainOperator
 from airflow_mlops.operators.scoring import ScoreOperator
 from airflow_mlops.operators.snapshot import SnapshotOperator
 from airflow_mlops.operators.training import TrainOperator

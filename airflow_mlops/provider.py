@@ -7,7 +7,7 @@ from typing import Any
 _OURS = "MLOps"
 _MLFLOW = "MLflow"
 _OPERATORS = (
-    *("approval", "gate", "invalid_spec", "performance", "promotion", "retrain"),
+    *("approval", "gate", "invalid_spec", "performance", "promotion", "retraining"),
     *("rollback", "scoring", "snapshot", "training", "validation"),
 )
 _SENSORS = ("drift", "new_data", "performance")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from airflow_mlops.operators.gate import EvaluateGateOperator as EvaluateGateOperator
     from airflow_mlops.operators.performance import PerformanceOperator as PerformanceOperator
     from airflow_mlops.operators.promotion import PromoteOperator as PromoteOperator
-    from airflow_mlops.operators.retrain import RetrainOperator as RetrainOperator
+    from airflow_mlops.operators.retraining import RetrainOperator as RetrainOperator
     from airflow_mlops.operators.rollback import RollbackOperator as RollbackOperator
     from airflow_mlops.operators.scoring import ScoreOperator as ScoreOperator
     from airflow_mlops.operators.snapshot import SnapshotOperator as SnapshotOperator
@@ -27,7 +27,7 @@ _HOMES = {
     "RollbackOperator": "rollback",
     "ScoreOperator": "scoring",
     "PerformanceOperator": "performance",
-    "RetrainOperator": "retrain",
+    "RetrainOperator": "retraining",
 }
 __all__ = [  # noqa: PLE0604 - the names are the dictionary's keys, kept once
     *_HOMES,

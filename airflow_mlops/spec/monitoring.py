@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_mlops.spec.base import SpecModel
 from airflow_mlops.spec.errors import wrong
@@ -14,7 +14,14 @@ from airflow_mlops.spec.value_checks import cron
 if TYPE_CHECKING:
     from airflow_mlops.spec.problems import Problem
 
-EFFECTS = ("psi", "jensen_shannon", "total_variation", "wasserstein", "cramers_v")
+Effect = Literal[
+    "psi",
+    "jensen_shannon",
+    "total_variation",
+    "wasserstein",
+    "cramers_v",
+]
+EFFECTS: tuple[str, ...] = get_args(Effect)
 """Effect sizes that `min_effect` may be a bound of."""
 REFERENCES = ("training", "previous", "year_before")
 """What a window can be compared with."""
@@ -30,7 +37,7 @@ class DriftSpec(SpecModel):
     """When a difference between a window and the reference is called drift."""
 
     level: float = number(default=0.05, gt=0, lt=1, doc="False discovery rate over all columns (Benjamini-Hochberg).")
-    effect: Literal["psi", "jensen_shannon", "total_variation", "wasserstein", "cramers_v"] = choice(
+    effect: Effect = choice(
         *EFFECTS, default="psi", doc="Effect size that `min_effect` bounds; the report has them all."
     )
     min_effect: float = number(
