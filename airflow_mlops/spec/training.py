@@ -50,6 +50,14 @@ class TrainingSpec(SpecModel):
     parameters: dict[str, Any] = plain_mapping(doc="Its constructor's parameters.")
     search: SearchSpec | None = part(SearchSpec, default=None, doc="Search over further parameters.")
     seed: int = whole(default=42, ge=0, le=2**32 - 1, doc="Seed of everything random in training and judging.")
+    calibration: Literal["auto", "always", "never"] = choice(
+        "auto",
+        "always",
+        "never",
+        default="auto",
+        doc="Whether a classifier's probabilities are calibrated in folds: auto where it learns from few events and is "
+        "surely too sure of itself on rows that it has not seen.",
+    )
     format: Literal["skops", "cloudpickle"] = choice(
         "skops",
         "cloudpickle",

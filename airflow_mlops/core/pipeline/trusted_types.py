@@ -110,7 +110,9 @@ REVIEWED: Mapping[str, tuple[str, ...]] = {
 def trusted_types(spec: ModelSpec) -> tuple[str, ...]:
     """Types that the store may be told to trust for this model: reviewed ones, then the specification's own."""
     training = spec.training
-    return tuple(dict.fromkeys((*_PREPARATION, *REVIEWED.get(training.estimator, ()), *training.trusted_types)))
+    calibrated = _CALIBRATED if training.calibration != "never" else ()
+    own = REVIEWED.get(training.estimator, ())
+    return tuple(dict.fromkeys((*_PREPARATION, *own, *calibrated, *training.trusted_types)))
 
 
 def untrusted(pipeline: Any, spec: ModelSpec) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from airflow_mlops.core.records.snapshot import Snapshot, Window
 from airflow_mlops.core.rows.labels import clean_labels, label_problems
 from airflow_mlops.core.rows.weights import fit_arguments, require_weights_taken, row_weights
 from airflow_mlops.core.rows.windows import rows_within, split
+from airflow_mlops.core.training.calibrated import FOLDS, METHOD, is_overconfident, with_calibration
 from airflow_mlops.core.training.convergence import observed
 from airflow_mlops.core.training.search import search_parameters
 from airflow_mlops.core.training.training_start import MIN_TRAIN_ROWS, TrainingRows, choose_start
@@ -119,7 +120,7 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, *, changed: da
         task=task,
         features=features,
         classes=classes,
-        parameters=plain(pipeline[-1].get_params()),
+        parameters=_parameters(pipeline, estimator),
         metrics={},
         train=windows[0],
         holdout=windows[1],
@@ -134,6 +135,25 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, *, changed: da
     )
     judged = metric.judge(holdout_labels, predict(pipeline, holdout, fitted), weights=holdout_weights)
     return replace(fitted, metrics=metric.measure(judged, spec))
+
+
+def is_to_be_calibrated(spec: ModelSpec, pipeline: Pipeline, rows: TrainingRows) -> bool:
+    """Whether probabilities are calibrated: as the specification says, or by a look at what they are worth.
+
+    A search chooses among parameters by what they give as they are.
+    """
+    wanted = spec.training.calibration
+    if wanted == "never" or spec.training.search is not None or not hasattr(pipeline, "predict_proba"):
+        return False
+    return wanted == "always" or is_overconfident(pipeline, rows)
+
+
+def _parameters(pipeline: Pipeline, named: Any) -> dict[str, Any]:
+    """The parameters of the estimator that was named, and how its probabilities were calibrated, if they were."""
+    last = pipeline[-1]
+    if type(last) is type(named):
+        return dict(plain(last.get_params()))
+    return {**plain(last.estimator.get_params()), "calibration": f"{METHOD}, {FOLDS} folds"}
 
 
 def split_frame(
@@ -248,6 +268,9 @@ def _fit(spec: ModelSpec, task: Task, pipeline: Pipeline, rows: TrainingRows) ->
                     weights=rows.weights,
                 )
                 caught.clear()  # what losers and folds warned of says nothing about the model that is kept
+            if task != "regression" and is_to_be_calibrated(spec, pipeline, rows):
+                pipeline = with_calibration(pipeline)
+                caught.clear()
             pipeline.fit(rows.inputs, rows.labels.to_numpy(), **fit_arguments(rows.weights))
         except (DataError, TrainingError):
             raise
