@@ -106,6 +106,7 @@ def test_draws_are_those_of_a_loop_over_resamples() -> None:
     bench = bench_for(frame, judged, block)
     parity, odds, _ = measures(bench, cut(frame.sex, 4, 20).judged)
     drawn = weights_of(block, 6, 1)
+    assert len(drawn) == 6
     for number, row in enumerate(drawn):
         given = {"sensitive_features": frame.sex, "sample_weight": row[block] * weights}
         for measure, function in ((parity, fl.demographic_parity_difference), (odds, fl.equalized_odds_difference)):
