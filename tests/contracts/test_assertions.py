@@ -1,9 +1,9 @@
 """A test that asserts only inside a loop over results passes when there are none: it asserts their length first.
 
 The rule knows no names. A loop runs at least once over what is written down where the test is read: a literal, a range
-of numbers, a constant of the module, what `parametrize` or `given` gives, and what `zip`, `sorted` or a comprehension without
-a condition makes of these. Over anything else it may not run, and then one assertion must stand outside of it. So
-`all(...)` is judged as the loop that it is. What a helper asserts, and what is expected to raise, counts as asserted.
+of numbers, a constant of the module, what `parametrize` or `given` gives, and what `zip`, `sorted` or a comprehension
+without a condition makes of these. Over anything else it may not run, and then one assertion must stand outside of it.
+So `all(...)` is judged as the loop that it is. What a helper asserts, and what must raise, counts as asserted.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Rule:
 
     def _is_empty_promise(self, test: Function) -> bool:
         known = _written_down(test)
-        found = [certain for certain in self._assertions(test.body, known, certain=True)]
+        found = list(self._assertions(test.body, known, certain=True))
         return bool(found) and not any(found)
 
     def _assertions(self, body: list[ast.stmt], known: dict[str, ast.expr | None], *, certain: bool) -> Iterator[bool]:
@@ -117,27 +117,26 @@ def _given(test: Function) -> Iterator[str]:
 
 def _runs(iterable: ast.expr, known: dict[str, ast.expr | None]) -> bool:
     """Return whether a loop over this runs at least once, as far as the test's own text says."""
+    found = False
     match iterable:
         case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
-            return any(not isinstance(part, ast.Starred) or _runs(part.value, known) for part in parts)
+            found = any(not isinstance(part, ast.Starred) or _runs(part.value, known) for part in parts)
         case ast.Dict(keys=keys):
-            return bool(keys)
+            found = bool(keys)
         case ast.Constant(value=value):
-            return bool(value)
+            found = bool(value)
         case ast.Name(id=name):
             value = known.get(name)
-            return name.isupper() or (name in known and (value is None or _runs(value, known)))
+            found = name.isupper() or (name in known and (value is None or _runs(value, known)))
         case ast.Attribute(attr=name):
-            return name.isupper()
+            found = name.isupper()
         case ast.BinOp(op=ast.Add(), left=left, right=right):
-            return _runs(left, known) or _runs(right, known)
-        case ast.BinOp(op=ast.Mult(), left=left, right=ast.Constant()):
-            return _runs(left, known)
+            found = _runs(left, known) or _runs(right, known)
         case ast.ListComp(generators=parts) | ast.GeneratorExp(generators=parts) | ast.SetComp(generators=parts):
-            return all(not part.ifs and _runs(part.iter, known) for part in parts)
+            found = all(not part.ifs and _runs(part.iter, known) for part in parts)
         case ast.Call():
-            return _call_runs(iterable, known)
-    return False
+            found = _call_runs(iterable, known)
+    return found
 
 
 def _call_runs(call: ast.Call, known: dict[str, ast.expr | None]) -> bool:

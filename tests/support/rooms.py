@@ -2,8 +2,9 @@
 
 A test is marked by what it starts, not by what somebody remembered to write: `mlflow`, `postgres` and `airflow` by the
 fixtures in its closure, `server` where it listens itself (an S3 endpoint, a webhook), `slow` by its folder or by a
-fixture that takes long to make. A file that starts a server without such a fixture says so in its `pytestmark`. `quick()` holds every other test to it: what
-listens on a port, leaves this machine or starts a server's program fails there.
+fixture that takes long to make. A file that starts a server without such a fixture says so in its `pytestmark`.
+`quick()` holds every other test to it: what listens on a port, leaves this machine or starts a server's program fails
+there.
 """
 
 from __future__ import annotations

@@ -293,6 +293,7 @@ def test_rates_that_never_vary_are_no_trouble() -> None:
     assert (found.lower, found.value, found.upper) == (1, 1, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("true", "days"),
     [([0.35, 0.6], 20), ([0.35, 0.6], 150), ([0.5] * 8, 20), ([0.5] * 8, 150), ([0.4, 0.5, 0.6], 20), ([0.3] * 20, 20)],
