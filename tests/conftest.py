@@ -44,6 +44,16 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(_HOME, ignore_errors=True)
 
 
+def pytest_collection(session: pytest.Session) -> None:
+    """Take away hypothesis' deadline: no test asserts on time, and the first example imports what the others use."""
+    if session.config.pluginmanager.has_plugin("dsession"):
+        return  # the workers collect
+    from hypothesis import settings
+
+    settings.register_profile("untimed", deadline=None)
+    settings.load_profile("untimed")
+
+
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
