@@ -53,7 +53,8 @@ class Watched:
 
     def specified(self, **changes: Any) -> ModelSpec:
         monitoring = {"drift": {"violations": 1}, "performance": {"violations": 1}}
-        return make_spec(**{"name": self.name, "owner": "team", "monitoring": monitoring, **changes})
+        named = {"name": self.name, "owner": "team", "data": {"source": {"path": "rows/"}}}
+        return make_spec(**{**named, "monitoring": monitoring, **changes})
 
     def drift(self, verdict: str = "drift", at: datetime = NOW, **changes: Any) -> DriftReport:
         given = {"model": self.name, "champion_version": 1, **changes}
