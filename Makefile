@@ -16,7 +16,7 @@ help:
 	@echo 'make up      the same stack, left running; prints addresses and login'
 	@echo 'make down    stops it                      make status   what of it runs'
 	@echo 'make test    all tests                     make lint     ruff, mypy and the floors'
-	@echo 'make test-fast  those that start no server and simulate nothing: some minutes'
+	@echo 'make test-fast  those that start no server and simulate nothing: about two minutes'
 	@echo 'make chaos   200 promoters at once, 500 kills, storms of 1,000 events, the whole backtest: an hour or so'
 	@echo 'make bench   speed and memory, as a table  make docs     the specification reference'
 	@echo 'make site    the documentation as pages, in build/site'

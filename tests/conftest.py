@@ -25,8 +25,11 @@ os.environ.update(
         "GX_ANALYTICS_ENABLED": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",
-        # Threads that wait for each other must not spin where two cores serve tests and servers.
+        # Threads that wait for each other must not spin where two cores serve tests and servers, and the small
+        # matrices of these tests cost more with threads than without: a third of the CPU of those that fit models.
         "OMP_WAIT_POLICY": "PASSIVE",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
     }
 )
 
@@ -39,6 +42,16 @@ from tests.support.services import bucket, memory, postgres_url  # noqa: E402, F
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(_HOME, ignore_errors=True)
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Take away hypothesis' deadline: no test asserts on time, and the first example imports what the others use."""
+    if session.config.pluginmanager.has_plugin("dsession"):
+        return  # the workers collect
+    from hypothesis import settings
+
+    settings.register_profile("untimed", deadline=None)
+    settings.load_profile("untimed")
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

@@ -32,7 +32,9 @@ def test_a_library_that_fails_to_import_is_a_warning_and_the_others_are_loaded(
     assert "could not preload no_such_library_at_all" in caplog.text
 
 
-def test_preloading_really_loads_all_and_starts_no_python_thread() -> None:
+@pytest.fixture
+def preloaded() -> subprocess.CompletedProcess[str]:
+    """What a fresh interpreter says that preloads everything."""
     script = (
         "import threading, sys\n"
         "from airflow_mlops import preload\n"
@@ -44,8 +46,11 @@ def test_preloading_really_loads_all_and_starts_no_python_thread() -> None:
     )
     quiet = {"MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"}
     plain = {name: value for name, value in os.environ.items() if name not in quiet}
-    done = subprocess.run([sys.executable, "-c", script], env=plain, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    return subprocess.run([sys.executable, "-c", script], env=plain, capture_output=True, text=True, check=False)
+
+
+def test_preloading_really_loads_all_and_starts_no_python_thread(preloaded: subprocess.CompletedProcess[str]) -> None:
+    assert preloaded.returncode == 0, preloaded.stderr[-3000:]
 
 
 def test_every_module_of_the_floors_is_named_in_folders_however_deep() -> None:

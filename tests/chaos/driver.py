@@ -36,6 +36,7 @@ from airflow_mlops.stores.mlflow.candidates import CANDIDATE, CANDIDATE_SEAL
 from airflow_mlops.stores.mlflow.queries import get_run
 from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.kill.driver import KILLED, in_child, kill_at, writes
+from tests.support.builders import make_candidate
 from tests.support.loop_parts import decision_of
 from tests.support.proxies import flaky_proxy
 
@@ -60,23 +61,15 @@ class Case:
         for number in numbers:
             loop_run, as_of = f"{self.name}.train/{number}", START + DAY * number
             run_id = store.runs.open_run(self.name, loop_run, model=self.name)
-            candidate = Candidate(
+            candidate = make_candidate(
+                as_of,
                 model=self.name,
-                loop_run=loop_run,
                 run_id=run_id,
+                loop_run=loop_run,
                 model_uri=f"models:/m-{number:032d}",
-                task="binary",
-                as_of=as_of,
                 train=Window(start=as_of - 3 * DAY, end=as_of - DAY),
                 holdout=Window(start=as_of - DAY, end=as_of),
-                train_rows=10,
-                holdout_rows=5,
-                snapshot_uri="file:///s",
-                snapshot_fingerprint="f" * 64,
-                spec_fingerprint="e" * 64,
-                features=(),
                 metrics={"log_loss": 0.5},
-                seed=1,
             )
             model = store._client.create_logged_model(
                 get_run(store._client, run_id).info.experiment_id, name="model", source_run_id=run_id

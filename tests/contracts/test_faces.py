@@ -6,6 +6,7 @@ name; here the names are told apart. Imports inside functions and under `TYPE_CH
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def dotted(file: Path) -> str:
     return ".".join(parts).removesuffix(".__init__")
 
 
-def imports() -> Iterator[tuple[str, str, str]]:
+def _imports() -> Iterator[tuple[str, str, str]]:
     """Yield the importing module, and what it takes: a module and a name of it, also by `module.name`."""
     for file in sorted(PACKAGE.rglob("*.py")):
         tree = ast.parse(file.read_text(encoding="utf-8"))
@@ -43,14 +44,16 @@ def imports() -> Iterator[tuple[str, str, str]]:
                 yield dotted(file), packages[node.value.id], node.attr
 
 
-IMPORTS = tuple(imports())
+@cache  # not a constant: every worker collects this file, and one runs it
+def imports() -> tuple[tuple[str, str, str], ...]:
+    return tuple(_imports())
 
 
 def from_outside(stage: str) -> list[tuple[str, str, str]]:
     face = f"airflow_mlops.core.{stage}"
     return [
         (importer, module, name)
-        for importer, module, name in IMPORTS
+        for importer, module, name in imports()
         if (f"{module}." if module == face else module).startswith(f"{face}.")
         and importer != face
         and not importer.startswith(f"{face}.")

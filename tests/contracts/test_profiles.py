@@ -465,6 +465,7 @@ def test_more_counts_than_a_result_has_columns(place: str, tmp_path: Path, reque
     found = SqlStore(engine, table=table_name).profile(
         with_columns(*(column(f"x{i}", "numeric", edges=edges) for i in range(110))), window(0, 1), "dep"
     )
+    assert [got.name for got in found.columns] == [f"x{i}" for i in range(110)]
     for i, got in enumerate(found.columns):
         assert (got.counts, got.missing) == by_hand(replace(got, counts=()), [i, None, 1.5])[:2]
 
@@ -479,7 +480,9 @@ def test_other_databases_get_statements_in_their_own_words(dialect: str) -> None
         for c in REFERENCE.columns
         for type_ in (pa.float64(), pa.int64(), pa.bool_(), pa.string())
     ]
-    parts = list(_parts(dialect, [one for one in asked if one is not None]))
+    questions = [one for one in asked if one is not None]
+    parts = list(_parts(dialect, questions))
+    assert sum(map(len, parts)) == len(questions) > 0
     module = import_module(f"sqlalchemy.dialects.{dialect}")
     made = module.dialect()
     made._support_float_cast = True  # of MySQL 8.0.17 and later, which a connection would tell

@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import FrozenInstanceError, dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
+from functools import cache
 from importlib import import_module
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -92,6 +93,7 @@ LABELS = st.lists(st.text() | st.integers() | FINITE | st.booleans(), max_size=4
 PLAIN: dict[Any, st.SearchStrategy[Any]] = {datetime: TIMES, Window: WINDOWS, Any: JSON}
 
 
+@cache  # or each example of each test would read the annotations anew
 def some(hint: Any) -> st.SearchStrategy[Any]:
     """Return values of a record's field by its annotation."""
     of, parts = get_origin(hint), get_args(hint)
@@ -110,6 +112,7 @@ def some(hint: Any) -> st.SearchStrategy[Any]:
     return st.from_type(hint)
 
 
+@cache
 def records_of(cls: type[Any]) -> st.SearchStrategy[Any]:
     hints = {name: hint for name, hint in get_type_hints(cls).items() if name in {f.name for f in fields(cls)}}
     return st.builds(cls, **{name: LABELS if name == "classes" else some(hint) for name, hint in hints.items()})

@@ -13,13 +13,14 @@ from airflow.sdk.serde import deserialize, serialize
 
 from airflow_mlops.core.errors import StoreUnavailableError
 from airflow_mlops.core.gate import sections_of
-from airflow_mlops.core.records.decision import GateDecision, RuleResult, Verdict
+from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.evidence import Change, Disparity, Evidence, Interval, SliceResult
 from airflow_mlops.notifications import LoopEvent
 from airflow_mlops.operators import ApproveOperator
 from airflow_mlops.reports import approval_form
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.mlflow.decisions import MLflowDecisions
+from tests.support.builders import make_rule_result
 from tests.support.judged_runs import Judged
 from tests.support.loop import answer, ask, promote_run
 
@@ -217,11 +218,6 @@ def test_a_retired_model_is_not_asked_about(high: Judged) -> None:
         ask(retired, high.decide(), high.context())
 
 
-def rule(name: str, verdict: Verdict, **fields: Any) -> RuleResult:
-    given = {"metric": "log_loss", "value": 0.02, "bound": "lower bound > 0", "rows": 700, "code": None, "reason": name}
-    return RuleResult(rule=name, verdict=verdict, **{**given, **fields})
-
-
 def test_the_form_shows_what_matters_and_its_values_are_no_markup(judged: Judged) -> None:
     run = judged.decide()
     decision = GateDecision.from_json(run.reports["gate"])
@@ -237,8 +233,10 @@ def test_the_form_shows_what_matters_and_its_values_are_no_markup(judged: Judged
         changes=tuple(Change(what=f"training.parameters.p{n}", candidate="2", champion="1") for n in range(20)),
     )  # fmt: skip
     rules = (
-        rule("champion", Verdict.ACCEPT, lower=0.01, upper=0.03),
-        rule("calibration", Verdict.REJECT, enforced=False, code=ReasonCode.NOT_CALIBRATED, reason="is off by <0.2>"),
+        make_rule_result("champion", Verdict.ACCEPT, lower=0.01, upper=0.03),
+        make_rule_result(
+            "calibration", Verdict.REJECT, enforced=False, code=ReasonCode.NOT_CALIBRATED, reason="is off by <0.2>"
+        ),
     )
     shown = replace(
         decision,

@@ -31,6 +31,7 @@ from airflow_mlops.stores.mlflow.store import MLflowStore
 from tests.chaos.driver import START
 from tests.chaos.driver import Case as Race
 from tests.support import retrain_cases
+from tests.support.builders import make_spec
 from tests.support.loop import context_of
 
 DAY = timedelta(days=1)
@@ -51,17 +52,9 @@ class Watched:
         self.spec = self.specified(**changes)
 
     def specified(self, **changes: Any) -> ModelSpec:
-        source = {"source": {"path": "rows/"}, "time": "t", "key": "id", "label": "y"}
-        return ModelSpec.model_validate(
-            {
-                "name": self.name,
-                "owner": "team",
-                "data": source,
-                "training": {"estimator": "sklearn.linear_model.LogisticRegression"},
-                "monitoring": {"drift": {"violations": 1}, "performance": {"violations": 1}},
-                **changes,
-            }
-        )
+        monitoring = {"drift": {"violations": 1}, "performance": {"violations": 1}}
+        named = {"name": self.name, "owner": "team", "data": {"source": {"path": "rows/"}}}
+        return make_spec(**{**named, "monitoring": monitoring, **changes})
 
     def drift(self, verdict: str = "drift", at: datetime = NOW, **changes: Any) -> DriftReport:
         given = {"model": self.name, "champion_version": 1, **changes}

@@ -1,6 +1,6 @@
 """A small model loop without stores: specification, rows, snapshot, candidate and champion, made by hand."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,9 @@ from airflow_mlops.core.rows.windows import label_window, rows_within
 from airflow_mlops.core.stats.bootstrap import time_blocks
 from airflow_mlops.core.training.fit import Fitted, fit
 from airflow_mlops.spec import ModelSpec
+from tests.support.builders import AS_OF, LOGISTIC, make_candidate, make_champion, make_snapshot, make_spec
 
 HISTOGRAM = "sklearn.ensemble.HistGradientBoostingClassifier"
-LOGISTIC = "sklearn.linear_model.LogisticRegression"
 TYPES = {"int64": "int64", "float64": "double", "bool": "bool", "object": "string"}
 SERVED = ServingReport(
     model_uri="models:/m-run",
@@ -39,14 +39,13 @@ SERVED = ServingReport(
 class Loop:
     """Builders; every argument has a default that makes a loop which works."""
 
-    as_of = datetime(2024, 3, 1, tzinfo=UTC)
+    as_of = AS_OF
 
     def spec(self, estimator: str = HISTOGRAM, **parts: Any) -> ModelSpec:
-        data = {"source": {"path": "x/"}, "time": "t", "key": "id", "label": "y", "label_delay": "1d", "window": "60d"}
         training = {"estimator": estimator, **parts.pop("training", {})}
         if "HistGradient" in training["estimator"]:
             training["parameters"] = {"max_iter": 10, **training.get("parameters", {})}
-        return ModelSpec.model_validate({"name": "m", "owner": "o", "data": data, "training": training, **parts})
+        return make_spec(data={"label_delay": "1d", "window": "60d"}, training=training, **parts)
 
     def frame(self, rows: int = 2000, seed: int = 0, kind: str = "binary") -> pd.DataFrame:
         rng = np.random.default_rng(seed)
@@ -66,26 +65,23 @@ class Loop:
             Column(name=str(name), type=TYPES.get(str(dtype), "timestamp[us, tz=UTC]"))
             for name, dtype in frame.dtypes.items()
         )
-        return Snapshot(
-            model=spec.name, fingerprint="f", uri="u", as_of=moment, window=label_window(spec, moment),
-            rows=len(frame), columns=columns, source="s", source_columns=columns, query="q", time="t", key=("id",),
-            label="y", extracted_at=moment,
-        )  # fmt: skip
+        window = label_window(spec, moment)
+        return make_snapshot(moment, model=spec.name, window=window, rows=len(frame), columns=columns)
 
     def candidate(self, fitted: Fitted, run_id: str = "run", **changes: Any) -> Candidate:
-        values: dict[str, Any] = {
-            "model": "m", "loop_run": f"m.train/{run_id}", "run_id": run_id, "model_uri": f"models:/m-{run_id}",
-            "task": fitted.task, "as_of": self.as_of, "train": fitted.train, "holdout": fitted.holdout,
-            "train_rows": len(fitted.train_frame), "holdout_rows": len(fitted.holdout_frame), "snapshot_uri": "u",
-            "snapshot_fingerprint": "f", "spec_fingerprint": "s", "features": fitted.features,
-            "classes": fitted.classes, "parameters": fitted.parameters, "metrics": fitted.metrics, "seed": 42,
-            "convergence": {"warnings": [], "iterations": 10, "limit": 100},
-        }  # fmt: skip
-        return Candidate(**{**values, **changes})
+        made = {"as_of": self.as_of, "convergence": {"warnings": [], "iterations": 10, "limit": 100}, **changes}
+        return make_candidate(
+            **{
+                "run_id": run_id, "task": fitted.task, "train": fitted.train, "holdout": fitted.holdout,
+                "train_rows": len(fitted.train_frame), "holdout_rows": len(fitted.holdout_frame),
+                "features": fitted.features, "classes": fitted.classes, "parameters": fitted.parameters,
+                "metrics": fitted.metrics, **made,
+            }
+        )  # fmt: skip
 
     def champion(self, fitted: Fitted, version: int = 3, **changes: Any) -> Champion:
         candidate = self.candidate(fitted, "old", **changes)
-        return Champion(model="m", version=version, run_id="old", model_uri=candidate.model_uri, candidate=candidate)
+        return make_champion(candidate, version)
 
     def bench(
         self, estimator: str = LOGISTIC, frame: pd.DataFrame | None = None, kind: str = "binary",

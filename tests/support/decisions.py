@@ -25,6 +25,7 @@ from airflow_mlops.core.records.evidence import (
 )
 from airflow_mlops.core.records.snapshot import Snapshot, Window
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from tests.support.builders import make_rule_result
 
 WHO: tuple[Literal["candidate", "champion"], ...] = ("candidate", "champion")
 CURVES: tuple[Literal["roc", "precision_recall", "residuals"], ...] = ("roc", "precision_recall", "residuals")
@@ -34,11 +35,8 @@ TRAIN = Window(start=AS_OF - timedelta(days=60), end=AS_OF - timedelta(days=15))
 
 
 def rule(name: str = "champion", verdict: Verdict = Verdict.ACCEPT, **changes: Any) -> RuleResult:
-    values: dict[str, Any] = {
-        "metric": "log_loss", "value": 0.0312, "lower": 0.011, "upper": 0.052, "bound": "lower bound > 0",
-        "rows": 12345, "code": None, "reason": f"{name}: {verdict}",
-    }  # fmt: skip
-    return RuleResult(rule=name, verdict=verdict, **{**values, **changes})
+    told = {"value": 0.0312, "lower": 0.011, "upper": 0.052, "rows": 12345, "reason": f"{name}: {verdict}"}
+    return make_rule_result(name, verdict, **{**told, **changes})
 
 
 def candidate(**changes: Any) -> Candidate:

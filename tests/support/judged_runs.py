@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,7 +15,9 @@ from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.stores.mlflow.store import MLflowStore
-from tests.support.loop import Run, context_of, judge_loop, rows, specification
+
+if TYPE_CHECKING:  # Airflow takes seconds, and this module is imported with the conftest, by pytest's own process too
+    from tests.support.loop import Run
 
 GATE = {"holdout": "14d", "min_rows": 100, "mode": "off"}
 
@@ -45,6 +47,8 @@ class Judged:
 
     def decide(self, number: int = 0, **changes: Any) -> Run:
         """Record the gate's decision anew, changed: another digest, to which nobody has answered yet."""
+        from tests.support.loop import Run
+
         run = self.runs[number]
         decision = GateDecision.from_json(run.reports["gate"])
         decision = replace(decision, decided_at=datetime.now(UTC), **changes)
@@ -55,11 +59,15 @@ class Judged:
         return [event.kind for event in self.store.trail.events(self.model)]
 
     def context(self, number: int = 0, **changes: Any) -> dict[str, Any]:
+        from tests.support.loop import context_of
+
         return context_of(self.runs[number].run_id, **changes)
 
 
 @pytest.fixture(scope="session")
 def judged_runs(mlflow_uri: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], Run, Run]:
+    from tests.support.loop import judge_loop, rows, specification
+
     home = tmp_path_factory.mktemp("judged")
     rows().to_parquet(home / "orders.parquet")
     body = {**specification("orders.parquet"), "name": "judged", "gate": GATE}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pandas as pd
@@ -12,13 +12,12 @@ from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules.leakage.judge import judge
 from airflow_mlops.core.metrics import registry as metric
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
-from airflow_mlops.core.records.candidate import Candidate, Feature, Task
+from airflow_mlops.core.records.candidate import Feature, Task
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Leak
-from airflow_mlops.core.records.snapshot import Column, Snapshot, Window
-from airflow_mlops.spec import ModelSpec
+from airflow_mlops.core.records.snapshot import Column, Window
+from tests.support.builders import AS_OF, make_candidate, make_snapshot, make_spec
 
-AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
 ESTIMATORS = {
     "binary": "sklearn.linear_model.LogisticRegression",
     "multiclass": "sklearn.linear_model.LogisticRegression",
@@ -40,28 +39,15 @@ def bench_of(
     cut = int(len(rows) * share)
     numeric = rows.dtypes.map(pd.api.types.is_numeric_dtype)
     names = [name for name in rows.columns if name not in {"id", "t", "y"} and rows[name].dtype.kind != "M"]
-    spec = ModelSpec.model_validate(
-        {
-            "name": "m",
-            "owner": "o",
-            "data": {"source": {"path": "x/"}, "time": "t", "key": "id", "label": "y", "label_delay": "1d"},
-            "training": {"estimator": ESTIMATORS[task]},
-            "gate": {"leakage": rule or {}},
-        }
-    )
+    spec = make_spec(ESTIMATORS[task], data={"label_delay": "1d"}, gate={"leakage": rule or {}})
     window = Window(start=AS_OF - timedelta(days=20), end=AS_OF)
     before = Window(start=AS_OF - timedelta(days=60), end=AS_OF - timedelta(days=21))
-    candidate = Candidate(
-        model="m", loop_run="m.train/r", run_id="r", model_uri="models:/m-r", task=task, as_of=AS_OF, train=before,
-        holdout=window, train_rows=cut, holdout_rows=len(rows) - cut, snapshot_uri="u", snapshot_fingerprint="f",
-        spec_fingerprint="s", seed=1,
+    candidate = make_candidate(
+        AS_OF, task=task, train=before, holdout=window, train_rows=cut, holdout_rows=len(rows) - cut,
         features=tuple(Feature(name=name, role="numeric" if numeric[name] else "categorical") for name in names),
     )  # fmt: skip
-    snapshot = Snapshot(
-        model="m", fingerprint="f", uri="u", as_of=AS_OF, window=Window(start=before.start, end=AS_OF), rows=len(rows),
-        columns=tuple(Column(name=str(name), type="x") for name in rows.columns), source="s", source_columns=(),
-        query="q", time="t", key=("id",), label="y", extracted_at=AS_OF,
-    )  # fmt: skip
+    columns = tuple(Column(name=str(name), type="x") for name in rows.columns)
+    snapshot = make_snapshot(AS_OF, rows=len(rows), columns=columns, source_columns=())
     truth = rows["y"].iloc[cut:].to_numpy()
     bench = RuleInput(
         spec=spec, candidate=candidate, pipeline=None, champion=None, snapshot=snapshot,

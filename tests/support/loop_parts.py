@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from airflow_mlops.core.records.candidate import Candidate
-from airflow_mlops.core.records.decision import Evaluation, GateDecision, Verdict
+from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.snapshot import Column, Snapshot
 from airflow_mlops.core.training.fit import Fitted, fit
 from airflow_mlops.spec.model import ModelSpec
+from tests.support.builders import make_decision
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 ROWS = 900
@@ -89,27 +90,4 @@ def later(snapshot: Snapshot, months: int) -> Snapshot:
 
 
 def decision_of(candidate: Candidate, champion: int | None, verdict: Verdict = Verdict.ACCEPT) -> GateDecision:
-    evaluation = Evaluation(
-        model=candidate.model,
-        run_id=candidate.run_id,
-        rows=candidate.holdout_rows,
-        window=candidate.holdout,
-        primary="log_loss",
-        champion_version=champion,
-        candidate_metrics=dict(candidate.metrics),
-        champion_metrics=None,
-        baseline_metrics={},
-        rules=(),
-    )
-    return GateDecision(
-        model=candidate.model,
-        run_id=candidate.run_id,
-        loop_run=candidate.loop_run,
-        model_uri=candidate.model_uri,
-        as_of=candidate.as_of,
-        verdict=verdict,
-        champion_version=champion,
-        evaluation=evaluation,
-        reasons=("because",),
-        decided_at=candidate.as_of,
-    )
+    return make_decision(candidate, verdict, champion_version=champion)

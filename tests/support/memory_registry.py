@@ -10,10 +10,11 @@ from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.promotion.audit_chain import require_whole
 from airflow_mlops.core.promotion.promote import promote
 from airflow_mlops.core.records.candidate import Candidate, Champion
-from airflow_mlops.core.records.decision import Evaluation, GateDecision, Verdict
+from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.promotion import AuditEvent, PromotionRecord
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from tests.support.builders import make_candidate, make_decision
 
 MODEL = "late"
 DAY = timedelta(days=1)
@@ -125,51 +126,15 @@ class MemoryRegistry:
 
 def candidate_of(number: int, day: int | None = None) -> Candidate:
     as_of = START + DAY * (number if day is None else day)
-    return Candidate(
-        model=MODEL,
-        loop_run=f"late.train/{number}",
-        run_id=f"run{number}",
-        model_uri=f"models:/m-{number}",
-        task="binary",
-        as_of=as_of,
-        train=Window(start=as_of - 3 * DAY, end=as_of - DAY),
-        holdout=Window(start=as_of - DAY, end=as_of),
-        train_rows=10,
-        holdout_rows=5,
-        snapshot_uri="file:///s",
-        snapshot_fingerprint="f" * 64,
-        spec_fingerprint="e" * 64,
-        features=(),
+    return make_candidate(
+        as_of, model=MODEL, loop_run=f"late.train/{number}", run_id=f"run{number}", model_uri=f"models:/m-{number}",
+        train=Window(start=as_of - 3 * DAY, end=as_of - DAY), holdout=Window(start=as_of - DAY, end=as_of),
         metrics={"log_loss": 0.5},
-        seed=1,
-    )
+    )  # fmt: skip
 
 
 def decision_of(candidate: Candidate, champion: int | None, verdict: Verdict = Verdict.ACCEPT) -> GateDecision:
-    evaluation = Evaluation(
-        model=MODEL,
-        run_id=candidate.run_id,
-        rows=5,
-        window=candidate.holdout,
-        primary="log_loss",
-        champion_version=champion,
-        candidate_metrics={},
-        champion_metrics=None,
-        baseline_metrics={},
-        rules=(),
-    )
-    return GateDecision(
-        model=MODEL,
-        run_id=candidate.run_id,
-        loop_run=candidate.loop_run,
-        model_uri=candidate.model_uri,
-        as_of=candidate.as_of,
-        verdict=verdict,
-        champion_version=champion,
-        evaluation=evaluation,
-        reasons=("because",),
-        decided_at=candidate.as_of,
-    )
+    return make_decision(candidate, verdict, champion_version=champion)
 
 
 def go(

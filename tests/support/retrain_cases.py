@@ -6,13 +6,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_mlops.core.records.candidate import Candidate, Champion, Feature
+from airflow_mlops.core.records.candidate import Champion, Feature
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.drift import CauseHint, DriftReport
 from airflow_mlops.core.records.performance import Estimate, Measured, PerformanceReport
 from airflow_mlops.core.records.retraining import Challenge, RetrainDecision, Signal
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.model import ModelSpec
+from tests.support.builders import make_candidate, make_champion, make_spec
 
 TRAINED = datetime(2013, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -22,37 +23,13 @@ WORLD = CauseHint(column="temp", cause="world", pipeline=False, words="temp move
 
 
 def spec(label_delay: str = "0d", *, monitoring: dict[str, Any] | None = None, **retraining: Any) -> ModelSpec:
-    return ModelSpec.model_validate(
-        {
-            "name": "m",
-            "owner": "team",
-            "data": {"source": {"path": "rows/"}, "time": "t", "key": "id", "label": "y", "label_delay": label_delay},
-            "training": {"estimator": "sklearn.linear_model.LogisticRegression"},
-            "monitoring": monitoring or {},
-            "retraining": retraining,
-        }
-    )
+    data = {"label_delay": label_delay}
+    return make_spec(owner="team", data=data, monitoring=monitoring or {}, retraining=retraining)
 
 
 def champion(version: int = 4, as_of: datetime = TRAINED) -> Champion:
-    candidate = Candidate(
-        model="m",
-        loop_run="m.train/manual",
-        run_id="r4",
-        model_uri="models:/m-4",
-        task="binary",
-        as_of=as_of,
-        train=Window(start=as_of - 60 * DAY, end=as_of - 14 * DAY),
-        holdout=Window(start=as_of - 14 * DAY, end=as_of),
-        train_rows=1000,
-        holdout_rows=100,
-        snapshot_uri="s",
-        snapshot_fingerprint="f",
-        spec_fingerprint="g",
-        features=(Feature(name="x", role="numeric"),),
-        seed=1,
-    )
-    return Champion(model="m", version=version, run_id=f"r{version}", model_uri="models:/m-4", candidate=candidate)
+    features = (Feature(name="x", role="numeric"),)
+    return make_champion(make_candidate(as_of, run_id=f"r{version}", features=features), version)
 
 
 CHAMPION = champion()

@@ -1,9 +1,10 @@
 """What a test needs, found from the fixtures it uses; which tests run on one worker; and proof that the rest is fast.
 
 A test is marked by what it starts, not by what somebody remembered to write: `mlflow`, `postgres` and `airflow` by the
-fixtures in its closure, `server` where it listens itself (an S3 endpoint, a webhook), `slow` by its folder. A file
-that starts a server without such a fixture says so in its `pytestmark`. `quick()` holds every other test to it: what
-listens on a port, leaves this machine or starts a server's program fails there.
+fixtures in its closure, `server` where it listens itself (an S3 endpoint, a webhook), `slow` by its folder or by a
+fixture that takes long to make. A file that starts a server without such a fixture says so in its `pytestmark`.
+`quick()` holds every other test to it: what listens on a port, leaves this machine or starts a server's program fails
+there.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ PLACES = {"postgres": "postgres", "s3": "server"}
 """Word of a parameter's name: a test that is repeated for each kind of place asks for a fixture while it runs."""
 
 SERVERS = frozenset({*MARKS.values()})
+LONG = ("built_flights", "preloaded")
+"""Fixtures that take ten seconds or more to make: a whole year of flights, an interpreter with every library."""
 SLOW = ("simulations", "properties", "stack", "chaos", "kill")
 """Folders of tests/ in which a test takes minutes, or draws hundreds of worlds or cases. Others are marked by hand."""
 TOGETHER = ("stack", "chaos", "kill", "sensors")
@@ -61,6 +64,8 @@ def mark(item: pytest.Item) -> None:
     for fixture in getattr(item, "fixturenames", ()):
         if fixture in MARKS:
             item.add_marker(MARKS[fixture])
+        if fixture in LONG:
+            item.add_marker("slow")
     callspec = getattr(item, "callspec", None)
     for value in callspec.params.values() if callspec else ():
         name = value if isinstance(value, str) else getattr(value, "__name__", "")

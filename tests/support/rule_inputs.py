@@ -11,34 +11,22 @@ import pandas as pd
 from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.registry import METRICS
-from airflow_mlops.core.records.candidate import Candidate, Champion, Feature
-from airflow_mlops.core.records.snapshot import Column, Snapshot, Window
+from airflow_mlops.core.records.candidate import Candidate, Feature
+from airflow_mlops.core.records.snapshot import Column, Window
 from airflow_mlops.spec import ModelSpec
+from tests.support.builders import LOGISTIC, make_candidate, make_champion, make_snapshot, make_spec
 
 END = datetime(2024, 3, 1, tzinfo=UTC)
 WINDOW = Window(start=END - timedelta(days=20), end=END)
 
 
-def spec_of(
-    gate: dict[str, Any] | None = None, estimator: str = "sklearn.linear_model.LogisticRegression"
-) -> ModelSpec:
-    return ModelSpec.model_validate(
-        {
-            "name": "m",
-            "owner": "o",
-            "data": {"source": {"path": "x/"}, "time": "t", "key": "id", "label": "y", "window": "60d"},
-            "training": {"estimator": estimator},
-            "gate": gate,
-        }
-    )
+def spec_of(gate: dict[str, Any] | None = None, estimator: str = LOGISTIC) -> ModelSpec:
+    return make_spec(estimator, data={"window": "60d"}, gate=gate)
 
 
 def candidate_of(task: str, features: tuple[Feature, ...]) -> Candidate:
-    return Candidate(
-        model="m", loop_run="m.train/r", run_id="r", model_uri="models:/m-r", task=task, as_of=END,  # type: ignore[arg-type]
-        train=Window(start=END - timedelta(days=60), end=WINDOW.start), holdout=WINDOW, train_rows=0, holdout_rows=0,
-        snapshot_uri="u", snapshot_fingerprint="f", spec_fingerprint="s", features=features, seed=42,
-    )  # fmt: skip
+    train = Window(start=END - timedelta(days=60), end=WINDOW.start)
+    return make_candidate(END, task=task, train=train, holdout=WINDOW, features=features)
 
 
 def bench_of(
@@ -62,11 +50,8 @@ def bench_of(
     estimator = "sklearn.linear_model." + ("Ridge" if task == "regression" else "LogisticRegression")
     spec = spec_of({**gate, "champion": comparison or {}}, estimator)
     columns = (Column(name="t", type="timestamp[us, tz=UTC]"),)
-    snapshot = Snapshot(
-        model="m", fingerprint="f", uri="u", as_of=END, window=WINDOW, rows=len(rows), columns=columns, source="s",
-        source_columns=columns, query="q", time="t", key=("id",), label="y", extracted_at=END,
-    )  # fmt: skip
-    served = Champion(model="m", version=3, run_id="old", model_uri="models:/m-old", candidate=candidate)
+    snapshot = make_snapshot(END, window=WINDOW, rows=len(rows), columns=columns)
+    served = make_champion(candidate)
     return RuleInput(
         spec=spec,
         candidate=candidate,

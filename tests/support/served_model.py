@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,13 +15,14 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.metrics.registry import judge, measure
 from airflow_mlops.core.monitoring.performance.measure import measure_performance
 from airflow_mlops.core.pipeline.predict import predict
-from airflow_mlops.core.records.candidate import Candidate, Champion, Feature
-from airflow_mlops.core.records.decision import Evaluation, GateDecision, Verdict
+from airflow_mlops.core.records.candidate import Champion, Feature
+from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.records.predictions import Predictions
-from airflow_mlops.core.records.snapshot import Column, Snapshot, Window
+from airflow_mlops.core.records.snapshot import Column, Window
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from tests.support.builders import LOGISTIC, make_candidate, make_champion, make_decision, make_snapshot, make_spec
 
 BORN = datetime(2024, 1, 1, tzinfo=UTC)
 """As-of of the champion: its holdout ends here."""
@@ -214,11 +215,8 @@ class Served:
         )
 
 
-def spec_of(estimator: str = "sklearn.linear_model.LogisticRegression", **parts: Any) -> ModelSpec:
-    data = {"source": {"path": "x/"}, "time": "t", "key": "id", "label": "y", "window": "60d", **parts.pop("data", {})}
-    return ModelSpec.model_validate(
-        {"name": "m", "owner": "o", "data": data, "training": {"estimator": estimator}, **parts}
-    )
+def spec_of(estimator: str = LOGISTIC, **parts: Any) -> ModelSpec:
+    return make_spec(estimator, data={"window": "60d", **parts.pop("data", {})}, **parts)
 
 
 def rows_on(window: Window, rows: int, rng: np.random.Generator, first: int = 0, **columns: Any) -> pd.DataFrame:
@@ -248,22 +246,17 @@ def served(
     batch = batch_of(frame)
     uri = storage.uri("snapshots/m/f")
     columns = tuple(Column(name=f.name, type=str(f.type)) for f in batch.schema)
-    snapshot = Snapshot(
-        model="m", fingerprint="f", uri=uri, as_of=BORN, window=days(-60, 0), rows=len(frame), columns=columns,
-        source="s", source_columns=columns, query="q", time="t", key=spec.data.key, label="y", extracted_at=BORN,
-    )  # fmt: skip
+    snapshot = make_snapshot(BORN, uri=uri, rows=len(frame), columns=columns, key=spec.data.key)
     storage.write_batches("snapshots/m/f/data.parquet", iter([batch]), batch.schema)
     storage.write_text("snapshots/m/f/manifest.json", snapshot.to_text())
-    candidate = Candidate(
-        model="m", loop_run="m.train/r", run_id="r3", model_uri="models:/m-r3", task=task, as_of=BORN,  # type: ignore[arg-type]
-        train=days(-60, -14), holdout=days(-14, 0), train_rows=len(train), holdout_rows=len(holdout), snapshot_uri=uri,
-        snapshot_fingerprint="f", spec_fingerprint="s", features=tuple(features),
-        classes=tuple(c.item() if hasattr(c, "item") else c for c in getattr(pipeline, "classes_", ())), seed=1,
+    candidate = make_candidate(
+        BORN, run_id="r3", task=task, train_rows=len(train), holdout_rows=len(holdout), snapshot_uri=uri,
+        features=tuple(features),
+        classes=tuple(c.item() if hasattr(c, "item") else c for c in getattr(pipeline, "classes_", ())),
     )  # fmt: skip
     weights = holdout[spec.data.weight].to_numpy() if spec.data.weight else None
     metrics = measure(judge(holdout["y"], predict(pipeline, holdout, candidate), weights=weights), spec)
-    candidate = Candidate(**{**candidate.__dict__, "metrics": metrics})
-    champion = Champion(model="m", version=version, run_id="r3", model_uri="models:/m-r3", candidate=candidate)
+    champion = make_champion(replace(candidate, metrics=metrics), version)
     made = Served(spec, champion, pipeline, MemoryStore(), storage, None)
     made.decision = decision_of(made, holdout, train, metrics) if with_decision else None
     return made
@@ -276,13 +269,7 @@ def decision_of(made: Served, holdout: pd.DataFrame, train: pd.DataFrame, metric
     candidate = made.champion.candidate
     name = primary(made.spec, candidate.task)
     said = trivial(candidate, train["y"], len(holdout), name)
-    evaluation = Evaluation(
-        model="m", run_id="r3", rows=len(holdout), window=days(-14, 0), primary=name, champion_version=None,
-        candidate_metrics=metrics, champion_metrics=None,
+    return make_decision(
+        candidate, primary=name, candidate_metrics=metrics,
         baseline_metrics=measure(judge(holdout["y"], said), made.spec),
-        rules=(),
-    )  # fmt: skip
-    return GateDecision(
-        model="m", run_id="r3", loop_run="m.train/r", model_uri="models:/m-r3", as_of=BORN, verdict=Verdict.ACCEPT,
-        champion_version=None, evaluation=evaluation, reasons=(), decided_at=BORN,
     )  # fmt: skip

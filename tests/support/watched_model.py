@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from airflow_mlops.core.monitoring.drift.observe import observe
-from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.rows.windows import split
@@ -24,6 +23,7 @@ from airflow_mlops.core.training.reference_profile import reference_profile
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.stores.open_source import open_source
 from airflow_mlops.stores.storage.storage import open_storage
+from tests.support.builders import make_candidate, make_champion
 
 START, TRAINED = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)
 NOW = datetime(2024, 3, 15, tzinfo=UTC)
@@ -71,13 +71,13 @@ class Watched:
         self.pipeline = fitted.pipeline
         self.reference: Profile = reference_profile(self.spec, snapshot, fitted)
         train, holdout = split(self.spec, TRAINED)
-        candidate = Candidate(
-            model="m", loop_run="m.train/r", run_id="r", model_uri="models:/m-r", task="binary", as_of=TRAINED,
-            train=train, holdout=holdout, train_rows=len(fitted.train_frame), holdout_rows=len(fitted.holdout_frame),
-            snapshot_uri=snapshot.uri, snapshot_fingerprint=snapshot.fingerprint, spec_fingerprint="s",
-            features=fitted.features, classes=fitted.classes, seed=42,
+        self.champion = make_champion(
+            make_candidate(
+                TRAINED, train=train, holdout=holdout, train_rows=len(fitted.train_frame),
+                holdout_rows=len(fitted.holdout_frame), snapshot_uri=snapshot.uri,
+                snapshot_fingerprint=snapshot.fingerprint, features=fitted.features, classes=fitted.classes,
+            )
         )  # fmt: skip
-        self.champion = Champion(model="m", version=3, run_id="r", model_uri="models:/m-r", candidate=candidate)
 
     def week(self) -> pd.DataFrame:
         return rows(NOW - WEEK, NOW)

@@ -12,27 +12,21 @@ from airflow_mlops.core.gate.changes import ABSENT, MAX_CHANGES, MAX_TEXT, chang
 from airflow_mlops.core.records.candidate import Candidate, Champion, Feature
 from airflow_mlops.core.records.evidence import Change
 from airflow_mlops.core.records.snapshot import Window
+from tests.support.builders import make_candidate, make_champion
 
 
 @pytest.fixture(scope="module")
-def candidate(loop: Any) -> Candidate:
-    start = loop.as_of - timedelta(days=60)
-    cut = loop.as_of - timedelta(days=14)
-    return Candidate(
-        model="m", loop_run="r", run_id="run", model_uri="models:/m-1", task="binary", as_of=loop.as_of,
-        train=Window(start=start, end=cut), holdout=Window(start=cut, end=loop.as_of), train_rows=900, holdout_rows=100,
-        snapshot_uri="u", snapshot_fingerprint="f", spec_fingerprint="s",
+def candidate() -> Candidate:
+    return make_candidate(
+        train_rows=900, snapshot_fingerprint="f", spec_fingerprint="s", seed=42,
         features=(Feature(name="a", role="numeric"), Feature(name="c", role="categorical")), classes=(False, True),
         parameters={"max_iter": 10, "C": 1.0, "inner": {"depth": 3, "deeper": {"on": True}}, "class_weight": None},
-        metrics={"log_loss": 0.4}, seed=42,
+        metrics={"log_loss": 0.4},
     )  # fmt: skip
 
 
 def champion(candidate: Candidate, **others: Any) -> Champion:
-    return Champion(
-        model="m", version=3, run_id="old", model_uri="models:/m-0",
-        candidate=replace(candidate, run_id="old", **others),
-    )  # fmt: skip
+    return make_champion(replace(candidate, run_id="old", **others))
 
 
 def test_nothing_differs_from_itself_or_from_no_champion(candidate: Candidate) -> None:

@@ -77,6 +77,12 @@ def case(loop: Any) -> Case:
     return Case(loop)
 
 
+@pytest.fixture(scope="module")
+def old(case: Case) -> Fitted:
+    """A champion worse than the case's candidate."""
+    return case.worse()
+
+
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
 def test_a_better_candidate_is_accepted_and_the_record_survives_json(loop: Any, kind: str) -> None:
     case = Case(loop, kind)
@@ -97,11 +103,10 @@ def test_a_better_candidate_is_accepted_and_the_record_survives_json(loop: Any, 
     assert ours == pytest.approx(dict(case.fitted.metrics))  # the gate measures what training measured
 
 
-def test_a_worse_candidate_is_rejected_with_the_numbers_in_a_sentence(case: Case) -> None:
-    bad = case.worse()
-    candidate = case.loop.candidate(bad)
+def test_a_worse_candidate_is_rejected_with_the_numbers_in_a_sentence(case: Case, old: Fitted) -> None:
+    candidate = case.loop.candidate(old)
     champion = case.loop.champion(case.fitted)
-    evaluation = case.judge(candidate, bad.pipeline, champion, case.fitted.pipeline)
+    evaluation = case.judge(candidate, old.pipeline, champion, case.fitted.pipeline)
     found = decide(case.spec, candidate, evaluation, now=case.loop.as_of)
     assert found.verdict is Verdict.REJECT
     assert rule(found, "champion").code is ReasonCode.CHAMPION_NOT_BEATEN
@@ -177,8 +182,7 @@ def test_a_feature_made_from_the_label_is_named(loop: Any) -> None:
     assert "delay (1.000)" in found.reasons[0]
 
 
-def test_only_rows_that_the_champion_was_not_trained_on_are_judged(case: Case) -> None:
-    old = case.worse()
+def test_only_rows_that_the_champion_was_not_trained_on_are_judged(case: Case, old: Fitted) -> None:
     start, end = case.candidate.holdout.start, case.candidate.holdout.end
     later = Window(start=case.candidate.train.start, end=start + timedelta(days=3))
     found = case.decide(case.loop.champion(old, train=later), old.pipeline)
@@ -197,8 +201,7 @@ def test_a_champion_that_has_seen_the_holdout_is_not_compared(case: Case, days: 
     assert "not compared" in found.reasons[0]
 
 
-def test_too_few_blocks_after_the_cut_are_inconclusive(case: Case) -> None:
-    old = case.worse()
+def test_too_few_blocks_after_the_cut_are_inconclusive(case: Case, old: Fitted) -> None:
     later = Window(start=case.candidate.train.start, end=case.candidate.holdout.start + timedelta(days=7))
     found = case.decide(case.loop.champion(old, train=later), old.pipeline)
     assert found.verdict is Verdict.INCONCLUSIVE
@@ -247,9 +250,8 @@ def test_a_champion_that_knew_fewer_classes_is_compared_over_all(loop: Any) -> N
 @pytest.mark.parametrize("primary", ["log_loss", "accuracy"])
 @pytest.mark.parametrize("kinds", [("bool", int), ("bool", str), (int, "bool")])
 def test_a_champion_that_knows_none_of_the_classes_is_not_judged_by_them(loop: Any, primary: str, kinds: Any) -> None:
-    good = Case(loop, primary=primary)
-    old = good.fit(good.frame.astype({"y": kinds[0]}))
     case = Case(loop, primary=primary)
+    old = case.fit(case.frame.astype({"y": kinds[0]}))
     case.frame = case.frame.assign(a=0.0).astype({"y": kinds[1]})  # worse, and its label has another type
     case.fitted = case.fit(case.frame)
     case.candidate = loop.candidate(case.fitted)
@@ -290,8 +292,7 @@ def test_bounds_and_levels_are_told_as_they_were_written(loop: Any) -> None:
     assert "gain 0, 99.9% lower bound 0 is not > 0" in told.reason
 
 
-def test_the_as_of_time_never_moves_backwards(case: Case) -> None:
-    old = case.worse()
+def test_the_as_of_time_never_moves_backwards(case: Case, old: Fitted) -> None:
     champion = case.loop.champion(old, as_of=case.loop.as_of + timedelta(days=1))
     found = case.decide(champion, old.pipeline)
     assert found.verdict is Verdict.REJECT
@@ -320,8 +321,7 @@ class Nan:
         return found
 
 
-def test_one_prediction_that_is_no_number_rejects_whoever_made_it(case: Case) -> None:
-    old = case.worse()
+def test_one_prediction_that_is_no_number_rejects_whoever_made_it(case: Case, old: Fitted) -> None:
     broken = Nan(case.fitted.pipeline)
     mine = case.decide(case.loop.champion(old), old.pipeline, pipeline=broken)
     assert mine.verdict is Verdict.REJECT
@@ -337,13 +337,8 @@ def test_an_evaluation_of_another_run_is_refused(case: Case) -> None:
 
 
 @pytest.fixture(scope="module")
-def champion(case: Case) -> Fitted:
-    return case.worse()
-
-
-@pytest.fixture(scope="module")
-def accepting(case: Case, champion: Fitted) -> Evaluation:
-    return case.evaluate(case.loop.champion(champion), champion.pipeline)
+def accepting(case: Case, old: Fitted) -> Evaluation:
+    return case.evaluate(case.loop.champion(old), old.pipeline)
 
 
 @given(data=st.data())
@@ -388,7 +383,7 @@ class Worsened:
 )
 @settings(max_examples=40, deadline=None)
 def test_a_worse_candidate_never_gets_a_better_verdict(
-    case: Case, champion: Fitted, shares: tuple[float, float], metric: str
+    case: Case, old: Fitted, shares: tuple[float, float], metric: str
 ) -> None:
     bound = {"min": 0.6} if metric == "accuracy" else {"max": 0.65}
     gate = {"primary": metric, "absolute": [{"metric": metric, **bound}], "champion": {"resamples": 300}}
@@ -396,8 +391,8 @@ def test_a_worse_candidate_never_gets_a_better_verdict(
     verdicts = []
     for share in sorted(shares):
         worsened = Worsened(case.fitted.pipeline, truth, share)
-        served = case.loop.champion(champion)
-        found = case.judge(case.candidate, worsened, served, champion.pipeline, spec=spec)
+        served = case.loop.champion(old)
+        found = case.judge(case.candidate, worsened, served, old.pipeline, spec=spec)
         verdicts.append(decide(spec, case.candidate, found, now=case.loop.as_of).verdict)
     assert ORDER.index(verdicts[1]) <= ORDER.index(verdicts[0])
 

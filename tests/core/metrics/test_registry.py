@@ -113,6 +113,7 @@ def test_whole_number_weights_are_repeated_rows(name: str, task: str, seed: int,
     judged = example(name, rng, rows, task)
     weights = rng.integers(0, 4, (3, rows)).astype(float)
     found = METRICS[name].weighted(judged)(weights)
+    assert len(found) == 3
     for value, weight in zip(found, weights.astype(int), strict=True):
         picked = np.repeat(np.arange(rows), weight)
         probabilities = None if judged.probabilities is None else judged.probabilities[picked]

@@ -57,7 +57,7 @@ def test_stored_and_loaded_with_exactly_the_reviewed_types(
 ) -> None:
     parameters = small(path) if parameters is None else parameters
     classification = is_classification(build_estimator(path, parameters), path)
-    frame = loop.frame(400, kind="binary" if classification else "regression")
+    frame = loop.frame(150, kind="binary" if classification else "regression")
     if not classification:
         frame["y"] = frame["y"].abs() + 0.5  # some regressors are for positive labels only
     gate = {"primary": "accuracy" if classification else "mae", "min_rows": 20}

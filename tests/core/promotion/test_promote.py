@@ -15,7 +15,7 @@ from airflow_mlops.core.errors import RecordError, StaleDecisionError
 from airflow_mlops.core.promotion.alias_log import STATUS_TAG
 from airflow_mlops.core.promotion.audit_state import fold
 from airflow_mlops.core.promotion.promote import challenge, promote
-from airflow_mlops.core.promotion.registration import has_served, provenance_tags
+from airflow_mlops.core.promotion.registration import provenance_tags
 from airflow_mlops.core.promotion.rollback import rollback
 from airflow_mlops.core.promotion.verify import finish_unfinished, verify_trail
 from airflow_mlops.core.records.candidate import Candidate
@@ -211,17 +211,6 @@ def test_a_promotion_that_came_between_check_and_alias_keeps_its_place(
     assert registry.written[-1].kind == "moved_by_hand"
     assert registry.written[-1].version == winner
     assert verify_trail(registry, registry, MODEL) == ()
-
-
-def test_having_served_is_seen_by_status_and_by_alias() -> None:
-    registry = MemoryRegistry()
-    for number, champion in ((1, None), (2, 1), (3, 2)):
-        go(registry, number, champion)
-    go(registry, 4, 3, Verdict.REJECT)
-    assert [has_served(registry, MODEL, version) for version in (1, 2, 3, 4, 5)] == [True, True, True, False, False]
-    registry.tags[3][STATUS_TAG] = registry.tags[2][STATUS_TAG] = "candidate"  # killed before the statuses
-    assert has_served(registry, MODEL, 2)
-    assert has_served(registry, MODEL, 3)
 
 
 # approval ------------------------------------------------------------------------------------------------------------

@@ -318,6 +318,7 @@ def test_no_period_ever_has_more_retrainings_than_the_budget_in_whatever_order_t
         if decision.action == "retrain" and decision.number is None:
             decisions.append(replace(decision, number=len(decisions) + 1))
     made = sorted(one.as_of for one in decisions)
+    assert bool(made) == bool(days)  # the first is within any budget
     assert all(sum(begin <= at < begin + per * DAY for at in made) <= runs for begin in made)
 
 

@@ -25,6 +25,7 @@ from airflow_mlops.core.validation import validate
 from airflow_mlops.core.validation.schema import WantedColumn, compare
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.validation import Expectation
+from tests.support.builders import make_spec
 
 INTEGERS = [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
 FLOATS = [pa.float16(), pa.float32(), pa.float64()]
@@ -188,8 +189,7 @@ def test_a_profile_on_disk_of_durations_still_counts_durations() -> None:
 
 
 def spec() -> ModelSpec:
-    data = {"source": {"path": "x"}, "time": "t", "key": "id", "label": "y"}
-    return ModelSpec.model_validate({"name": "m", "owner": "o", "training": {"estimator": "a.B"}, "data": data})
+    return make_spec()
 
 
 KEYS = [

@@ -12,21 +12,14 @@ from hypothesis import strategies as st
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.rows.windows import label_window, split
 from airflow_mlops.spec.model import ModelSpec
+from tests.support.builders import make_spec
 
 AS_OF = datetime(2013, 3, 2, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
 
 
 def spec(**data: Any) -> ModelSpec:
-    return ModelSpec.model_validate(
-        {
-            "name": "m",
-            "owner": "o",
-            "data": {"source": {"path": "x"}, "time": "t", "key": "k", "label": "y", "window": "60d", **data},
-            "training": {"estimator": "sklearn.dummy.DummyClassifier"},
-            "gate": {"holdout": "14d"},
-        }
-    )
+    return make_spec(data={"window": "60d", **data}, gate={"holdout": "14d"})
 
 
 def test_without_a_delay_the_window_ends_before_as_of() -> None:

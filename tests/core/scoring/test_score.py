@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.pipeline.features import as_features, build_pipeline
 from airflow_mlops.core.pipeline.predict import plain_classes
-from airflow_mlops.core.records.candidate import Candidate, Champion, Feature, Task
+from airflow_mlops.core.records.candidate import Champion, Feature, Task
 from airflow_mlops.core.records.predictions import Predictions
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.scoring.score import score
@@ -27,6 +27,7 @@ from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.files.store import FileStore
 from airflow_mlops.stores.storage.storage import open_storage
+from tests.support.builders import make_candidate, make_champion, make_spec
 
 START = datetime(2013, 12, 1, tzinfo=UTC)
 WINDOW = Window(start=START, end=START + timedelta(days=1))
@@ -50,44 +51,16 @@ def frame(rows: int, seed: int = 0) -> pd.DataFrame:
 
 
 def spec(**other: Any) -> ModelSpec:
-    return ModelSpec.model_validate(
-        {
-            "name": "m",
-            "owner": "team",
-            "data": {"source": {"path": "rows/"}, "time": "t", "key": "id", "label": "y"},
-            "training": {"estimator": "sklearn.ensemble.HistGradientBoostingClassifier"},
-            "scoring": {"chunk_rows": 64},
-            **other,
-        }
-    )
+    return make_spec("sklearn.ensemble.HistGradientBoostingClassifier", **{"scoring": {"chunk_rows": 64}, **other})
 
 
 def trained(labels: Any, *, version: int = 1, task: Task = "binary") -> tuple[Champion, Pipeline]:
     kind = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
     rows = as_features(frame(len(labels)), FEATURES)
     pipeline = build_pipeline(spec(), FEATURES, kind(max_iter=3 + version, random_state=0)).fit(rows, labels)
-    candidate = Candidate(
-        model="m",
-        loop_run="m.train/manual",
-        run_id=f"r{version}",
-        model_uri=f"models:/m-{version}",
-        task=task,
-        as_of=START,
-        train=Window(start=START - timedelta(days=60), end=START - timedelta(days=14)),
-        holdout=Window(start=START - timedelta(days=14), end=START),
-        train_rows=len(labels),
-        holdout_rows=1,
-        snapshot_uri="s",
-        snapshot_fingerprint="f",
-        spec_fingerprint="g",
-        features=FEATURES,
-        classes=() if task == "regression" else plain_classes(pipeline.classes_),
-        seed=0,
-    )
-    champion = Champion(
-        model="m", version=version, run_id=candidate.run_id, model_uri=candidate.model_uri, candidate=candidate
-    )
-    return champion, pipeline
+    classes = () if task == "regression" else plain_classes(pipeline.classes_)
+    candidate = make_candidate(START, run_id=f"r{version}", task=task, features=FEATURES, classes=classes)
+    return make_champion(candidate, version), pipeline
 
 
 class Recorded:

@@ -19,20 +19,14 @@ from airflow_mlops.core.scoring.score_log import scored_batches, scored_files
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.storage.storage import open_storage
+from tests.support.builders import make_spec
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 STAMP = "%Y%m%dT%H%M%SZ"
 
 
 def spec(**data: Any) -> ModelSpec:
-    return ModelSpec.model_validate(
-        {
-            "name": "m",
-            "owner": "team",
-            "data": {"source": {"path": "rows/"}, "time": "t", "key": "id", "label": "y", **data},
-            "training": {"estimator": "sklearn.linear_model.LogisticRegression"},
-        }
-    )
+    return make_spec(data=data)
 
 
 def days(first: float, last: float) -> Window:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,80 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_mlops.core.errors import DataError, RecordError, StoreUnavailableError
+from airflow_mlops.core.errors import DataError, StoreUnavailableError
 from airflow_mlops.core.pipeline.features import resolve
-from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.snapshot.read import open_snapshot, read_snapshot, verify_snapshot
 from airflow_mlops.core.snapshot.take import take_snapshot
-from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.files.store import FileStore
 from airflow_mlops.stores.storage.storage import open_storage
-
-AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-FIRST = datetime(2024, 1, 1)
-HOURS = 24 * 70
-
-
-def flights(**change: Any) -> pa.Table:
-    """Seventy days of hourly rows from January 1, 2024; half of them late."""
-    columns = {
-        "dep": pa.array([FIRST + timedelta(hours=i) for i in range(HOURS)], pa.timestamp("us")),
-        "id": pa.array(range(HOURS)),
-        "late": pa.array([i % 2 for i in range(HOURS)]),
-        "dist": pa.array([i * 0.5 for i in range(HOURS)]),
-        "carrier": pa.array(["AB"[i % 2] for i in range(HOURS)]).dictionary_encode(),
-        "tail": pa.array([f"N{i}" for i in range(HOURS)]),
-    }
-    return pa.table({**columns, **change})
-
-
-def spec(features: dict[str, Any] | None = None, gate: dict[str, Any] | None = None, **data: Any) -> ModelSpec:
-    return ModelSpec.model_validate(
-        {
-            "name": "flight_delay",
-            "owner": "o",
-            "data": {
-                "source": {"path": "x"},
-                "time": "dep",
-                "key": "id",
-                "label": "late",
-                "label_delay": "1d",
-                "window": "40d",
-                **data,
-            },
-            "features": {"exclude": ["tail"]} if features is None else features,
-            "training": {"estimator": "sklearn.dummy.DummyClassifier"},
-            "gate": gate or {},
-        }
-    )
-
-
-class Place:
-    """A folder of flights and a storage."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "data").mkdir()
-        self.storage = open_storage(str(folder / "mlops"))
-        self.write(flights())
-
-    def write(self, table: pa.Table) -> None:
-        pq.write_table(table, self.folder / "data/a.parquet", row_group_size=200)
-
-    def take(self, model: ModelSpec | None = None, as_of: datetime = AS_OF, now: datetime = NOW) -> Snapshot:
-        store = FileStore(str(self.folder / "data"))
-        return take_snapshot(model or spec(), as_of, store, self.storage, now=now)
-
-    def files(self) -> list[str]:
-        root = self.folder / "mlops"
-        return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
+from tests.support.taken_snapshots import AS_OF, HOURS, NOW, Place, flights, spec
 
 
 def test_exactly_the_mature_rows_of_the_window(place: Place) -> None:
@@ -314,32 +247,6 @@ def test_unwritable_storage_is_named(place: Place) -> None:
     storage = open_storage(str(place.folder / "taken" / "mlops"))
     with pytest.raises(StoreUnavailableError, match=r"cannot write file://.*/taken/mlops/.*store_unwritable"):
         take_snapshot(spec(), AS_OF, FileStore(str(place.folder / "data")), storage, now=NOW)
-
-
-def test_a_changed_file_is_found_out(place: Place) -> None:
-    snapshot = place.take()
-    verify_snapshot(snapshot, place.storage)
-    path = Path(snapshot.data_uri.removeprefix("file://"))
-    table = pq.read_table(path)
-    distances = table["dist"].to_pylist()
-    distances[-1] += 1
-    pq.write_table(table.set_column(3, "dist", pa.array(distances)), path)
-    with pytest.raises(RecordError, match="the file was changed after it was written"):
-        verify_snapshot(snapshot, place.storage)
-    pq.write_table(table.slice(1), path)
-    with pytest.raises(RecordError, match="936 rows of columns"):
-        read_snapshot(snapshot, place.storage)
-
-
-def test_reading_chosen_columns_and_refusing_unknown_ones(place: Place) -> None:
-    snapshot = place.take()
-    assert list(read_snapshot(snapshot, place.storage, ["dist", "id"]).columns) == ["dist", "id"]
-    with pytest.raises(DataError, match="did you mean 'dist'"):
-        read_snapshot(snapshot, place.storage, ["distt"])
-    with pytest.raises(RecordError, match="a snapshot below file://"):
-        read_snapshot(replace(snapshot, uri="s3://elsewhere/x"), place.storage)
-    with pytest.raises(DataError, match="no file"):
-        open_snapshot(place.storage.uri("snapshots/flight_delay/none"), place.storage)
 
 
 def test_an_as_of_without_a_zone_is_refused(place: Place) -> None:

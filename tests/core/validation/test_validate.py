@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.records.snapshot import Column, Snapshot, Window
+from airflow_mlops.core.records.snapshot import Column, Snapshot
 from airflow_mlops.core.records.validation import ValidationReport
 from airflow_mlops.core.validation.validate import (
     enforce,
@@ -21,6 +20,7 @@ from airflow_mlops.core.validation.validate import (
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.spec.validation import Expectation
+from tests.support.builders import make_snapshot
 from tests.support.validated_rows import AS_OF, check, codes, frame, spec
 
 
@@ -56,10 +56,9 @@ def test_enforce_carries_errors_only_with_the_subject() -> None:
 
 
 def snapshot_of(model: ModelSpec, rows: pd.DataFrame, source: tuple[Column, ...]) -> Snapshot:
-    return Snapshot(
-        model=model.name, fingerprint="0" * 64, uri="u", as_of=AS_OF, rows=len(rows), source="x", query="",
-        window=Window(start=AS_OF - timedelta(days=60), end=AS_OF), columns=source, source_columns=source,
-        time=model.data.time, key=model.data.key, label=model.data.label, extracted_at=AS_OF,
+    return make_snapshot(
+        AS_OF, model=model.name, rows=len(rows), columns=source, time=model.data.time, key=model.data.key,
+        label=model.data.label,
     )  # fmt: skip
 
 

@@ -211,6 +211,7 @@ SHIFTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", SHIFTS)
 @pytest.mark.parametrize("blocks", [None, 40])
 def test_each_bound_is_wrong_about_as_seldom_as_it_says(shift: str, blocks: int | None) -> None:

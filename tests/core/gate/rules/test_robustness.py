@@ -83,6 +83,7 @@ def test_shuffling_is_scikit_learns_permutation_importance(loop: Any) -> None:
         bench.pipeline, inputs, bench.labels, scoring="neg_root_mean_squared_error", n_repeats=40, random_state=0
     )
     found = of(bench, "shuffled")
+    assert list(inputs.columns) == ["a", "b", "c"]
     for place, name in enumerate(inputs.columns):
         mean, deviation = expected.importances_mean[place], expected.importances_std[place]
         assert found[name].drop == pytest.approx(mean, abs=4 * deviation + 1e-9)

@@ -39,6 +39,7 @@ def report(ref: Profile, frame: pd.DataFrame, spec: DriftSpec = SPEC) -> DriftRe
     return compare(ref, window(ref, frame), spec, champion_version=3, as_of=AS_OF)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [50, 80, 100, 120, 200, 500, 5000])
 def test_false_alarms_stay_below_the_level(rows):
     rng = np.random.default_rng(rows)

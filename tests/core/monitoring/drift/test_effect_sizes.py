@@ -168,6 +168,7 @@ def likelihood(rare: int) -> float:
     return float(np.where(table > 0, table * np.log(np.where(table > 0, table, 1)), 0).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bins", "rows", "columns", "windows"), [(20, 50, 5, 200), (51, 50, 5, 120), (51, 100, 20, 20), (20, 50, 100, 8)]
 )

@@ -72,6 +72,7 @@ def test_calibration_is_left_alone_where_probabilities_are_right_and_mends_them_
     assert chosen.count("none") >= 15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "said", [lambda p: p, bend, lambda p: 0.5 + (p - 0.5) / 2], ids=["right", "too sure", "too unsure"]
 )

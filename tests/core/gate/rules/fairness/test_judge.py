@@ -106,6 +106,7 @@ def test_draws_are_those_of_a_loop_over_resamples() -> None:
     bench = bench_for(frame, judged, block)
     parity, odds, _ = measures(bench, cut(frame.sex, 4, 20).judged)
     drawn = weights_of(block, 6, 1)
+    assert len(drawn) == 6
     for number, row in enumerate(drawn):
         given = {"sensitive_features": frame.sex, "sample_weight": row[block] * weights}
         for measure, function in ((parity, fl.demographic_parity_difference), (odds, fl.equalized_odds_difference)):
@@ -292,6 +293,7 @@ def test_rates_that_never_vary_are_no_trouble() -> None:
     assert (found.lower, found.value, found.upper) == (1, 1, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("true", "days"),
     [([0.35, 0.6], 20), ([0.35, 0.6], 150), ([0.5] * 8, 20), ([0.5] * 8, 150), ([0.4, 0.5, 0.6], 20), ([0.3] * 20, 20)],

@@ -208,7 +208,9 @@ def test_a_planted_bad_slice_is_found_and_named(metric: str, by_block: bool) -> 
 def test_values_are_those_of_scikit_learn() -> None:
     frame, first, second, block = two(np.random.default_rng(8), 3000, 0)
     bench = bench_of(frame, first, second, block=block, metric="roc_auc", slices={"columns": ["origin"], "max_gap": 1})
-    for one in slices_of(judge(bench)):
+    found = slices_of(judge(bench))
+    assert sorted(one.value for one in found) == sorted(frame.origin.unique())
+    for one in found:
         rows = (frame.origin == one.value).to_numpy()
         expected = [sk.roc_auc_score(each.y_true[rows], each.known[rows, 1]) for each in (first, second)]
         assert (one.candidate, one.champion) == pytest.approx(tuple(expected))
@@ -229,7 +231,9 @@ def test_weights_count() -> None:
         frame[kept].reset_index(drop=True), first.take(kept), second.take(kept), block=block[kept],
         slices={"columns": ["origin"]},
     )  # fmt: skip
-    for one, other in zip(slices_of(judge(bench)), slices_of(judge(without)), strict=True):
+    found = slices_of(judge(bench))
+    assert sorted(one.value for one in found) == sorted(frame.origin.unique())
+    for one, other in zip(found, slices_of(judge(without)), strict=True):
         assert one.value == other.value
         assert one.candidate == pytest.approx(other.candidate)
         assert one.drop_p == pytest.approx(other.drop_p, rel=1e-6)

@@ -1,0 +1,116 @@
+"""Event times: whatever a source writes is the instant that Python reads, and a window's ends cut between instants."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.records.snapshot import Window
+from airflow_mlops.spec.problems import ReasonCode
+from airflow_mlops.stores.event_times import TimeReader, bounds_in, inside, micros, utc_microseconds
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+TYPES = [pa.timestamp(unit, tz) for unit in ("s", "ms", "us", "ns") for tz in (None, "UTC")] + [pa.date32()]
+near = st.integers(-(10**13), 10**13).map(lambda number: EPOCH + number * MICROSECOND)
+"""Moments within four months of 1970, on both sides of it."""
+
+
+def read(array: pa.Array) -> list[datetime | None]:
+    times: list[datetime | None] = TimeReader("t", "orders").convert(array).to_pylist()
+    return times
+
+
+@given(moment=near, offset=st.integers(-14 * 60, 14 * 60))
+def test_microseconds_are_those_since_1970_in_any_zone(moment: datetime, offset: int) -> None:
+    assert EPOCH + micros(moment.astimezone(timezone(timedelta(minutes=offset)))) * MICROSECOND == moment
+
+
+@pytest.mark.parametrize("type_", TYPES, ids=str)
+@given(start=near, length=st.integers(1, 3 * 10**6), times=st.lists(near, max_size=5))
+def test_ends_in_a_columns_own_type_choose_the_rows_of_the_window(
+    type_: pa.DataType, start: datetime, length: int, times: list[datetime]
+) -> None:
+    window = Window(start=start, end=start + length * MICROSECOND)
+    edges = [window.start - MICROSECOND, window.start, window.end - MICROSECOND, window.end]
+    column = pa.array([micros(time) for time in (*times, *edges)], pa.int64()).cast(utc_microseconds())
+    plain = column if getattr(type_, "tz", None) else column.cast(pa.timestamp("us"))
+    column = plain.cast(type_, safe=False)
+    ends = bounds_in(type_, window)
+    assert ends is not None
+    chosen = pc.and_(pc.greater_equal(column, ends[0]), pc.less(column, ends[1]))
+    assert chosen.to_pylist() == inside(TimeReader("t", "orders").convert(column), window).to_pylist()
+
+
+def test_ends_that_a_type_cannot_hold_are_its_last_values_and_text_has_no_order() -> None:
+    ends = bounds_in(
+        pa.timestamp("ns"), Window(start=datetime(1, 1, 1, tzinfo=UTC), end=datetime(9999, 1, 1, tzinfo=UTC))
+    )
+    assert ends is not None
+    assert [end.value for end in ends] == [-(2**63 - 1), 2**63 - 1]
+    assert bounds_in(pa.string(), Window(start=EPOCH, end=EPOCH + MICROSECOND)) is None
+
+
+def test_a_time_is_inside_from_the_start_to_before_the_end_and_a_missing_one_is_not() -> None:
+    window = Window(start=EPOCH, end=EPOCH + timedelta(seconds=1))
+    times = [EPOCH - MICROSECOND, EPOCH, window.end - MICROSECOND, window.end, None]
+    assert inside(pa.array(times, utc_microseconds()), window).to_pylist() == [False, True, True, False, False]
+
+
+NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
+SAME = {
+    "naive": pa.array([NOON.replace(tzinfo=None)], pa.timestamp("s")),
+    "zoned": pa.array([NOON], pa.timestamp("ms", tz="America/New_York")),
+    "text": pa.array([" 2013-03-01T12:00:00 "]),
+    "text with an offset": pa.array(["2013-03-01 07:00:00-05:00"]),
+    "text in UTC": pa.array(["2013-03-01T12:00:00Z"], pa.large_string()),
+    "text of nanoseconds": pa.array(["2013-03-01T12:00:00.000000999"]),
+    "dictionary": pa.array(["2013-03-01T12:00:00"]).dictionary_encode(),
+}
+
+
+@pytest.mark.parametrize("array", SAME.values(), ids=SAME)
+def test_each_way_to_write_a_time_is_the_same_instant(array: pa.Array) -> None:
+    assert read(array) == [NOON]
+    assert TimeReader("t", "orders").convert(array).type == utc_microseconds()
+
+
+def test_dates_begin_at_midnight_and_what_is_missing_stays_missing() -> None:
+    midnight = datetime(2013, 3, 1, tzinfo=UTC)
+    assert read(pa.array([date(2013, 3, 1), None])) == [midnight, None]
+    assert read(pa.nulls(2)) == [None, None]
+
+
+@given(nanoseconds=st.integers(-(10**13), 10**13))
+def test_finer_times_are_rounded_down_before_1970_too(nanoseconds: int) -> None:
+    assert read(pa.array([nanoseconds], pa.timestamp("ns"))) == [EPOCH + (nanoseconds // 1000) * MICROSECOND]
+
+
+@pytest.mark.parametrize(
+    ("array", "found"),
+    [
+        (pa.array([1, 2]), "of type int64"),
+        (pa.array(["2013-03-01T12:00:00", "soon"]), "not all times"),
+        (pa.array(["2013-03-01T12:00:00", "2013-03-01T12:00:00Z"]), "carry a zone and times that do not"),
+    ],
+)
+def test_what_is_no_event_time_is_refused_by_its_field(array: pa.Array, found: str) -> None:
+    with pytest.raises(DataError, match="orders") as caught:
+        read(array)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.field) == (ReasonCode.TIME_INVALID, "data.time")
+    assert found in problem.found
+
+
+def test_zones_are_not_mixed_across_batches_either() -> None:
+    reader: Any = TimeReader("t", "orders")
+    assert reader.convert(pa.array(["2013-03-01T12:00:00Z"])).to_pylist() == [NOON]
+    with pytest.raises(DataError, match="carry a zone"):
+        reader.convert(pa.array(["2013-03-01T12:00:00"]))
