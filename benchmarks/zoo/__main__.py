@@ -40,7 +40,7 @@ def main() -> int:
         return 0
     names = tuple(given.only or (SHORT if given.short else ZOO))
     table, figures = measure(zoo, names, given.workers)
-    print(f"\n{table.markdown()}\n{write_json('zoo', figures, table)}")
+    print(f"\n{table.markdown()}\n{write_json(f'zoo-{zoo.name}', figures, table)}")
     return 0
 
 
