@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, cast
 
 from benchmarks.report import Table
@@ -84,13 +84,22 @@ def replay_days(inputs: Inputs) -> Iterator[Day]:
     from airflow_mlops.core.backtest.tasks import train
 
     policy, served = ControlledPolicy(inputs, inputs.spec), [(0, 1)]
+    names = {field.name for field in fields(PolicyContext)}
     first = train(inputs, 1)
     if first.outcome != "trained":
         raise ValueError(f"the first day trains no model: {'; '.join(first.problems[:3])}")
     for step, window in enumerate(inputs.plan.steps[1:], 1):
-        trained = cast("Trained", _LazyTrained(inputs, step + 1))
-        chosen = policy(PolicyContext(step=step, as_of=window.start, trained=trained, served=tuple(served)))
-        served.append((step, step + 1 if chosen.promoted else served[-1][1]))
+        given: dict[str, Any] = {
+            "step": step,
+            "as_of": window.start,
+            "trained": cast("Trained", _LazyTrained(inputs, step + 1)),
+            "version": step + 1,
+            "served": tuple(served),
+        }
+        # With --code this runs other working trees, in which a version is not always a field, and not always chosen.
+        chosen = policy(PolicyContext(**{name: value for name, value in given.items() if name in names}))
+        version = getattr(chosen, "version", 0) or step + 1
+        served.append((step, version if chosen.promoted else served[-1][1]))
         yield Day(
             day=step,
             as_of=f"{window.start:%Y-%m-%d}",
