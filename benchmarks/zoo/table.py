@@ -66,10 +66,11 @@ def _words(score: Mapping[str, Any]) -> tuple[str, ...]:
     regret = ", ".join(f"{what} {_share(score[f'{what}_regret'])}" for what in ("mean", "median", "worst"))
     marks = ", ".join(f"{mark} {score[mark]}" for mark in ("RIGHT", "WEAK", "WRONG"))
     needless = f"Retrainings without a change {score['false_alarms']}, escalations {score['escalations']}"
+    gap = "-" if score["gap_left"] is None else f"{score['gap_left']:.0%}"
     return (
         f"{marks} of {score['streams']}: {right:.0%} right.",
         f"Regret, own mean loss over the oracle's less 1: {regret}.",
-        f"Of what the oracle gains by learning {_share(score['gap_left'])} is lost ({score['gap_streams']} streams).",
+        f"Of what the oracle gains by learning {gap} is lost ({score['gap_streams']} streams).",
         f"{needless}, windows blocked {score['windows_blocked']}.",
     )
 
