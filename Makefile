@@ -8,7 +8,7 @@ HOME_OF_STACK := .local
 PYTHON  ?=
 PAGES   := $(wildcard *.md */*.md docs/*/*.md .github/*.md)
 
-.PHONY: help demo up down status test test-fast chaos bench lint format docs site constraints install clean
+.PHONY: help demo up down status test test-fast chaos bench zoo lint format docs site constraints install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo 'make test-fast  those that start no server and simulate nothing: about two minutes'
 	@echo 'make chaos   200 promoters at once, 500 kills, storms of 1,000 events, the whole backtest: an hour or so'
 	@echo 'make bench   speed and memory, as a table  make docs     the specification reference'
+	@echo 'make zoo     22 streams whose truth is known, through the backtest: make zoo ARGS="--seed 2 --only sudden"'
 	@echo 'make site    the documentation as pages, in build/site'
 	@echo 'make clean   stops the stack, deletes .venv, .local and caches'
 
@@ -45,6 +46,10 @@ chaos: $(STAMP)
 
 bench: $(STAMP)
 	$(PY) -m benchmarks
+
+# What is finished is not run again; changed code runs anew.
+zoo: $(STAMP)
+	$(PY) -m benchmarks.zoo $(ARGS)
 
 lint: $(STAMP)
 	$(ENV)/bin/ruff check .

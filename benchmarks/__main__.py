@@ -12,6 +12,8 @@ from typing import Any
 from benchmarks import backtest, bootstrap, drift, gate, levels, loop, parse, profile, stages, triggers
 from benchmarks.child import SETTINGS
 from benchmarks.report import Table, write_docs, write_json
+from benchmarks.zoo.measure import SHORT, Zoo
+from benchmarks.zoo.measure import measure as measure_zoo
 
 ALL: dict[str, Callable[[bool], tuple[Table, dict[str, Any]]]] = {
     "parse": lambda smoke: parse.measure(2 if smoke else 7),
@@ -35,6 +37,7 @@ ALL: dict[str, Callable[[bool], tuple[Table, dict[str, Any]]]] = {
     ),
     "backtest": lambda smoke: backtest.measure(months=2 if smoke else 10),
     "drift": lambda smoke: drift.measure(0.02 if smoke else 1.0),
+    "zoo": lambda smoke: measure_zoo(Zoo(weeks=10), SHORT[:1]) if smoke else measure_zoo(Zoo()),
     "levels": lambda smoke: levels.measure(worlds=40 if smoke else 500, resamples=200 if smoke else 400),
 }
 

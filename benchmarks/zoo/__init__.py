@@ -1,0 +1,1 @@
+"""Streams whose truth is known, each through the whole backtest: what the loop decides, beside what would be right."""
