@@ -175,6 +175,8 @@ def fingerprint(spec: ModelSpec) -> str:
     if query is not None and is_sql_file(query):
         whole["data"]["source"]["query"] = query.replace("\\", "/").rpartition("/")[2]
     said = {name: whole[name] for name in ("name", "data", "features", "training")}
+    if said["training"]["calibration"] == "auto":  # versions were trained before there was this to be said
+        del said["training"]["calibration"]
     said["holdout"] = whole["gate"]["holdout"]
     if spec.training.search is not None and spec.training.search.metric is None:
         said["chosen_by"] = spec.gate.primary

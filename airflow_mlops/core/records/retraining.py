@@ -133,7 +133,7 @@ LONGEST = 5500
 """Characters of a decision as JSON; its number is added later, and MLflow cuts a value at 6,000, without a word."""
 
 
-_SIZES = ((600, 12), (400, 12), (250, 10), (120, 10), (60, 8), (24, 4))
+_SIZES = ((600, 14), (400, 14), (250, 10), (120, 10), (60, 8), (24, 4))
 """Longest text and most reasons, from one try to the next."""
 
 

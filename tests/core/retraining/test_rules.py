@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_mlops.core.records.decision import Verdict
+from airflow_mlops.core.records.performance import BlockExcess
 from airflow_mlops.core.records.retraining import Challenge, History, MonitoringInput, RetrainDecision
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.retraining.decide import decide_retraining
 from airflow_mlops.core.retraining.rules import RULES
 from airflow_mlops.spec.retraining import PLAYBOOK
@@ -102,7 +104,11 @@ def test_every_rule_with_every_other_the_first_decides_and_all_are_heard():
         for rule in set(HEARD) - set(expected) - {"watch"}:
             assert HEARD[rule] not in said, (parts, rule)
     assert met == set(HEARD)
-    assert len(RULES) == len(HEARD)
+    assert len(RULES) == len(HEARD) + len(ALONE)
+
+
+ALONE = {"unwatched", "young_change"}
+"""Rules that are tested by themselves, below: they are about cases that these parts do not make."""
 
 
 HEARD = {
@@ -368,3 +374,112 @@ def test_a_month_in_which_every_window_drifts_or_decays_makes_what_the_budget_al
     calm = month(seen, budget={"runs": runs, "per": "30d"}, cooldown="14d")
     expected = runs if urgent else min(runs, 3)
     assert sum(decision.action == "retrain" for decision in calm) == expected
+
+
+def unknown(weeks: int, **changes):
+    """So many weekly reports of both kinds, newest first, of which nothing could be said."""
+    times = [NOW - 7 * number * DAY for number in range(weeks)]
+    return [drift("unknown", at, rows=60, **changes) for at in times], [performance("unknown", at) for at in times]
+
+
+def test_what_nobody_could_judge_for_weeks_is_told_once_with_what_is_lacking():
+    drifts, performances = unknown(6)
+    seen = MonitoringInput(drift=drifts[0], performance=performances[0])
+    history = History(drift=tuple(drifts[1:]), performance=tuple(performances[1:]))
+    first = decide(seen, history)
+    assert (first.action, first.rule, first.plan) == ("escalate", "unwatched", PLAYBOOK["unwatched"])
+    assert "has 60 rows and needs" in first.reasons[0]
+    tomorrow = NOW + DAY
+    seen = MonitoringInput(drift=drift("unknown", tomorrow, rows=60), performance=performance("unknown", tomorrow))
+    known = History(decisions=(replace(first, number=1),), drift=tuple(drifts), performance=tuple(performances))
+    again = decide(seen, known, as_of=tomorrow)
+    assert (again.action, again.rule) == ("wait", "unwatched")
+
+
+@pytest.mark.parametrize("weeks", [1, 2])
+def test_a_few_reports_of_nothing_are_no_matter(weeks):
+    drifts, performances = unknown(weeks)
+    history = History(drift=tuple(drifts[1:]), performance=tuple(performances[1:]))
+    assert decide(MonitoringInput(drift=drifts[0], performance=performances[0]), history).rule == "none"
+
+
+def test_one_report_that_says_something_is_enough_to_be_watched():
+    drifts, performances = unknown(6)
+    history = History(drift=tuple(drifts[1:]), performance=(*performances[1:5], replace(performances[5], verdict="ok")))
+    assert decide(MonitoringInput(drift=drifts[0], performance=performances[0]), history).rule == "none"
+
+
+CHANGED = NOW - 10 * DAY
+
+
+def of_change(rows: int, changed=CHANGED, verdict="decay", **changes):
+    """A report of a champion for which something changed, with so many rows a day since."""
+    blocks = tuple(BlockExcess(start=changed + number * DAY, rows=rows, excess=0.3) for number in range(9))
+    return performance(verdict, changed=changed, blocks=blocks, block_seconds=86_400.0, **changes)
+
+
+def test_too_few_rows_since_a_change_wait_for_more():
+    young = decide(MonitoringInput(performance=of_change(60)))
+    assert (young.action, young.rule) == ("wait", "young_change")
+    assert "540 have an outcome; 600 are needed" in " ".join(young.reasons)
+    enough = decide(MonitoringInput(performance=of_change(70)))
+    assert (enough.action, enough.rule, enough.changed) == ("retrain", "signal", CHANGED)
+
+
+def test_a_refused_attempt_at_a_change_is_repeated_with_twice_the_rows():
+    rules = {"cooldown": "1d"}
+    urgent = of_change(100, urgent=True)
+    assert decide(MonitoringInput(performance=urgent), answers(challenge(7)), **rules).action == "retrain"
+    waits = decide(MonitoringInput(performance=urgent), answers(challenge(4)), **rules)
+    assert (waits.action, waits.rule) == ("wait", "backoff")
+    assert "waits for twice the rows" in " ".join(waits.reasons)
+
+
+def test_a_person_need_not_wait_for_rows_of_a_change():
+    asked = MonitoringInput(performance=of_change(1), asked=(ask("manual"),))
+    assert decide(asked).action == "retrain"
+
+
+def cured(known: int, learned: int, whole: bool = False):
+    """A champion that learned from so many days since a change, and a report by which so many are known."""
+    changed = NOW - known * DAY
+    candidate = CHAMPION.candidate
+    end = changed + learned * DAY
+    start = changed if not whole else changed - 30 * DAY
+    young = replace(
+        candidate,
+        as_of=end,
+        train=Window(start=start, end=end - DAY / 2),
+        holdout=Window(start=end - DAY / 2, end=end),
+        changed=changed,
+    )
+    return replace(CHAMPION, candidate=young), of_change(100, changed, "ok")
+
+
+@pytest.mark.parametrize(
+    ("known", "learned", "asks"), [(5, 3, False), (6, 3, True), (100, 60, True), (100, 95, False), (50, 30, False)]
+)
+def test_a_champion_that_cured_a_change_is_followed_up_with_twice_the_rows(known, learned, asks):
+    who, report = cured(known, learned)
+    decision = decide(MonitoringInput(performance=report), who=who, cooldown="0d")
+    signal = next(one for one in decision.signals if one.kind == "follow_up")
+    assert (signal.state == "on") is asks, signal.reason
+    assert (decision.action == "retrain") is asks
+    assert decision.changed == (NOW - known * DAY if asks else None)
+
+
+def test_a_champion_from_before_a_change_is_not_followed_up_but_cured():
+    decision = decide(MonitoringInput(performance=of_change(100, verdict="ok")))
+    assert (decision.action, decision.rule) == ("wait", "none")
+    assert "older than the change" in " ".join(decision.reasons)
+
+
+def test_a_follow_up_waits_for_the_cooldown_and_a_refused_one_is_no_failure_to_cure():
+    who, report = cured(8, 3)
+    assert decide(MonitoringInput(performance=report), who=who).rule == "cooldown"
+    asked = logged(2, signal="follow_up", changed=NOW - 8 * DAY)
+    refused = challenge(2, answers=(asked.key,))
+    history = History(challenges=(refused,) * 3, decisions=(asked,))
+    case = decide(MonitoringInput(performance=report), history, who=who, escalate_after=1, cooldown="0d")
+    assert case.rule != "escalate_after"
+    assert case.evidence["refused"] == "0"
