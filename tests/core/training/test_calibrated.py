@@ -1,0 +1,105 @@
+"""Probabilities that are too sure of themselves: found by the slope, and calibrated in folds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.pipeline import Pipeline
+
+from airflow_mlops.core.training.calibrated import (
+    FOLDS,
+    MANY_EVENTS,
+    calibration_slope,
+    is_overconfident,
+    with_calibration,
+)
+from airflow_mlops.core.training.training_start import TrainingRows
+
+
+def rows(count: int, rate: float = 0.5, seed: int = 0, classes: int = 2) -> TrainingRows:
+    rng = np.random.default_rng(seed)
+    inputs = pd.DataFrame(rng.normal(size=(count, 4)), columns=list("abcd"))
+    score = 1.2 * inputs["a"] - 0.8 * inputs["b"] + np.log(rate / (1 - rate))
+    labels = (rng.random(count) < 1 / (1 + np.exp(-score))).astype(int)
+    if classes > 2:
+        labels = np.where(rng.random(count) < 0.3, 2, labels)
+    times = pd.Series(pd.date_range(datetime(2024, 1, 1, tzinfo=UTC), periods=count, freq="h"))
+    return TrainingRows(inputs=inputs, labels=pd.Series(labels), times=times, weights=None)
+
+
+def boosted() -> Pipeline:
+    return Pipeline([("estimator", HistGradientBoostingClassifier(random_state=0))])
+
+
+def logistic() -> Pipeline:
+    return Pipeline([("estimator", LogisticRegression())])
+
+
+@pytest.mark.parametrize("slope", [0.3, 1.0, 2.5])
+def test_the_slope_is_that_of_an_unpenalised_logistic_regression(slope: float) -> None:
+    rng = np.random.default_rng(3)
+    logit = rng.normal(size=3000)
+    came = rng.random(3000) < 1 / (1 + np.exp(-0.4 - slope * logit))
+    found, error = calibration_slope(1 / (1 + np.exp(-logit)), came)
+    other = LogisticRegression(C=1e12, tol=1e-10).fit(logit[:, None], came)
+    assert found == pytest.approx(float(other.coef_[0, 0]), rel=1e-4)
+    assert abs(found - slope) < 4 * error
+
+
+def test_the_error_of_the_slope_is_its_spread_over_samples() -> None:
+    rng = np.random.default_rng(4)
+    found = []
+    for _ in range(300):
+        logit = rng.normal(size=500)
+        found.append(calibration_slope(1 / (1 + np.exp(-logit)), rng.random(500) < 1 / (1 + np.exp(-logit))))
+    slopes, errors = np.array(found).T
+    assert np.mean(errors) == pytest.approx(np.std(slopes), rel=0.15)
+    assert np.mean(slopes) == pytest.approx(1.0, abs=0.05)
+
+
+def test_outcomes_that_tell_nothing_give_no_slope() -> None:
+    assert np.isnan(calibration_slope(np.full(50, 0.5), np.arange(50) % 2 == 0)[0])
+    assert np.isnan(calibration_slope(np.linspace(0.1, 0.9, 50), np.linspace(0.1, 0.9, 50) > 0.5)[0])
+
+
+@pytest.mark.parametrize(("count", "rate"), [(800, 0.5), (8000, 0.01)], ids=["few rows", "few positives"])
+def test_boosting_on_few_events_is_too_sure_and_a_logistic_regression_is_not(count: int, rate: float) -> None:
+    found = rows(count, rate)
+    assert is_overconfident(boosted(), found)
+    assert not is_overconfident(logistic(), found)
+
+
+def test_several_classes_are_looked_at_each() -> None:
+    assert is_overconfident(boosted(), rows(900, classes=3))
+    assert not is_overconfident(logistic(), rows(900, classes=3))
+
+
+def test_many_events_and_too_few_for_folds_are_not_looked_at() -> None:
+    class Counting(HistGradientBoostingClassifier):
+        def fit(self, *_: object, **__: object) -> Counting:
+            raise AssertionError("nobody fits")
+
+    counting = Pipeline([("estimator", Counting())])
+    assert not is_overconfident(counting, rows(3 * MANY_EVENTS))
+    assert not is_overconfident(counting, rows(12))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("count", "rate"), [(800, 0.5), (16000, 0.006)], ids=["few rows", "few positives"])
+def test_calibration_in_folds_makes_the_loss_better_on_rows_to_come(count: int, rate: float) -> None:
+    gained = []
+    for seed in range(4):
+        learned, later = rows(count, rate, seed), rows(20_000, rate, 100 + seed)
+        plain = boosted().fit(learned.inputs, learned.labels)
+        made = with_calibration(boosted()).fit(learned.inputs, learned.labels)
+        assert len(made[-1].calibrated_classifiers_) == FOLDS
+        losses = [log_loss(later.labels, model.predict_proba(later.inputs)) for model in (plain, made)]
+        gained.append(losses[0] - losses[1])
+    assert len(gained) == 4
+    assert min(gained) > 0
