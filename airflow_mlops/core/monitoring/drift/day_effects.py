@@ -139,22 +139,24 @@ class _Measured:
 def _measure(table: DayTable) -> _Measured | None:
     import numpy as np
 
-    bins, days = len(table.before), len(table.days)
-    totals = table.days.sum(axis=1)
-    if bins < 2 or days < LEAST_DAYS or not totals.all():  # noqa: PLR2004  (nothing to compare)
+    # Days without a row, as Sundays may be, are none: a week of the window has as few as one of the reference.
+    counted = table.days[table.days.any(axis=1)]
+    bins, days, totals = len(table.before), len(counted), counted.sum(axis=1)
+    if bins < 2 or days < LEAST_DAYS:  # noqa: PLR2004  (nothing to compare)
         return None
+    window, reference = (length * days / len(table.days) for length in (table.window, table.reference))
     rows = table.before.sum(), table.now.sum()
     p, q = table.before / rows[0], table.now / rows[1]
     scale = 1 / np.sqrt((table.before + table.now) / sum(rows))
-    own = table.days.sum(axis=0) / totals.sum()
+    own = counted.sum(axis=0) / totals.sum()
     variance = float((scale**2 * own * (1 - own)).sum())
-    block = max(1, round(min(table.window, BANDWIDTH * math.sqrt(days), days / 2)))
+    block = max(1, round(min(window, BANDWIDTH * math.sqrt(days), days / 2)))
 
-    summed = np.vstack([np.zeros(bins), np.cumsum(table.days, axis=0)])
+    summed = np.vstack([np.zeros(bins), np.cumsum(counted, axis=0)])
     counts = summed[block:] - summed[:-block]
     weights = counts.sum(axis=1)
     apart = scale * (counts / weights[:, None] - own)
-    daily = scale * (table.days / totals[:, None] - own)
+    daily = scale * (counted / totals[:, None] - own)
     noise = variance * float(np.mean(1 / totals))
     between = float((daily**2).sum(axis=1).mean()) - noise
     error = noise / math.sqrt(days * (bins - 1))
@@ -167,8 +169,8 @@ def _measure(table: DayTable) -> _Measured | None:
         chance=variance * len(weights) / float(weights.sum()) * (1 - block / days),
         days=days,
         block=block,
-        window=table.window,
-        reference=table.reference,
+        window=window,
+        reference=reference,
         alike=None if alike is None else min(MOST_ALIKE, max(0.0, (alike * days + 1) / (days - 3))),
         error=error / between if alike is not None else math.inf,
     )
