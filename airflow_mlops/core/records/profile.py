@@ -38,7 +38,8 @@ class ColumnProfile:
     """What the values are, whatever their width: a code that turns from text into a number was retyped, and has
     not drifted. Empty while every value was missing."""
     by_day: DayCounts | None = added(None)
-    """Of a reference: the same rows, day by day. None where they were not counted so."""
+    """Of a reference: its rows, day by day; of an earlier window that is compared with, those of the champion's
+    reference. None where they were not counted so."""
 
 
 @dataclass(frozen=True, kw_only=True)
