@@ -36,7 +36,7 @@ ALL: dict[str, Callable[[bool], tuple[Table, dict[str, Any]]]] = {
     "backtest": lambda smoke: backtest.measure(months=2 if smoke else 10),
     "drift": lambda smoke: drift.measure(0.02 if smoke else 1.0),
     "drift_days": lambda smoke: drift_days.measure(
-        streams=1 if smoke else 12, weeks=4 if smoke else 52, shifted=1 if smoke else 40
+        streams=1 if smoke else 6, weeks=4 if smoke else 52, shifted=1 if smoke else 20
     ),
     "levels": lambda smoke: levels.measure(worlds=40 if smoke else 500, resamples=200 if smoke else 400),
 }

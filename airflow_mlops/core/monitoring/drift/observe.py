@@ -98,7 +98,7 @@ def earlier_window(window: Window, against: Against) -> Window:
 
 
 def with_days_of(reference: Profile, earlier: Profile) -> Profile:
-    """Lend an earlier window the reference's days: how far days differ is the same question of both, and known there."""
+    """Lend an earlier window the reference's days: how far days differ is known there, and asked of both."""
 
     def lent(own: Sequence[ColumnProfile], known: Sequence[ColumnProfile]) -> tuple[ColumnProfile, ...]:
         days = {column.name: column.by_day for column in known}

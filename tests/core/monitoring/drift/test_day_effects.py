@@ -17,6 +17,7 @@ from airflow_mlops.core.monitoring.drift.day_effects import (
     _quantiles,
     day_tests,
 )
+from airflow_mlops.core.monitoring.drift.observe import with_days_of
 from airflow_mlops.core.monitoring.drift.significance import significance
 from airflow_mlops.core.records.drift import ColumnDrift
 from airflow_mlops.core.records.profile import DayCounts, Profile
@@ -163,3 +164,16 @@ def columns_of(before: Profile, now: Profile) -> tuple[ColumnDrift, ...]:
     report = compare(before, now, DriftSpec.model_validate({}), champion_version=1, as_of=now.window.end)
     assert len(report.columns) == 6
     return report.columns
+
+
+def test_an_earlier_window_borrows_the_days_of_the_reference() -> None:
+    rng = np.random.default_rng(10)
+    whole = by_day(profile(rng, 20_000, mixed(6), BEFORE), 59)
+    reference = replace(whole, outputs=(replace(whole.columns[1], name="label"),))
+    earlier = replace(profile(rng, 2000, mixed(6)), outputs=(replace(whole.columns[1], name="label", by_day=None),))
+    lent = with_days_of(reference, earlier)
+    assert [column.by_day for column in lent.columns] == [column.by_day for column in whole.columns]
+    assert lent.outputs[0].by_day == whole.columns[1].by_day
+    assert [column.counts for column in lent.columns] == [column.counts for column in earlier.columns]
+    two_weeks = [column.design_effect or 0 for column in columns_of(lent, profile(rng, 2000, mixed(6)))]
+    assert min(two_weeks) >= 1
