@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import backtest, bootstrap, drift, gate, levels, loop, parse, profile, stages, triggers
+from benchmarks import backtest, bootstrap, drift, drift_days, gate, levels, loop, parse, profile, stages, triggers
 from benchmarks.child import SETTINGS
 from benchmarks.report import Table, write_docs, write_json
 from benchmarks.zoo.measure import SHORT, Zoo
@@ -38,6 +38,9 @@ ALL: dict[str, Callable[[bool], tuple[Table, dict[str, Any]]]] = {
     "backtest": lambda smoke: backtest.measure(months=2 if smoke else 10),
     "drift": lambda smoke: drift.measure(0.02 if smoke else 1.0),
     "zoo": lambda smoke: measure_zoo(Zoo(weeks=10), SHORT[:1]) if smoke else measure_zoo(Zoo()),
+    "drift_days": lambda smoke: drift_days.measure(
+        streams=1 if smoke else 6, weeks=4 if smoke else 52, shifted=1 if smoke else 20
+    ),
     "levels": lambda smoke: levels.measure(worlds=40 if smoke else 500, resamples=200 if smoke else 400),
 }
 

@@ -44,6 +44,12 @@ class ChampionRule(SpecModel):
         words="column",
         doc="Rows with one value of this column (a customer, a plane) are resampled together, not by time.",
     )
+    panel: bool = flag(
+        default=True,
+        doc="Where the key holds the event time: whether what the rest of it names (a machine, a shop) is resampled as "
+        "a whole, too, and the wider interval counts. false: by time alone, for the same ones come again, and what "
+        "they differ by lasts.",
+    )
 
     def problems_within(self) -> Iterator[Problem]:
         """One way to resample."""

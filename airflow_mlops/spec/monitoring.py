@@ -46,7 +46,12 @@ class DriftSpec(SpecModel):
         doc="Smallest effect size of a column that matters, after what chance gives is taken off. A mean that moves by "
         "0.3 standard deviations has a PSI of 0.09.",
     )
-    min_rows: int = whole(default=500, ge=50, doc="Fewer rows than this is 'unknown', never 'drift' and never 'ok'.")
+    min_rows: int = whole(
+        default=50,
+        ge=20,
+        doc="Fewer rows than this is 'unknown', never 'drift' and never 'ok'. The tests hold for any number; in 50 "
+        "rows they find a shift of one standard deviation in one of 100 columns.",
+    )
     share: float = number(
         default=0.3, gt=0, le=1, doc="Share of the features' importance in drift that makes the model's verdict drift."
     )

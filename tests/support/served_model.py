@@ -198,7 +198,7 @@ class Served:
         elif predicted.probabilities is not None:
             for label, values in zip(predicted.classes, predicted.probabilities.T, strict=True):
                 columns[f"probability_{label}"] = values
-        rows = frame[[*self.spec.data.key, "t"]].assign(**columns, **more)
+        rows = frame[list(dict.fromkeys((*self.spec.data.key, "t")))].assign(**columns, **more)
         rows = rows.assign(model_version=number, model_run_id=self.champion.run_id if version is None else "other")
         folder = f"predictions/m/{window.start:{STAMP}}_{window.end:{STAMP}}"
         batch = batch_of(rows)

@@ -81,6 +81,8 @@ class Inputs:
             holdout_frame=as_features(holdout[0], candidate.features),
             train_labels=train[1],
             holdout_labels=holdout[1],
+            train_times=train[0][spec.data.time],
+            holdout_times=holdout[0][spec.data.time],
             trusted_types=trusted_types(spec),
             warnings=(),
             convergence=candidate.convergence,

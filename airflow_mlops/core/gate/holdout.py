@@ -17,7 +17,7 @@ from airflow_mlops.core.records.snapshot import Snapshot, Window
 from airflow_mlops.core.rows.labels import clean_labels
 from airflow_mlops.core.rows.weights import row_weights
 from airflow_mlops.core.rows.windows import rows_within
-from airflow_mlops.core.stats.bootstrap import blocks_of
+from airflow_mlops.core.stats.bootstrap import blocks_of, panel_entities
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Refusal
 
@@ -138,6 +138,7 @@ def score_models(comparison: HoldoutComparison, rows: HoldoutRows) -> ScoredMode
         rows=rows.frame,
         labels=rows.labels,
         block=blocks_of(spec, rows.frame),
+        entities=panel_entities(spec, rows.frame),
         judged=metric.judge(rows.labels, ours, classes, weights),
         other=other,
         train=train,

@@ -57,6 +57,8 @@ class RuleInput:
     """Every metric of the trivial model."""
     champion_refused: RuleResult | None = None
     """A rejection, when there is a champion to compare with that cannot be scored."""
+    entities: Array | None = None
+    """Number of each row's entity in panel data, shape (n,); None where blocks alone count."""
 
     @property
     def sign(self) -> float:

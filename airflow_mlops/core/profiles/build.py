@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.profiles.bins import freeze
 from airflow_mlops.core.profiles.counting import ColumnCounter
+from airflow_mlops.core.profiles.days import Days, with_days
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
 from airflow_mlops.core.records.snapshot import Column, Window
@@ -35,6 +36,8 @@ def build_profile(
     outputs: Sequence[tuple[Feature, Any]] = (),
     importance: Mapping[str, float] | None = None,
     schema: Sequence[Column] = (),
+    days: Days | None = None,
+    output_days: Days | None = None,
 ) -> Profile:
     """Freeze the bins on a frame, and count it in them: the reference that drift is measured against.
 
@@ -54,6 +57,8 @@ def build_profile(
         Share of each feature, by name; it is kept as it is.
     schema
         Every column of the source.
+    days, output_days
+        The days that the rows of the frame and those of the outputs fall into; None: they are not counted by day.
 
     Raises
     ------
@@ -79,8 +84,8 @@ def build_profile(
     if problems:
         raise DataError(problems, subject=model)
     try:
-        columns = freeze([(feature, frame[feature.name]) for feature in features], bins=bins, top=top)
-        found = freeze(outputs, bins=bins, top=top)
+        columns = _by_day([(feature, frame[feature.name]) for feature in features], days, bins=bins, top=top)
+        found = _by_day(outputs, output_days, bins=bins, top=top)
     except DataError as error:
         raise DataError(error.problems, subject=model) from error
     return Profile(
@@ -92,6 +97,15 @@ def build_profile(
         importance=dict(importance or {}),
         schema=tuple(schema),
     )
+
+
+def _by_day(
+    columns: Sequence[tuple[Feature, Any]], days: Days | None, *, bins: int, top: int
+) -> tuple[ColumnProfile, ...]:
+    frozen = freeze(columns, bins=bins, top=top)
+    if days is None:
+        return frozen
+    return tuple(with_days(column, values, days) for column, (_, values) in zip(frozen, columns, strict=True))
 
 
 def profile_batches(
@@ -137,7 +151,8 @@ def profile_batches(
 def merge(a: Profile, b: Profile) -> Profile:
     """Add two profiles that were counted in the same bins; the window covers both.
 
-    Importance and schema are those of `a` where it has them, else of `b`.
+    Importance and schema are those of `a` where it has them, else of `b`. Counts by day are not added up: only a
+    reference has them, and it is whole.
 
     Raises
     ------
@@ -173,6 +188,7 @@ def _added(a: Sequence[ColumnProfile], b: Sequence[ColumnProfile]) -> tuple[Colu
             missing=left.missing + right.missing,
             non_finite=left.non_finite + right.non_finite,
             kind=left.kind or right.kind,
+            by_day=None,
         )
         for left, right in zip(a, b, strict=True)
     )

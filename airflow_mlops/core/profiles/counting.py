@@ -176,6 +176,47 @@ def written(value: Any) -> str:
     return str(value)
 
 
+def places(reference: ColumnProfile, array: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
+    """Return the bin that each value falls into, shape (rows,), as :class:`ColumnCounter` counts it.
+
+    After the bins (of categories, `other` is the last) come missing values, then those that are not finite.
+    """
+    import numpy as np
+
+    bins = _bins(reference)
+    if reference.role == "categorical":
+        return _places_of_texts(reference, array)
+    values = numbers(array)
+    found = np.searchsorted(np.asarray(reference.edges, dtype=np.float64), values, side="right")
+    found[np.isnan(values)] = bins
+    found[np.isinf(values)] = bins + 1
+    return found.astype(np.int64)
+
+
+def _places_of_texts(reference: ColumnProfile, array: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.types as t
+
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if t.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    bins = _bins(reference)
+    if not len(array) or _all_missing(array):
+        return np.full(len(array), bins, dtype=np.int64)
+    coded = pc.dictionary_encode(array)
+    known = pc.invert(pc.is_null(coded.dictionary, nan_is_null=True)).to_numpy(zero_copy_only=False)
+    categories = pa.array(reference.categories, pa.string())
+    found = pc.index_in(_texts(coded.dictionary.filter(pa.array(known))), value_set=categories)
+    # One place for each code, and a last one for rows without a code.
+    place = np.full(len(known) + 1, bins, dtype=np.int64)
+    place[:-1][known] = pc.fill_null(found, len(categories)).to_numpy(zero_copy_only=False)
+    chosen: NDArray[np.int64] = place[pc.fill_null(coded.indices, len(known)).to_numpy(zero_copy_only=False)]
+    return chosen
+
+
 @dataclass
 class ColumnCounter:
     """Adds up one column, batch by batch, in the bins of a reference column."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.base import Record, added
 from airflow_mlops.core.records.snapshot import Window
 
 DriftVerdict = Literal["drift", "ok", "unknown", "invalid"]
@@ -35,7 +35,8 @@ class ColumnDrift:
     verdict: DriftVerdict
     psi: float | None
     p_value: float | None
-    """Chi-squared test of the counts, adjusted across columns (Benjamini-Hochberg)."""
+    """Of the counts, adjusted across columns (Benjamini-Hochberg): what is larger of that in which each row counts by
+    itself and that in which days differ as those of the reference do."""
     reason: str
     part: Literal["feature", "prediction", "label"] = "feature"
     weight: float | None = None
@@ -52,6 +53,9 @@ class ColumnDrift:
     missing_before: float | None = None
     """Share of missing values."""
     missing_now: float | None = None
+    design_effect: float | None = added(None)
+    """How many rows of this column weigh as much as one that is independent of the others, because days differ (Kish,
+    1965); at least 1. None where the reference does not tell."""
 
 
 @dataclass(frozen=True, kw_only=True)

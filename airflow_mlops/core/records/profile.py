@@ -6,8 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.base import Record, added
 from airflow_mlops.core.records.snapshot import Column, Window
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayCounts:
+    """Counts of one column day by day, or span by span of several days: how far days differ when nothing changes."""
+
+    length: int
+    """Days of each span."""
+    counts: tuple[tuple[int, ...], ...]
+    """For each span, oldest first: the bins as in `ColumnProfile.counts`, then missing and non-finite values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +37,9 @@ class ColumnProfile:
     kind: Literal["", "number", "text", "boolean", "time"] = ""
     """What the values are, whatever their width: a code that turns from text into a number was retyped, and has
     not drifted. Empty while every value was missing."""
+    by_day: DayCounts | None = added(None)
+    """Of a reference: its rows, day by day; of an earlier window that is compared with, those of the champion's
+    reference. None where they were not counted so."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,8 +52,10 @@ def scored_batches(
     StoreUnavailableError
         If the storage does not answer.
     """
-    identity = (*spec.data.key, spec.data.time)
-    read = None if columns is None else list(dict.fromkeys([*identity, *columns]))
+    # The time comes last: the key may hold it, too.
+    identity = (*(name for name in spec.data.key if name != spec.data.time), spec.data.time)
+    asked = None if columns is None else tuple(dict.fromkeys(columns))
+    read = None if asked is None else list(dict.fromkeys([*identity, *asked]))
     files = scored_files(spec, storage, window)
     taken: set[tuple[Any, ...]] = set()
     for number, file in enumerate(files):
@@ -69,7 +71,7 @@ def scored_batches(
                 doubted, wanted = (_in_any(rows.column(spec.data.time), others) for others in (newer, older))
                 rows = _new(rows, identity, (doubted, wanted), taken, own)
             if rows.num_rows:
-                yield rows if columns is None else rows.select([c for c in columns if c in rows.schema.names])
+                yield rows if asked is None else rows.select([c for c in asked if c in rows.schema.names])
         taken |= own
 
 

@@ -51,6 +51,9 @@ class Fitted:
     holdout_frame: pd.DataFrame
     train_labels: pd.Series[Any]
     holdout_labels: pd.Series[Any]
+    train_times: pd.Series[Any]
+    """Event times of the rows, in their order."""
+    holdout_times: pd.Series[Any]
     trusted_types: tuple[str, ...]
     warnings: tuple[str, ...]
     """What the estimator warned of (no convergence, ...), each once."""
@@ -128,6 +131,8 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, *, changed: da
         holdout_frame=holdout_inputs,
         train_labels=rows.labels,
         holdout_labels=holdout_labels,
+        train_times=rows.times,
+        holdout_times=holdout[spec.data.time],
         trusted_types=trusted_types(spec),
         warnings=warned,
         convergence=observed(pipeline, warned),

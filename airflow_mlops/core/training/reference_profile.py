@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow_mlops.core.pipeline.predict import Predicted, predict
 from airflow_mlops.core.profiles.build import build_profile
+from airflow_mlops.core.profiles.days import days_of
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.records.snapshot import Snapshot
@@ -35,6 +36,8 @@ def reference_profile(spec: ModelSpec, snapshot: Snapshot, fitted: Fitted) -> Pr
         outputs=(_prediction(predicted), (label, fitted.holdout_labels.to_numpy())),
         importance=permutation_importance(spec, fitted),
         schema=snapshot.source_columns,
+        days=days_of(fitted.train_times, fitted.train),
+        output_days=days_of(fitted.holdout_times, fitted.holdout),
     )
 
 

@@ -95,7 +95,7 @@ def _column(
 ) -> ColumnProfile:
     """Return the column with these counts; no counts are zeros."""
     bins = len(reference.edges if reference.role == "numeric" else reference.categories) + 1
-    return replace(reference, counts=tuple(counts) or (0,) * bins, missing=missing, non_finite=non_finite)
+    return replace(reference, counts=tuple(counts) or (0,) * bins, missing=missing, non_finite=non_finite, by_day=None)
 
 
 def _of_kind(reference: ColumnProfile, found: ColumnProfile, type_: pa.DataType) -> ColumnProfile:

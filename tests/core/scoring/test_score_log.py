@@ -124,6 +124,14 @@ def test_a_row_doubled_in_the_source_stays_doubled(storage):
     assert read(storage, days(0, 3))["id"].value_counts().to_dict() == {n: 2 if n < 8 else 1 for n in range(12)}
 
 
+def test_a_key_may_hold_the_event_time(storage):
+    write(storage, days(0, 3), rows_of(days(0, 3), prediction=1), at=3, version=4)
+    write(storage, days(1, 4), rows_of(days(1, 4), prediction=2), at=4, version=5)
+    found = read(storage, days(0, 4), ["id", "t", "t", "prediction"], key=["id", "t"]).sort_values("id")
+    assert list(found) == ["id", "t", "prediction"]
+    assert found["prediction"].tolist() == [1] * 4 + [2] * 12
+
+
 def test_a_key_of_several_columns_and_a_key_at_two_times(storage):
     def keyed(window: Window, prediction: int) -> pd.DataFrame:
         frame = rows_of(window, prediction=prediction)

@@ -20,14 +20,19 @@ from airflow_mlops.core.stats import bootstrap
 from airflow_mlops.core.stats.bootstrap import (
     EXACT_UNITS,
     MIN_BLOCKS,
+    Gain,
     blocks_of,
     bounds,
     differences,
     entity_blocks,
     gain,
+    panel_entities,
+    panel_key,
     resample_weights,
     time_blocks,
+    wider,
 )
+from airflow_mlops.spec import ModelSpec
 
 
 def ranks_auc(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -198,6 +203,59 @@ def test_the_specification_says_what_is_resampled_together(loop: Any) -> None:
     assert blocks_of(loop.spec(gate={"champion": {"block": None}}), rows) is None
     with pytest.raises(DataError, match=r"gate\.champion\.entity: found no column 'tail'"):
         blocks_of(loop.spec(gate={"champion": {"entity": "tail"}}), rows)
+
+
+def panel_spec(key: list[str], **champion: Any) -> ModelSpec:
+    data = {"source": {"path": "x/"}, "time": "t", "key": key, "label": "y"}
+    whole = {"name": "m", "owner": "o", "data": data, "training": {"estimator": "a.B"}, "gate": {"champion": champion}}
+    return ModelSpec.model_validate(whole)
+
+
+def panel(shops: int = 4, goods: int = 5, days: int = 6) -> pd.DataFrame:
+    """A row for each shop, good and day."""
+    grid = pd.MultiIndex.from_product([range(days), range(shops), [f"g{n}" for n in range(goods)]])
+    rows = grid.to_frame(index=False, name=["day", "shop", "good"])
+    return rows.assign(t=pd.Timestamp("2024-01-01T06:00Z") + pd.to_timedelta(rows["day"], unit="D"))
+
+
+def test_a_key_with_the_event_time_names_who_is_observed_again() -> None:
+    rows = panel()
+    assert panel_key(panel_spec(["shop", "t", "good"])) == ("shop", "good")
+    found: Any = panel_entities(panel_spec(["shop", "t", "good"]), rows)
+    expected = rows.groupby(["shop", "good"]).ngroup().to_numpy()
+    assert len(np.unique(found)) == len(np.unique(expected)) == 20
+    assert len(np.unique(np.column_stack([found, expected]), axis=0)) == 20
+    assert found.max() == 19
+
+
+@pytest.mark.parametrize(
+    ("key", "champion", "rows"),
+    [
+        (["shop", "good"], {}, panel()),
+        (["t"], {}, panel()),
+        (["shop", "t", "good"], {"panel": False}, panel()),
+        (["shop", "t", "good"], {"entity": "shop"}, panel()),
+        (["shop", "t", "good"], {"block": None}, panel()),
+        (["shop", "t", "good"], {}, panel().drop(columns="good")),
+        (["shop", "t", "good"], {}, panel(shops=3, goods=3)),
+        (["shop", "t", "good"], {}, panel(days=1)),
+        (["shop", "t", "good"], {}, panel().head(0)),
+    ],
+    ids=["no time", "time alone", "not wanted", "entity", "by row", "no column", "few", "one day", "no row"],
+)
+def test_else_there_are_no_entities(key: list[str], champion: dict[str, Any], rows: pd.DataFrame) -> None:
+    assert panel_entities(panel_spec(key, **champion), rows) is None
+
+
+def test_the_wider_of_two_intervals_counts_if_there_are_two() -> None:
+    days = Gain(value=0.1, lower=0.0, upper=0.2, rows=900, units=14, error=0.05)
+    machines = Gain(value=0.1, lower=-0.1, upper=0.3, rows=900, units=90, error=0.1, by="machine")
+    few = Gain(value=0.1, lower=np.nan, upper=np.nan, rows=900, units=5)
+    assert wider(days, machines) is machines
+    assert wider(machines, days) is machines
+    assert wider(days, few) is days
+    assert wider(few, machines) is machines
+    assert wider(few, few) is few
 
 
 def compare_draws(found: np.ndarray, brute: np.ndarray) -> None:

@@ -22,14 +22,15 @@ CHANGED = START + 30 * DAY
 
 
 def rows(turned: bool, noise: float = 0.5, seed: int = 0, regression: bool = False) -> TrainingRows:
-    """Rows of 40 days, 30 a day, whose relation turns round at the change, or does not."""
+    """Rows of 40 days, 30 a day, whose relation turns round at the change, or does not; most columns say nothing."""
     rng = np.random.default_rng(seed)
     times = pd.Series(pd.to_datetime(START) + pd.to_timedelta(np.arange(1200) / 30, unit="D"))
     a, b = rng.normal(size=(2, 1200))
     sign = np.where((times >= CHANGED) & turned, -1.0, 1.0)
     score = sign * a + noise * rng.normal(size=1200)
     labels = pd.Series(score if regression else (score > 0).astype(int))
-    return TrainingRows(inputs=pd.DataFrame({"a": a, "b": b}), labels=labels, times=times, weights=None)
+    inputs = pd.DataFrame(rng.normal(size=(1200, 40))).add_prefix("noise").assign(a=a, b=b)
+    return TrainingRows(inputs=inputs, labels=labels, times=times, weights=None)
 
 
 def pipeline(estimator: Any = None) -> Pipeline:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.gate.rule import Asked, Rule
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.wording import STOP
-from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS, Gain
+from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS, Gain, panel_key, wider
 from airflow_mlops.core.stats.bootstrap import gain as estimate_gain
 from airflow_mlops.core.stats.power import detectable, rows_needed
 from airflow_mlops.core.text import metric_label
@@ -212,8 +214,9 @@ def _sentence(  # noqa: PLR0917 - one private maker of one sentence
     start = f"{both}: gain {_number(gain.value)}"
     block = gate.champion.block
     units = "resampled row by row" if block is None else f"in {gain.units} blocks of {format_duration(block)}"
-    if gate.champion.entity is not None:
-        units = f"in {gain.units:,} blocks by {gate.champion.entity}"
+    entity = gain.by or gate.champion.entity
+    if entity:
+        units = f"in {gain.units:,} blocks by {entity}"
     if not gain.conclusive:
         return (
             f"{start} on {gain.rows:,} rows {units}; an interval needs at least {MIN_BLOCKS}: "
@@ -243,12 +246,21 @@ def _why_no_gain(inputs: RuleInput, other: LabelledPredictions) -> str | None:
 
 
 def _gain(inputs: RuleInput, judged: LabelledPredictions, other: LabelledPredictions) -> Gain:
+    """By the blocks of the specification; of panel data by its entities, too, whichever tells less."""
+    found = _gain_by(inputs.block, inputs, judged, other)
+    if inputs.entities is None:
+        return found
+    by_entity = _gain_by(inputs.entities, inputs, judged, other)
+    return wider(found, replace(by_entity, by=" and ".join(panel_key(inputs.spec))))
+
+
+def _gain_by(block: Array | None, inputs: RuleInput, judged: LabelledPredictions, other: LabelledPredictions) -> Gain:
     rule = inputs.spec.gate.champion
     return estimate_gain(
         inputs.metric,
         judged,
         other,
-        inputs.block,
+        block,
         confidence=rule.confidence,
         resamples=rule.resamples,
         seed=inputs.spec.training.seed,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Literal
 
 from airflow_mlops.core.monitoring.drift import wording as words
+from airflow_mlops.core.monitoring.drift.day_effects import DayTable, day_tests
 from airflow_mlops.core.monitoring.drift.effect_sizes import beyond_chance, counts_of, measure, taken
-from airflow_mlops.core.monitoring.drift.significance import significance
+from airflow_mlops.core.monitoring.drift.significance import frequent_bins, significance
 from airflow_mlops.core.records.drift import ColumnDrift, DriftVerdict
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
 from airflow_mlops.spec.monitoring import DriftSpec
@@ -107,53 +109,97 @@ def _flaw_of_values(before: ColumnProfile, now: ColumnProfile) -> str:
     return ""
 
 
+@dataclass(frozen=True)
+class Lengths:
+    """How long the two sides are, in days."""
+
+    window: float
+    reference: float
+
+
+def lengths_of(reference: Profile, current: Profile) -> Lengths:
+    """Return the lengths of two profiles' windows."""
+    window, before = ((side.window.end - side.window.start) / timedelta(days=1) for side in (current, reference))
+    return Lengths(window, before)
+
+
 def judged(
-    pairs: Iterable[ColumnPair], drift: DriftSpec, tests: Mapping[str, EvidentlyTest]
+    pairs: Iterable[ColumnPair], drift: DriftSpec, tests: Mapping[str, EvidentlyTest], lengths: Lengths
 ) -> tuple[ColumnDrift, ...]:
     """Measure and test the pairs that can be compared; their p-values are adjusted together.
+
+    A column whose reference was counted by day must differ by more than days do: `day_effects`.
 
     Where values are missing, their share is tested by itself too, and the smaller p-value is the column's: among 20
     bins a rise from 5 to 10 % is found in 1,000 rows four times of five, and by itself always.
     """
     known = list(pairs)
     sound = [(pair.before, pair.now) for pair in known if pair.verdict is None and pair.now is not None]
-    p_values = iter(_p_values(sound, drift.level))
+    found = iter(_p_values(sound, drift.level, lengths))
     columns = []
     for pair in known:
         if pair.verdict is not None or pair.now is None:
             column = bare_column(pair.before, pair.part, pair.weight, pair.verdict or "invalid", pair.flaw, pair.now)
         else:
-            column = _measured(pair, pair.now, next(p_values), drift)
+            column = _measured(pair, pair.now, next(found), drift)
             column = _tested(column, tests.get(column.column))
         columns.append(column)
     return tuple(columns)
 
 
-def _p_values(pairs: Sequence[tuple[ColumnProfile, ColumnProfile]], level: float) -> list[float]:
-    """The smallest adjusted p-value of each column's tests."""
-    owners, tables = [], []
+@dataclass(frozen=True)
+class _Chance:
+    """What chance has to do with a column."""
+
+    p_value: float
+    design_effect: float | None
+
+
+def _p_values(
+    pairs: Sequence[tuple[ColumnProfile, ColumnProfile]], level: float, lengths: Lengths
+) -> Iterator[_Chance]:
+    """The smallest adjusted p-value of each column's tests, and how much its bins' rows hang together."""
+    owners, tables, by_day = [], [], []
     for number, (before, now) in enumerate(pairs):
+        days = [] if before.by_day is None else before.by_day.counts
         owners.append(number)
         tables.append((counts_of(before), counts_of(now)))
+        by_day.append(_day_table(before, *tables[-1], days, lengths))
         if any(column.missing + column.non_finite for column in (before, now)):
             owners.append(number)
             tables.append((_kinds(before), _kinds(now)))
-    found = [1.0] * len(pairs)
-    for owner, p in zip(owners, significance(tables, level), strict=True):
-        found[owner] = min(found[owner], p)
-    return found
+            kinds = [(sum(day[:-2]), *day[-2:]) for day in days]
+            by_day.append(_day_table(before, *tables[-1], kinds, lengths))
+    tested = day_tests(by_day)
+    found = significance(tables, level, [0.0 if test is None else test.p_value for test in tested])
+    for number in range(len(pairs)):
+        own = [place for place, owner in enumerate(owners) if owner == number]
+        first = tested[own[0]]
+        yield _Chance(min(found[place] for place in own), None if first is None else first.design_effect)
+
+
+def _day_table(
+    column: ColumnProfile, before: Sequence[int], now: Sequence[int], days: Sequence[Sequence[int]], lengths: Lengths
+) -> DayTable | None:
+    if column.by_day is None or not days:
+        return None
+    span = column.by_day.length
+    # Predictions and labels are of the holdout, which is shorter than the window of the profile.
+    reference = min(float(len(days)), lengths.reference / span)
+    return DayTable(*frequent_bins(before, now, days), window=lengths.window / span, reference=reference)
 
 
 def _kinds(column: ColumnProfile) -> list[int]:
     return [sum(column.counts), column.missing, column.non_finite]
 
 
-def _measured(pair: ColumnPair, now: ColumnProfile, p: float, drift: DriftSpec) -> ColumnDrift:
+def _measured(pair: ColumnPair, now: ColumnProfile, chance: _Chance, drift: DriftSpec) -> ColumnDrift:
     found = measure(pair.before, now)
     effect = beyond_chance(drift.effect, found, pair.before, now)
     bare = bare_column(pair.before, pair.part, pair.weight, "ok", "", now)
     fields: dict[str, Any] = {**found}
-    column = replace(bare, p_value=p, effect=effect, **fields)
+    p = chance.p_value
+    column = replace(bare, p_value=p, effect=effect, design_effect=chance.design_effect, **fields)
     matters = effect >= drift.min_effect or _rise(column) >= MISSING_RISE
     verdict: DriftVerdict = "drift" if matters and p < drift.level else "ok"
     return replace(column, verdict=verdict, reason=words.of_column(column, *taken(drift.effect, found), drift))

@@ -19,6 +19,7 @@ from airflow_mlops.core.monitoring.drift.columns import (
     feature_pairs,
     is_about,
     judged,
+    lengths_of,
     output_pairs,
     weights_of,
 )
@@ -79,8 +80,10 @@ def compare(
         raise RecordError(_other_model(reference.model, current.model))
     importance = reference.importance if importance is None else importance
     weights = weights_of(reference, importance)
-    features = judged(feature_pairs(reference, current, drift, weights), drift, tests or {})
-    outputs = tuple(column for pair in output_pairs(reference, current, drift) for column in judged([pair], drift, {}))
+    lengths = lengths_of(reference, current)
+    features = judged(feature_pairs(reference, current, drift, weights), drift, tests or {}, lengths)
+    pairs = output_pairs(reference, current, drift)
+    outputs = tuple(column for pair in pairs for column in judged([pair], drift, {}, lengths))
     verdict, share, reasons = _judge(features, reference, current, drift, even=not any(importance.values()))
     verdicts = {column.part: column.verdict for column in outputs}
     said = tuple(words.of_output(column) for column in outputs if column.verdict in {"drift", "invalid"})

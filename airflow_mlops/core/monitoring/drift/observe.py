@@ -20,7 +20,7 @@ from airflow_mlops.core.monitoring.drift.wording import of_other
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.drift import DriftReport, SchemaChange
-from airflow_mlops.core.records.profile import Profile
+from airflow_mlops.core.records.profile import ColumnProfile, Profile
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.sampling import sample
 from airflow_mlops.core.rows.windows import utc
@@ -112,6 +112,20 @@ def earlier_window(window: Window, against: Against) -> Window:
     return Window(start=start, end=start + length)
 
 
+def with_days_of(reference: Profile, earlier: Profile) -> Profile:
+    """Lend an earlier window the reference's days: how far days differ is known there, and asked of both."""
+
+    def lent(own: Sequence[ColumnProfile], known: Sequence[ColumnProfile]) -> tuple[ColumnProfile, ...]:
+        days = {column.name: column.by_day for column in known}
+        return tuple(replace(column, by_day=days.get(column.name)) for column in own)
+
+    return replace(
+        earlier,
+        columns=lent(earlier.columns, reference.columns),
+        outputs=lent(earlier.outputs, reference.outputs),
+    )
+
+
 class _Observation:
     """One look at one window."""
 
@@ -181,7 +195,7 @@ class _Observation:
             return self.reference, ""
         window = earlier_window(self.window, against)
         try:
-            return self._counted(window, window.end), ""
+            return with_days_of(self.reference, self._counted(window, window.end)), ""
         except DataError as error:
             if any(problem.code in _NO_WINDOW for problem in error.problems):
                 raise

@@ -51,7 +51,9 @@ def homogeneity(reference: Sequence[int], current: Sequence[int]) -> float:
     return _chi_squared(_pooled(_occupied(reference, current)))
 
 
-def significance(pairs: Sequence[tuple[Sequence[int], Sequence[int]]], level: float) -> list[float]:
+def significance(
+    pairs: Sequence[tuple[Sequence[int], Sequence[int]]], level: float, floors: Sequence[float] = ()
+) -> list[float]:
     """P-values of :func:`homogeneity` for many columns, adjusted for their number, and exact where rows are few.
 
     In a window of 50 rows chi-squared finds one in a million ten times too often, and with 500 columns that is asked
@@ -69,6 +71,9 @@ def significance(pairs: Sequence[tuple[Sequence[int], Sequence[int]]], level: fl
         Counts of reference and window for each column.
     level
         What the adjusted p-values will be held against.
+    floors
+        Another p-value of each column, that of its days: the larger of the two is adjusted. Both are valid where
+        nothing changed, so their maximum is; it is exact where rows are what chance is of, and days where they are.
 
     Examples
     --------
@@ -84,17 +89,19 @@ def significance(pairs: Sequence[tuple[Sequence[int], Sequence[int]]], level: fl
     p = np.array([_chi_squared(_pooled(table)) for table in counts])
     tables = [_pooled(table, least=LEAST_EXACT) for table in counts]
     most = min(MOST, max(FIRST, math.ceil(4 * len(pairs) / level)))
-    doubtful = {i: 0 for i, table in enumerate(tables) if _is_doubtful(table, float(p[i]))}
+    least = np.array(floors) if floors else np.zeros(len(p))
+    p = np.maximum(p, least)
+    doubtful = {i: 0 for i, table in enumerate(tables) if least[i] < level and _is_doubtful(table, float(p[i]))}
     rng, drawn, more = np.random.default_rng(0), 0, FIRST
     while doubtful and more:
         doubtful = {i: found + _as_extreme(tables[i], more, rng) for i, found in doubtful.items()}
         for i, found in doubtful.items():
-            p[i] = (found + 1) / (drawn + more + 1)
+            p[i] = max(least[i], (found + 1) / (drawn + more + 1))
         drawn, more = drawn + more, min(3 * (drawn + more), most - drawn - more)
         # Only what would be found with an unlucky draw is settled: else every look were another chance.
         unlucky = p.copy()
         for i, found in doubtful.items():
-            unlucky[i] = min(1.0, (found + 1 + 2 * math.sqrt(found + 1)) / drawn)
+            unlucky[i] = max(least[i], min(1.0, (found + 1 + 2 * math.sqrt(found + 1)) / drawn))
         settled = false_discovery_control(unlucky)
         doubtful = {i: found for i, found in doubtful.items() if found < ENOUGH and settled[i] >= level}
     return [float(value) for value in false_discovery_control(p)]
@@ -139,6 +146,17 @@ def _as_extreme(counts: NDArray[np.float64], draws: int, rng: np.random.Generato
     return int(np.count_nonzero(ratios[1:] >= ratios[0] - 1e-9 * max(1.0, abs(ratios[0]))))
 
 
+def frequent_bins(
+    reference: Sequence[int], current: Sequence[int], days: Sequence[Sequence[int]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Counts of both sides, and the reference's by day, in the bins that :func:`homogeneity` compares."""
+    import numpy as np
+
+    counts = np.array([reference, current, *days], dtype=np.float64)
+    pooled = _pooled(counts[:, counts[:2].any(axis=0)])
+    return pooled[0], pooled[1], pooled[2:]
+
+
 def _occupied(reference: Sequence[int], current: Sequence[int]) -> NDArray[np.float64]:
     import numpy as np
 
@@ -152,17 +170,20 @@ def _expected(counts: NDArray[np.float64]) -> Any:
 
 
 def _pooled(counts: NDArray[np.float64], *, least: float = LEAST_EXPECTED) -> NDArray[np.float64]:
-    """Add up the bins that are rare in the reference (row 0); for chi-squared, the next ones until the pool is not."""
+    """Add up the bins that are rare in the reference (row 0); for chi-squared, the next ones until the pool is not.
+
+    Rows after the window's (row 1) are added up in the same way.
+    """
     import numpy as np
 
     counts = counts[:, np.argsort(counts[0], kind="stable")]
-    rows = counts.sum(axis=1)
+    rows = counts[:2].sum(axis=1)
     bound = min(least, rows.min() / counts.shape[1] / 2)
     rare = int(np.count_nonzero(counts[0] / rows[0] * rows.min() < bound))
     if rare == 0:
         return counts
     if least < LEAST_EXPECTED:
         return np.hstack([counts[:, :rare].sum(axis=1, keepdims=True), counts[:, rare:]])
-    together = np.cumsum(counts.sum(axis=0)) / rows.sum() * rows.min()
+    together = np.cumsum(counts[:2].sum(axis=0)) / rows.sum() * rows.min()
     taken = min(max(rare, int(np.searchsorted(together, bound)) + 1), counts.shape[1])
     return np.hstack([counts[:, :taken].sum(axis=1, keepdims=True), counts[:, taken:]])

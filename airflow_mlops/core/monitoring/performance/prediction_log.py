@@ -83,7 +83,8 @@ def read_prediction_log(spec: ModelSpec, champion: Champion, storage: Storage, w
     errors: int | None = None
     everyone: list[tuple[Array, Array, Array]] = []
     own_rows: list[pa.RecordBatch] = []
-    wanted = [*spec.data.key, spec.data.time, "prediction", *columns, "model_version", "model_run_id", LATENCY, ERROR]
+    read = (*spec.data.key, spec.data.time, "prediction", *columns, "model_version", "model_run_id", LATENCY, ERROR)
+    wanted = list(dict.fromkeys(read))  # the time may be part of the key
     for batch in scored_batches(spec, storage, window, wanted):
         own = _own(batch, champion)
         everyone.append((*identities(batch, spec.data.key, spec.data.time), own))

@@ -27,8 +27,8 @@ def test_outputs_are_judged_apart_from_features():
     assert drifting.columns[-1].weight is None
     assert drifting.reasons[-1].startswith("The predictions are in drift: PSI")
     assert seen(now, ()).prediction == "unknown"
-    few = replace(now.columns[0], name="prediction", counts=(3,) * len(now.columns[0].counts))
-    assert seen(now, (few,)).columns[-1].reason == "60 rows are too few to tell"
+    few = replace(now.columns[0], name="prediction", counts=(2,) * len(now.columns[0].counts))
+    assert seen(now, (few,)).columns[-1].reason == "40 rows are too few to tell"
     other = replace(now.columns[0], name="prediction", edges=(0.0,), counts=(1, 1))
     assert seen(now, (other,)).prediction == "invalid"
     assert seen(now, (other,)).verdict == "ok"

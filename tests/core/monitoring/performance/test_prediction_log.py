@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.records.snapshot import Window
@@ -70,6 +71,22 @@ def test_one_prediction_without_a_key_hides_no_other():
     report = one.perform(day(14))
     assert (report.predicted, report.matched, report.verdict) == (1400, 1386, "ok")
     assert report.problems == ("14 rows of the source have no key",)
+
+
+@pytest.mark.parametrize("key", [["machine", "t"], ["t", "machine"], ["machine", "t", "id"]])
+def test_a_key_may_hold_the_event_time(key):
+    """Panel data: a machine is observed again and again, and its observations are told apart by their time."""
+    one = made(data={"key": key})
+    rng = np.random.default_rng(7)
+    for number in range(14):
+        window = days(number, number + 1)
+        frame = classified(window, 100, rng, 10_000 * number).assign(machine=np.arange(100) % 50)
+        one.serve(window, frame)
+        if number == 3:  # the same rows once more, in a window scored over them
+            one.log(days(number - 1, number + 1), frame, at=day(20))
+    report = one.perform(day(14))
+    assert (report.predicted, report.matched, report.coverage, report.verdict) == (1400, 1400, 1.0, "ok")
+    assert report.problems == ()
 
 
 def test_event_times_that_moved_are_told():
