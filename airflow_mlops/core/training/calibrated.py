@@ -34,6 +34,8 @@ would cost more than they tell."""
 SURE = 1.96
 """Standard errors that the slope lies below 1."""
 _LEAST = 1e-12
+_LARGEST = 1e3
+"""A slope beyond it is that of outcomes which the probabilities tell apart entirely: there is no maximum."""
 
 
 def is_overconfident(pipeline: Pipeline, rows: TrainingRows) -> bool:
@@ -68,7 +70,7 @@ def is_overconfident(pipeline: Pipeline, rows: TrainingRows) -> bool:
 def calibration_slope(probability: Array, came: Array) -> tuple[float, float]:
     """Return the calibration slope and its standard error; NaN where the outcomes do not tell.
 
-    The maximum of the likelihood by Newton's steps; the error is that of the information at the maximum.
+    The maximum of the likelihood, and the error by the information at the maximum.
 
     Parameters
     ----------
@@ -88,22 +90,29 @@ def calibration_slope(probability: Array, came: Array) -> tuple[float, float]:
     True
     """
     import numpy as np
+    from scipy import optimize, special
 
     inside = np.clip(probability, _LEAST, 1 - _LEAST)
-    design = np.column_stack([np.ones(len(inside)), np.log(inside / (1 - inside))])
-    found = np.array([0.0, 1.0])
-    for _ in range(50):
-        fitted = 1 / (1 + np.exp(-np.clip(design @ found, -35, 35)))
-        information = design.T @ (design * (fitted * (1 - fitted))[:, None])
-        try:
-            step = np.linalg.solve(information, design.T @ (came - fitted))
-            covariance = np.linalg.inv(information)
-        except np.linalg.LinAlgError:
-            return math.nan, math.nan
-        found = found + np.clip(step, -2, 2)
-        if np.abs(step).max() < 1e-8:  # noqa: PLR2004 - far below the error
-            return float(found[1]), float(math.sqrt(covariance[1, 1]))
-    return math.nan, math.nan
+    design = np.column_stack([np.ones(len(inside)), special.logit(inside)])
+
+    def surprise(found: Array) -> float:
+        score = design @ found
+        return float((np.logaddexp(0.0, score) - came * score).sum())
+
+    def slope_of(found: Array) -> Array:
+        gradient: Array = design.T @ (special.expit(design @ found) - came)
+        return gradient
+
+    def information(found: Array) -> Array:
+        fitted = special.expit(design @ found)
+        curvature: Array = design.T @ (design * (fitted * (1 - fitted))[:, None])
+        return curvature
+
+    best = optimize.minimize(surprise, np.array([0.0, 1.0]), method="trust-exact", jac=slope_of, hess=information)
+    known = information(best.x)
+    if not best.success or np.linalg.cond(known) > 1 / np.finfo(float).eps or np.abs(best.x).max() > _LARGEST:
+        return math.nan, math.nan
+    return float(best.x[1]), float(math.sqrt(np.linalg.inv(known)[1, 1]))
 
 
 def with_calibration(pipeline: Pipeline) -> Pipeline:
