@@ -49,7 +49,7 @@ class LossModel:
     """Of the categorical features; None where there are none."""
     regressor: Any
 
-    def __call__(self, rows: pd.DataFrame, predicted: Array) -> Array:
+    def __call__(self, rows: pd.DataFrame, *, predicted: Array) -> Array:
         """Expected losses, >= 0, shape (n,), of rows with the features and the first model's predictions."""
         import numpy as np
 

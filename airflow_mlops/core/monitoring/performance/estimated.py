@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.registry import Metric, metrics_of
 from airflow_mlops.core.monitoring.performance import cbpe, direct_loss
 from airflow_mlops.core.monitoring.performance.expected import ExpectedPerformance
+from airflow_mlops.core.monitoring.performance.outcomes import RowLosses
 from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.performance import DecayVerdict, Estimate, Measured
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.stats.two_sample import SampledMetric, drop, sampled
 from airflow_mlops.spec.model import ModelSpec
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +29,7 @@ class Estimator:
     losses: direct_loss.LossModel | None = None
 
     @property
-    def each(self) -> Callable[[pd.DataFrame, Array], Array] | None:
+    def each(self) -> RowLosses | None:
         """Expected losses of rows with features and their predictions; None for classes, which need no features."""
         return self.losses
 

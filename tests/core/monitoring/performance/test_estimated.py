@@ -267,16 +267,41 @@ def test_losses_of_a_regression(metric, hard, more, verdict):
         assert abs(estimate.error) < 0.06 * truth
 
 
+class SaysProduct:
+    """A model whose errors grow with what it says, which no feature alone tells."""
+
+    def predict(self, rows: pd.DataFrame) -> Any:
+        return (rows["x"] * rows["hard"]).to_numpy()
+
+
+def test_the_losses_are_those_of_what_was_predicted_and_not_of_places_in_the_log():
+    rng = np.random.default_rng(4)
+
+    def part(window: Any, rows: int, first: int = 0, larger: float = 1.0) -> pd.DataFrame:
+        x, hard = rng.gamma(2, 1, rows) * larger, rng.gamma(2, 1, rows)
+        y = x * hard * (1 + 0.3 * rng.normal(size=rows))
+        return rows_on(window, rows, rng, first, x=x, hard=hard, c=rng.choice(["a", "b"], rows), y=y)
+
+    spec = spec_of("sklearn.linear_model.Ridge", data={"label_delay": "14d"}, gate={"primary": "mae"})
+    one = served(spec, part(days(-14, 0), 4200, 10**6), part(days(-60, -14), 4200, 10**7), SaysProduct(), FEATURES)
+    frame = part(days(0, 28), 8400, larger=0.5)
+    one.serve(days(0, 28), frame)
+    estimate = one.perform(day(28)).estimate
+    later = frame[frame["t"] > day(14)]
+    truth = (later["y"] - later["x"] * later["hard"]).abs().mean()
+    assert estimate.estimated.value == pytest.approx(truth, rel=0.1)
+
+
 def test_losses_of_rows_never_seen_are_still_numbers():
     rng = np.random.default_rng(0)
     rows = measured(days(0, 1), 500, rng)
     judged = numbers(rows["y"], rows["x"])
     model = direct_loss.fit_losses(rows, judged, FEATURES, "mape", 1)
     strange = rows.head(3).assign(c=["new", None, "a"], x=[np.nan, 1e9, 0.0])
-    found = model(strange, np.array([0.0, 1e9, -3.0]))
+    found = model(strange, predicted=np.array([0.0, 1e9, -3.0]))
     assert np.isfinite(found).all()
     assert (found >= 0).all()
-    assert np.mean(model(rows, judged.y_pred)) == pytest.approx(METRICS["mape"](judged), rel=0.01)
+    assert np.mean(model(rows, predicted=judged.y_pred)) == pytest.approx(METRICS["mape"](judged), rel=0.01)
 
 
 def test_what_is_no_mean_of_losses_is_not_estimated():
