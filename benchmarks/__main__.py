@@ -9,7 +9,20 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import backtest, bootstrap, drift, gate, leakage, levels, loop, parse, profile, stages, triggers
+from benchmarks import (
+    backtest,
+    bootstrap,
+    drift,
+    estimate,
+    gate,
+    leakage,
+    levels,
+    loop,
+    parse,
+    profile,
+    stages,
+    triggers,
+)
 from benchmarks.child import SETTINGS
 from benchmarks.report import Table, write_docs, write_json
 
@@ -35,6 +48,7 @@ ALL: dict[str, Callable[[bool], tuple[Table, dict[str, Any]]]] = {
     ),
     "backtest": lambda smoke: backtest.measure(months=2 if smoke else 10),
     "drift": lambda smoke: drift.measure(0.02 if smoke else 1.0),
+    "estimate": lambda smoke: estimate.measure(worlds=2 if smoke else 40),
     "leakage": lambda smoke: leakage.measure(share=0.05 if smoke else 1.0, planted=1 if smoke else 5),
     "levels": lambda smoke: levels.measure(worlds=40 if smoke else 500, resamples=200 if smoke else 400),
 }

@@ -22,7 +22,7 @@ from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.metrics.registry import measure, metrics_of, primary
 from airflow_mlops.core.monitoring.performance.cohort import Cohort, cohort_of, cohort_window, waiting
-from airflow_mlops.core.monitoring.performance.estimated import Estimator, estimate, estimator_of
+from airflow_mlops.core.monitoring.performance.estimated import Estimator, doubts, estimate, estimator_of
 from airflow_mlops.core.monitoring.performance.expected import (
     ExpectedPerformance,
     judged_window,
@@ -258,7 +258,7 @@ class _Measurement:
         found = estimate(estimator, whole, rows, known, value)
         if not math.isfinite(found.estimated.value):
             return immature, None, [f"no estimate without outcomes: {self.expected.metric.name} is not defined there"]
-        return immature, found, []
+        return immature, found, doubts(estimator, found)
 
     def _parts(  # noqa: PLR0917 - as above
         self,
