@@ -9,7 +9,21 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import backtest, bootstrap, drift, drift_days, gate, levels, loop, parse, profile, stages, triggers
+from benchmarks import (
+    backtest,
+    bootstrap,
+    drift,
+    drift_days,
+    estimate,
+    gate,
+    leakage,
+    levels,
+    loop,
+    parse,
+    profile,
+    stages,
+    triggers,
+)
 from benchmarks.child import SETTINGS
 from benchmarks.report import Table, write_docs, write_json
 from benchmarks.zoo.measure import SHORT, Zoo
@@ -41,6 +55,8 @@ ALL: dict[str, Callable[[bool], tuple[Table, dict[str, Any]]]] = {
     "drift_days": lambda smoke: drift_days.measure(
         streams=1 if smoke else 6, weeks=4 if smoke else 52, shifted=1 if smoke else 20
     ),
+    "estimate": lambda smoke: estimate.measure(worlds=2 if smoke else 40),
+    "leakage": lambda smoke: leakage.measure(share=0.05 if smoke else 1.0, planted=1 if smoke else 5),
     "levels": lambda smoke: levels.measure(worlds=40 if smoke else 500, resamples=200 if smoke else 400),
 }
 

@@ -15,7 +15,7 @@ from airflow_mlops.spec.promotion import EVENTS
 _TITLES = {
     "accepted": "{model}: the gate accepted a candidate",
     "rejected": "{model}: the gate rejected a candidate",
-    "inconclusive": "{model}: the gate could not tell candidate and champion apart",
+    "inconclusive": "{model}: the gate came to no verdict, and nothing changed",
     "promoted": "{model}: {version} serves now",
     "rolled_back": "{model}: rolled back, {version} serves now",
     "waiting_for_approval": "{model}: the promotion of {version} waits for an answer",

@@ -196,14 +196,15 @@ class RobustnessRule(SpecModel):
 
 
 class LeakageRule(SpecModel):
-    """A feature that nearly knows the label is a leak until shown otherwise."""
+    """A feature that leaves nothing of the label open is a leak; one that nearly does is asked about, once."""
 
     mode: Mode = mode()
     max_power: float = number(
         default=0.98,
         gt=0.5,
         le=1,
-        doc="AUC (classification) or absolute rank correlation (regression) of one feature.",
+        doc="AUC (classification) or absolute rank correlation (regression) of one feature, above which it is asked "
+        "whether the feature is known before the event.",
     )
     max_overlap: float = number(
         default=0.01, ge=0, le=1, doc="Largest share of holdout rows that are also training rows, by key or by content."
@@ -212,7 +213,9 @@ class LeakageRule(SpecModel):
         default=True, doc="Whether a feature that is missing exactly where the label is missing counts as a leak."
     )
     reviewed: tuple[str, ...] = texts(
-        default=(), words="list of columns", doc="Features that somebody checked to be known before the event."
+        default=(),
+        words="list of columns",
+        doc="Features that somebody checked to be known before the event: the answer to the rule's question.",
     )
 
 

@@ -54,6 +54,7 @@ class ReasonCode(StrEnum):
     CHAMPION_UNREADABLE = "champion_unreadable"
     FIRST_MODEL_REFUSED = "first_model_refused"
     LABEL_LEAKAGE = "label_leakage"
+    LEAKAGE_ASKED = "leakage_asked"
     ROWS_OVERLAP = "rows_overlap"
     SLICE_MISSING = "slice_missing"
     SLICE_WORSE = "slice_worse"

@@ -42,7 +42,7 @@ class RetrainingSpec(SpecModel):
     on_decay: bool = flag(default=True, doc="Whether realised decay asks for a retraining.")
     on_estimate: bool = flag(default=True, doc="Whether estimated decay does, while outcomes are not known.")
     on_drift: bool = flag(
-        default=True, doc="Whether drift does, while neither outcomes nor an estimate say that the model is all right."
+        default=True, doc="Whether drift does, while outcomes do not say that the model is all right."
     )
     on_volume: int | None = whole(
         default=None, ge=1, doc="New labelled rows since the champion's as-of that ask for a retraining; null: none do."

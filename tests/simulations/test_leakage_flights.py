@@ -89,4 +89,4 @@ def test_none_of_the_demos_features_is_called_a_leak(folder: Path, month: int, r
 @pytest.mark.parametrize("month", MONTHS)
 def test_the_delay_at_departure_is_caught_without_the_cancelled_flights_too(folder: Path, month: int) -> None:
     _, leaks = _found(folder, month, ("dep_delay",), "labelled")
-    assert [(leak.kind, leak.what) for leak in leaks] == [("function", "dep_delay")]
+    assert [(leak.kind, leak.what) for leak in leaks] == [("question", "dep_delay")]

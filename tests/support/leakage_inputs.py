@@ -59,9 +59,12 @@ def bench_of(
 
 
 def found(bench: RuleInput) -> tuple[dict[str, RuleResult], list[Leak]]:
-    """Results by metric, and the leaks that count."""
+    """Results by metric, and what counts: leaks, and questions."""
     said = judge(bench)
     results = {result.metric: result for result in said.rules}
-    leaks = [leak for leak in said.evidence["leaks"] if leak.leaking]
-    assert bool(leaks) <= any(result.verdict is Verdict.REJECT for result in results.values())
+    leaks = [leak for leak in said.evidence["leaks"] if leak.leaking or leak.asked]
+    verdicts = {result.verdict for result in results.values()}
+    assert any(leak.leaking for leak in leaks) <= (Verdict.REJECT in verdicts)
+    assert any(leak.asked for leak in leaks) <= (verdicts > {Verdict.ACCEPT})
+    assert not any(leak.leaking and leak.asked for leak in leaks)
     return results, leaks

@@ -133,7 +133,7 @@ class Perturbation:
 class Leak:
     """Something that may know the label."""
 
-    kind: Literal["power", "function", "known_with_label", "overlap", "time"]
+    kind: Literal["power", "function", "known_with_label", "overlap", "time", "question"]
     what: str
     """The feature, or `key` and `content` of an overlap."""
     value: float
@@ -141,6 +141,11 @@ class Leak:
     leaking: bool
     words: str
     """One sentence."""
+
+    @property
+    def asked(self) -> bool:
+        """Whether it is strong, may be honest, and nobody has said yet that it is known before the event."""
+        return self.kind == "question"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -133,7 +133,7 @@ def no_signal(case: RetrainCase) -> Objection | None:
 
 
 def watch(case: RetrainCase) -> Objection | None:
-    """Drift that has not hurt is watched: the outcomes, or else the estimate, say that the champion is all right."""
+    """Drift that has not hurt is watched: the outcomes say that the champion is all right."""
     kinds = {signal.kind for signal in case.on}
     if not kinds or not kinds <= set(DRIFTS) or not fine(case):
         return None
@@ -143,12 +143,11 @@ def watch(case: RetrainCase) -> Objection | None:
 
 
 def fine(case: SignalInput) -> bool:
-    """Whether outcomes say that the champion does what its gate promised; while they are unknown, its estimate."""
-    report = case.performance
-    if report is None:
-        return False
-    estimated = report.verdict == "unknown" and report.estimate is not None and report.estimate.verdict == "ok"
-    return report.verdict == "ok" or estimated
+    """Whether outcomes say that the champion does what its gate promised.
+
+    An estimate does not: it supposes that what the inputs mean is what it was, which drift is the doubt of.
+    """
+    return case.performance is not None and case.performance.verdict == "ok"
 
 
 def escalate_after(case: RetrainCase) -> Objection | None:

@@ -34,7 +34,7 @@ would cost more than they tell."""
 SURE = 1.96
 """Standard errors that the slope lies below 1."""
 _LEAST = 1e-12
-_LARGEST = 1e3
+_LARGEST = 50.0
 """A slope beyond it is that of outcomes which the probabilities tell apart entirely: there is no maximum."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from airflow_mlops.core.records.decision import GateDecision, RuleResult, Verdict
 from airflow_mlops.core.records.wording import STOP
 from airflow_mlops.core.text import format_number
+from airflow_mlops.spec.problems import ReasonCode
 
 TONE = {Verdict.ACCEPT: "good", Verdict.REJECT: "bad", Verdict.INCONCLUSIVE: "unsure"}
 PASS = {Verdict.ACCEPT: "pass", Verdict.REJECT: "fail", Verdict.INCONCLUSIVE: "open"}
@@ -81,6 +82,8 @@ def sentence(decision: GateDecision) -> str:
         return f"Accepted{but}: this candidate may serve {place}."
     if decision.verdict is Verdict.REJECT:
         return f"Rejected: {serves}."
+    if any(rule.enforced and rule.code is ReasonCode.LEAKAGE_ASKED for rule in decision.evaluation.rules):
+        return f"Inconclusive: a question has to be answered; {serves}."
     return f"Inconclusive: these rows do not decide it; {serves}."
 
 

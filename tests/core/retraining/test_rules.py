@@ -157,7 +157,7 @@ def test_an_instant_before_the_champion_waits():
         (None, "retrain"),
         (performance("ok"), "wait"),
         (performance("unknown"), "retrain"),
-        (performance("unknown", estimated="ok"), "wait"),
+        (performance("unknown", estimated="ok"), "retrain"),
         (performance("unknown", estimated="unknown"), "retrain"),
         (performance("unknown", estimated="decay"), "retrain"),
         (performance("ok", estimated="decay"), "wait"),
@@ -165,7 +165,7 @@ def test_an_instant_before_the_champion_waits():
     ],
 )
 @pytest.mark.parametrize("what", [{}, {"verdict": "ok", "prediction": "drift"}])
-def test_drift_is_watched_while_outcomes_or_else_the_estimate_say_that_all_is_well(outcomes, action, what):
+def test_drift_is_watched_while_outcomes_and_not_an_estimate_say_that_all_is_well(outcomes, action, what):
     decision = decide(MonitoringInput(drift=drift(**what), performance=outcomes))
     assert decision.action == action
     assert (decision.rule == "watch") == (action == "wait")

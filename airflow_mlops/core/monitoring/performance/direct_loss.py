@@ -13,6 +13,7 @@ NannyML, Direct loss estimation, https://nannyml.readthedocs.io/en/stable/how_it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,6 +35,7 @@ LOSSES: dict[str, Literal["squared", "absolute", "relative"]] = {
     "mape": "relative",
 }
 """Metrics that are means of a loss, or its root."""
+FOLDS = 5
 ASSUMPTIONS = (
     "the error given the features is distributed as on the holdout rows (no concept drift)",
     "the rows are of kinds that the holdout rows had (covariates within their support)",
@@ -48,8 +50,10 @@ class LossModel:
     encoder: Any
     """Of the categorical features; None where there are none."""
     regressor: Any
+    relative_error: float = math.nan
+    """Standard error of the level of the losses, over the level; NaN with fewer than `FOLDS` blocks."""
 
-    def __call__(self, rows: pd.DataFrame, predicted: Array) -> Array:
+    def __call__(self, rows: pd.DataFrame, *, predicted: Array) -> Array:
         """Expected losses, >= 0, shape (n,), of rows with the features and the first model's predictions."""
         import numpy as np
 
@@ -57,16 +61,29 @@ class LossModel:
         return found
 
 
-def fit_losses(
-    rows: pd.DataFrame, judged: LabelledPredictions, features: Sequence[Feature], metric: str, seed: int
+def fit_losses(  # noqa: PLR0917 - what is learnt from, of what, and how
+    rows: pd.DataFrame,
+    judged: LabelledPredictions,
+    features: Sequence[Feature],
+    metric: str,
+    seed: int,
+    block: Array | None = None,
 ) -> LossModel:
     """Learn the losses behind a metric of `LOSSES`, on rows whose outcomes are known.
 
     Squared error is minimised whatever the loss is, because the mean of the losses is wanted. The trees are kept
     small: it is the mean over many rows that counts, and a tree that knows single rows has learned noise.
+
+    How far off its level may be is told by blocks that it has not seen: in `FOLDS` groups in order, each is expected
+    from the others, and the ratio of what came to what was expected has the error of a ratio of block sums (W. Cochran,
+    Sampling techniques, 3rd edition, 1977, section 6.3).
+
+    Parameters
+    ----------
+    block
+        Block number of each row, shape (n,); None: rows count one by one.
     """
     import numpy as np
-    from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.preprocessing import OrdinalEncoder
 
     features = tuple(features)
@@ -76,11 +93,38 @@ def fit_losses(
         encoder = OrdinalEncoder(
             handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan
         ).fit(as_features(rows, features)[categorical])
-    regressor = HistGradientBoostingRegressor(
+    matrix, losses = _matrix(rows, judged.y_pred, features, encoder), _losses(judged, metric)
+    weights = np.ones(len(losses)) if judged.weights is None else np.asarray(judged.weights, dtype=float)
+    units = np.arange(len(losses)) if block is None else np.unique(block, return_inverse=True)[1]
+    error = _relative_error(matrix, losses, weights, units, seed)
+    return LossModel(features, encoder, _regressor(seed).fit(matrix, losses, weights), error)
+
+
+def _regressor(seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    return HistGradientBoostingRegressor(
         max_iter=60, learning_rate=0.1, max_leaf_nodes=8, min_samples_leaf=50, early_stopping=False, random_state=seed
     )
-    regressor.fit(_matrix(rows, judged.y_pred, features, encoder), _losses(judged, metric), judged.weights)
-    return LossModel(features, encoder, regressor)
+
+
+def _relative_error(matrix: Array, losses: Array, weights: Array, units: Array, seed: int) -> float:
+    import numpy as np
+
+    count = int(units.max()) + 1 if len(units) else 0
+    if count < FOLDS:
+        return math.nan
+    fold, foreseen = units * FOLDS // count, np.zeros(len(losses))
+    for number in range(FOLDS):
+        new = fold == number
+        model = _regressor(seed).fit(matrix[~new], losses[~new], weights[~new])
+        foreseen[new] = np.maximum(model.predict(matrix[new]), 0.0)
+    came = np.bincount(units, weights=weights * losses, minlength=count)
+    meant = np.bincount(units, weights=weights * foreseen, minlength=count)
+    if came.sum() <= 0 or meant.sum() <= 0:
+        return math.nan
+    ratio = came.sum() / meant.sum()
+    return float(np.sqrt(((came - ratio * meant) ** 2).sum() * count / (count - 1)) / came.sum())
 
 
 def mean_of(losses: Array, metric: str) -> Metric:

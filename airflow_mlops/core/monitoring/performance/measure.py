@@ -23,7 +23,7 @@ from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.metrics.registry import judge, measure, metrics_of, primary
 from airflow_mlops.core.monitoring.performance.cohort import Cohort, cohort_of, cohort_window, waiting
-from airflow_mlops.core.monitoring.performance.estimated import Estimator, estimate, estimator_of
+from airflow_mlops.core.monitoring.performance.estimated import Estimator, doubts, estimate, estimator_of
 from airflow_mlops.core.monitoring.performance.excess import (
     ExcessMeter,
     ExcessRows,
@@ -344,7 +344,7 @@ class _Measurement:
         found = estimate(estimator, whole, rows, known, value)
         if not math.isfinite(found.estimated.value):
             return immature, None, [f"no estimate without outcomes: {self.expected.metric.name} is not defined there"]
-        return immature, found, []
+        return immature, found, doubts(estimator, found)
 
     def _parts(  # noqa: PLR0917 - as above
         self,

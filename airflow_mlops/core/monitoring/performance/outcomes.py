@@ -6,9 +6,9 @@ Both are read once, in batches; of the source only what belongs to a prediction 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import DataError
@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 
 PLACE, EACH = "#place", "#each"
 """Names of columns that no source has."""
+
+
+class RowLosses(Protocol):
+    """Losses to expect of rows."""
+
+    def __call__(self, rows: pd.DataFrame, *, predicted: Array) -> Array:
+        """Expected losses, shape (n,), of n rows with their features, and the champion's predictions of them."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,7 +72,7 @@ def join_outcomes(  # noqa: PLR0917 - whose rows, of which predictions, from whe
     features: Sequence[str],
     *,
     outcomes: bool = True,
-    each: Callable[[pd.DataFrame, Array], Array] | None = None,
+    each: RowLosses | None = None,
 ) -> JoinedOutcomes:
     """Read the source's rows of a window, and keep what belongs to a prediction.
 
@@ -77,8 +85,8 @@ def join_outcomes(  # noqa: PLR0917 - whose rows, of which predictions, from whe
     outcomes
         Whether labels may be looked at: not those of rows that are not mature.
     each
-        Called with the features of predicted rows of the champion and their places in `logged.predicted`; returns one
-        number for each row, kept as `EACH`.
+        Called with the features of predicted rows of the champion and what it predicted of them; returns one number for
+        each row, kept as `EACH`.
 
     Raises
     ------
@@ -141,7 +149,13 @@ class _Gathered:
     """What is kept of the batches of a window."""
 
     def __init__(  # noqa: PLR0917 - as `join_outcomes`
-        self, spec: ModelSpec, logged: LoggedPredictions, kept: list[str], counted: list[str], each: Any, outcomes: bool
+        self,
+        spec: ModelSpec,
+        logged: LoggedPredictions,
+        kept: list[str],
+        counted: list[str],
+        each: RowLosses | None,
+        outcomes: bool,
     ) -> None:
         self.spec, self.logged, self.kept, self.counted, self.each = spec, logged, kept, counted, each
         self.outcomes = outcomes
@@ -189,8 +203,11 @@ class _Gathered:
         mine = self.logged.mine[place]
         own = np.flatnonzero(mine >= 0)
         found = np.full(len(place), np.nan)
-        if len(own):
-            found[own] = self.each(rows.select(self.counted).take(pa.array(own)).to_pandas(), mine[own])
+        if len(own) and self.each is not None:
+            found[own] = self.each(
+                rows.select(self.counted).take(pa.array(own)).to_pandas(),
+                predicted=self.logged.predicted.values[mine[own]],
+            )
         return found
 
     def frame(self) -> pd.DataFrame:

@@ -1,4 +1,7 @@
-"""What two features together know of the label, when neither knows it alone: an end beside its beginning."""
+"""What two features together know of the label, when neither knows it alone: an end beside its beginning.
+
+Honest features do so too (a debt beside an income), so that only a pair that leaves nothing open is surely a leak.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
+from airflow_mlops.core.gate.rules.leakage.exact import separates
 from airflow_mlops.core.gate.rules.leakage.single_features import (
     PRIOR_ROWS,
     VIEWS,
@@ -30,6 +34,12 @@ MOST_FEATURES = 24
 """So many features are paired, those with the most power of their own: 276 pairs."""
 BINS = 16
 """Bins of a number, and of categories ordered by their mean label when there are more."""
+SCREEN_ROWS = 1_500
+"""A pair is looked at on about so many rows first, and on all only where it comes near what is sought, within ..."""
+SCREEN_ROOM = 0.02
+"""... this much, which is about five standard errors of a power that near to 1, with ..."""
+SCREEN_CLASS = 100
+"""... so many rows of each kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +52,8 @@ class FeaturePair:
     """Of the class that they know least, for classification."""
     luck: float
     """Upper bound of the chance that unrelated features reach it, over all pairs."""
+    exact: bool
+    """Whether they leave nothing open, on any row of both parts."""
 
 
 def strong_pairs(
@@ -56,34 +68,55 @@ def strong_pairs(
     """Pairs of features that are nearly a function of the label, both below the bound alone; the strongest first.
 
     A pair is looked at in cells of both features' bins, each replaced by its mean label in the training part, and, of
-    two numbers, by their difference. Two good features of an easy task are strong together, too. So a pair counts
-    when it leaves at most a quarter of what the bound allows to be unknown, of every class, and at most a quarter of
-    what the better of the two leaves.
+    two numbers, by their difference, sum, ratio and product. Two good features of an easy task are strong together,
+    too. So a pair counts when it leaves at most a quarter of what the bound allows to be unknown, of every class, and
+    at most a quarter of what the better of the two leaves.
     """
+    import numpy as np
+
     weak = sorted((f for f in features if alone[f.name].power <= max_power), key=lambda f: -alone[f.name].power)
     chosen = weak[:MOST_FEATURES]
     known, new = spaced(train), spaced(holdout)
     x, x_new = as_features(known[0], chosen), as_features(new[0], chosen)
+    numbers = {f.name: np.append(x[f.name], x_new[f.name]) for f in chosen if f.role == "numeric"}
     goals = targets(task, known[1], new[1])
     tests = max(1, 2 * VIEWS * len(goals) * math.comb(len(chosen), 2))
     least = 1 - (1 - max_power) / 4
-    powers: dict[tuple[str, str], float] = {}
-    luck: dict[tuple[str, str], float] = {}
+    found: dict[tuple[str, str], FeaturePair] = {}
     for goal, target in goals:
-        codes = {f.name: _codes(f, x[f.name], x_new[f.name], goal) for f in chosen}
-        for first, second in combinations(chosen, 2):
-            key = (first.name, second.name)
-            if powers.get(key, 1.0) < least:
+        codes = {f.name: np.concatenate(_codes(f, x[f.name], x_new[f.name], goal)) for f in chosen}
+        for first, second in combinations([f.name for f in chosen], 2):
+            before = found.get((first, second))
+            if before is not None and before.power < least:
                 continue
-            found = max(power_of(task, target, score) for score in _scores(first, second, codes, goal, x_new))
-            powers[key] = min(found, powers.get(key, 1.0))
-            luck[key] = min(tests * luck_of(task, found, target), luck.get(key, 1.0))
+            scores = _scores(first, second, codes, goal, numbers)
+            power, score = max(((_power(task, target, each, least), each) for each in scores), key=lambda pair: pair[0])
+            exact = task != "regression" and power >= 1.0 and separates(score, np.append(goal, target))
+            luck = tests * luck_of(task, power, target)
+            found[first, second] = FeaturePair(
+                first=first,
+                second=second,
+                power=power if before is None else min(power, before.power),
+                luck=luck if before is None else min(luck, before.luck),
+                exact=exact and (before is None or before.exact),
+            )
     strong = [
-        FeaturePair(first=first, second=second, power=power, luck=luck[first, second])
-        for (first, second), power in powers.items()
-        if power >= least and 1 - power <= (1 - max(alone[first].power, alone[second].power)) / 4
+        pair
+        for pair in found.values()
+        if pair.power >= least and 1 - pair.power <= (1 - max(alone[pair.first].power, alone[pair.second].power)) / 4
     ]
     return tuple(sorted(strong, key=lambda each: -each.power))
+
+
+def _power(task: Task, target: Array, score: Array, least: float) -> float:
+    """Power on the rows of the second part; on some of them only where it is far from what is looked for."""
+    mine = score[len(score) - len(target) :]
+    some = slice(None, None, max(1, len(target) // SCREEN_ROWS))
+    few = len(target) if task == "regression" else min(int(target[some].sum()), int((~target[some]).sum()))
+    rough = power_of(task, target[some], mine[some])
+    if some.step == 1 or (few >= SCREEN_CLASS and rough < least - SCREEN_ROOM):
+        return rough
+    return power_of(task, target, mine)
 
 
 def _codes(feature: Feature, known: pd.Series[Any], new: pd.Series[Any], goal: Array) -> tuple[Array, Array]:
@@ -106,17 +139,19 @@ def _codes(feature: Feature, known: pd.Series[Any], new: pd.Series[Any], goal: A
 
 
 def _scores(
-    first: Feature, second: Feature, codes: Mapping[str, tuple[Array, Array]], goal: Array, new: pd.DataFrame
+    first: str, second: str, codes: Mapping[str, Array], goal: Array, numbers: Mapping[str, Array]
 ) -> Iterator[Array]:
+    """What a pair says of the rows of both parts, as numbers; `goal` is of the first part alone."""
     import numpy as np
 
-    (a, a_new), (b, b_new) = codes[first.name], codes[second.name]
-    width = 1 + int(max(b.max(initial=0), b_new.max(initial=0)))
-    cells, cells_new = a * width + b, a_new * width + b_new
-    size = 1 + int(max(cells.max(initial=0), cells_new.max(initial=0)))
-    sums = np.bincount(cells, weights=goal, minlength=size)
-    counts = np.bincount(cells, minlength=size)
-    yield ((sums + PRIOR_ROWS * goal.mean()) / (counts + PRIOR_ROWS))[cells_new]
-    if first.role == second.role == "numeric":
-        gap = new[first.name].to_numpy() - new[second.name].to_numpy()
-        yield np.where(np.isfinite(gap), gap, -np.inf)
+    a, b = codes[first], codes[second]
+    cells = a * (1 + int(b.max(initial=0))) + b
+    size = 1 + int(cells.max(initial=0))
+    sums = np.bincount(cells[: len(goal)], weights=goal, minlength=size)
+    counts = np.bincount(cells[: len(goal)], minlength=size)
+    yield ((sums + PRIOR_ROWS * goal.mean()) / (counts + PRIOR_ROWS))[cells]
+    if first in numbers and second in numbers:
+        one, other = numbers[first], numbers[second]
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            for score in (one - other, one + other, one / other, one * other):
+                yield np.where(np.isfinite(score), score, -np.inf)

@@ -11,14 +11,14 @@ from airflow_mlops.core.text import SHORT, clip_text, format_number, spell_out
 
 def sections(seen: Seen) -> Iterator[Section]:
     """Word everything that was tried for knowing the label, the leaks first."""
-    ordered = sorted(seen.evaluation.evidence.leaks, key=lambda leak: not leak.leaking)
+    ordered = sorted(seen.evaluation.evidence.leaks, key=lambda leak: (not leak.leaking, not leak.asked))
     yield Section(
         key="leaks",
         title="Leakage",
         headings=("stands", "kind", "what", "in words", "value", "bound"),
         rows=tuple(
             (
-                "leak" if leak.leaking else "none",
+                "leak" if leak.leaking else "question" if leak.asked else "none",
                 spell_out(leak.kind),
                 clip_text(leak.what, SHORT),
                 leak.words,
@@ -27,5 +27,5 @@ def sections(seen: Seen) -> Iterator[Section]:
             )
             for leak in ordered
         ),
-        tones=tuple(("bad" if leak.leaking else "good",) for leak in ordered),
+        tones=tuple(("bad" if leak.leaking else "unsure" if leak.asked else "good",) for leak in ordered),
     )

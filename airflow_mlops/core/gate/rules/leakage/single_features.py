@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
+from airflow_mlops.core.gate.rules.leakage.exact import MOSTLY, settles_class, settles_number
 from airflow_mlops.core.gate.rules.leakage.separation import MOST_DECIDED, auc_of, decided
 from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.records.candidate import Feature, Task
@@ -43,6 +44,8 @@ class FeaturePower:
     """Share of a class's rows that the feature decides with certainty."""
     explained: float = 0.0
     """The share that a feature of this power decides when its effect rises evenly."""
+    exact: bool = False
+    """Whether it leaves nothing open, on any row of both parts: see :mod:`.exact`."""
 
     @property
     def decides(self) -> bool:
@@ -56,7 +59,7 @@ def single_feature_power(
     train: tuple[pd.DataFrame, pd.Series[Any]],
     holdout: tuple[pd.DataFrame, pd.Series[Any]],
 ) -> dict[str, float]:
-    """Power of each feature by itself on the holdout: :func:`look`, the powers only."""
+    """Power of each feature by itself on the holdout: :func:`measure_power`, the powers only."""
     return {name: seen.power for name, seen in measure_power(task, features, train, holdout).items()}
 
 
@@ -99,6 +102,8 @@ def measure_power(
     -----
     Target encoding with shrinkage: D. Micci-Barreca, SIGKDD Explorations 3(1), 2001.
     """
+    import pandas as pd
+
     known, new = spaced(train), spaced(holdout)
     x, x_new = as_features(known[0], features), as_features(new[0], features)
     goals = targets(task, known[1], new[1])
@@ -111,9 +116,28 @@ def measure_power(
         power, surely, luck = _strongest(task, scores, tests)
         sure, explained = decided(scores, tests) if task != "regression" else (0.0, 0.0)
         found[feature.name] = FeaturePower(
-            power=1.0 if copies else power, surely=surely, luck=luck, decided=sure, explained=explained
+            power=1.0 if copies else power,
+            surely=surely,
+            luck=luck,
+            decided=sure,
+            explained=explained,
+            exact=_exact(task, pd.concat([x[feature.name], x_new[feature.name]]), goals, power),
         )
     return found
+
+
+def _exact(task: Task, values: pd.Series[Any], goals: Sequence[tuple[Array, Array]], power: float) -> bool:
+    import numpy as np
+
+    both = [np.concatenate(goal) for goal in goals]
+    if task == "regression":
+        return settles_number(values, both[0])
+    if power >= 1.0 and any(settles_class(values, one) for one in both):
+        return True
+    there = values.notna().to_numpy()  # filled when the case was closed, and empty where it is not yet
+    kept = [one[there] for one in both if there.mean() > MOSTLY]
+    enough = [one for one in kept if MIN_CLASS_ROWS <= one.sum() <= len(one) - MIN_CLASS_ROWS]
+    return any(settles_class(values[there], one) for one in enough)
 
 
 def spaced(part: tuple[pd.DataFrame, pd.Series[Any]]) -> tuple[pd.DataFrame, pd.Series[Any]]:

@@ -19,7 +19,7 @@ from airflow_mlops.core.gate.rules.leakage.judge import single_feature_power
 from airflow_mlops.core.gate.rules.leakage.rows import missing_with_label, shared_content
 from airflow_mlops.core.gate.rules.leakage.separation import decided, graded
 from airflow_mlops.core.gate.rules.leakage.single_features import luck_of
-from airflow_mlops.core.records.candidate import Feature, Task
+from airflow_mlops.core.records.candidate import Champion, Feature, Task
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.spec.problems import ReasonCode
 from tests.support.leakage_inputs import AS_OF, bench_of, found
@@ -163,8 +163,9 @@ FUNCTIONS: dict[str, Any] = {
 def test_functions_of_the_label_are_leaks(name: str) -> None:
     frame = rows()
     results, leaks = found(bench_of(frame.assign(leak=FUNCTIONS[name](frame))))
-    assert {leak.what for leak in leaks} == {"leak"}
-    assert results["single_feature_power"].code is ReasonCode.LABEL_LEAKAGE
+    assert {(leak.what, leak.asked) for leak in leaks} == {("leak", name == "nearly")}
+    code = ReasonCode.LEAKAGE_ASKED if name == "nearly" else ReasonCode.LABEL_LEAKAGE
+    assert results["single_feature_power"].code is code
     assert "leak" in results["single_feature_power"].reason
     _, exempt = found(bench_of(frame.assign(leak=FUNCTIONS[name](frame)), rule={"reviewed": ["leak"]}))
     assert not exempt
@@ -211,7 +212,7 @@ def test_what_decides_part_of_a_class_for_sure_and_nothing_else_is_a_leak() -> N
     frame = rows(12_000)
     sure = frame["y"] & (np.random.default_rng(5).random(len(frame)) < 0.5)
     _, leaks = found(bench_of(frame.assign(delay=np.where(sure, 100, 0) + frame["heavy"])))
-    assert [(leak.kind, leak.what) for leak in leaks] == [("function", "delay")]
+    assert [(leak.kind, leak.what) for leak in leaks] == [("question", "delay")]
 
 
 @given(auc=st.floats(0.55, 0.97), base=st.floats(0.05, 0.5))
@@ -362,3 +363,60 @@ def test_times_after_as_of() -> None:
     assert not found(bench_of(text, rule={"reviewed": ["closed"]}))[1]
     late = found(bench_of(frame.assign(t=pd.date_range(AS_OF - timedelta(hours=300), periods=400, freq="h"))))
     assert late[0]["time"].value == 99
+
+
+# -- questions --------------------------------------------------------------------------------------------------------
+
+
+def listed(seed: int = 0) -> pd.DataFrame:
+    """Sale prices, and the list prices before."""
+    rng = np.random.default_rng(seed)
+    price = rng.lognormal(5, 1, 3000)
+    return pd.DataFrame(
+        {"list_price": price, "a": rng.normal(size=3000), "y": price * np.exp(rng.normal(0, 0.05, 3000))}
+    )
+
+
+def test_a_strong_feature_is_asked_about_once_and_the_answer_is_a_line_of_the_specification() -> None:
+    results, leaks = found(bench_of(listed(), "regression"))
+    power = results["single_feature_power"]
+    assert [(leak.what, leak.leaking, leak.asked) for leak in leaks] == [("list_price", False, True)]
+    assert (power.verdict, power.code) == (Verdict.INCONCLUSIVE, ReasonCode.LEAKAGE_ASKED)
+    assert "known before the event? if so, write gate: {leakage: {reviewed: [list_price]}}" in power.reason
+    answered, none = found(bench_of(listed(), "regression", rule={"reviewed": ["list_price"]}))
+    assert not none
+    assert answered["single_feature_power"].verdict is Verdict.ACCEPT
+    assert "list_price alone has the power" in answered["single_feature_power"].reason
+    assert "reviewed: known before the event" in answered["single_feature_power"].reason
+
+
+def test_a_feature_that_the_champion_has_is_named_and_does_not_hold_its_successor_back() -> None:
+    bench = bench_of(listed(), "regression")
+    serving = Champion(model="m", version=3, run_id="q", model_uri="u", candidate=bench.candidate)
+    results, leaks = found(replace(bench, champion=serving))
+    assert not leaks
+    assert results["single_feature_power"].verdict is Verdict.ACCEPT
+    assert "not held back, as version 3 serves with it" in results["single_feature_power"].reason
+    assert "reviewed: [list_price]" in results["single_feature_power"].reason
+    without = replace(bench.candidate, features=(N("a"),))
+    _, asked = found(replace(bench, champion=replace(serving, candidate=without)))
+    assert [leak.what for leak in asked] == ["list_price"]
+
+
+def test_a_certain_leak_counts_whoever_has_it() -> None:
+    bench = bench_of(rows().assign(leak=lambda f: f["y"] * 1.0))
+    serving = Champion(model="m", version=3, run_id="q", model_uri="u", candidate=bench.candidate)
+    results, leaks = found(replace(bench, champion=serving))
+    assert [leak.what for leak in leaks] == ["leak"]
+    assert results["single_feature_power"].verdict is Verdict.REJECT
+
+
+def test_a_label_that_is_a_sum_of_features_is_rejected() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(2000, 3)), columns=[*"abc"])
+    results, leaks = found(bench_of(frame.assign(y=frame["a"] - 2 * frame["c"]), "regression"))
+    assert {leak.what for leak in leaks} == {"a, c"}
+    assert results["function_of_label"].code is ReasonCode.LABEL_LEAKAGE
+    assert "the label is a linear combination of a, c, but for rounding" in results["function_of_label"].reason
+    reviewed = bench_of(frame.assign(y=frame["a"] - 2 * frame["c"]), "regression", rule={"reviewed": ["a", "c"]})
+    assert not found(reviewed)[1]
