@@ -107,5 +107,5 @@ class Watched:
         parts.pop("history", None)
         drift = {name: parts.pop(name) for name in list(parts) if name not in {"validation", "window"}}
         window = {"window": parts.pop("window")} if "window" in parts else {}
-        features = self.spec.features.model_dump()
-        return ModelSpec.model_validate({**SPEC, "features": features, "monitoring": {"drift": drift, **window}, **parts})
+        given = {**SPEC, "features": self.spec.features.model_dump(), "monitoring": {"drift": drift, **window}, **parts}
+        return ModelSpec.model_validate(given)
