@@ -88,6 +88,7 @@ class AuditEvent(Record):
         "moved_by_hand",
         "retired",
         "unretired",
+        "released",
     ]
     """`promoting` and `rolling_back` are written before the alias moves, `promoted` and `rolled_back` after it."""
     at: datetime
@@ -108,10 +109,19 @@ class AuditEvent(Record):
     """What the version is after `registered`: `challenger`, `rejected` or `inconclusive`."""
     nonce: str
     """Random: no two events are equal. Of a request that names itself, its digest: done again, it is found."""
+    rows_from: datetime | None = None
+    """Of `released`: first event time of the rows that are right as they are."""
+    rows_until: datetime | None = None
+    """Of `released`: where they end; None: they do not, the change is to stay."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data; the kind of event is `event` there, since `kind` names the kind of record."""
+        """Return plain JSON data; the kind of event is `event` there, since `kind` names the kind of record.
+
+        What only `released` has is left out of the others, whose digests so are those of the releases before it.
+        """
         body = super().to_json()
+        if self.kind != "released":
+            del body["rows_from"], body["rows_until"]
         event = body.pop("kind")
         return {"kind": type(self).__name__, "format": body.pop("format"), "event": event, **body}
 

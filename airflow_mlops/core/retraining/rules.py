@@ -77,7 +77,8 @@ def pipeline_fault(case: RetrainCase) -> Objection | None:
         return None
     words = [hint.words for hint in report.hints if hint.pipeline]
     more = f" And {len(words) - 3} more." if len(words) > 3 else ""  # noqa: PLR2004 - so many are read
-    ends = report.window.end + (report.window.end - report.window.start)
+    last = max((s.end for s in report.quarantined if s.end > report.window.start), default=report.window.end)
+    ends = min(last, report.window.end) + (report.window.end - report.window.start)
     reason = (
         f"This looks like a fault of the pipeline: {' '.join(words[:3])}{more} Unless more such rows arrive, this ends "
         f"by itself at {ends.isoformat()}, when none is in the window."

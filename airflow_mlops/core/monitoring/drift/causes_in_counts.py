@@ -45,6 +45,8 @@ class CauseInput:
     """Rows of both sides; without them, causes that counts cannot tell are not found."""
     used: frozenset[str] = frozenset()
     """Columns with a role for the model, beside the features: what becomes of others is no fault that touches it."""
+    scanned: bool = False
+    """Whether days were compared with days: they tell of units better than the whole window does."""
 
 
 def cause_of(clues: CauseInput, column: ColumnDrift) -> CauseHint:
@@ -124,6 +126,8 @@ def _distinct(table: pa.Table, column: str) -> int:
 
 
 def _unit(look: _Evidence) -> CauseHint | None:
+    if look.clues.scanned and look.column.part == "feature":
+        return None
     values = values_of(look.rows, look.name) if look.before.role == "numeric" else None
     unit = None if values is None else unit_change(look.before, values)
     return None if unit is None else made(look.name, "unit_change", f"{look.name} looks as before, but {unit.words}.")

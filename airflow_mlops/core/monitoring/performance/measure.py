@@ -57,6 +57,7 @@ def measure_performance(  # noqa: PLR0917 - the stage's nouns, in the order of t
     *,
     decision: GateDecision | None,
     prepared: Prepared | None = None,
+    without: Sequence[Window] = (),
 ) -> PerformanceReport:
     """Compare what the champion achieved on the newest mature cohort with what its gate promised.
 
@@ -72,6 +73,8 @@ def measure_performance(  # noqa: PLR0917 - the stage's nouns, in the order of t
         The gate's decision about the champion; None: what training measured is the promise.
     prepared
         What :func:`prepare` gave for the same champion, decision and specification: for who looks often.
+    without
+        Event times whose rows are broken: neither predictions nor outcomes of them count.
 
     Returns
     -------
@@ -90,7 +93,8 @@ def measure_performance(  # noqa: PLR0917 - the stage's nouns, in the order of t
     """
     now = utc(as_of, "as-of")
     prepared = prepared or prepare(spec, champion, load_pipeline, storage, decision=decision)
-    sight = _Measurement(spec, champion, store, storage, now, prepared.expected, prepared.estimator, decision)
+    held = (prepared.expected, prepared.estimator)
+    sight = _Measurement(spec, champion, store, storage, now, *held, decision, tuple(without))
     try:
         return sight.report()
     except DataError as error:
@@ -142,6 +146,7 @@ class _Measurement:
     expected: ExpectedPerformance
     estimator: Estimator | str
     decision: GateDecision | None
+    without: tuple[Window, ...] = ()
 
     @property
     def window(self) -> Window:
@@ -151,9 +156,10 @@ class _Measurement:
         """Read, join, measure, judge."""
         spec, expected, estimator = self.spec, self.expected, self.estimator
         each = estimator.each if isinstance(estimator, Estimator) else None
-        logged = read_prediction_log(spec, self.champion, self.storage, self.window)
+        logged = read_prediction_log(spec, self.champion, self.storage, self.window, self.without)
         features = [feature.name for feature in self.champion.candidate.features]
-        joined = join_outcomes(spec, logged, self.store, self.window, self._beside(slices=True), features, each=each)
+        how: dict[str, Any] = {"each": each, "without": self.without}
+        joined = join_outcomes(spec, logged, self.store, self.window, self._beside(slices=True), features, **how)
         cohort = cohort_of(spec, logged, joined)
         counted = Counted(
             champion=self.champion.version,
@@ -194,7 +200,7 @@ class _Measurement:
             estimate=estimated,
             flow=health_of(logged, joined, newest_row(spec, self.store, self.now), self.now),
             problems=oddities(logged, joined, counted, rows_ahead(spec, self.storage, self.now)),
-            reasons=(*words, *expected.reasons, *why),
+            reasons=(*words, *expected.reasons, *why, *self._left_out()),
         )
 
     def refused(self, error: DataError) -> PerformanceReport:
@@ -218,6 +224,10 @@ class _Measurement:
             reasons=(*(str(problem) for problem in error.problems), *expected.reasons),
         )
 
+    def _left_out(self) -> tuple[str, ...]:
+        said = ", ".join(str(span) for span in self.without)
+        return (f"Rows of {said} are left out: a feature is broken in them.",) if said else ()
+
     def _beside(self, *, slices: bool = False) -> list[str]:
         """Columns that are read beside key, time and outcome."""
         spec = self.spec
@@ -240,7 +250,7 @@ class _Measurement:
         older = 0
         if before is not None:
             older = sum(batch.num_rows for batch in scored_batches(spec, self.storage, before, [spec.data.time]))
-        new = None if later is None else read_prediction_log(spec, self.champion, self.storage, later)
+        new = None if later is None else read_prediction_log(spec, self.champion, self.storage, later, self.without)
         immature = older + (0 if new is None else new.rows)
         if isinstance(estimator, str):
             return immature, None, [estimator] if estimator else []
@@ -290,8 +300,7 @@ class _Measurement:
             if needs_rows:
                 features = [f.name for f in self.champion.candidate.features] if estimator.each is not None else []
                 beside = self._beside()
-                found = join_outcomes(
-                    spec, new, self.store, later, beside, features, outcomes=False, each=estimator.each
-                )
+                how: dict[str, Any] = {"outcomes": False, "each": estimator.each, "without": self.without}
+                found = join_outcomes(spec, new, self.store, later, beside, features, **how)
             parts.append((new, found, np.ones(len(new.predicted.values), dtype=bool)))
         return parts

@@ -18,6 +18,7 @@ from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.columns import missing_columns
 from airflow_mlops.core.rows.keys import identities, same_kinds, together, whole_keys
 from airflow_mlops.core.rows.labels import clean_labels
+from airflow_mlops.core.rows.windows import rows_outside
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def join_outcomes(  # noqa: PLR0917 - whose rows, of which predictions, from whe
     *,
     outcomes: bool = True,
     each: Callable[[pd.DataFrame, Array], Array] | None = None,
+    without: Sequence[Window] = (),
 ) -> JoinedOutcomes:
     """Read the source's rows of a window, and keep what belongs to a prediction.
 
@@ -79,6 +81,8 @@ def join_outcomes(  # noqa: PLR0917 - whose rows, of which predictions, from whe
     each
         Called with the features of predicted rows of the champion and their places in `logged.predicted`; returns one
         number for each row, kept as `EACH`.
+    without
+        Event times whose rows are not read.
 
     Raises
     ------
@@ -99,7 +103,7 @@ def join_outcomes(  # noqa: PLR0917 - whose rows, of which predictions, from whe
     gathered = _Gathered(spec, logged, kept, counted, each, outcomes)
     asked = list(dict.fromkeys((*spec.data.key, spec.data.time, *kept, *counted)))
     for batch in store.read(window, spec.data.time, asked):
-        gathered.add(batch)
+        gathered.add(rows_outside(batch, spec.data.time, without))
     rows = gathered.frame()
     known = rows[spec.data.label].notna().to_numpy() if outcomes else np.zeros(len(rows), dtype=bool)
     doubled, contradicting = _repeated(rows[known], spec.data.label) if outcomes else (0, 0)

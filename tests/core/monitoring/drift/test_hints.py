@@ -10,8 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from airflow_mlops.core.faults.units import UNITS
 from airflow_mlops.core.monitoring.drift.hints import hints_of_problems, of_change, since
-from airflow_mlops.core.monitoring.drift.unit_change import UNITS, unit_change
+from airflow_mlops.core.monitoring.drift.unit_change import unit_change
 from airflow_mlops.core.records.drift import CauseHint, DriftReport, SchemaChange
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from tests.support.watched_model import NOW, WEEK, Watched
