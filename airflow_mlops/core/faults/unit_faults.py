@@ -41,6 +41,8 @@ MOST_RUNS = 3
 SMALL = 5.0
 """Factors below this (and above its inverse) are what demand does on a special day, too."""
 _FEW_PAIRS = 5
+_MOSTLY = 0.5
+"""Share of a group's days that were known to be broken, from which on all of it is."""
 
 
 def unit_faults(column: ColumnDays) -> Broken | None:
@@ -63,10 +65,12 @@ def _in_space(column: ColumnDays, *, logarithms: bool) -> Broken | None:
         return None
     groups = nodes.groups()
     if groups is None:
-        return _all_known(column, nodes)
+        return _all_known(column, nodes) if nodes.scanned.all() else None  # one group with the champion's days: sound
     labels, spread = groups
     sound = _sound(nodes, labels)
-    if sound is None or np.count_nonzero(labels == sound) < LEAST_DAYS:
+    if sound is None:
+        return _all_known(column, nodes)
+    if np.count_nonzero(labels == sound) < (1 if nodes.right.any() else LEAST_DAYS):
         return None
     found = [
         (label, unit)
@@ -245,15 +249,16 @@ def _sound(nodes: _Nodes, labels: NDArray[np.int64]) -> int | None:
     """The group that others are held against: what was released, then what the champion knows, then the largest."""
     import numpy as np
 
-    scanned: list[int] = np.unique(labels[nodes.scanned & (labels >= 0)]).tolist()
+    found: list[int] = np.unique(labels[nodes.scanned & (labels >= 0)]).tolist()
+    if nodes.right.any():
+        return max(found, key=lambda label: int(np.count_nonzero(nodes.right & (labels == label))), default=None)
+    scanned = [label for label in found if np.mean(nodes.known[nodes.scanned & (labels == label)]) < _MOSTLY]
     if not scanned:
         return None
 
     def most(of: NDArray[np.bool_]) -> int:
         return max(scanned, key=lambda label: int(np.count_nonzero(of & (labels == label))))
 
-    if nodes.right.any():
-        return most(nodes.right)
     anchored = nodes.place < 0
     if np.isin(labels[anchored], scanned).any():
         return most(anchored)
@@ -316,13 +321,13 @@ def _strange_counts(nodes: _Nodes, group: NDArray[np.bool_], sound: NDArray[np.b
 
 
 def _all_known(column: ColumnDays, nodes: _Nodes) -> Broken | None:
-    """A fault whose beginning lies too far back to be seen: all days are alike, and were known to be broken."""
+    """A fault whose beginning lies too far back to be seen: no day is sound, and most were known to be broken."""
     import numpy as np
 
     scanned = nodes.scanned
-    if not scanned.all() or nodes.right.any() or np.mean(nodes.known[scanned]) <= 1 / 2:
+    if nodes.right.any() or np.mean(nodes.known[scanned]) < _MOSTLY:
         return None
-    return _answer(column, nodes, scanned, np.zeros_like(scanned), None)
+    return _answer(column, nodes, scanned, ~scanned, None)
 
 
 def _answer(

@@ -66,6 +66,9 @@ class Rollback(Record):
     """To a version that had never served."""
 
 
+_OF_RELEASED = ("rows_from", "rows_until")
+
+
 @dataclass(frozen=True, kw_only=True)
 class AuditEvent(Record):
     """One line of the audit trail: who did what, when, why, from which version to which, by which decision.
@@ -117,11 +120,9 @@ class AuditEvent(Record):
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data; the kind of event is `event` there, since `kind` names the kind of record.
 
-        What only `released` has is left out of the others, whose digests so are those of the releases before it.
+        What only `released` has is left out where it is not set: older events keep the digests that they had.
         """
-        body = super().to_json()
-        if self.kind != "released":
-            del body["rows_from"], body["rows_until"]
+        body = {key: value for key, value in super().to_json().items() if key not in _OF_RELEASED or value is not None}
         event = body.pop("kind")
         return {"kind": type(self).__name__, "format": body.pop("format"), "event": event, **body}
 

@@ -51,16 +51,13 @@ def hints_of_faults(report: DriftReport) -> tuple[CauseHint, ...]:
         for span in report.quarantined
         if not span.before_release and span.start < window.end and window.start < span.end
     ]
-    found = {
-        span.column: CauseHint(
-            column=span.column,
-            cause=span.cause,
-            pipeline=True,
-            words=f"{span.words} From {span.start.isoformat()} to {span.end.isoformat()}.",
-            since=span.start,
-        )
-        for span in inside
-    }
+    told = {(hint.column, hint.cause): hint for hint in report.hints}
+    found: dict[str, CauseHint] = {}
+    for span in inside:
+        same = told.get((span.column, span.cause))
+        words = f"{same.words if same else span.words} From {span.start.isoformat()} to {span.end.isoformat()}."
+        begun = min(span.start, same.since or span.start) if same else span.start
+        found[span.column] = CauseHint(column=span.column, cause=span.cause, pipeline=True, words=words, since=begun)
     others = (hint for hint in report.hints if hint.column not in found)
     return (*found.values(), *others)
 
