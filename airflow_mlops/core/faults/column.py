@@ -66,6 +66,13 @@ class ColumnDay:
         return len(self.known) if self.role == "numeric" else sum(self.counts.values())
 
     @property
+    def is_constant(self) -> bool:
+        """Whether it has one value only."""
+        if self.role == "numeric":
+            return self.there > 0 and bool(self.known[0] == self.known[-1])
+        return len(self.counts) == 1
+
+    @property
     def missing(self) -> float:
         """Share of the rows without a value."""
         return 1 - self.there / max(1, self.rows)

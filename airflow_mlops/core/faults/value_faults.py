@@ -50,9 +50,9 @@ def constant_faults(column: ColumnDays) -> Broken | None:
     """
     import numpy as np
 
-    sole = np.array([day.judged and len(day.counts) == 1 for day in column.days], dtype=bool)
+    sole = np.array([day.judged and day.is_constant for day in column.days], dtype=bool)
     usual = [*column.anchor, *_unlike(column, sole)]
-    if not sole.any() or len(usual) < LEAST_DAYS or any(len(day.counts) <= 1 for day in usual if day.there > 1):
+    if not sole.any() or len(usual) < LEAST_DAYS or any(day.is_constant for day in usual if day.there > 1):
         return None
     pooled = sum((day.counts for day in usual), Counter[str]())
     share = pooled.most_common(1)[0][1] / pooled.total() if pooled else 1.0
