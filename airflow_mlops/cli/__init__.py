@@ -35,6 +35,10 @@ def get_cli_commands() -> list[CLICommand]:
     force = arg(("--force",), action="store_true", help="Override the gate; without it nothing is promoted")
     older = arg(("--allow-older",), action="store_true", help="Also a version that is older than the champion")
     undo = arg(("--undo",), action="store_true", help="Let a retired model train again")
+    rows_from = arg(("--from",), dest="start", required=True, metavar="TIME", help="First event time of the rows")
+    rows_to = arg(
+        ("--to",), dest="end", default=None, metavar="TIME", help="Where they end (default: the change is to stay)"
+    )
     lines = arg(("--json-lines",), action="store_true", help="Export every event, one JSON object a line")
     verify = arg(("--verify",), action="store_true", help="Check the hash chain, and the aliases against it")
     file = arg(("--file",), default=None, metavar="FILE", help="Verify an exported file instead of MLflow's trail")
@@ -74,6 +78,11 @@ def get_cli_commands() -> list[CLICommand]:
                     *(model, version, force, reason, older, as_json, conn_id),
                 ),
                 action("retire", "Stop a model's training", *(model, reason, undo, as_json, conn_id)),
+                action(
+                    "release",
+                    "Say that rows which look broken are right",
+                    *(model, rows_from, rows_to, reason, as_json, conn_id),
+                ),
                 action(
                     "backtest",
                     "Replay history, and compare policies of retraining",

@@ -38,6 +38,7 @@ def observed(spec: ModelSpec, as_of: datetime, store: DataStore, storage: Storag
         If a store does not answer.
     """
     from airflow_mlops.core.monitoring.drift import evidently_page, observe
+    from airflow_mlops.core.promotion import released_spans
     from airflow_mlops.stores.mlflow.monitoring import DRIFT_PAGE
 
     with open_records(spec) as records:
@@ -46,7 +47,9 @@ def observed(spec: ModelSpec, as_of: datetime, store: DataStore, storage: Storag
         history = records.windows.drift_history(
             spec.experiment, spec.name, before=as_of, limit=spec.monitoring.drift.of
         )
-        report = observe(spec, champion, reference, store, storage, as_of, history=history)
+        released = released_spans(records.trail.events(spec.registered_model))
+        sources = (store, storage, as_of)
+        report = observe(spec, champion, reference, *sources, history=history, released=released)
         page = evidently_page(spec, champion, store, storage, report)  # empty: not asked for
         run_id = records.windows.record_drift(spec.experiment, report, page)
         return ObservedDrift(

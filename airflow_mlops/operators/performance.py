@@ -62,11 +62,16 @@ def performed(spec: ModelSpec, as_of: datetime, storage: Storage) -> tuple[Perfo
     """
     from airflow_mlops.config import settings
     from airflow_mlops.core.monitoring.performance import measure_performance
+    from airflow_mlops.core.monitoring.quarantine import broken_spans, left_out
+    from airflow_mlops.core.promotion import released_spans
     from airflow_mlops.stores.open_source import open_source
 
     store = open_source(spec.data.source, data_root=settings().data_root)
     with open_records(spec) as records:
         champion = records.require_champion(spec)
+        history = records.windows.drift_history(spec.experiment, spec.name, before=as_of, limit=1)
+        released = released_spans(records.trail.events(spec.registered_model))
+        spans = broken_spans(spec, champion, store, storage, as_of, history=history, released=released)
         report = measure_performance(
             spec,
             champion,
@@ -76,6 +81,7 @@ def performed(spec: ModelSpec, as_of: datetime, storage: Storage) -> tuple[Perfo
             as_of,
             decision=_decision(records, champion),
             history=records.windows.performance_history(spec.experiment, spec.name, before=as_of, limit=_EARLIER),
+            without=left_out(spans),
         )
         return report, records.run_url(records.windows.record_performance(spec.experiment, report))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.operators._base import LoopOperator, skip_retired
 
 if TYPE_CHECKING:
+    from airflow_mlops.core.snapshot import KnownFaults
     from airflow_mlops.spec import ModelSpec
 
 
@@ -42,14 +43,33 @@ class SnapshotOperator(LoopOperator):
         spec, as_of = self.model_spec(context), self.as_of(context)
         self._claim(spec, context)
         store = open_source(spec.data.source, data_root=settings().data_root)
-        also = self._champions_columns(spec)
-        snapshot = take_snapshot(spec, as_of, store, self.storage(), now=datetime.now(UTC), also=also)
+        also, faults = self._champions_columns(spec), self._known_faults(spec, as_of)
+        snapshot = take_snapshot(spec, as_of, store, self.storage(), now=datetime.now(UTC), also=also, faults=faults)
         self.log.info(
             "snapshot %s: %s rows of %s, as of %s", snapshot.fingerprint[:12], snapshot.rows, snapshot.window, as_of
         )
         for issue in snapshot.known_issues:
             self.log.warning("known issue: %s", issue)
         return snapshot.to_json()
+
+    def _known_faults(self, spec: ModelSpec, as_of: datetime) -> KnownFaults:
+        """Return the champion's days, which are sound, what monitoring found, and what a person released."""
+        from airflow_mlops.core.promotion import released_spans
+        from airflow_mlops.core.snapshot import KnownFaults, snapshot_days
+
+        with self.records(spec) as records:
+            champion = records.registry.champion(spec.registered_model)
+            if champion is None:
+                return KnownFaults()
+            seen = records.windows.drift_history(spec.experiment, spec.name, before=as_of, limit=1)
+            released = released_spans(records.trail.events(spec.registered_model))
+        names = [feature.name for feature in champion.candidate.features]
+        uri, seed = champion.candidate.snapshot_uri, spec.training.seed
+        return KnownFaults(
+            anchor=snapshot_days(uri, self.storage(), names, seed=seed),
+            known=tuple(span for report in seen for span in report.quarantined if not span.before_release),
+            released=released,
+        )
 
     def _claim(self, spec: ModelSpec, context: Any) -> None:
         """Claim the decisions that this run's events carry; skip when every one of them is another run's.

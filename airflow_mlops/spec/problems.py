@@ -37,6 +37,7 @@ class ReasonCode(StrEnum):
     LABELS_MISSING = "labels_missing"
     LABEL_SINGLE_CLASS = "label_single_class"
     VALUE_NOT_FINITE = "value_not_finite"
+    ROWS_QUARANTINED = "rows_quarantined"
     EXPECTATION_FAILED = "expectation_failed"
     EXPECTATION_UNKNOWN = "expectation_unknown"
     # training and the gate

@@ -16,6 +16,7 @@ from airflow_mlops.cli import _change, get_cli_commands
 from airflow_mlops.cli import rollback as change
 from airflow_mlops.cli.history import history
 from airflow_mlops.cli.promote import promote
+from airflow_mlops.cli.release import release
 from airflow_mlops.cli.retire import retire
 from airflow_mlops.cli.rollback import rollback
 from airflow_mlops.cli.status import status
@@ -209,6 +210,16 @@ def test_a_retired_model_is_not_trained_until_it_is_taken_back(
     model.run({})
 
 
+def test_released_rows_stand_in_the_trail(model: Model, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {"start": "2024-06-05", "end": None}
+    assert ask(release, model=model.name, reason="cents from now on", **rows) == 0
+    assert "from 2024-06-05T00:00:00+00:00 on: what differs before it is left out" in capsys.readouterr().out
+    assert ask(history, model=model.name) == 0
+    assert "cents from now on" in capsys.readouterr().out
+    assert ask(release, model=model.name, reason="x", start="soon", end=None) == 1
+    assert "ISO 8601" in capsys.readouterr().err
+
+
 def test_a_model_that_does_not_exist_is_said(loop_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ask(rollback, model="nobody_knows_it", to=None, reason="x") == 1
     assert ask(promote, model="nobody_knows_it", version=1, force=True, reason="x", allow_older=False) == 1
@@ -232,7 +243,19 @@ def test_every_command_of_the_documentation_is_there() -> None:
     group = get_cli_commands()[0]
     names = {command.name for command in group.subcommands}
     assert names == {
-        *("validate", "schema", "new", "status", "history", "rollback", "promote", "retire", "reproduce", "backtest"),
+        *(
+            "validate",
+            "schema",
+            "new",
+            "status",
+            "history",
+            "rollback",
+            "promote",
+            "retire",
+            "release",
+            "reproduce",
+            "backtest",
+        ),
     }
     for command in group.subcommands:
         assert callable(command.func), command.name

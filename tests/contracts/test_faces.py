@@ -62,7 +62,7 @@ def from_outside(stage: str) -> list[tuple[str, str, str]]:
 
 def test_the_stages_are_those_of_the_package() -> None:
     core = PACKAGE / "core"
-    below = {"records", "rows", "pipeline", "metrics", "stats", "profiles"}
+    below = {"records", "rows", "pipeline", "metrics", "stats", "profiles", "faults"}
     folders = {path.name for path in core.iterdir() if (path / "__init__.py").exists()} - below
     assert folders == {stage.partition(".")[0] for stage in STAGES}
 

@@ -80,9 +80,9 @@ def test_earlier_windows_are_handed_to_the_comparison(world: World, monkeypatch:
 
     really, seen = drift.observe, []
 
-    def observe(*args: Any, history: Any) -> Any:
+    def observe(*args: Any, history: Any, **known: Any) -> Any:
         seen.append([report.as_of for report in history])
-        return really(*args, history=history)
+        return really(*args, history=history, **known)
 
     monkeypatch.setattr(drift, "observe", observe)
     world.rows_come()

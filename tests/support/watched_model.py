@@ -28,6 +28,7 @@ from tests.support.builders import make_candidate, make_champion
 START, TRAINED = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)
 NOW = datetime(2024, 3, 15, tzinfo=UTC)
 WEEK = timedelta(days=7)
+CALENDAR = ("month", "quarter", "year", "weekday", "hour")
 SPEC: dict[str, Any] = {
     "name": "m",
     "owner": "team",
@@ -58,12 +59,14 @@ def rows(first: datetime, last: datetime, per_day: int = 150, seed: int = 0) -> 
 class Watched:
     """The champion was trained on the first sixty days; `window` writes the rows of the week before NOW."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, calendar: bool = False) -> None:
         self.rows = folder / "rows"
         self.rows.mkdir()
+        self.calendar = calendar
         self.storage = open_storage(str(folder / "storage"))
-        rows(START, NOW - WEEK).to_parquet(self.rows / "before.parquet", index=False)
-        self.spec = ModelSpec.model_validate(SPEC)
+        self._dated(rows(START, NOW - WEEK)).to_parquet(self.rows / "before.parquet", index=False)
+        features = {**SPEC["features"], "numeric": ["temp", "wind", *(CALENDAR if calendar else ())]}
+        self.spec = ModelSpec.model_validate({**SPEC, "features": features})
         self.folder = folder
         self.store = open_source(self.spec.data.source, data_root=str(folder))
         snapshot = take_snapshot(self.spec, TRAINED, self.store, self.storage, now=TRAINED, also=("origin",))
@@ -80,7 +83,10 @@ class Watched:
         )  # fmt: skip
 
     def week(self) -> pd.DataFrame:
-        return rows(NOW - WEEK, NOW)
+        return self._dated(rows(NOW - WEEK, NOW))
+
+    def _dated(self, frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(**{part: getattr(frame.t.dt, part) for part in (CALENDAR if self.calendar else ())})
 
     def observe(self, frame: pd.DataFrame | None, *, scored: bool = False, **monitoring: Any) -> DriftReport:
         """Write the week before NOW and look at it."""
@@ -101,4 +107,5 @@ class Watched:
         parts.pop("history", None)
         drift = {name: parts.pop(name) for name in list(parts) if name not in {"validation", "window"}}
         window = {"window": parts.pop("window")} if "window" in parts else {}
-        return ModelSpec.model_validate({**SPEC, "monitoring": {"drift": drift, **window}, **parts})
+        given = {**SPEC, "features": self.spec.features.model_dump(), "monitoring": {"drift": drift, **window}, **parts}
+        return ModelSpec.model_validate(given)

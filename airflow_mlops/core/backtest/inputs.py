@@ -19,6 +19,7 @@ from airflow_mlops.core.training import champion_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from airflow_mlops.core.faults import DayRows
     from airflow_mlops.core.training import Fitted
 
 
@@ -47,6 +48,8 @@ class Inputs:
         """Fitted pipeline of a version."""
         self.rows = lru_cache(maxsize=2)(self._read_rows)
         """Snapshot that a version was trained on, and its rows."""
+        self.days = lru_cache(maxsize=2)(self._read_days)
+        """A sample of each day's rows of a snapshot."""
         self._future = lru_cache(maxsize=2)(self._read_future)
 
     def candidate(self, version: int) -> Candidate:
@@ -107,6 +110,12 @@ class Inputs:
 
         _, snapshot = self._trained(version)
         return snapshot, read_snapshot(snapshot, self.cache.storage)
+
+    def _read_days(self, uri: str) -> tuple[DayRows, ...]:
+        from airflow_mlops.core.snapshot import open_snapshot, snapshot_days
+
+        columns = [column.name for column in open_snapshot(uri, self.cache.storage).columns]
+        return snapshot_days(uri, self.cache.storage, columns, seed=self.spec.training.seed)
 
     def _read_future(
         self, step: int, columns: tuple[str, ...], classification: bool

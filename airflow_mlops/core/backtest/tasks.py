@@ -25,6 +25,7 @@ from airflow_mlops.spec.model import ModelSpec
 if TYPE_CHECKING:
     import pandas as pd
 
+    from airflow_mlops.core.faults import DayRows
     from airflow_mlops.core.gate import HoldoutComparison
     from airflow_mlops.core.metrics.labelled import LabelledPredictions
     from airflow_mlops.core.metrics.registry import Metric
@@ -40,14 +41,15 @@ def train(inputs: Inputs, version: int) -> Trained:
     """Snapshot, validate, fit: what the train DAG does up to the gate."""
 
     def compute() -> Trained:
-        from airflow_mlops.core.snapshot import read_snapshot, take_snapshot
+        from airflow_mlops.core.snapshot import KnownFaults, read_snapshot, take_snapshot
         from airflow_mlops.core.training import fit
         from airflow_mlops.core.validation import enforce, validate_snapshot
 
         spec, storage = inputs.spec, inputs.cache.storage
         as_of = inputs.plan.steps[inputs.plan.step_of(version)].start
         try:
-            snapshot = take_snapshot(spec, as_of, inputs.store, storage, now=datetime.now(UTC))
+            faults = KnownFaults(anchor=_first_days(inputs, version))
+            snapshot = take_snapshot(spec, as_of, inputs.store, storage, now=datetime.now(UTC), faults=faults)
             frame = read_snapshot(snapshot, storage)
             enforce(validate_snapshot(spec, snapshot, frame))
         except DataError as refusal:
@@ -68,6 +70,15 @@ def train(inputs: Inputs, version: int) -> Trained:
         return Trained(outcome="trained", candidate=candidate, snapshot=snapshot, seconds=0)
 
     return inputs.cache.remember(Trained, f"training version {version}", [version], compute)
+
+
+def _first_days(inputs: Inputs, version: int) -> Sequence[DayRows]:
+    """Days of the first model's rows, which tell the later ones what is sound; in the loop the champion's do.
+
+    Which model serves at a step depends on the policy, and a training is the same for all of them.
+    """
+    first = train(inputs, 1).snapshot if version > 1 else None
+    return () if first is None else inputs.days(first.uri)
 
 
 def refer(inputs: Inputs, version: int) -> Referred:
@@ -218,21 +229,24 @@ def watch(
         from airflow_mlops.core.backtest.score_log import ScoreLog
         from airflow_mlops.core.monitoring.drift import observe
         from airflow_mlops.core.monitoring.performance import measure_performance
+        from airflow_mlops.core.monitoring.quarantine import left_out
         from airflow_mlops.core.retraining import count_new_rows
 
         store, as_of, champion = inputs.store, inputs.plan.steps[step].start, inputs.champion(version)
         log = ScoreLog(spec, inputs.cache.storage, {inputs.plan.steps[one]: by for one, by in served})
+        drift = observe(spec, champion, reference, store, log, as_of, history=tuple(history))
+        sources = (store, log, as_of)
+        without = left_out(drift.quarantined)
         return Watched(
-            drift=observe(spec, champion, reference, store, log, as_of, history=tuple(history)),
+            drift=drift,
             performance=measure_performance(
                 spec,
                 champion,
                 lambda: inputs.pipeline(version),
-                store,
-                log,
-                as_of,
+                *sources,
                 decision=decision,
                 history=performances,
+                without=without,
             ),
             new_rows=count_new_rows(spec, champion, store, as_of),
             seconds=0,

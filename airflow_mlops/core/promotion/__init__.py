@@ -17,6 +17,7 @@ from airflow_mlops.core.promotion.rejudge import (
     may_judge_again,
     required_decision,
 )
+from airflow_mlops.core.promotion.release import release, released_spans
 from airflow_mlops.core.promotion.retire import retire, retirement_tag, unretire
 from airflow_mlops.core.promotion.rollback import rollback, rollback_target
 from airflow_mlops.core.promotion.status import ModelStatus, status_of
@@ -43,6 +44,8 @@ __all__ = [
     "nonce_of",
     "override",
     "promote",
+    "release",
+    "released_spans",
     "require_reason",
     "require_whole",
     "required_decision",

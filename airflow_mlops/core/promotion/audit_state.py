@@ -197,6 +197,11 @@ def _unretired(state: AuditState, _: AuditEvent) -> AuditState:
     return replace(state, retired=None)
 
 
+def _released(state: AuditState, _: AuditEvent) -> AuditState:
+    """Rows were released: what serves stays as it is."""
+    return state
+
+
 def _version(event: AuditEvent) -> int:
     if event.version is None:
         raise RecordError(broken_trail(f"event {event.number}, {event.kind}, names no version"))
@@ -213,6 +218,7 @@ _MEANING: Mapping[str, Callable[[AuditState, AuditEvent], AuditState]] = {
     "moved_by_hand": _moved_by_hand,
     "retired": _retired,
     "unretired": _unretired,
+    "released": _released,
 }
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import ClassVar, Literal
 
 from airflow_mlops.core.records.base import Record, added
+from airflow_mlops.core.records.fault import FaultySpan
 from airflow_mlops.core.records.snapshot import Window
 
 DriftVerdict = Literal["drift", "ok", "unknown", "invalid"]
@@ -89,10 +90,10 @@ class CauseHint:
 class DriftReport(Record):
     """A window against a reference.
 
-    Format 2 added what follows `as_of`; of a report written before, it has its defaults.
+    Format 2 added what follows `as_of`, format 3 `quarantined`; of a report written before, they have their defaults.
     """
 
-    FORMAT: ClassVar[int] = 2
+    FORMAT: ClassVar[int] = 3
 
     model: str
     champion_version: int
@@ -113,6 +114,8 @@ class DriftReport(Record):
     hints: tuple[CauseHint, ...] = ()
     others: tuple[str, ...] = ()
     """What the other references say, one sentence each."""
+    quarantined: tuple[FaultySpan, ...] = ()
+    """Spans, also before the window, whose rows are broken: no evidence of anything until they are mended."""
 
     @property
     def pipeline_fault(self) -> bool:

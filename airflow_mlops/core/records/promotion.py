@@ -66,6 +66,9 @@ class Rollback(Record):
     """To a version that had never served."""
 
 
+_OF_RELEASED = ("rows_from", "rows_until")
+
+
 @dataclass(frozen=True, kw_only=True)
 class AuditEvent(Record):
     """One line of the audit trail: who did what, when, why, from which version to which, by which decision.
@@ -88,6 +91,7 @@ class AuditEvent(Record):
         "moved_by_hand",
         "retired",
         "unretired",
+        "released",
     ]
     """`promoting` and `rolling_back` are written before the alias moves, `promoted` and `rolled_back` after it."""
     at: datetime
@@ -108,10 +112,17 @@ class AuditEvent(Record):
     """What the version is after `registered`: `challenger`, `rejected` or `inconclusive`."""
     nonce: str
     """Random: no two events are equal. Of a request that names itself, its digest: done again, it is found."""
+    rows_from: datetime | None = None
+    """Of `released`: first event time of the rows that are right as they are."""
+    rows_until: datetime | None = None
+    """Of `released`: where they end; None: they do not, the change is to stay."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data; the kind of event is `event` there, since `kind` names the kind of record."""
-        body = super().to_json()
+        """Return plain JSON data; the kind of event is `event` there, since `kind` names the kind of record.
+
+        What only `released` has is left out where it is not set: older events keep the digests that they had.
+        """
+        body = {key: value for key, value in super().to_json().items() if key not in _OF_RELEASED or value is not None}
         event = body.pop("kind")
         return {"kind": type(self).__name__, "format": body.pop("format"), "event": event, **body}
 

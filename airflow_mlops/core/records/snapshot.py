@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.fault import FaultySpan
 from airflow_mlops.spec.problems import Problem
 
 
@@ -38,12 +39,12 @@ class Column:
 class Snapshot(Record):
     """The immutable rows of one training window: where they are, and what they are.
 
-    Format 2 added `unlabelled` and `unlabelled_nulls`.
+    Format 2 added `unlabelled` and `unlabelled_nulls`, format 3 `quarantined` and `quarantined_rows`.
 
     The rows are `data.parquet` below `uri`; this record is `manifest.json` beside it, and is written last.
     """
 
-    FORMAT: ClassVar[int] = 2
+    FORMAT: ClassVar[int] = 3
 
     model: str
     fingerprint: str
@@ -71,6 +72,10 @@ class Snapshot(Record):
     unlabelled_nulls: Mapping[str, int] | None = None
     """Missing values among those, by column: a column that is missing with the label is known only with it. None: not
     counted (format 1)."""
+    quarantined: tuple[FaultySpan, ...] = ()
+    """Spans in which a column is broken: their rows are left out until somebody mends or releases them."""
+    quarantined_rows: int = 0
+    """Mature rows with a label that were left out for it."""
 
     @property
     def data_uri(self) -> str:

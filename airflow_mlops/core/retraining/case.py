@@ -126,13 +126,22 @@ class RetrainCase(SignalInput):
 def already_notified(case: RetrainCase, first: Objection) -> RetrainDecision | None:
     """Return the logged decision that told the owner of this episode already.
 
-    A block's episode ends with a window that was seen without the fault.
+    A block's episode ends with a window that was seen without the fault. A fault of the pipeline that outlasts its
+    window is told again: none of the rows that were told of is in it any more, and still nobody has mended their cause.
     """
     if first.action == "escalate":
         return notified_of(case, first.rule)
     before = [one for one in case.history.decisions if one.action == "block" and one.rule == first.rule]
     newest = before[0] if before else None
-    return None if newest is None or _recovered(case, first.rule, newest.as_of) else newest
+    if newest is None or _recovered(case, first.rule, newest.as_of) or _outlasted(case, first.rule, newest.as_of):
+        return None
+    return newest
+
+
+def _outlasted(case: RetrainCase, rule: str, since: datetime) -> bool:
+    """Whether a window with a fault of the pipeline has no row any more of those that were told of."""
+    report = case.seen.drift
+    return rule == "pipeline_fault" and report is not None and since <= report.window.start
 
 
 def notified_of(case: RetrainCase, rule: str) -> RetrainDecision | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.promotion import retired_because
 from airflow_mlops.core.records.retraining import Challenge
 from airflow_mlops.core.retraining.case import Objection, RetrainCase, notified_of
@@ -86,8 +87,22 @@ def pipeline_fault(case: RetrainCase) -> Objection | None:
         return None
     words = [hint.words for hint in report.hints if hint.pipeline]
     more = f" And {len(words) - 3} more." if len(words) > 3 else ""  # noqa: PLR2004 - so many are read
-    reason = f"This looks like a fault of the pipeline: {' '.join(words[:3])}{more}"
+    last = max((s.end for s in report.quarantined if s.end > report.window.start), default=report.window.end)
+    ends = min(last, report.window.end) + (report.window.end - report.window.start)
+    reason = (
+        f"This looks like a fault of the pipeline: {' '.join(words[:3])}{more} Unless more such rows arrive, this ends "
+        f"by itself at {ends.isoformat()}, when none is in the window.{_remedy(case, report)}"
+    )
     return Objection(rule="pipeline_fault", reasons=(reason,), action="block", situation="pipeline_fault")
+
+
+def _remedy(case: RetrainCase, report: DriftReport) -> str:
+    """What to do about rows that look broken, and are right."""
+    begun = min((span.start for span in report.quarantined if not span.before_release), default=None)
+    if begun is None:
+        return ""
+    command = f"airflow mlops release {case.spec.registered_model} --from {begun.isoformat()} --reason WHY"
+    return f" If that is right, and is to stay, say so: {command}"
 
 
 def unwatched(case: RetrainCase) -> Objection | None:

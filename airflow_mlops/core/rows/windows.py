@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,10 @@ from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    import pyarrow as pa
+    from numpy.typing import NDArray
 
 
 HELD_OUT = 1 / 3
@@ -107,3 +111,24 @@ def rows_within(frame: pd.DataFrame, time: str, window: Window) -> pd.DataFrame:
     """Rows whose event time is in the window, sorted by it (stable)."""
     rows = frame[(frame[time] >= window.start) & (frame[time] < window.end)]
     return rows.sort_values(time, kind="stable")
+
+
+def within_any(times: pa.Array, windows: Sequence[Window]) -> NDArray[np.bool_]:
+    """Return which event times lie in any of the windows, shape (rows,); a missing time lies in none."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = np.zeros(len(times), dtype=bool)
+    for window in windows:
+        start, end = (pa.scalar(moment, times.type) for moment in (window.start, window.end))
+        inside = pc.and_(pc.greater_equal(times, start), pc.less(times, end))
+        found |= pc.fill_null(inside, False).to_numpy(zero_copy_only=False)
+    return found
+
+
+def rows_outside(batch: pa.RecordBatch, time: str, windows: Sequence[Window]) -> pa.RecordBatch:
+    """Return the rows whose event time lies in none of the windows."""
+    import pyarrow as pa
+
+    return batch.filter(pa.array(~within_any(batch.column(time), windows))) if windows else batch

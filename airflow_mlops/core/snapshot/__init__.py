@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from airflow_mlops.core.snapshot.fingerprint import ContentHash
-from airflow_mlops.core.snapshot.read import open_snapshot, read_snapshot, snapshot_batches, verify_snapshot
-from airflow_mlops.core.snapshot.take import take_snapshot
+from airflow_mlops.core.snapshot.read import (
+    open_snapshot,
+    read_snapshot,
+    snapshot_batches,
+    snapshot_days,
+    verify_snapshot,
+)
+from airflow_mlops.core.snapshot.take import KnownFaults, take_snapshot
 
-__all__ = ["ContentHash", "open_snapshot", "read_snapshot", "snapshot_batches", "take_snapshot", "verify_snapshot"]
+__all__ = [
+    "ContentHash",
+    "KnownFaults",
+    "open_snapshot",
+    "read_snapshot",
+    "snapshot_batches",
+    "snapshot_days",
+    "take_snapshot",
+    "verify_snapshot",
+]

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from airflow_mlops.core.errors import DataError, RecordError
+from airflow_mlops.core.faults import DayRows, sample_days
 from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.rows.columns import missing_columns
@@ -79,6 +80,20 @@ def snapshot_batches(snapshot: Snapshot, storage: Storage, columns: Sequence[str
     if problems:
         raise DataError(problems)
     yield from storage.read_batches(f"{_path(snapshot.uri, storage)}/data.parquet", list(wanted))
+
+
+def snapshot_days(uri: str, storage: Storage, columns: Sequence[str], *, seed: int) -> tuple[DayRows, ...]:
+    """Return a sample of each day's rows of the snapshot at `uri`: days that are sound, for those that come after.
+
+    None, when the snapshot is gone or in another storage: then later days are compared with one another only.
+    """
+    try:
+        snapshot = open_snapshot(uri, storage)
+        there = {column.name for column in snapshot.columns}
+        wanted = [name for name in dict.fromkeys((snapshot.time, *columns)) if name in there]
+        return sample_days(snapshot_batches(snapshot, storage, wanted), snapshot.time, wanted, seed=seed)
+    except (DataError, RecordError):
+        return ()
 
 
 def verify_snapshot(snapshot: Snapshot, storage: Storage) -> None:

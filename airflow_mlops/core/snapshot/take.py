@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.faults import DayRows, DaySampler, Role, covering, find_faults
 from airflow_mlops.core.ports import DataStore, Storage
+from airflow_mlops.core.records.fault import FaultySpan, ReleasedSpan
 from airflow_mlops.core.records.snapshot import Column, Snapshot, Window
 from airflow_mlops.core.rows.columns import missing_columns
-from airflow_mlops.core.rows.types import plain_type
-from airflow_mlops.core.rows.windows import label_window, utc
+from airflow_mlops.core.rows.types import kind_of_type, plain_type
+from airflow_mlops.core.rows.windows import label_window, rows_outside, utc
 from airflow_mlops.core.snapshot.fingerprint import ContentHash
 from airflow_mlops.core.snapshot.read import differs, open_snapshot
 from airflow_mlops.spec.model import ModelSpec
@@ -28,6 +30,18 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 _STALE = timedelta(days=1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class KnownFaults:
+    """What is known beforehand of faults of the pipeline; see :func:`~airflow_mlops.core.faults.find_faults`."""
+
+    anchor: Sequence[DayRows] = ()
+    """Days that the champion was trained on."""
+    known: Sequence[FaultySpan] = ()
+    """Spans that monitoring found."""
+    released: Sequence[ReleasedSpan] = ()
+    """Spans that a person released."""
+
+
 def take_snapshot(
     spec: ModelSpec,
     as_of: datetime,
@@ -36,13 +50,18 @@ def take_snapshot(
     *,
     now: datetime,
     also: Sequence[str] = (),
+    faults: KnownFaults | None = None,
 ) -> Snapshot:
-    """Write the training window as of `as_of`, only rows with a mature and known label, and its manifest.
+    """Write the training window as of `as_of`, only sound rows with a mature and known label, and its manifest.
 
     Rows stream through once, in batches, into a staging file while their hash is taken; the staging file then gets its
     final name ``snapshots/<model>/<fingerprint>/data.parquet``, and ``manifest.json`` is written beside it last. A
     folder without a manifest is no snapshot, so a crash at any point leaves nothing visible, and the next run makes
     the same snapshot. The same rows for the same request are one snapshot: the one that exists is returned.
+
+    Rows of days on which a feature is unmistakably broken are left out, as those without a label are, so that none of
+    them is in a training part, a holdout or a profile: what passes by is sampled day by day, and when a day is found
+    broken the staged rows are written once more, without it.
 
     Parameters
     ----------
@@ -53,12 +72,14 @@ def take_snapshot(
     also
         Columns to keep beside those that the specification names, where the source has them: a champion of an
         earlier specification can only be judged with the columns that it knows.
+    faults
+        What is known of faults beforehand; nothing when None.
 
     Raises
     ------
     DataError
         If the source is unreadable, lacks the time, key, label, weight or entity column, holds no row in the window,
-        or no label.
+        no label, or no sound row.
     StoreUnavailableError
         If the storage or the database does not answer, or may not be written.
     """
@@ -69,10 +90,18 @@ def take_snapshot(
     staging = f"snapshots/{spec.name}/{_STAGING}{now.astimezone(UTC):{_STAMP}}-{uuid4().hex}.parquet"
     query = store.query(window, spec.data.time, columns)
     rows = _Rows(spec.data.label, dict.fromkeys(columns, 0))
+    roles = _roles(spec, source, columns)
+    days = DaySampler(time=spec.data.time, columns=tuple(roles), seed=spec.training.seed)
+    sound = staging.replace(".parquet", "-sound.parquet")
     try:
-        schema = _write(rows, store.read(window, spec.data.time, columns), storage, staging)
+        schema = _write(rows, days.passing(rows.kept(store.read(window, spec.data.time, columns))), storage, staging)
         if schema is None:
             raise nothing(spec, store, window, rows.unlabelled)
+        spans = _broken(days, roles, faults or KnownFaults())
+        whole = rows.content.rows
+        if spans and _write(rows, _without(storage, staging, spec.data.time, spans), storage, sound) is None:
+            raise _all_broken(store, window, whole, spans)
+        left_out = whole - rows.content.rows
         snapshot = Snapshot(
             model=spec.name,
             fingerprint=rows.content.hexdigest(),
@@ -88,13 +117,16 @@ def take_snapshot(
             key=spec.data.key,
             label=spec.data.label,
             extracted_at=utc(now, "now"),
-            known_issues=tuple(issues(spec, store, rows.unlabelled)),
+            known_issues=(*issues(spec, store, rows.unlabelled), *map(_quarantined, spans)),
             unlabelled=rows.unlabelled,
             unlabelled_nulls=rows.nulls,
+            quarantined=spans,
+            quarantined_rows=left_out,
         )
-        return _commit(snapshot, storage, staging)
+        return _commit(snapshot, storage, sound if spans else staging)
     finally:
         storage.delete(staging)
+        storage.delete(sound)
 
 
 @dataclass
@@ -143,13 +175,40 @@ class _Rows:
 
 
 def _write(rows: _Rows, batches: Iterator[pa.RecordBatch], storage: Storage, path: str) -> pa.Schema | None:
-    kept = rows.kept(batches)
-    first = next(kept, None)
+    first = next(batches, None)
     if first is None:
         return None
     rows.content = ContentHash(first.schema)
-    storage.write_batches(path, rows.hashed(chain((first,), kept)), first.schema)
+    storage.write_batches(path, rows.hashed(chain((first,), batches)), first.schema)
     return first.schema
+
+
+def _roles(spec: ModelSpec, source: Sequence[Column], columns: Sequence[str]) -> Mapping[str, Role]:
+    """The columns whose days are compared: the listed features, or what a model would make features of."""
+    types = {column.name: column.type for column in source}
+    listed: dict[str, Role] = {
+        **dict.fromkeys(spec.features.numeric, "numeric"),
+        **dict.fromkeys(spec.features.categorical, "categorical"),
+    }
+    data = spec.data
+    if listed:
+        return {name: role for name, role in listed.items() if name in types}
+    others = {data.time, data.label, data.weight, *data.key, *spec.features.exclude}
+    kinds = {name: kind_of_type(types[name]) for name in columns if name not in others}
+    roles: dict[str, Role] = {"number": "numeric", "boolean": "numeric", "text": "categorical"}
+    return {name: roles[kind] for name, kind in kinds.items() if kind in roles}
+
+
+def _broken(days: DaySampler, roles: Mapping[str, Role], faults: KnownFaults) -> tuple[FaultySpan, ...]:
+    return find_faults(days.days(), roles, anchor=faults.anchor, known=faults.known, released=faults.released)
+
+
+def _without(storage: Storage, path: str, time: str, spans: Sequence[FaultySpan]) -> Iterator[pa.RecordBatch]:
+    """The staged rows again, but for those of broken spans."""
+    for batch in storage.read_batches(path):
+        rows = rows_outside(batch, time, covering(spans))
+        if rows.num_rows:
+            yield rows
 
 
 def _columns(spec: ModelSpec, store: DataStore, known: list[str], also: Sequence[str]) -> tuple[str, ...]:
@@ -218,6 +277,32 @@ def _left_out(code: ReasonCode, where: str, count: int, what: str) -> Problem:
         found=f"{count} rows without a {what}",
         allowed="rows that have one",
         fix="they are left out; look at the source if they are more than usual",
+    )
+
+
+def _quarantined(span: FaultySpan) -> Problem:
+    return Problem(
+        code=ReasonCode.ROWS_QUARANTINED,
+        field=span.column,
+        found=f"{span.rows} rows of {span.start.isoformat()} .. {span.end.isoformat()}: {span.words}",
+        allowed="rows that a sound pipeline made",
+        fix="they are left out; mend them in the source, or say that they are right: airflow mlops release",
+    )
+
+
+def _all_broken(store: DataStore, window: Window, rows: int, spans: Sequence[FaultySpan]) -> DataError:
+    """Every row of the window is quarantined: nothing is learnt from until a person says what is right."""
+    first = spans[0]
+    return DataError(
+        Problem(
+            code=ReasonCode.ROWS_QUARANTINED,
+            field=first.column,
+            found=f"all of {rows} rows are quarantined, since {first.start.isoformat()}: {first.words}",
+            allowed="rows that a sound pipeline made",
+            fix="mend them in the source; where the change is right and is to stay, say so: "
+            f"airflow mlops release MODEL --from {first.start.isoformat()} --reason WHY",
+        ),
+        subject=f"{store.description}, window {window}",
     )
 
 

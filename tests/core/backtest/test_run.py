@@ -215,7 +215,7 @@ def test_a_span_that_trains_nothing_is_refused(folder: Path) -> None:
 def test_steps_with_broken_data_train_nothing_and_the_policy_sees_them(tmp_path: Path) -> None:
     rows = stream(turn=None)
     broken = (rows["ordered_at"] >= START + timedelta(days=32)) & (rows["ordered_at"] < START + timedelta(days=36))
-    rows.loc[broken, "distance"] = -1.0
+    rows.loc[broken & (rows.index % 3 == 0), "distance"] = -1.0  # all of them would be a fault, and left out
     rows.to_parquet(tmp_path / "orders.parquet")
     spec = specification(validation=[{"expect": "between", "column": "distance", "min": 0}])
     found, _ = backtest(plan(spec), **openers(tmp_path, spec))
@@ -227,6 +227,22 @@ def test_steps_with_broken_data_train_nothing_and_the_policy_sees_them(tmp_path:
     assert [turn.action for turn in own.turns if turn.as_of == START + timedelta(days=40)] == ["block"]
     assert own.retrainings == 0
     assert any("nothing was trained" in note for note in found.notes)
+
+
+def test_rows_of_broken_days_are_trained_on_by_no_policy(tmp_path: Path) -> None:
+    rows = stream(turn=None)
+    broken = (rows["ordered_at"] >= START + timedelta(days=32)) & (rows["ordered_at"] < START + timedelta(days=36))
+    rows.loc[broken, "distance"] *= 1000
+    rows.to_parquet(tmp_path / "orders.parquet")
+    found, _ = backtest(plan(), **openers(tmp_path), state=str(tmp_path / "done"))
+    own = line(found, "specification")
+    assert [turn.action for turn in own.turns if turn.as_of == START + timedelta(days=40)] == ["block"]
+    manifests = sorted((tmp_path / "done").glob("snapshots/*/*/manifest.json"))
+    assert len(manifests) == 10
+    assert sum(bool(json.loads(text.read_text())["quarantined"]) for text in manifests) == 3  # as of day 40, 50 and 60
+    for manifest in manifests:
+        times = pd.read_parquet(manifest.with_name("data.parquet"), columns=["ordered_at"])["ordered_at"]
+        assert not times.isin(rows.loc[broken, "ordered_at"]).any()
 
 
 def test_a_future_without_labels_counts_for_no_policy(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airflow_mlops.core.monitoring.drift.causes_in_rows import segment_of, unseen_counts, values_of
+from airflow_mlops.core.monitoring.drift.causes_in_rows import may_rest, segment_of, unseen_counts, values_of
 from airflow_mlops.core.monitoring.drift.columns import MISSING_RISE
 from airflow_mlops.core.monitoring.drift.effect_sizes import counts_of
 from airflow_mlops.core.monitoring.drift.sampling import WindowSamples
@@ -45,6 +45,8 @@ class CauseInput:
     """Rows of both sides; without them, causes that counts cannot tell are not found."""
     used: frozenset[str] = frozenset()
     """Columns with a role for the model, beside the features: what becomes of others is no fault that touches it."""
+    scanned: bool = False
+    """Whether days were compared with days: they tell of units better than the whole window does."""
 
 
 def cause_of(clues: CauseInput, column: ColumnDrift) -> CauseHint:
@@ -100,7 +102,7 @@ def _broken(look: _Evidence) -> CauseHint | None:
 
 
 def _constant(look: _Evidence) -> CauseHint | None:
-    """All in one bin that held few before; rows tell whether they are one value, where there are rows."""
+    """All in one bin that held few before; rows tell whether they are one value, and whether that was a surprise."""
     before, now = look.before, look.now
     filled = [place for place, count in enumerate(now.counts) if count]
     if len(filled) != 1:
@@ -111,7 +113,7 @@ def _constant(look: _Evidence) -> CauseHint | None:
     distinct = None if look.rows is None else _distinct(look.rows, look.name)
     last = len(now.counts) - 1
     is_open = place in {0, last} if before.role == "numeric" else place == last
-    if distinct != 1 and (distinct is not None or is_open):
+    if (distinct != 1 and (distinct is not None or is_open)) or may_rest(look.samples, look.name):
         return None
     said = f"{look.name} has one value only in {now.counts[place]:,} rows; it varied in the reference."
     return made(look.name, "constant", said)
@@ -124,6 +126,8 @@ def _distinct(table: pa.Table, column: str) -> int:
 
 
 def _unit(look: _Evidence) -> CauseHint | None:
+    if look.clues.scanned and look.column.part == "feature":
+        return None
     values = values_of(look.rows, look.name) if look.before.role == "numeric" else None
     unit = None if values is None else unit_change(look.before, values)
     return None if unit is None else made(look.name, "unit_change", f"{look.name} looks as before, but {unit.words}.")

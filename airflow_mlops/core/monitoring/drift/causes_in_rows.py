@@ -22,6 +22,8 @@ SEGMENTS = 20
 """Values of a slice column that are looked at: its most frequent ones."""
 LEAST_ROWS = 100
 """Rows of a segment, on each side of the sample, below which nothing is said of it."""
+UNLIKELY = 0.001
+"""A span without a change of value is a surprise when it has a smaller chance than this."""
 _ELSEWHERE = 0.25
 """The rest drifts hardly when its effect is less than this of the segment's."""
 
@@ -52,6 +54,43 @@ def unseen_counts(table: pa.Table | None, before: ColumnProfile) -> list[int]:
         if value not in known:
             counts[value] = counts.get(value, 0) + count
     return sorted(counts.values(), reverse=True)
+
+
+def may_rest(samples: WindowSamples | None, column: str) -> bool:
+    """Whether a column may well keep one value for as long as the window, by how often the reference changed it.
+
+    A month keeps its value for weeks, the exchange rate of the day for a day: a window in which such a column has one
+    value has lost nothing. How many changes of value there were, from one row to the next in event time, tells how
+    likely none is in a span as long as the window. That is the predictive probability of no event of a Poisson process
+    of which k were seen in a time T, in another time t, with Jeffreys' prior: ``(T / (T + t)) ** (k + 1/2)`` (A. Gelman
+    and others, "Bayesian Data Analysis", section 2.6: negative binomial). So no function of the event time is ever
+    found to be constant, whatever it is called.
+
+    Parameters
+    ----------
+    samples
+        Rows of both sides with their event times. Without those of the reference nobody knows, and it may.
+    """
+    before = None if samples is None else samples.before
+    if samples is None or before is None or not {column, samples.time} <= set(before.column_names):
+        return True
+    changes, span = _changes(before, column, samples.time)
+    length = (samples.window.end - samples.window.start).total_seconds()
+    return span <= 0 or bool((span / (span + length)) ** (changes + 0.5) >= UNLIKELY)
+
+
+def _changes(rows: pa.Table, column: str, time: str) -> tuple[int, float]:
+    """How often the value changes from one row to the next, and over how many seconds."""
+    import pyarrow.compute as pc
+
+    known = rows.select([time, column]).filter(pc.is_valid(rows.column(column))).sort_by(time)
+    if known.num_rows < 2:  # noqa: PLR2004 - one row is no span
+        return 0, 0.0
+    values, times = known.column(column).combine_chunks(), known.column(time)
+    if hasattr(values, "dictionary_decode"):
+        values = values.dictionary_decode()
+    changes = pc.sum(pc.not_equal(values[1:], values[:-1])).as_py() or 0
+    return int(changes), float((times[-1].as_py() - times[0].as_py()).total_seconds())
 
 
 def segment_of(

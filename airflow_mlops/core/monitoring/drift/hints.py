@@ -14,6 +14,8 @@ from datetime import datetime
 from airflow_mlops.core.monitoring.drift.causes_in_counts import COMMON, CauseInput, cause_of, made
 from airflow_mlops.core.monitoring.drift.columns import is_about
 from airflow_mlops.core.records.drift import Cause, CauseHint, DriftReport, SchemaChange
+from airflow_mlops.core.records.fault import ReleasedSpan
+from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 
@@ -36,6 +38,41 @@ def hints(clues: CauseInput, report: DriftReport, history: Sequence[DriftReport]
     named = {hint.column for hint in found} | set(sure)
     found += [*sure.values(), *(hint for hint in changed if hint.column not in named)]
     return tuple(replace(hint, since=since(hint.column, report, history)) for hint in found)
+
+
+def hints_of_faults(report: DriftReport) -> tuple[CauseHint, ...]:
+    """Return the report's hints with those of the broken spans that reach into its window, in their places.
+
+    A broken day speaks for itself, also while the window as a whole hardly differs.
+    """
+    window = report.window
+    inside = [
+        span
+        for span in report.quarantined
+        if not span.before_release and span.start < window.end and window.start < span.end
+    ]
+    told = {(hint.column, hint.cause): hint for hint in report.hints}
+    found: dict[str, CauseHint] = {}
+    for span in inside:
+        same = told.get((span.column, span.cause))
+        words = f"{same.words if same else span.words} From {span.start.isoformat()} to {span.end.isoformat()}."
+        begun = min(span.start, same.since or span.start) if same else span.start
+        found[span.column] = CauseHint(column=span.column, cause=span.cause, pipeline=True, words=words, since=begun)
+    others = (hint for hint in report.hints if hint.column not in found)
+    return (*found.values(), *others)
+
+
+def without_released(
+    found: Iterable[CauseHint], window: Window, released: Sequence[ReleasedSpan]
+) -> tuple[CauseHint, ...]:
+    """Return the hints; where a person released the window's newest rows, none of them is a fault of the pipeline."""
+    said = [one for one in released if one.start < window.end and (one.end is None or window.end <= one.end)]
+    if not said:
+        return tuple(found)
+    why = f"{said[-1].by or 'Somebody'} said that it is right: {said[-1].reason or 'without a reason'}."
+    return tuple(
+        replace(hint, pipeline=False, words=f"{hint.words} {why}") if hint.pipeline else hint for hint in found
+    )
 
 
 def hints_of_problems(

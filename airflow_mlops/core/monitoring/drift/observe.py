@@ -12,14 +12,16 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.monitoring.drift.causes_in_counts import CauseInput
 from airflow_mlops.core.monitoring.drift.columns import EvidentlyTest
 from airflow_mlops.core.monitoring.drift.compare import Against, compare, invalid_report, unknown_report
-from airflow_mlops.core.monitoring.drift.hints import hints, hints_of_problems
+from airflow_mlops.core.monitoring.drift.hints import hints, hints_of_faults, hints_of_problems, without_released
 from airflow_mlops.core.monitoring.drift.outputs import observed_outputs
 from airflow_mlops.core.monitoring.drift.sampling import WindowSamples
 from airflow_mlops.core.monitoring.drift.schema_change import column_changes
 from airflow_mlops.core.monitoring.drift.wording import of_other
+from airflow_mlops.core.monitoring.quarantine import broken_spans
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.drift import DriftReport, SchemaChange
+from airflow_mlops.core.records.fault import FaultySpan, ReleasedSpan
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.sampling import sample
@@ -49,6 +51,7 @@ def observe(  # noqa: PLR0917 - the stage's nouns, in the order of the sentence
     as_of: datetime,
     *,
     history: Sequence[DriftReport] = (),
+    released: Sequence[ReleasedSpan] = (),
 ) -> DriftReport:
     """Compare the monitoring window before `as_of` with what `monitoring.drift.references` name.
 
@@ -66,6 +69,8 @@ def observe(  # noqa: PLR0917 - the stage's nouns, in the order of the sentence
         training rows are not given.
     history
         Reports of earlier windows, for since when something is so.
+    released
+        What a person said is right, whatever it looks like.
 
     Raises
     ------
@@ -75,7 +80,8 @@ def observe(  # noqa: PLR0917 - the stage's nouns, in the order of the sentence
     StoreUnavailableError
         If the source or the storage does not answer.
     """
-    return _Observation(spec, champion, reference, store, storage, utc(as_of, "as-of"), tuple(history)).report()
+    now, before, said = utc(as_of, "as-of"), tuple(history), tuple(released)
+    return _Observation(spec, champion, reference, store, storage, now, before, said).report()
 
 
 def monitoring_window(spec: ModelSpec, as_of: datetime) -> Window:
@@ -138,10 +144,12 @@ class _Observation:
         storage: Storage | None,
         as_of: datetime,
         history: tuple[DriftReport, ...],
+        released: tuple[ReleasedSpan, ...],
     ) -> None:
         self.spec, self.champion, self.reference = spec, champion, reference
         self.store, self.storage, self.as_of, self.history = store, storage, as_of, history
         self.window = stretched_window(spec, champion, as_of)
+        self.released = released
         self.drift = spec.monitoring.drift
         self.slices = self.drift.slices or spec.gate.slices.columns
         self.used = frozenset({spec.data.time, spec.data.label, *spec.data.key})
@@ -158,9 +166,11 @@ class _Observation:
         before, why = self._before(self._first)
         samples = self._samples(None if self._first == "training" else before.window)
         report = self._compared(self._first, before, why, current, self._tests(samples))
+        report = replace(report, quarantined=self._spans())
         if not why:
-            clues = CauseInput(before, current, self.drift, self.slices, samples, self.used)
+            clues = CauseInput(before, current, self.drift, self.slices, samples, self.used, self.storage is not None)
             report = replace(report, hints=hints(clues, report, self.history))
+        report = replace(report, hints=without_released(hints_of_faults(report), report.window, self.released))
         return replace(report, others=tuple(self._other(name, current) for name in self._others))
 
     @property
@@ -226,9 +236,16 @@ class _Observation:
     def _invalid(self, error: DataError) -> DriftReport:
         version = self.champion.version
         report = invalid_report(self.reference, self.window, error.problems, champion_version=version, as_of=self.as_of)
-        report = replace(report, changes=self._changes())
+        report = replace(report, changes=self._changes(), quarantined=self._spans())
         used = self.used | {column.name for column in self.reference.columns}
         return replace(report, hints=hints_of_problems(error.problems, report, used, self.history))
+
+    def _spans(self) -> tuple[FaultySpan, ...]:
+        sources = (self.spec, self.champion, self.store, self.storage)
+        try:
+            return broken_spans(*sources, self.as_of, history=self.history, released=self.released)
+        except DataError:
+            return ()  # days before the window that cannot be read: the report is about the window
 
     def _changes(self) -> tuple[SchemaChange, ...]:
         try:

@@ -31,7 +31,7 @@ class WindowSamples:
     reference
         Event times of an earlier window; None: the champion's training rows, from its snapshot.
     columns
-        Wanted ones; those that a side lacks are left out of it.
+        Wanted ones, beside the event time; those that a side lacks are left out of it.
     """
 
     def __init__(  # noqa: PLR0917 - where rows are, and which
@@ -45,17 +45,19 @@ class WindowSamples:
         columns: Sequence[str],
     ) -> None:
         self._spec, self._champion, self._store, self._storage = spec, champion, store, storage
-        self._window, self._reference = window, reference
-        self._columns = tuple(dict.fromkeys(columns))
+        self._reference = reference
+        self._columns = tuple(dict.fromkeys((*columns, spec.data.time)))
         self.written: dict[str, tuple[pa.Array, pa.Array]] = {}
         """Values of slice columns as text on both sides, kept from one column's search to the next."""
+        self.time = spec.data.time
+        self.window = window
         self.trouble = ""
         """Why the reference's rows are not to be had, once `before` was asked for and is None."""
 
     @cached_property
     def now(self) -> pa.Table | None:
         """Rows of the window; None when it has none."""
-        return self._of_store(self._window)
+        return self._of_store(self.window)
 
     @cached_property
     def before(self) -> pa.Table | None:
@@ -87,7 +89,7 @@ class WindowSamples:
         snapshot = open_snapshot(candidate.snapshot_uri, storage)
         there = {column.name for column in snapshot.columns}
         wanted = [name for name in self._columns if name in there]
-        for batch in snapshot_batches(snapshot, storage, [*wanted, time]):
+        for batch in snapshot_batches(snapshot, storage, wanted):
             yield _within(batch, time, candidate.train).select(wanted)
 
 

@@ -70,6 +70,7 @@ def measure_performance(  # noqa: PLR0917 - the stage's nouns, in the order of t
     decision: GateDecision | None,
     prepared: Prepared | None = None,
     history: Iterable[PerformanceReport] = (),
+    without: Sequence[Window] = (),
 ) -> PerformanceReport:
     """Compare what the champion achieved on the newest mature cohort with what its gate promised.
 
@@ -88,6 +89,8 @@ def measure_performance(  # noqa: PLR0917 - the stage's nouns, in the order of t
     history
         Earlier reports, in any order: their blocks are put before those of this look. One that is left out makes the
         verdict later, and not wrong.
+    without
+        Event times whose rows are broken: neither predictions nor outcomes of them count.
 
     Returns
     -------
@@ -106,7 +109,8 @@ def measure_performance(  # noqa: PLR0917 - the stage's nouns, in the order of t
     """
     now = utc(as_of, "as-of")
     prepared = prepared or prepare(spec, champion, load_pipeline, storage, decision=decision)
-    sight = _Measurement(spec, champion, store, storage, now, prepared, decision, tuple(history))
+    known = tuple(history), tuple(without)
+    sight = _Measurement(spec, champion, store, storage, now, prepared, decision, *known)
     try:
         return sight.report()
     except DataError as error:
@@ -175,6 +179,7 @@ class _Measurement:
     prepared: Prepared
     decision: GateDecision | None
     history: tuple[PerformanceReport, ...]
+    without: tuple[Window, ...]
 
     @property
     def expected(self) -> ExpectedPerformance:
@@ -192,9 +197,10 @@ class _Measurement:
         """Read, join, measure, judge."""
         spec, expected, estimator = self.spec, self.expected, self.estimator
         each = estimator.each if isinstance(estimator, Estimator) else None
-        logged = read_prediction_log(spec, self.champion, self.storage, self.window)
+        logged = read_prediction_log(spec, self.champion, self.storage, self.window, self.without)
         features = [feature.name for feature in self.champion.candidate.features]
-        joined = join_outcomes(spec, logged, self.store, self.window, self._beside(slices=True), features, each=each)
+        how: dict[str, Any] = {"each": each, "without": self.without}
+        joined = join_outcomes(spec, logged, self.store, self.window, self._beside(slices=True), features, **how)
         cohort = cohort_of(spec, logged, joined)
         counted = Counted(
             champion=self.champion.version,
@@ -236,7 +242,7 @@ class _Measurement:
             estimate=estimated,
             flow=health_of(logged, joined, newest_row(spec, self.store, self.now), self.now),
             problems=oddities(logged, joined, counted, rows_ahead(spec, self.storage, self.now)),
-            reasons=(*words, *expected.reasons, *why),
+            reasons=(*words, *expected.reasons, *why, *self._left_out()),
             block_seconds=self.prepared.meter.length.total_seconds(),
             blocks=series.blocks,
             reference=self.prepared.reference,
@@ -304,6 +310,10 @@ class _Measurement:
             changed=self._changed_before(),
         )
 
+    def _left_out(self) -> tuple[str, ...]:
+        said = ", ".join(str(span) for span in self.without)
+        return (f"Rows of {said} are left out: a feature is broken in them.",) if said else ()
+
     def _beside(self, *, slices: bool = False) -> list[str]:
         """Columns that are read beside key, time and outcome."""
         spec = self.spec
@@ -326,7 +336,7 @@ class _Measurement:
         older = 0
         if before is not None:
             older = sum(batch.num_rows for batch in scored_batches(spec, self.storage, before, [spec.data.time]))
-        new = None if later is None else read_prediction_log(spec, self.champion, self.storage, later)
+        new = None if later is None else read_prediction_log(spec, self.champion, self.storage, later, self.without)
         immature = older + (0 if new is None else new.rows)
         if isinstance(estimator, str):
             return immature, None, [estimator] if estimator else []
@@ -376,8 +386,7 @@ class _Measurement:
             if needs_rows:
                 features = [f.name for f in self.champion.candidate.features] if estimator.each is not None else []
                 beside = self._beside()
-                found = join_outcomes(
-                    spec, new, self.store, later, beside, features, outcomes=False, each=estimator.each
-                )
+                how: dict[str, Any] = {"outcomes": False, "each": estimator.each, "without": self.without}
+                found = join_outcomes(spec, new, self.store, later, beside, features, **how)
             parts.append((new, found, np.ones(len(new.predicted.values), dtype=bool)))
         return parts

@@ -18,6 +18,7 @@ from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.columns import missing_columns
 from airflow_mlops.core.rows.keys import identities, same_kinds, together, whole_keys
 from airflow_mlops.core.rows.labels import clean_labels
+from airflow_mlops.core.rows.windows import rows_outside
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def join_outcomes(  # noqa: PLR0917 - whose rows, of which predictions, from whe
     *,
     outcomes: bool = True,
     each: RowLosses | None = None,
+    without: Sequence[Window] = (),
 ) -> JoinedOutcomes:
     """Read the source's rows of a window, and keep what belongs to a prediction.
 
@@ -87,6 +89,8 @@ def join_outcomes(  # noqa: PLR0917 - whose rows, of which predictions, from whe
     each
         Called with the features of predicted rows of the champion and what it predicted of them; returns one number for
         each row, kept as `EACH`.
+    without
+        Event times whose rows are not read.
 
     Raises
     ------
@@ -107,7 +111,7 @@ def join_outcomes(  # noqa: PLR0917 - whose rows, of which predictions, from whe
     gathered = _Gathered(spec, logged, kept, counted, each, outcomes)
     asked = list(dict.fromkeys((*spec.data.key, spec.data.time, *kept, *counted)))
     for batch in store.read(window, spec.data.time, asked):
-        gathered.add(batch)
+        gathered.add(rows_outside(batch, spec.data.time, without))
     rows = gathered.frame()
     known = rows[spec.data.label].notna().to_numpy() if outcomes else np.zeros(len(rows), dtype=bool)
     doubled, contradicting = _repeated(rows[known], spec.data.label) if outcomes else (0, 0)

@@ -7,6 +7,7 @@ probability n^2 / 2^65: one in two million for four million.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.keys import identities, together
+from airflow_mlops.core.rows.windows import rows_outside
 from airflow_mlops.core.scoring import scored_batches
 from airflow_mlops.spec.model import ModelSpec
 
@@ -67,8 +69,10 @@ class LoggedPredictions:
         return np.where(self.number[place] == numbers, place, -1)
 
 
-def read_prediction_log(spec: ModelSpec, champion: Champion, storage: Storage, window: Window) -> LoggedPredictions:
-    """Read the predictions of a window.
+def read_prediction_log(
+    spec: ModelSpec, champion: Champion, storage: Storage, window: Window, without: Sequence[Window] = ()
+) -> LoggedPredictions:
+    """Read the predictions of a window, but for those whose event times lie in a window `without`.
 
     Raises
     ------
@@ -85,7 +89,8 @@ def read_prediction_log(spec: ModelSpec, champion: Champion, storage: Storage, w
     own_rows: list[pa.RecordBatch] = []
     read = (*spec.data.key, spec.data.time, "prediction", *columns, "model_version", "model_run_id", LATENCY, ERROR)
     wanted = list(dict.fromkeys(read))  # the time may be part of the key
-    for batch in scored_batches(spec, storage, window, wanted):
+    for scored in scored_batches(spec, storage, window, wanted):
+        batch = rows_outside(scored, spec.data.time, without)
         own = _own(batch, champion)
         everyone.append((*identities(batch, spec.data.key, spec.data.time), own))
         kept = [name for name in (spec.data.time, "prediction", *columns) if name in batch.schema.names]

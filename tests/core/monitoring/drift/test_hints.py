@@ -7,10 +7,12 @@ from datetime import timedelta
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+from airflow_mlops.core.faults.units import UNITS
 from airflow_mlops.core.monitoring.drift.hints import hints_of_problems, of_change, since
-from airflow_mlops.core.monitoring.drift.unit_change import UNITS, unit_change
+from airflow_mlops.core.monitoring.drift.unit_change import unit_change
 from airflow_mlops.core.records.drift import CauseHint, DriftReport, SchemaChange
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from tests.support.watched_model import NOW, WEEK, Watched
@@ -138,15 +140,62 @@ def test_a_type_that_changed_is_the_pipeline_though_its_values_can_be_counted(tm
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.words)
 def test_every_unit_is_found_again(unit):
     rng = np.random.default_rng(0)
-    values = rng.normal(40, 9, 20_000)
+    shape = 4 if unit.factor < 0 else 25
+    values = rng.gamma(shape, 40 / shape, 20_000)  # a sign shows in what is not symmetric
     edges = tuple(np.quantile(values, np.arange(1, 20) / 20).tolist())
     counts = tuple(np.bincount(np.searchsorted(edges, values, "right"), minlength=20).tolist())
     from airflow_mlops.core.records.profile import ColumnProfile
 
     before = ColumnProfile(name="x", role="numeric", edges=edges, counts=counts)
-    now = rng.normal(40, 9, 3000) * unit.factor + unit.shift
+    now = rng.gamma(shape, 40 / shape, 12_000) * unit.factor + unit.shift
     found = unit_change(before, now)
     assert (found.factor, found.shift) == (unit.factor, unit.shift)
+
+
+@pytest.mark.parametrize("middle", [1.5, 5.0, 40.0])
+def test_what_is_symmetric_has_no_sign(middle):
+    from airflow_mlops.core.records.profile import ColumnProfile
+
+    rng = np.random.default_rng(0)
+    values = rng.normal(middle, 1, 20_000)
+    edges = tuple(np.quantile(values, np.arange(1, 20) / 20).tolist())
+    before = ColumnProfile(name="x", role="numeric", edges=edges, counts=(1000,) * 20)
+    assert unit_change(before, rng.normal(-middle, 1, 3000)) is None
+
+
+@pytest.mark.parametrize("length", ["7d", "1d", "12h"])
+def test_no_function_of_the_event_time_is_found_to_be_constant(tmp_path, length):
+    own = Watched(tmp_path, calendar=True)
+    report = own.observe(own.week(), window=length, min_rows=50)
+    drifting = {column.column for column in report.columns if column.verdict == "drift"}
+    assert "month" in drifting  # March, against January and February
+    assert not report.pipeline_fault
+    stuck = own.observe(own.week().assign(wind=3.0), window=length, min_rows=50)
+    assert [(hint.column, hint.cause) for hint in stuck.hints if hint.pipeline] == [("wind", "constant")]
+
+
+@pytest.mark.parametrize(("changes", "days", "may"), [(1, 44, True), (6, 44, True), (43, 44, False), (5000, 44, False)])
+def test_how_often_a_value_changed_tells_whether_it_may_rest(changes, days, may):
+    from scipy import stats
+
+    from airflow_mlops.core.monitoring.drift.causes_in_rows import UNLIKELY, may_rest
+    from airflow_mlops.core.records.snapshot import Window
+
+    class Rows:
+        time = "t"
+        window = Window(start=NOW - timedelta(days=8), end=NOW)
+        before = pa.table(
+            {
+                "t": pd.date_range(NOW - timedelta(days=days), NOW, periods=8000).as_unit("us"),
+                "x": np.arange(8000) * (changes + 1) // 8000,
+            }
+        )
+
+    # Gamma(k + 1/2) prior over the rate, k changes seen in T: the number in t is negative binomial.
+    chance = stats.nbinom.pmf(0, changes + 0.5, days / (days + 8))
+    assert (chance >= UNLIKELY) == may
+    assert may_rest(Rows(), "x") == may
+    assert may_rest(None, "x")
 
 
 @pytest.mark.parametrize("shift", [0.5, 2, 10, 100])
