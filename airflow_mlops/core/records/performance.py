@@ -156,4 +156,4 @@ class PerformanceReport(Record):
     rise: Rise | None = added(None)
     """The most telling place where the blocks began to be worse, sure or not."""
     changed: datetime | None = added(None)
-    """Since when what the models learned is known not to hold: by this champion's blocks, or a predecessor's."""
+    """Since when what the champion learned is surely known not to hold; None: it is not."""

@@ -38,8 +38,11 @@ class SignalInput:
 
     @property
     def changed(self) -> datetime | None:
-        """Since when what was learned before is known not to hold, by outcomes; None: nothing is known."""
-        return self.performance.changed if self.performance is not None else None
+        """Since when what was learned before does not hold: by decay, or else by what the champion was trained for."""
+        report = self.performance
+        if report is not None and report.verdict == "decay" and report.changed is not None:
+            return report.changed
+        return self.champion.candidate.changed
 
     @property
     def drifts(self) -> tuple[DriftReport, ...]:

@@ -198,7 +198,7 @@ def cooldown(case: RetrainCase) -> Objection | None:
     if case.manual:
         return None
     if case.changed is not None and case.of_change:
-        return under_way(case) or (None if case.urgent else cooling(case)) or repeating(case)
+        return under_way(case) or repeating(case) or (None if case.urgent else cooling(case))
     return (under_way(case) or pausing(case)) if case.urgent else cooling(case)
 
 
@@ -221,10 +221,12 @@ def young_change(case: RetrainCase) -> Objection | None:
 def repeating(case: RetrainCase) -> Objection | None:
     """Another attempt at the same change is worth it with twice the rows."""
     changed = case.changed
-    tried = [one.as_of for one in case.retrainings if changed is not None and one.as_of > changed]
+    since = max(changed, case.champion.candidate.as_of) if changed is not None else case.as_of
+    tried = [one.as_of for one in case.history.challenges if one.refused and one.as_of > since]
     if changed is None or not tried:
         return None
-    ends = changed + 2 * (max(tried) - changed)
+    late = case.spec.data.label_delay
+    ends = changed + late + 2 * max(max(tried) - late - changed, timedelta(0))
     if case.as_of >= ends:
         return None
     reason = (

@@ -156,27 +156,27 @@ def _drift(
 
 
 def _follow_up(case: SignalInput) -> Signal:
-    """Whether the champion that cured a change would be better by now: it learned from few rows, or from old ones too.
+    """Whether the champion that cured a change would be better by now.
 
-    The error of what is learned falls with the rows: twice as many are worth another training. The last one is due when
-    the whole training window lies behind the change.
+    The error of what is learned falls with the rows: while a training window reaches back beyond the change, twice as
+    many are worth another training. A change may go on after it was seen: so another one follows each cooldown, until
+    one of a whole window is refused.
     """
     kind: SignalKind = "follow_up"
-    changed = case.changed
-    candidate, window = case.champion.candidate, case.spec.data.window
-    if not case.spec.retraining.on_decay or changed is None or case.performance is None:
-        return _off(kind, "Nothing is known to have changed.")
-    if candidate.as_of <= changed:
-        return _off(kind, "The champion is older than the change.")
-    known = case.performance.as_of - case.spec.data.label_delay - changed
-    learned = candidate.holdout.end - max(candidate.train.start, changed)
-    whole = known >= window - case.spec.data.label_delay
+    candidate, report = case.champion.candidate, case.performance
+    changed = candidate.changed
+    if not case.spec.retraining.on_decay or changed is None or report is None:
+        return _off(kind, "The champion was not trained for a change.")
+    late = case.spec.data.label_delay
+    whole = case.spec.data.window - late
+    known, learned = report.as_of - late - changed, candidate.holdout.end - max(candidate.train.start, changed)
     said = f"Since {changed:%Y-%m-%d} something else holds, and the champion learned from {_days(learned)} of it"
-    if learned >= window - case.spec.data.label_delay:
-        return _off(kind, f"{said}, a whole training window.")
-    if known >= 2 * learned or whole:
-        return _on(kind, f"{said}; by now there are {_days(known)}.")
-    return _off(kind, f"{said}; there are {_days(known)} by now, and twice as much is worth a training.")
+    later = [one.as_of for one in case.history.challenges if one.refused and one.as_of > candidate.as_of]
+    if known < whole and known < 2 * learned:
+        return _off(kind, f"{said}; there are {_days(known)} by now, and twice as much is worth a training.")
+    if later and max(later) - late - changed >= whole:
+        return _off(kind, f"{said}, and a later training of a whole window was refused.")
+    return _on(kind, f"{said}; by now there are {_days(known)}.")
 
 
 def _days(span: timedelta) -> str:

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 
 from airflow_mlops.core.arrays import Array
 
-LEVEL = 1e-5
+LEVEL = 3e-5
 """Chance that one statistic is above its quantile where nothing changed."""
 REACH = 3.0
 """Robust standard deviations at which values are clipped."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from airflow_mlops.core.arrays import Array
@@ -54,8 +54,6 @@ from airflow_mlops.core.scoring import rows_ahead, scored_batches
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 
-_LATEST = timedelta(days=14)
-"""A change is remembered so much longer than a training window reaches: the last follow-up may be late."""
 _NO_SOURCE = {ReasonCode.SOURCE_MISSING, ReasonCode.SOURCE_UNREADABLE, ReasonCode.QUERY_FAILED}
 
 
@@ -247,7 +245,7 @@ class _Measurement:
             blocks=series.blocks,
             reference=self.prepared.reference,
             rise=series.rise,
-            changed=series.rise.since if verdict == "decay" and series.rise and series.sure else self._changed_before(),
+            changed=series.rise.since if verdict == "decay" and series.rise and series.sure else None,
         )
 
     def _series(self, cohort: Cohort, counted: Counted) -> ExcessSeries:
@@ -273,18 +271,6 @@ class _Measurement:
             constant=constant,
         )
 
-    def _changed_before(self) -> datetime | None:
-        """The change that earlier looks knew of, at whichever champion, while a training window reaches back to it.
-
-        Whether the champion has learned it, is for who decides about retraining.
-        """
-        earlier = [report for report in self.history if report.as_of < self.now]
-        newest = max(earlier, key=lambda report: report.as_of, default=None)
-        if newest is None or newest.changed is None:
-            return None
-        reach = self.spec.data.window + self.spec.data.label_delay
-        return newest.changed if self.now - newest.changed <= reach + _LATEST else None
-
     def refused(self, error: DataError) -> PerformanceReport:
         """The report on a source that is not what the specification says."""
         expected = self.expected
@@ -307,7 +293,6 @@ class _Measurement:
             block_seconds=self.prepared.meter.length.total_seconds(),
             blocks=earlier_blocks(self.champion, self.now, self.history, self.prepared.meter.length),
             reference=self.prepared.reference,
-            changed=self._changed_before(),
         )
 
     def _left_out(self) -> tuple[str, ...]:
