@@ -379,7 +379,7 @@ def test_a_month_in_which_every_window_drifts_or_decays_makes_what_the_budget_al
 def unknown(weeks: int, **changes):
     """So many weekly reports of both kinds, newest first, of which nothing could be said."""
     times = [NOW - 7 * number * DAY for number in range(weeks)]
-    return [drift("unknown", at, rows=60, **changes) for at in times], [performance("unknown", at) for at in times]
+    return [drift("unknown", at, rows=20, **changes) for at in times], [performance("unknown", at) for at in times]
 
 
 def test_what_nobody_could_judge_for_weeks_is_told_once_with_what_is_lacking():
@@ -388,9 +388,9 @@ def test_what_nobody_could_judge_for_weeks_is_told_once_with_what_is_lacking():
     history = History(drift=tuple(drifts[1:]), performance=tuple(performances[1:]))
     first = decide(seen, history)
     assert (first.action, first.rule, first.plan) == ("escalate", "unwatched", PLAYBOOK["unwatched"])
-    assert "has 60 rows and needs" in first.reasons[0]
+    assert "has 20 rows and needs" in first.reasons[0]
     tomorrow = NOW + DAY
-    seen = MonitoringInput(drift=drift("unknown", tomorrow, rows=60), performance=performance("unknown", tomorrow))
+    seen = MonitoringInput(drift=drift("unknown", tomorrow, rows=20), performance=performance("unknown", tomorrow))
     known = History(decisions=(replace(first, number=1),), drift=tuple(drifts), performance=tuple(performances))
     again = decide(seen, known, as_of=tomorrow)
     assert (again.action, again.rule) == ("wait", "unwatched")
@@ -457,7 +457,7 @@ def cured(known: int, learned: int, whole: bool = False):
 
 
 @pytest.mark.parametrize(
-    ("known", "learned", "asks"), [(5, 3, False), (6, 3, True), (100, 60, True), (100, 95, False), (50, 30, False)]
+    ("known", "learned", "asks"), [(5, 3, False), (6, 3, True), (100, 60, True), (100, 95, True), (50, 30, False)]
 )
 def test_a_champion_that_cured_a_change_is_followed_up_with_twice_the_rows(known, learned, asks):
     who, report = cured(known, learned)
@@ -468,10 +468,21 @@ def test_a_champion_that_cured_a_change_is_followed_up_with_twice_the_rows(known
     assert decision.changed == (NOW - known * DAY if asks else None)
 
 
-def test_a_champion_from_before_a_change_is_not_followed_up_but_cured():
+def test_a_champion_that_was_trained_for_no_change_is_not_followed_up():
     decision = decide(MonitoringInput(performance=of_change(100, verdict="ok")))
     assert (decision.action, decision.rule) == ("wait", "none")
-    assert "older than the change" in " ".join(decision.reasons)
+    assert "was not trained for a change" in " ".join(decision.reasons)
+
+
+def test_follow_ups_end_with_one_of_a_whole_window_that_is_refused():
+    who, report = cured(100, 60)
+    asks = [
+        decide(MonitoringInput(performance=report), History(challenges=(challenge(days),)), who=who, cooldown="0d")
+        for days in (35, 5)  # refused when 65 and 95 days were known; a window has 90 by default
+    ]
+    signals = [next(one for one in found.signals if one.kind == "follow_up") for found in asks]
+    assert [one.state for one in signals] == ["on", "off"]
+    assert "a whole window was refused" in signals[1].reason
 
 
 def test_a_follow_up_waits_for_the_cooldown_and_a_refused_one_is_no_failure_to_cure():
