@@ -273,8 +273,9 @@ def _fit(spec: ModelSpec, task: Task, pipeline: Pipeline, rows: TrainingRows) ->
                     weights=rows.weights,
                 )
                 caught.clear()  # what losers and folds warned of says nothing about the model that is kept
-            if task != "regression" and is_to_be_calibrated(spec, pipeline, rows):
-                pipeline = with_calibration(pipeline)
+            counted = rows if rows.weights is None else rows.take(rows.weights > 0)
+            if task != "regression" and is_to_be_calibrated(spec, pipeline, counted):
+                pipeline, rows = with_calibration(pipeline), counted  # folds are of rows that count
                 caught.clear()
             pipeline.fit(rows.inputs, rows.labels.to_numpy(), **fit_arguments(rows.weights))
         except (DataError, TrainingError):

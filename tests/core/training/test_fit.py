@@ -52,7 +52,7 @@ def test_another_seed_gives_another_forest(loop: Any) -> None:
 
 def test_train_and_holdout_are_disjoint_ordered_and_sorted(loop: Any) -> None:
     spec, frame = loop.spec(), loop.frame(800).sample(frac=1, random_state=1)
-    train, holdout = split_frame(spec, loop.snapshot(spec, frame), frame)
+    train, holdout = split_frame(spec, frame, split(spec, loop.as_of))
     fitted = fitted_of(loop, spec, frame)
     assert train["t"].is_monotonic_increasing
     assert holdout["t"].is_monotonic_increasing

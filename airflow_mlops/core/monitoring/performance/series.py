@@ -23,6 +23,8 @@ class ExcessSeries:
     rise: Rise | None
     urgent: bool
     """Whether the rise is surely more than the urgent bound too."""
+    anchored: bool
+    """Whether there are blocks of the holdout rows: without them the promise is a number alone."""
     worthless: float | None
     """Chance of such a loss against the trivial baseline if there were none; None where it is not known."""
 
@@ -67,6 +69,7 @@ def series_of(
         new=new,
         rise=None if found is None else _rise(found, (*reference, *blocks)),
         urgent=grave is not None and grave.sure,
+        anchored=bool(reference),
         worthless=chance_of_no_loss([-gain for gain in gains]),
     )
 

@@ -158,8 +158,7 @@ def test_a_tiny_window_is_unknown_whatever_it_shows(watched):
     report = watched.observe(watched.week().head(40).assign(temp=900.0))
     assert report.verdict == "unknown"
     assert {c.verdict for c in report.columns if c.part == "feature"} == {"unknown"}
-    # Of 60 rows nothing is said of drift; that they all have one temperature is a fault, however few they are.
-    assert [(hint.column, hint.cause) for hint in report.hints] == [("temp", "constant")]
+    assert report.hints == ()
 
 
 @pytest.mark.parametrize(
