@@ -47,3 +47,16 @@ def test_a_span_that_cannot_be_replayed_is_one_sentence(
 ) -> None:
     with pytest.raises(DataError, match=said):
         plan_of(specification(), start, end, every)
+
+
+def test_a_version_says_its_step_and_the_change_that_it_knows_of() -> None:
+    plan = plan_of(specification(), BEGIN, BEGIN + 70 * DAY, 7 * DAY)
+    plain = [plan.version_of(step) for step in range(len(plan.steps))]
+    assert plain == list(range(1, 11))
+    changed = BEGIN + timedelta(days=3, hours=5, minutes=7)
+    knowing = plan.version_of(4, changed)
+    assert knowing not in plain
+    assert (plan.step_of(knowing), plan.changed_of(knowing)) == (4, changed)
+    assert [plan.step_of(version) for version in plain] == list(range(10))
+    assert plan.changed_of(3) is None
+    assert plan.version_of(5, changed) != plan.version_of(4, changed) != plan.version_of(4, changed + DAY)

@@ -32,8 +32,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
 def at(inputs: Inputs, step: int, **changes: Any) -> PolicyContext:
     """The first model has served until `step`."""
     values: dict[str, Any] = {"trained": train(inputs, step + 1), "served": tuple((s, 1) for s in range(step))}
+    values |= {"step": step, "version": step + 1, "as_of": START + step * timedelta(days=10)}
     train(inputs, 1)
-    return PolicyContext(**{"step": step, "as_of": START + step * timedelta(days=10), **values, **changes})
+    return PolicyContext(**{**values, **changes})
 
 
 BROKEN = Trained(outcome="invalid", problems=("a", "b", "c", "d"), seconds=2.5)

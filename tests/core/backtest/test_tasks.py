@@ -70,11 +70,11 @@ def test_a_reference_is_what_the_training_task_would_freeze(inputs: Inputs) -> N
 
 def test_a_window_is_scored_once_and_monitoring_sees_it(inputs: Inputs) -> None:
     assert score(inputs, 0, 1).rows == 600
-    seen = watch(inputs, specification(), 1, ((0, 1),), judged_against=None, history=())
+    seen = watch(inputs, specification(), 1, ((0, 1),), judged_against=None, history=(), performances=())
     assert seen.drift.as_of == inputs.plan.steps[1].start
     assert seen.performance.as_of == inputs.plan.steps[1].start
     scored = answers(inputs, "scored")
-    again = watch(inputs, specification(), 1, [(0, 1)], judged_against=None, history=(seen.drift,))
+    again = watch(inputs, specification(), 1, [(0, 1)], judged_against=None, history=(seen.drift,), performances=())
     assert again == seen
     assert (answers(inputs, "watched"), answers(inputs, "scored")) == (1, scored)
 
