@@ -8,6 +8,7 @@ promoted at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from airflow_mlops.core.backtest.cache import ResultCache, identity_of
@@ -19,11 +20,12 @@ from airflow_mlops.core.backtest.policies import NAMES, OWN
 from airflow_mlops.core.backtest.pool import Call, CallRunner, Tell, open_runner
 from airflow_mlops.core.backtest.replay import replay
 from airflow_mlops.core.backtest.score_log import SubfolderStorage
-from airflow_mlops.core.backtest.tasks import measure_future, train
+from airflow_mlops.core.backtest.tasks import judge, measure_future, train
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.metrics import registry as metric
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.backtest import BacktestReport, Line, Trained, Turn
+from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -85,7 +87,9 @@ def backtest(
         _require_a_model(plan, trained)
         replays = [*((name, plan.spec) for name in NAMES), *((OWN, point.spec) for point in grid)]
         turns = _replay_all(runner, replays)
-    return _report(plan, identity.data, trained, grid, turns), storage
+        refusal = _refusal_of_the_first(runner, plan, trained)
+    report = _report(plan, identity.data, trained, grid, turns)
+    return replace(report, notes=(*report.notes, *refusal)), storage
 
 
 def open_subfolder(open_storage: Callable[[str], Storage], name: str) -> Storage:
@@ -109,6 +113,16 @@ def _replay_all(runner: CallRunner, replays: Sequence[tuple[str, ModelSpec]]) ->
     measured = runner.run([Call(f"future of version {key.version}", measure_future, key) for key in keys])
     futures = dict(zip(keys, measured, strict=True))
     return [tuple(turn.finish(futures) for turn in turns) for turns in replayed]
+
+
+def _refusal_of_the_first(runner: CallRunner, plan: Plan, trained: Sequence[Trained]) -> tuple[str, ...]:
+    """What the gate says against the first model, which every policy lets serve all the same."""
+    first = next(number for number, found in enumerate(trained, 1) if found.outcome == "trained")
+    (found,) = runner.run([Call(f"gate of version {first}", judge, (plan.spec, first, None))])
+    if found.decision.verdict is Verdict.ACCEPT:
+        return ()
+    said = f"{found.decision.verdict.value}: {found.decision.reasons[0]}"
+    return (f"The gate would not let the first model serve ({said}); in the loop there would be no champion yet.",)
 
 
 def _require_a_model(plan: Plan, trained: Sequence[Trained]) -> None:
