@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from airflow_mlops.core.metrics.functions import FUNCTIONS
+from airflow_mlops.core.metrics.functions import ABSOLUTE, FUNCTIONS
 from airflow_mlops.core.metrics.registry import METRICS
 from airflow_mlops.core.monitoring.drift.effect_sizes import EFFECT_SIZES, EffectSize, beyond_chance, measure
+from airflow_mlops.core.monitoring.performance.direct_loss import LOSSES
 from airflow_mlops.core.records.drift import ColumnDrift
 from airflow_mlops.core.records.profile import ColumnProfile
 from airflow_mlops.core.retraining import rules as retraining
@@ -117,3 +118,12 @@ def test_metrics_are_those_of_specification_functions_and_docs() -> None:
     assert list(METRICS) == list(DECLARED) == names_in("specification.md", "Metric")
     assert set(METRICS) == set(FUNCTIONS)
     assert all(metric.name == name and metric.declared is DECLARED[name] for name, metric in METRICS.items())
+
+
+def test_what_is_told_of_a_loss_by_its_name_is_told_of_a_loss() -> None:
+    """A name that was changed or mistyped there would be judged as the squared error, and nothing would fail."""
+    losses = {name for name, one in DECLARED.items() if one.kind == "regression" and not one.greater_is_better}
+    grow_as_errors_do = {name for name, kind in LOSSES.items() if kind != "squared"}
+    assert grow_as_errors_do
+    assert grow_as_errors_do <= ABSOLUTE <= losses
+    assert set(LOSSES) <= losses
