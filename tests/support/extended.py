@@ -53,11 +53,13 @@ def judged(gate: dict[str, Any], estimator: str, kind: str) -> tuple[GateDecisio
 
 
 def metric() -> None:
-    """The gate decides by it, and its value is the formula's."""
+    """The gate decides by it, and its value is the formula's; each model has that of its kind."""
     decision, errors = judged({"primary": "log_cosh"}, "sklearn.linear_model.Ridge", "regression")
     assert decision.verdict is Verdict.ACCEPT, decision.reasons
     assert decision.evaluation.primary == "log_cosh"
     assert np.isclose(decision.evaluation.candidate_metrics["log_cosh"], np.log(np.cosh(errors)).mean())
+    values = judged({"primary": "jaccard"}, LOGISTIC, "binary")[0].evaluation.candidate_metrics
+    assert np.isclose(values["jaccard"], values["f1"] / (2 - values["f1"]))
 
 
 def gate_rule() -> None:
