@@ -22,7 +22,7 @@ from airflow_mlops.core.retraining.case import Objection
 from airflow_mlops.core.validation.rules import RULES as EXPECTATIONS
 from airflow_mlops.spec.metrics import METRICS as DECLARED
 from airflow_mlops.spec.monitoring import EFFECTS, DriftSpec
-from airflow_mlops.spec.retraining import PLAYBOOK
+from airflow_mlops.spec.retraining import PLAYBOOK, RetrainingSpec
 from airflow_mlops.spec.validation import SHORT_NAMES
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +99,10 @@ def test_objections_are_made_under_registered_names_and_situations() -> None:
     assert made == {name for rule in retraining.RULES for name in rule.names}
     assert situations == {rule.situation for rule in retraining.RULES} - {""}
     assert situations <= set(PLAYBOOK)
+
+
+def test_the_reference_names_every_situation_of_the_playbook() -> None:
+    assert re.findall(r"`(\w+)`", RetrainingSpec.part_fields["playbook"].doc) == list(PLAYBOOK)
 
 
 # expectations --------------------------------------------------------------------------------------------------------
