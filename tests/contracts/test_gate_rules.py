@@ -105,6 +105,14 @@ def test_the_page_has_a_row_for_each_rule_with_every_code_that_it_advises_on() -
         assert {code.value for code in rule.advice} <= table[rule.name], rule.name
 
 
+def test_the_page_names_each_rule_with_a_mode() -> None:
+    told = re.search(
+        r"^((?:`\w+`,?\s+(?:and\s+)?)+)each\s+have\s+a\s+`mode`", GATE_PAGE.read_text("utf-8"), re.MULTILINE
+    )
+    assert told is not None
+    assert sorted(re.findall(r"`(\w+)`", told[1])) == sorted(rule.name for rule in RULES if rule.part)
+
+
 def test_each_code_is_advised_on_by_one_rule() -> None:
     codes = [code for rule in RULES for code in rule.advice]
     assert len(codes) == len(set(codes)) > 20

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from airflow_mlops.core.metrics.functions import FUNCTIONS
+from airflow_mlops.core.metrics.functions import ABSOLUTE, FUNCTIONS
 from airflow_mlops.core.metrics.registry import METRICS
 from airflow_mlops.core.monitoring.drift.effect_sizes import EFFECT_SIZES, EffectSize, beyond_chance, measure
+from airflow_mlops.core.monitoring.performance.direct_loss import LOSSES
 from airflow_mlops.core.records.drift import ColumnDrift
 from airflow_mlops.core.records.profile import ColumnProfile
 from airflow_mlops.core.retraining import rules as retraining
@@ -21,7 +22,7 @@ from airflow_mlops.core.retraining.case import Objection
 from airflow_mlops.core.validation.rules import RULES as EXPECTATIONS
 from airflow_mlops.spec.metrics import METRICS as DECLARED
 from airflow_mlops.spec.monitoring import EFFECTS, DriftSpec
-from airflow_mlops.spec.retraining import PLAYBOOK
+from airflow_mlops.spec.retraining import PLAYBOOK, RetrainingSpec
 from airflow_mlops.spec.validation import SHORT_NAMES
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +101,10 @@ def test_objections_are_made_under_registered_names_and_situations() -> None:
     assert situations <= set(PLAYBOOK)
 
 
+def test_the_reference_names_every_situation_of_the_playbook() -> None:
+    assert re.findall(r"`(\w+)`", RetrainingSpec.part_fields["playbook"].doc) == list(PLAYBOOK)
+
+
 # expectations --------------------------------------------------------------------------------------------------------
 
 
@@ -117,3 +122,12 @@ def test_metrics_are_those_of_specification_functions_and_docs() -> None:
     assert list(METRICS) == list(DECLARED) == names_in("specification.md", "Metric")
     assert set(METRICS) == set(FUNCTIONS)
     assert all(metric.name == name and metric.declared is DECLARED[name] for name, metric in METRICS.items())
+
+
+def test_what_is_told_of_a_loss_by_its_name_is_told_of_a_loss() -> None:
+    """A name that was changed or mistyped there would be judged as the squared error, and nothing would fail."""
+    losses = {name for name, one in DECLARED.items() if one.kind == "regression" and not one.greater_is_better}
+    grow_as_errors_do = {name for name, kind in LOSSES.items() if kind != "squared"}
+    assert grow_as_errors_do
+    assert grow_as_errors_do <= ABSOLUTE <= losses
+    assert set(LOSSES) <= losses

@@ -18,8 +18,9 @@ from airflow.sdk import DAG
 from pyarrow import feather
 
 from airflow_mlops import operators, provider
-from airflow_mlops.core.gate.decide import decide
+from airflow_mlops.core.gate.decide import advice_of, decide
 from airflow_mlops.core.gate.evaluate import evaluate
+from airflow_mlops.core.gate.sections import sections_of
 from airflow_mlops.core.monitoring.drift.compare import compare
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.decision import GateDecision, Verdict
@@ -30,6 +31,7 @@ from airflow_mlops.spec.data import FileSource
 from airflow_mlops.spec.monitoring import DriftSpec
 from airflow_mlops.stores.open_source import open_source
 from tests.support import compared_windows as windows
+from tests.support import decisions
 from tests.support import retraining_decisions as retraining
 from tests.support import validated_rows as validated
 from tests.support.core_loop import LOGISTIC, SERVED, Loop
@@ -51,18 +53,24 @@ def judged(gate: dict[str, Any], estimator: str, kind: str) -> tuple[GateDecisio
 
 
 def metric() -> None:
-    """The gate decides by it, and its value is the formula's."""
+    """The gate decides by it, and its value is the formula's; each model has that of its kind."""
     decision, errors = judged({"primary": "log_cosh"}, "sklearn.linear_model.Ridge", "regression")
     assert decision.verdict is Verdict.ACCEPT, decision.reasons
     assert decision.evaluation.primary == "log_cosh"
     assert np.isclose(decision.evaluation.candidate_metrics["log_cosh"], np.log(np.cosh(errors)).mean())
+    values = judged({"primary": "jaccard"}, LOGISTIC, "binary")[0].evaluation.candidate_metrics
+    assert np.isclose(values["jaccard"], values["f1"] / (2 - values["f1"]))
 
 
 def gate_rule() -> None:
-    """It rejects a candidate that an otherwise equal specification accepts."""
+    """It rejects a candidate that an otherwise equal specification accepts, advises, and shows what it saw."""
     verdicts = {most: judged({"size": {"max_features": most}}, LOGISTIC, "binary")[0] for most in (2, 3)}
     assert [found.verdict for found in verdicts.values()] == [Verdict.REJECT, Verdict.ACCEPT]
     assert "gate.size.max_features allows 2" in verdicts[2].reasons[0]
+    assert advice_of(verdicts[2]) == ("Take out features that the model does not need, or raise the bound.",)
+    spec = Loop().spec(LOGISTIC, gate={"size": {"max_features": 2}})
+    found = {part.key: part for part in sections_of(spec, decisions.candidate(), verdicts[2])}
+    assert found["size"].facts == {"numeric features": "2", "categorical": "1"}
 
 
 def effect_size() -> None:

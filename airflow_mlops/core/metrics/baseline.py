@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
+from airflow_mlops.core.metrics.functions import ABSOLUTE
 from airflow_mlops.core.metrics.ranking import Median
 from airflow_mlops.core.pipeline.predict import Described, Predicted
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_MEDIAN_METRICS = frozenset({"mae", "median_absolute_error", "mape"})
 
 
 def trivial(
@@ -41,7 +40,7 @@ def trivial(
     each = np.ones(len(train_labels)) if weights is None else np.asarray(weights, dtype=float)
     if model.task == "regression":
         labels = train_labels.to_numpy(dtype=float)
-        median = metric in _MEDIAN_METRICS
+        median = metric in ABSOLUTE
         constant = Median(labels)(each[None, :])[0] if median else np.average(labels, weights=each)
         return Predicted(task=model.task, classes=(), values=np.full(rows, float(constant)), probabilities=None)
     counts = pd.Series(each).groupby(train_labels.to_numpy()).sum()

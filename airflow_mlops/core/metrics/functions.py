@@ -191,3 +191,6 @@ FUNCTIONS: Mapping[str, tuple[bool, Prepare]] = {
     "r2": (False, _r2),
 }
 """By name: whether probabilities are needed, and the function."""
+ABSOLUTE = frozenset({"mae", "median_absolute_error", "mape"})
+"""Metrics of a regression that grow as the error does, not as its square: the constant model predicts the median for
+them, and the weakest segments are searched for by the absolute error."""

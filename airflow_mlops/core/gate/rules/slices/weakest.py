@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.gate.rule_input import RuleInput
+from airflow_mlops.core.metrics.functions import ABSOLUTE
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.records.evidence import Segment
 from airflow_mlops.core.rows.slicing import MISSING, as_numbers, words_of
@@ -140,7 +141,7 @@ def _losses(judged: LabelledPredictions, metric: str) -> Array:
 
     if judged.task == "regression":
         errors = np.abs(judged.y_true - judged.y_pred)
-        return errors if metric in {"mae", "median_absolute_error", "mape"} else errors**2
+        return errors if metric in ABSOLUTE else errors**2
     if judged.probabilities is None:
         return (judged.y_true != judged.y_pred).astype(float)
     rows = np.arange(len(judged.y_true))
