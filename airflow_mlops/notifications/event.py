@@ -21,7 +21,7 @@ _TITLES = {
     "waiting_for_approval": "{model}: the promotion of {version} waits for an answer",
     "declined": "{model}: {version} was not approved",
     "retrain": "{model}: a retraining is asked for",
-    "escalate": "{model}: retraining did not help, a person has to look",
+    "escalate": "{model}: the loop is at its end, a person has to look",
     "block": "{model}: retraining is blocked by the data",
     "watch": "{model}: there is drift, and nothing to be done yet",
 }

@@ -52,7 +52,7 @@ def specification(**changes: Any) -> ModelSpec:
                 "label_delay": "1d", "window": "28d",
             },
             "features": {"numeric": ["load", "distance"]},
-            "training": {"estimator": "sklearn.linear_model.LogisticRegression"},
+            "training": {"estimator": "sklearn.linear_model.LogisticRegression", "calibration": "never"},
             "gate": {
                 "holdout": "12d", "min_rows": 100,
                 "champion": {"resamples": 200}, "leakage": {"mode": "off"},

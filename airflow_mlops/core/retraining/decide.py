@@ -32,18 +32,21 @@ def decide_retraining(
     3. The window was decided to be retrained on before: the same decision again, with its number, and not a new one.
     4. `invalid_data`: block, and tell the owner. Also when a person asks.
     5. `pipeline_fault`: block, and tell the owner. Not when a person asks: they may know better than a hint.
-    6. `none`, `persistence`: wait. No signal is on; or too few windows show it yet. What is asked for from outside
+    6. `unwatched`: escalate, once for a champion. For four weeks nothing could be said of drift nor of performance.
+    7. `none`, `persistence`: wait. No signal is on; or too few windows show it yet. What is asked for from outside
        (`manual`, `event`), and urgent decay, need not show twice.
-    7. `watch`: wait, with the plan `drift`. Only drift is on, and the newest outcomes say that the champion does what
-       its gate promised, or, while they are not known, its estimate does.
-    8. `escalate_after`: escalate. So many challengers that were to cure decay or drift were refused in a row, since the
+    8. `watch`: wait, with the plan `drift`. Only drift is on, and the newest outcomes say that the champion does what
+       its gate promised.
+    9. `escalate_after`: escalate. So many challengers that were to cure decay or drift were refused in a row, since the
        last promotion. Once it is told, one attempt more is made after each cooldown.
-    9. `cooldown`, `backoff`: wait. Counted from the newer of the champion's as-of and the last retraining; each refused
+    10. `cooldown`, `backoff`: wait. Counted from the newer of the champion's as-of and the last retraining; each refused
        challenger multiplies it, up to the budget's period. Not for a person. Urgent decay waits for `under_way` instead
        (the training that was decided last for this champion is neither refused nor promoted, and may still run), and
-       when challengers were refused, so long that the budget lasts (`backoff`).
-    10. `min_new_rows`: wait. For everybody: a training without new rows gives the same model.
-    11. `budget`: wait; escalate, when it is urgent. A person's request is counted, and not held back.
+       when challengers were refused, so long that the budget lasts (`backoff`). Of a change whose day is known, another
+       attempt waits for twice the rows instead.
+    11. `young_change`: wait. Too few rows are known since the change to learn from and to judge on. Not for a person.
+    12. `min_new_rows`: wait. For everybody: a training without new rows gives the same model.
+    13. `budget`: wait; escalate, when it is urgent. A person's request is counted, and not held back.
 
     What is blocked or escalated is said once for each episode: the same again is `wait`, with the same rule and plan. A
     block's episode ends with a window that was seen without the fault; that of `escalate_after` with the champion or
