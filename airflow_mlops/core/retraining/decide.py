@@ -39,7 +39,7 @@ def decide_retraining(
        its gate promised.
     9. `escalate_after`: escalate. So many challengers that were to cure decay or drift were refused in a row, since the
        last promotion. Once it is told, one attempt more is made after each cooldown.
-    10. `cooldown`, `backoff`: wait. Counted from the newer of the champion's as-of and the last retraining; each refused
+    10. `cooldown`, `backoff`: wait. Counted from the newer of the champion's as-of and last retraining; each refused
        challenger multiplies it, up to the budget's period. Not for a person. Urgent decay waits for `under_way` instead
        (the training that was decided last for this champion is neither refused nor promoted, and may still run), and
        when challengers were refused, so long that the budget lasts (`backoff`). Of a change whose day is known, another
