@@ -159,8 +159,8 @@ def _follow_up(case: SignalInput) -> Signal:
     """Whether the champion that cured a change would be better by now.
 
     The error of what is learned falls with the rows: while a training window reaches back beyond the change, twice as
-    many are worth another training. A change may go on after it was seen: so another one follows each cooldown, until
-    one of a whole window is refused.
+    many are worth another training. A change may go on after it was seen: so another one follows with every third of a
+    window, until one of a whole window is refused.
     """
     kind: SignalKind = "follow_up"
     candidate, report = case.champion.candidate, case.performance
@@ -174,6 +174,9 @@ def _follow_up(case: SignalInput) -> Signal:
     later = [one.as_of for one in case.history.challenges if one.refused and one.as_of > candidate.as_of]
     if known < whole and known < 2 * learned:
         return _off(kind, f"{said}; there are {_days(known)} by now, and twice as much is worth a training.")
+    since = report.as_of - candidate.as_of
+    if candidate.as_of - late - changed >= whole and since < case.spec.data.window / 3:
+        return _off(kind, f"{said}, a whole window; another is worth it with a third of a window more.")
     if later and max(later) - late - changed >= whole:
         return _off(kind, f"{said}, and a later training of a whole window was refused.")
     return _on(kind, f"{said}; by now there are {_days(known)}.")

@@ -33,8 +33,10 @@ LEVEL = 3e-5
 """Chance that one statistic is above its quantile where nothing changed."""
 REACH = 3.0
 """Robust standard deviations at which values are clipped."""
-FEWEST_BEFORE, FEWEST_AFTER = 8, 3
-"""Blocks on either side of a split: fewer say too little of how blocks differ, or would let one day decide."""
+FEWEST_BEFORE, FEWEST_AFTER = 3, 3
+"""Blocks on either side of a split: fewer would let one day decide. How little so few say, Student's t knows."""
+FEWEST_LOSSES = 8
+"""Blocks of which a mean is held against nothing."""
 MOST_DEPENDENT = 0.9
 """Largest coefficient that is estimated: beyond it a mean of so few blocks says nothing."""
 
@@ -121,13 +123,13 @@ def chance_of_no_loss(losses: Sequence[float]) -> float | None:
     Returns
     -------
     float or None
-        None of fewer than `FEWEST_BEFORE` blocks.
+        None of fewer than `FEWEST_LOSSES` blocks.
     """
     import numpy as np
     from scipy import stats
 
     count = len(losses)
-    if count < FEWEST_BEFORE:
+    if count < FEWEST_LOSSES:
         return None
     series = _clipped(np.asarray(losses, dtype=float), count, 0.0)
     centred = series - series.mean()

@@ -457,7 +457,8 @@ def cured(known: int, learned: int, whole: bool = False):
 
 
 @pytest.mark.parametrize(
-    ("known", "learned", "asks"), [(5, 3, False), (6, 3, True), (100, 60, True), (100, 95, True), (50, 30, False)]
+    ("known", "learned", "asks"),
+    [(5, 3, False), (6, 3, True), (100, 60, True), (100, 95, False), (130, 95, True), (50, 30, False)],
 )
 def test_a_champion_that_cured_a_change_is_followed_up_with_twice_the_rows(known, learned, asks):
     who, report = cured(known, learned)

@@ -14,6 +14,7 @@ from scipy import stats
 from airflow_mlops.core.stats.mean_rise import (
     FEWEST_AFTER,
     FEWEST_BEFORE,
+    FEWEST_LOSSES,
     LEVEL,
     MOST_DEPENDENT,
     chance_of_no_loss,
@@ -135,7 +136,7 @@ def test_a_loss_against_nothing_is_students_t_where_blocks_are_independent() -> 
 
 
 def test_a_loss_of_too_few_blocks_is_not_known_and_one_without_spread_is_sure() -> None:
-    assert chance_of_no_loss([1.0] * (FEWEST_BEFORE - 1)) is None
+    assert chance_of_no_loss([1.0] * (FEWEST_LOSSES - 1)) is None
     assert chance_of_no_loss([1.0] * 9) == 0.0
     assert chance_of_no_loss([-1.0] * 9) == 1.0
     sure = chance_of_no_loss((np.random.default_rng(2).normal(size=28) * 0.1 + 1).tolist())

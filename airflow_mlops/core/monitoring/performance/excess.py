@@ -30,7 +30,6 @@ from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.performance import BlockExcess, PerformanceReport
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.stats.mean_rise import FEWEST_BEFORE
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:
@@ -39,6 +38,8 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 FEWEST_ROWS = 20
 """Rows of a block on average: of fewer a mean is far from normal, and most metrics are not defined."""
+FEWEST_BLOCKS = 8
+"""Blocks of the holdout rows in which a metric has to be defined, to be taken for one of blocks of this length."""
 MOST_BLOCKS = 400
 """Blocks in service that are remembered: more than a year of days."""
 _LENGTHS = (1, 2, 3, 5, 7)
@@ -149,7 +150,7 @@ def meter_of(
 def _is_defined(meter: ExcessMeter, held: ExcessRows, window: Window) -> bool:
     """Whether the metric is defined in nearly all blocks of the holdout rows, and these are enough of a reference."""
     possible = (window.end - window.start) // meter.length
-    return possible >= FEWEST_BEFORE and len(meter.measure(held, window)) >= max(FEWEST_BEFORE, 0.8 * possible)
+    return possible >= FEWEST_BLOCKS and len(meter.measure(held, window)) >= max(FEWEST_BLOCKS, 0.8 * possible)
 
 
 def earlier_blocks(

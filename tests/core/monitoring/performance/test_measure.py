@@ -46,13 +46,13 @@ def verdicts(count: int, wrong: float, spread: float = 0.0, **parts: Any) -> lis
 @pytest.mark.slow
 @pytest.mark.parametrize(("spread", "confidence"), [(0.0, 0.95), (0.2, 0.95), (0.2, 0.8)])
 def test_nothing_changed_and_any_sure_drop_is_decay(spread, confidence):
-    """With a bound of nothing, at most the level set of champions that have not changed are called decayed."""
+    """With a bound of nothing, champions that have not changed are not called decayed, however days differ."""
     rule = {"performance": {"max_drop": 1e-9, "urgent_drop": 10.0, "estimate": False, "confidence": confidence}}
     found = verdicts(120, 0.0, spread, monitoring=rule)
     decayed = sum(report.verdict == "decay" for report in found)
     assert {report.verdict for report in found} <= {"decay", "ok"}
-    assert decayed <= stats.binom.ppf(0.999, 120, 1 - confidence)
-    assert decayed >= stats.binom.ppf(0.001, 120, 1 - confidence)  # not by never saying so
+    assert len(found) == 120
+    assert decayed <= stats.binom.ppf(0.999, 120, 0.01)  # one look at two weeks, of a level that is for a year of looks
 
 
 @pytest.mark.slow
@@ -60,8 +60,14 @@ def test_the_default_bound_makes_false_alarms_rare_and_finds_what_matters():
     assert not any(
         report.verdict == "decay" for report in verdicts(30, 0.0, monitoring={"performance": {"estimate": False}})
     )
-    lost = verdicts(20, 0.12, monitoring={"performance": {"estimate": False}})
-    assert sum(report.verdict == "decay" for report in lost) >= 19
+    lost = [
+        sum(
+            report.verdict == "decay" for report in verdicts(20, wrong, monitoring={"performance": {"estimate": False}})
+        )
+        for wrong in (0.12, 0.2)
+    ]
+    assert lost[0] >= 7, "of what is barely more than allowed, half is found in two weeks"
+    assert lost[1] >= 19
     gone = verdicts(10, 0.5, monitoring={"performance": {"estimate": False}})
     assert all(report.urgent for report in gone)
 

@@ -39,7 +39,7 @@ def test_a_rise_is_sure_beyond_its_bound_and_urgent_beyond_the_other(rise: float
 def test_without_a_bound_nothing_is_found_and_few_blocks_say_nothing() -> None:
     assert series_of(REFERENCE, row(NOISE[14:54]), None, None, new=1).rise is None
     assert series_of(REFERENCE, row(NOISE[14:16]), 0.03, 0.3, new=1).rise is None
-    assert series_of((), row(NOISE[14:20]), 0.03, 0.3, new=1).rise is None
+    assert series_of((), row(NOISE[14:19]), 0.03, 0.3, new=1).rise is None
 
 
 def test_without_holdout_rows_the_first_blocks_in_service_are_the_reference() -> None:
