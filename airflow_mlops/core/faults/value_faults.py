@@ -34,9 +34,9 @@ def missing_faults(column: ColumnDays) -> Broken | None:
     usual = [*column.anchor, *_unlike(column, gone)]
     beside = _beside(gone)
     others = [column.days[place] for place in np.flatnonzero(~gone & ~beside).tolist()]
-    if not gone.any() or len(usual) < LEAST_DAYS or max(d.missing for d in (*column.anchor, *others)) > NEARLY_NONE:
+    most = max((day.missing for day in (*column.anchor, *others)), default=1.0)  # no sound day: nothing to be unlike
+    if not gone.any() or len(usual) < LEAST_DAYS or most > NEARLY_NONE:
         return None
-    most = max(day.missing for day in (*column.anchor, *others))
     share = np.mean([column.days[place].missing for place in np.flatnonzero(gone).tolist()])
     words = f"{share:.0%} of {column.name} is missing, where at most {most:.1%} was."
     return _unless_new(column, Broken("missing_spike", words, gone, lambda day: day.missing > most + COMMON))

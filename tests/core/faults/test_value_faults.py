@@ -48,6 +48,13 @@ def test_a_column_that_is_introduced_is_no_fault_and_one_that_is_seldom_there_ne
     assert spans(seldom, "numeric") == []
 
 
+@pytest.mark.parametrize("days", [1, 3, 30])
+def test_a_column_that_is_missing_on_every_day_is_no_fault_of_any(days):
+    assert spans([np.full(250, np.nan)] * days, "numeric") == []
+    sound = [np.full(250, np.nan)] * 10 + numbers(2)  # hardly a sound day, and beside the others
+    assert spans(sound, "numeric") == []
+
+
 def test_a_constant_is_found_where_no_sound_day_is_one():
     stuck = [np.full(250, 3.0) if n in {22, 23} else x for n, x in enumerate(numbers(30))]
     assert spans(stuck, "numeric") == [("constant", 22, 24)]
