@@ -119,7 +119,7 @@ def spec(home: Path) -> ModelSpec:
     after["order_id"] = "n" + after["order_id"]
     after["load"] += 2.0
     # Another shape, and not another unit: that would look like a fault of the pipeline.
-    after["distance"] = np.random.default_rng(3).gamma(6.0, 10.0, size=len(after))
+    after["distance"] = np.random.default_rng(3).gamma(10.0, 3.0, size=len(after))
     (home / "orders").mkdir()
     before.to_parquet(home / "orders" / "before.parquet")
     after.to_parquet(home / "orders" / "after.parquet")

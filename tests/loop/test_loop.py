@@ -125,7 +125,7 @@ def shifted(home: Path, change: float) -> None:
     later["order_id"] = "n" + later["order_id"]
     later["load"] += change
     if change:  # another shape, and not another unit: that would look like a fault of the pipeline
-        later["distance"] = np.random.default_rng(3).gamma(2.0 + 2 * change, 10.0, size=len(later))
+        later["distance"] = np.random.default_rng(3).gamma(2.0 + 4 * change, 3.0, size=len(later))
     pd.concat([rows(), later]).to_parquet(home / "orders.parquet")
 
 
