@@ -136,7 +136,7 @@ CASES = {
     "missing label column": Case(ReasonCode.COLUMN_MISSING, "data.label.*late", lambda f: f.drop(columns="late")),
     "missing key column": Case(ReasonCode.COLUMN_RENAMED, "data.key.*order_id", lambda f: f.drop(columns="order_id")),
     "retyped feature column": Case(ReasonCode.COLUMN_RETYPED, "load", retyped),
-    "column of nothing": Case(ReasonCode.COLUMN_ALL_NULL, "distance", put("distance", np.nan)),
+    "column of nothing": Case(ReasonCode.ROWS_QUARANTINED, "distance.*all of", put("distance", np.nan)),
     "duplicated column": Case(ReasonCode.COLUMN_DUPLICATED, "load", write=duplicated_header),
     "truncated parquet": Case(ReasonCode.SOURCE_UNREADABLE, r"broken\.parquet", write=truncated),
     "csv in another encoding": Case(ReasonCode.SOURCE_UNREADABLE, r"broken\.csv.*encoding", write=other_encoding),
@@ -260,8 +260,9 @@ def test_mlflow_away_is_said_and_tried_again(served: Served, monkeypatch: pytest
     assert_untouched(served)
 
 
-def test_a_storage_that_cannot_be_written_is_said(served: Served) -> None:
+def test_a_storage_that_is_no_folder_is_said(served: Served) -> None:
     with unwritable(served.home / "storage"), pytest.raises((AirflowFailException, ConnectionError)) as refused:
         run_loop(served.spec("good.parquet"), AS_OF - timedelta(days=1))
-    assert_a_sentence(str(refused.value), Case(ReasonCode.STORE_UNWRITABLE, "storage"))
+    # Before anything is written, the champion's snapshot is read there: its days say what is sound.
+    assert_a_sentence(str(refused.value), Case(ReasonCode.STORE_UNAVAILABLE, "storage.*Not a directory"))
     assert_untouched(served)
