@@ -18,6 +18,8 @@ NEARLY_NONE = 0.1
 """... where no sound day lacks more than this."""
 COMMON = 0.01
 """Share that a category must have on sound days to be missed."""
+COMMON_ON_A_DAY = 0.5
+"""Share that a value has on some sound day, which may then be that of all rows of another."""
 ALIKE = 0.25
 """Shares that differ by less than this of the larger are about the same."""
 
@@ -47,6 +49,9 @@ def constant_faults(column: ColumnDays) -> Broken | None:
 
     The chance that n rows all have the most frequent value, of share p, is ``p ** n``. A column that keeps its value
     for days (a function of the date, the price list of the week) has sound days with one value, and is never found.
+    Rows of a day hang together (all flights of an hour have one weather), so that the chance alone says too little: a
+    value that half of the rows of some sound day had may be that of all rows of another, and a day with far fewer
+    values than usual may have one by the same hour.
     """
     import numpy as np
 
@@ -56,11 +61,15 @@ def constant_faults(column: ColumnDays) -> Broken | None:
         return None
     pooled = sum((day.counts for day in usual), Counter[str]())
     share = pooled.most_common(1)[0][1] / pooled.total() if pooled else 1.0
-    still = np.array([one and share**day.there < UNLIKELY for one, day in zip(sole, column.days, strict=True)])
+    many = float(np.median([day.there for day in usual])) / 2
+    alone = zip(sole, column.days, strict=True)
+    still = np.array([one and day.there >= many and share**day.there < UNLIKELY for one, day in alone])
     if not still.any():
         return None
     values = {next(iter(column.days[place].counts)) for place in np.flatnonzero(still).tolist()}
     most = max(sum(day.counts[value] for value in values) / max(1, day.there) for day in usual)
+    if most >= COMMON_ON_A_DAY:
+        return None
 
     def touches(day: ColumnDay) -> bool:
         return sum(day.counts[value] for value in values) > (most + COMMON) * day.there

@@ -64,6 +64,17 @@ def test_a_constant_is_found_where_no_sound_day_is_one():
     assert spans(rare, "numeric") == []
 
 
+def test_a_day_on_which_the_usual_value_is_that_of_all_is_no_fault():
+    """Visibility is ten miles on a clear day, and less in the hours of rain; gusts are measured in few hours."""
+    clear = [np.where(np.arange(250) < RNG.integers(0, 200), RNG.uniform(0, 10, 250).round(), 10.0) for _ in range(30)]
+    for place in (11, 12, 20):
+        clear[place] = np.full(250, 10.0)
+    assert spans(clear, "numeric") == []
+    gusts = [np.where(np.arange(250) < 190, np.nan, RNG.choice([18.0, 23.0, 29.0], 250)) for _ in range(30)]
+    gusts[17] = np.where(np.arange(250) < 225, np.nan, 26.0)
+    assert spans(gusts, "numeric") == []
+
+
 @pytest.mark.parametrize("name", ["cash", "bank"])
 def test_a_renamed_category_is_found(name):
     renamed = [np.where(x == name, "NEW", x) if n >= 25 else x for n, x in enumerate(texts(30))]
