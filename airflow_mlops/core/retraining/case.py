@@ -15,6 +15,8 @@ from airflow_mlops.core.retraining.signals import signals_of
 
 _SEEN = ("decay", "estimated_decay", "prediction_drift", "input_drift")
 """Signals that say that the champion got worse, or may have."""
+ROWS_OF_CHANGE = 3
+"""Times `gate.min_rows`: a third of the rows since a change is judged on (`core.rows.windows.HELD_OUT`)."""
 _STAGES = 5
 """Tasks of a training run that the specification's time limit holds for, one after the other: snapshot, validate,
 train, gate, promote."""
@@ -61,6 +63,24 @@ class RetrainCase(SignalInput):
     def of_change(self) -> bool:
         """Whether the highest signal is that of a change: realised decay, or what follows its cure."""
         return bool(self.on) and self.on[0].kind in ("decay", "follow_up")
+
+    @property
+    def rows_of_change(self) -> int | None:
+        """Rows since the change whose outcomes are known; None: no change is known, or nothing was measured."""
+        changed, report = self.changed, self.performance
+        if changed is None or report is None:
+            return None
+        return sum(block.rows for block in report.blocks if block.start >= changed)
+
+    @property
+    def needed_of_change(self) -> int:
+        """Rows since a change that are needed to learn it: a third of them is judged on."""
+        return ROWS_OF_CHANGE * self.spec.gate.min_rows
+
+    @property
+    def learnable(self) -> bool:
+        """Whether so many rows are known since the change that it can be learned from them."""
+        return self.rows_of_change is not None and self.rows_of_change >= self.needed_of_change
 
     @cached_property
     def refused(self) -> tuple[Challenge, ...]:

@@ -44,7 +44,8 @@ def decide_retraining(
        (the training that was decided last for this champion is neither refused nor promoted, and may still run), and
        when challengers were refused, so long that the budget lasts (`backoff`). Of a change whose day is known, another
        attempt waits for twice the rows instead.
-    11. `young_change`: wait. Too few rows are known since the change to learn from and to judge on. Not for a person.
+    11. `young_change`: wait. Too few rows are known since the change to learn from and to judge on. Not for a person,
+        nor for urgent decay, which is trained on the whole window then.
     12. `min_new_rows`: wait. For everybody: a training without new rows gives the same model.
     13. `budget`: wait; escalate, when it is urgent. A person's request is counted, and not held back.
 
@@ -138,7 +139,7 @@ def _retrain(case: RetrainCase, key: str) -> RetrainDecision:
         urgent=bool(bypassed) and case.urgent and not case.manual,
         reasons=tuple(signal.reason for signal in case.on) + bypassed,
         plan=case.spec.retraining.plan("decay"),
-        changed=case.changed if case.of_change else None,
+        changed=case.changed if case.of_change and case.learnable else None,
     )
 
 

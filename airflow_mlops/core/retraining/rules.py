@@ -19,10 +19,6 @@ from airflow_mlops.core.retraining.persistence import SignalInput
 from airflow_mlops.core.retraining.signals import DRIFTS, impatient, quote
 from airflow_mlops.spec.types import format_duration
 
-ROWS_OF_CHANGE = 3
-"""Times `gate.min_rows`: a third of the rows since a change is judged on (`core.rows.windows.HELD_OUT`)."""
-
-
 UNKNOWN_FOR, FEWEST_UNKNOWN = timedelta(days=28), 5
 """So long, and in so many reports at least, nothing was known before it is told."""
 
@@ -203,17 +199,16 @@ def cooldown(case: RetrainCase) -> Objection | None:
 
 
 def young_change(case: RetrainCase) -> Objection | None:
-    """Too few rows are known since the change: the gate could not judge what was learned of them."""
-    changed, report = case.changed, case.performance
-    if case.manual or changed is None or report is None or not case.of_change:
-        return None
-    needed = ROWS_OF_CHANGE * case.spec.gate.min_rows
-    rows = sum(block.rows for block in report.blocks if block.start >= changed)
-    if rows >= needed:
+    """Too few rows are known since the change: the gate could not judge what was learned of them.
+
+    Urgent decay does not wait: it is trained on the whole window, as if nobody knew when it began.
+    """
+    changed, rows = case.changed, case.rows_of_change
+    if case.manual or case.urgent or changed is None or rows is None or not case.of_change or case.learnable:
         return None
     reason = (
         f"What the champion learned does not hold since {changed:%Y-%m-%d}, and of the rows since then {rows:,} have "
-        f"an outcome; {needed:,} are needed to learn from and to judge on."
+        f"an outcome; {case.needed_of_change:,} are needed to learn from and to judge on."
     )
     return _against("young_change", reason)
 
