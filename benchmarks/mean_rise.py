@@ -1,13 +1,16 @@
 """How often the row of blocks of a champion that never changes is called decayed in a year, and how late one that does.
 
-Run by itself: ``python -m benchmarks.mean_rise``; nothing here is a matter of speed. Every stream has 14 blocks of
-reference and 364 in service, is looked at every day, and nothing is allowed for: a bound makes false calls rarer.
+Nothing here is a matter of speed. Every stream has 14 blocks of reference and 364 in service, is looked at every day,
+and nothing is allowed for: a bound makes false calls rarer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.report import Table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,25 +92,26 @@ def calls(values: Array, *, every: int) -> int | None:
     return None
 
 
-def main() -> None:
-    """Print both tables."""
+def measure(*, years: int, changes: int) -> tuple[Table, dict[str, Any]]:
+    """Count the years in which a stream without a change is called, and how late one with a change is."""
     import numpy as np
 
-    rng, years = np.random.default_rng(1), 400
-    print("| blocks without a change | called in a year of daily looks |\n|---|---|")
-    for name, make in STREAMS.items():
-        share = sum(calls(make(rng), every=1) is not None for _ in range(years)) / years
-        print(f"| {name} | {share:.1%} |", flush=True)
-    print("\n| rise, in standard deviations of a block | neighbours | called | early | median delay, blocks |")
-    print("|---|---|---|---|---|")
-    for dependence in (0.0, 0.4, 0.7):
-        for size in (0.5, 1.0, 2.0, 5.0):
-            delays = [calls(changed(rng, size, dependence), every=1) for _ in range(100)]
-            late = [delay for delay in delays if delay is not None and delay >= 0]
-            early = sum(delay is not None and delay < 0 for delay in delays)
-            median = f"{np.median(late):.0f}" if late else "-"
-            print(f"| {size:g} | {dependence:g} | {len(late)}% | {early}% | {median} |", flush=True)
+    rng = np.random.default_rng(1)
+    false = {name: sum(calls(make(rng), every=1) is not None for _ in range(years)) for name, make in STREAMS.items()}
+    found: list[dict[str, Any]] = [{"blocks": name, "called": count / years} for name, count in false.items()]
+    for dependence, size in product((0.0, 0.4, 0.7), (0.5, 1.0, 2.0, 5.0)):
+        delays = [calls(changed(rng, size, dependence), every=1) for _ in range(changes)]
+        late = [delay for delay in delays if delay is not None and delay >= 0]
+        delay = float(np.median(late)) if late else None
+        what = f"a rise of {size:g} standard deviations, neighbours {dependence:g}"
+        found.append({"blocks": what, "called": len(late) / changes, "delay": delay})
+    return Table(
+        title=f"Called in a year of blocks without a change (of {years}), or in 120 after one (of {changes})",
+        heads=("blocks", "called", "median delay, blocks"),
+        rows=tuple((one["blocks"], f"{one['called']:.1%}", _delay(one.get("delay"))) for one in found),
+        notes=("Nothing is allowed for: a bound makes false calls rarer.",),
+    ), {"years": years, "changes": changes, "runs": found}
 
 
-if __name__ == "__main__":
-    main()
+def _delay(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f}"

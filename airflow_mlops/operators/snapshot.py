@@ -43,7 +43,7 @@ class SnapshotOperator(LoopOperator):
         spec, as_of = self.model_spec(context), self.as_of(context)
         self._claim(spec, context)
         store = open_source(spec.data.source, data_root=settings().data_root)
-        also, faults = self._champions_columns(spec), self._known_faults(spec, as_of)
+        also, faults = self._told_by_champion(spec, as_of)
         snapshot = take_snapshot(spec, as_of, store, self.storage(), now=datetime.now(UTC), also=also, faults=faults)
         self.log.info(
             "snapshot %s: %s rows of %s, as of %s", snapshot.fingerprint[:12], snapshot.rows, snapshot.window, as_of
@@ -51,25 +51,6 @@ class SnapshotOperator(LoopOperator):
         for issue in snapshot.known_issues:
             self.log.warning("known issue: %s", issue)
         return snapshot.to_json()
-
-    def _known_faults(self, spec: ModelSpec, as_of: datetime) -> KnownFaults:
-        """Return the champion's days, which are sound, what monitoring found, and what a person released."""
-        from airflow_mlops.core.promotion import released_spans
-        from airflow_mlops.core.snapshot import KnownFaults, snapshot_days
-
-        with self.records(spec) as records:
-            champion = records.registry.champion(spec.registered_model)
-            if champion is None:
-                return KnownFaults()
-            seen = records.windows.drift_history(spec.experiment, spec.name, before=as_of, limit=1)
-            released = released_spans(records.trail.events(spec.registered_model))
-        names = [feature.name for feature in champion.candidate.features]
-        uri, seed = champion.candidate.snapshot_uri, spec.training.seed
-        return KnownFaults(
-            anchor=snapshot_days(uri, self.storage(), names, seed=seed),
-            known=tuple(span for report in seen for span in report.quarantined if not span.before_release),
-            released=released,
-        )
 
     def _claim(self, spec: ModelSpec, context: Any) -> None:
         """Claim the decisions that this run's events carry; skip when every one of them is another run's.
@@ -97,17 +78,24 @@ class SnapshotOperator(LoopOperator):
                 f"it; if it was deleted, trigger {context['ti'].dag_id} by hand"
             )
 
-    def _champions_columns(self, spec: ModelSpec) -> tuple[str, ...]:
-        """Return the champion's features: the gate needs them, also when the specification no longer lists them.
+    def _told_by_champion(self, spec: ModelSpec, as_of: datetime) -> tuple[tuple[str, ...], KnownFaults]:
+        """Return what the champion tells: columns that the gate needs, and which days are sound.
 
-        Without listed features every column is kept anyway. A model that was retired by the command is skipped.
+        Its features are needed also when the specification no longer lists them; without listed features every column
+        is kept anyway. A model that was retired by the command is skipped.
         """
-        from airflow_mlops.core.promotion import retirement_tag
+        from airflow_mlops.core.promotion import released_spans, retirement_tag
         from airflow_mlops.core.records.promotion import retired_because
+        from airflow_mlops.core.snapshot import KnownFaults
 
         with self.records(spec) as records:
             skip_retired(retired_because(spec, retirement_tag(records.registry, spec.registered_model)))
-            if not (spec.features.numeric or spec.features.categorical):
-                return ()
             champion = records.registry.champion(spec.registered_model)
-        return tuple(feature.name for feature in champion.candidate.features) if champion else ()
+            if champion is None:
+                return (), KnownFaults()
+            history = records.windows.drift_history(spec.experiment, spec.name, before=as_of, limit=1)
+            released = released_spans(records.trail.events(spec.registered_model))
+        listed = spec.features.numeric or spec.features.categorical
+        also = tuple(feature.name for feature in champion.candidate.features) if listed else ()
+        told = {"seed": spec.training.seed, "history": history, "released": released}
+        return also, KnownFaults.of_champion(champion, self.storage(), **told)

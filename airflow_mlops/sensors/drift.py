@@ -44,7 +44,7 @@ class DriftSensor(WaitingSensor):
 
     def look(self, context: Any) -> dict[str, Any] | None:
         """Return the report when it is one to fire with."""
-        from airflow_mlops.core.monitoring.drift import monitoring_window
+        from airflow_mlops.core.monitoring.windows import monitoring_window
         from airflow_mlops.operators.drift import observed
 
         spec, as_of = self.model_spec(context), self.as_of(context)
@@ -66,7 +66,7 @@ class DriftSensor(WaitingSensor):
 
     def watch(self, context: Any, **how: Any) -> WaitingTrigger:
         """Watch for the window's first rows; once they were compared, for others."""
-        from airflow_mlops.core.monitoring.drift import monitoring_window
+        from airflow_mlops.core.monitoring.windows import monitoring_window
         from airflow_mlops.triggers.change import ChangeTrigger
         from airflow_mlops.triggers.window import WindowTrigger
 

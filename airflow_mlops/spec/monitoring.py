@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from airflow_mlops.spec.base import SpecModel
 from airflow_mlops.spec.errors import wrong
 from airflow_mlops.spec.fields import choice, duration, flag, number, part, plain_mapping, text, texts, whole
+from airflow_mlops.spec.types import format_duration
 from airflow_mlops.spec.value_checks import cron
 
 if TYPE_CHECKING:
@@ -147,3 +148,9 @@ class MonitoringSpec(SpecModel):
     )
     drift: DriftSpec = part(DriftSpec, default={}, doc="What is called drift.")
     performance: PerformanceSpec = part(PerformanceSpec, default={}, doc="What is called decay.")
+
+    def problems_within(self) -> Iterator[Problem]:
+        """A longest window that is none."""
+        if self.longest_window < self.window and "longest_window" in self.changed_fields():
+            found = f"{format_duration(self.longest_window)}, with a window of {format_duration(self.window)}"
+            yield wrong("longest_window", found, f"at least {format_duration(self.window)}", "lengthen it")

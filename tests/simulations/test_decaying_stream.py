@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_mlops.core.monitoring.performance.measure import prepare
+from airflow_mlops.core.monitoring.performance.prepared import prepare
 from tests.support.decaying_stream import AFTER, BEFORE, STABLE, accuracy, day, decaying, lived
 
 

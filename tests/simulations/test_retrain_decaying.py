@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from airflow_mlops.core.monitoring.performance.measure import prepare
+from airflow_mlops.core.monitoring.performance.prepared import prepare
 from airflow_mlops.core.records.retraining import History, MonitoringInput
 from airflow_mlops.core.retraining.decide import decide_retraining
 from tests.support.decaying_stream import BEFORE, STABLE, accuracy, day, decaying, lived

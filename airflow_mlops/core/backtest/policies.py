@@ -50,7 +50,7 @@ class PolicyAction:
     promoted: bool = False
     seconds: float = 0.0
     version: int = 0
-    """Of the model that was trained; 0: that which a training as of this step gives."""
+    """Of the model that was trained; 0: none was."""
 
 
 Policy = Callable[[PolicyContext], PolicyAction]
@@ -143,8 +143,7 @@ class ControlledPolicy:
         if accepted:
             self.promoted_over[context.version] = context.champion
         why = f"{reason} Gate: {_why(found)}"
-        made = _retrained(context, promoted=accepted, reason=why, seconds=seconds + found.seconds)
-        return replace(made, version=context.version)
+        return _retrained(context, promoted=accepted, reason=why, seconds=seconds + found.seconds)
 
     def _since_change(self, context: PolicyContext, changed: datetime | None) -> PolicyContext:
         """Where the decision knows of a change, the model that is trained knows of it too."""
@@ -206,8 +205,14 @@ def _untrained(context: PolicyContext) -> PolicyAction | None:
 
 
 def _retrained(context: PolicyContext, *, promoted: bool, reason: str, seconds: float) -> PolicyAction:
-    whole = seconds + context.trained.seconds
-    return PolicyAction(action="retrain", retrained=True, promoted=promoted, reason=reason, seconds=whole)
+    return PolicyAction(
+        action="retrain",
+        reason=reason,
+        retrained=True,
+        promoted=promoted,
+        seconds=seconds + context.trained.seconds,
+        version=context.version,
+    )
 
 
 def _accepts(found: Judged) -> bool:

@@ -70,7 +70,7 @@ def replay(inputs: Inputs, name: str, spec: ModelSpec) -> Sequence[ReplayedTurn]
             chosen = policy(
                 PolicyContext(step=step, as_of=as_of, trained=trained, version=step + 1, served=tuple(served))
             )
-            serving = (chosen.version or step + 1) if chosen.promoted else before
+            serving = chosen.version if chosen.promoted else before
             turn = Turn(
                 as_of=as_of,
                 serving=inputs.plan.steps[inputs.plan.step_of(serving)].start,

@@ -40,9 +40,8 @@ class SignalInput:
     def changed(self) -> datetime | None:
         """Since when what was learned before does not hold: by decay, or else by what the champion was trained for."""
         report = self.performance
-        if report is not None and report.verdict == "decay" and report.changed is not None:
-            return report.changed
-        return self.champion.candidate.changed
+        decayed = None if report is None else report.changed
+        return decayed or self.champion.candidate.changed
 
     @property
     def drifts(self) -> tuple[DriftReport, ...]:

@@ -204,7 +204,7 @@ def young_change(case: RetrainCase) -> Objection | None:
     Urgent decay does not wait: it is trained on the whole window, as if nobody knew when it began.
     """
     changed, rows = case.changed, case.rows_of_change
-    if case.manual or case.urgent or changed is None or rows is None or not case.of_change or case.learnable:
+    if case.manual or case.urgent or not case.of_change or case.learnable or changed is None or rows is None:
         return None
     reason = (
         f"What the champion learned does not hold since {changed:%Y-%m-%d}, and of the rows since then {rows:,} have "

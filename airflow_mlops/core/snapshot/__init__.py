@@ -10,7 +10,8 @@ from airflow_mlops.core.snapshot.read import (
     snapshot_days,
     verify_snapshot,
 )
-from airflow_mlops.core.snapshot.take import KnownFaults, take_snapshot
+from airflow_mlops.core.snapshot.sound_rows import KnownFaults
+from airflow_mlops.core.snapshot.take import take_snapshot
 
 __all__ = [
     "ContentHash",

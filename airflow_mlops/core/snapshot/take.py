@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -10,15 +10,21 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.faults import DayRows, DaySampler, Role, covering, find_faults
+from airflow_mlops.core.faults import DaySampler
 from airflow_mlops.core.ports import DataStore, Storage
-from airflow_mlops.core.records.fault import FaultySpan, ReleasedSpan
 from airflow_mlops.core.records.snapshot import Column, Snapshot, Window
 from airflow_mlops.core.rows.columns import missing_columns
-from airflow_mlops.core.rows.types import kind_of_type, plain_type
-from airflow_mlops.core.rows.windows import label_window, rows_outside, utc
+from airflow_mlops.core.rows.types import plain_type
+from airflow_mlops.core.rows.windows import label_window, utc
 from airflow_mlops.core.snapshot.fingerprint import ContentHash
 from airflow_mlops.core.snapshot.read import differs, open_snapshot
+from airflow_mlops.core.snapshot.sound_rows import (
+    KnownFaults,
+    compared_columns,
+    no_sound_rows,
+    quarantine_issue,
+    sound_batches,
+)
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -28,18 +34,6 @@ if TYPE_CHECKING:
 _STAGING = ".staging-"
 _STAMP = "%Y%m%dT%H%M%SZ"
 _STALE = timedelta(days=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class KnownFaults:
-    """What is known beforehand of faults of the pipeline; see :func:`~airflow_mlops.core.faults.find_faults`."""
-
-    anchor: Sequence[DayRows] = ()
-    """Days that the champion was trained on."""
-    known: Sequence[FaultySpan] = ()
-    """Spans that monitoring found."""
-    released: Sequence[ReleasedSpan] = ()
-    """Spans that a person released."""
 
 
 def take_snapshot(
@@ -90,17 +84,17 @@ def take_snapshot(
     staging = f"snapshots/{spec.name}/{_STAGING}{now.astimezone(UTC):{_STAMP}}-{uuid4().hex}.parquet"
     query = store.query(window, spec.data.time, columns)
     rows = _Rows(spec.data.label, dict.fromkeys(columns, 0))
-    roles = _roles(spec, source, columns)
+    roles = compared_columns(spec, source, columns)
     days = DaySampler(time=spec.data.time, columns=tuple(roles), seed=spec.training.seed)
     sound = staging.replace(".parquet", "-sound.parquet")
     try:
         schema = _write(rows, days.passing(rows.kept(store.read(window, spec.data.time, columns))), storage, staging)
         if schema is None:
             raise nothing(spec, store, window, rows.unlabelled)
-        spans = _broken(days, roles, faults or KnownFaults())
+        spans = (faults or KnownFaults()).find(days.days(), roles)
         whole = rows.content.rows
-        if spans and _write(rows, _without(storage, staging, spec.data.time, spans), storage, sound) is None:
-            raise _all_broken(store, window, whole, spans)
+        if spans and _write(rows, sound_batches(storage, staging, spec.data.time, spans), storage, sound) is None:
+            raise no_sound_rows(spec, store, window, whole, spans)
         left_out = whole - rows.content.rows
         snapshot = Snapshot(
             model=spec.name,
@@ -117,7 +111,7 @@ def take_snapshot(
             key=spec.data.key,
             label=spec.data.label,
             extracted_at=utc(now, "now"),
-            known_issues=(*issues(spec, store, rows.unlabelled), *map(_quarantined, spans)),
+            known_issues=(*issues(spec, store, rows.unlabelled), *(quarantine_issue(spec, span) for span in spans)),
             unlabelled=rows.unlabelled,
             unlabelled_nulls=rows.nulls,
             quarantined=spans,
@@ -181,34 +175,6 @@ def _write(rows: _Rows, batches: Iterator[pa.RecordBatch], storage: Storage, pat
     rows.content = ContentHash(first.schema)
     storage.write_batches(path, rows.hashed(chain((first,), batches)), first.schema)
     return first.schema
-
-
-def _roles(spec: ModelSpec, source: Sequence[Column], columns: Sequence[str]) -> Mapping[str, Role]:
-    """The columns whose days are compared: the listed features, or what a model would make features of."""
-    types = {column.name: column.type for column in source}
-    listed: dict[str, Role] = {
-        **dict.fromkeys(spec.features.numeric, "numeric"),
-        **dict.fromkeys(spec.features.categorical, "categorical"),
-    }
-    data = spec.data
-    if listed:
-        return {name: role for name, role in listed.items() if name in types}
-    others = {data.time, data.label, data.weight, *data.key, *spec.features.exclude}
-    kinds = {name: kind_of_type(types[name]) for name in columns if name not in others}
-    roles: dict[str, Role] = {"number": "numeric", "boolean": "numeric", "text": "categorical"}
-    return {name: roles[kind] for name, kind in kinds.items() if kind in roles}
-
-
-def _broken(days: DaySampler, roles: Mapping[str, Role], faults: KnownFaults) -> tuple[FaultySpan, ...]:
-    return find_faults(days.days(), roles, anchor=faults.anchor, known=faults.known, released=faults.released)
-
-
-def _without(storage: Storage, path: str, time: str, spans: Sequence[FaultySpan]) -> Iterator[pa.RecordBatch]:
-    """The staged rows again, but for those of broken spans."""
-    for batch in storage.read_batches(path):
-        rows = rows_outside(batch, time, covering(spans))
-        if rows.num_rows:
-            yield rows
 
 
 def _columns(spec: ModelSpec, store: DataStore, known: list[str], also: Sequence[str]) -> tuple[str, ...]:
@@ -277,32 +243,6 @@ def _left_out(code: ReasonCode, where: str, count: int, what: str) -> Problem:
         found=f"{count} rows without a {what}",
         allowed="rows that have one",
         fix="they are left out; look at the source if they are more than usual",
-    )
-
-
-def _quarantined(span: FaultySpan) -> Problem:
-    return Problem(
-        code=ReasonCode.ROWS_QUARANTINED,
-        field=span.column,
-        found=f"{span.rows} rows of {span.start.isoformat()} .. {span.end.isoformat()}: {span.words}",
-        allowed="rows that a sound pipeline made",
-        fix="they are left out; mend them in the source, or say that they are right: airflow mlops release",
-    )
-
-
-def _all_broken(store: DataStore, window: Window, rows: int, spans: Sequence[FaultySpan]) -> DataError:
-    """Every row of the window is quarantined: nothing is learnt from until a person says what is right."""
-    first = spans[0]
-    return DataError(
-        Problem(
-            code=ReasonCode.ROWS_QUARANTINED,
-            field=first.column,
-            found=f"all of {rows} rows are quarantined, since {first.start.isoformat()}: {first.words}",
-            allowed="rows that a sound pipeline made",
-            fix="mend them in the source; where the change is right and is to stay, say so: "
-            f"airflow mlops release MODEL --from {first.start.isoformat()} --reason WHY",
-        ),
-        subject=f"{store.description}, window {window}",
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -112,7 +113,8 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, *, changed: da
     rows = TrainingRows(inputs=inputs, labels=labels, times=train[spec.data.time], weights=weights)
     start = windows[0].start
     if changed is not None and start < changed < windows[0].end:
-        start = choose_start(spec, task, pipeline, rows, windows[0], changed)
+        with _refusals(spec):
+            start = choose_start(spec, task, pipeline, rows, windows[0], changed)
         rows = rows.since(start)
         windows = (Window(start=start, end=windows[0].end), windows[1])
     pipeline, warned = _fit(spec, task, pipeline, rows)
@@ -145,12 +147,12 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, *, changed: da
 def is_to_be_calibrated(spec: ModelSpec, pipeline: Pipeline, rows: TrainingRows) -> bool:
     """Whether probabilities are calibrated: as the specification says, or by a look at what they are worth.
 
-    A search chooses among parameters by what they give as they are.
+    Nobody looks where a search has chosen among parameters by what they give as they are.
     """
     wanted = spec.training.calibration
-    if wanted == "never" or spec.training.search is not None or not hasattr(pipeline, "predict_proba"):
+    if wanted == "never" or not hasattr(pipeline, "predict_proba"):
         return False
-    return wanted == "always" or is_overconfident(pipeline, rows)
+    return wanted == "always" or (spec.training.search is None and is_overconfident(pipeline, rows))
 
 
 def _parameters(pipeline: Pipeline, named: Any) -> dict[str, Any]:
@@ -259,30 +261,36 @@ def _transformer(spec: ModelSpec, inputs: pd.DataFrame) -> Any:
 
 
 def _fit(spec: ModelSpec, task: Task, pipeline: Pipeline, rows: TrainingRows) -> tuple[Pipeline, tuple[str, ...]]:
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, _refusals(spec):
         warnings.simplefilter("always")
-        try:
-            if spec.training.search is not None:
-                pipeline = search_parameters(
-                    spec,
-                    task,
-                    pipeline,
-                    inputs=rows.inputs,
-                    labels=rows.labels,
-                    times=rows.times,
-                    weights=rows.weights,
-                )
-                caught.clear()  # what losers and folds warned of says nothing about the model that is kept
-            counted = rows if rows.weights is None else rows.take(rows.weights > 0)
-            if task != "regression" and is_to_be_calibrated(spec, pipeline, counted):
-                pipeline, rows = with_calibration(pipeline), counted  # folds are of rows that count
-                caught.clear()
-            pipeline.fit(rows.inputs, rows.labels.to_numpy(), **fit_arguments(rows.weights))
-        except (DataError, TrainingError):
-            raise
-        except Exception as error:  # whatever an estimator raises, the task ends in one clear sentence
-            raise TrainingError(_not_fitted(spec, error), subject=spec.name) from error
+        if spec.training.search is not None:
+            pipeline = search_parameters(
+                spec,
+                task,
+                pipeline,
+                inputs=rows.inputs,
+                labels=rows.labels,
+                times=rows.times,
+                weights=rows.weights,
+            )
+            caught.clear()  # what losers and folds warned of says nothing about the model that is kept
+        counted = rows if rows.weights is None else rows.take(rows.weights > 0)
+        if task != "regression" and is_to_be_calibrated(spec, pipeline, counted):
+            pipeline, rows = with_calibration(pipeline), counted  # folds are of rows that count
+            caught.clear()
+        pipeline.fit(rows.inputs, rows.labels.to_numpy(), **fit_arguments(rows.weights))
     return pipeline, tuple(dict.fromkeys(f"{w.category.__name__}: {w.message}" for w in caught))
+
+
+@contextmanager
+def _refusals(spec: ModelSpec) -> Iterator[None]:
+    """Whatever an estimator raises, the task ends in one clear sentence."""
+    try:
+        yield
+    except (DataError, TrainingError):
+        raise
+    except Exception as error:
+        raise TrainingError(_not_fitted(spec, error), subject=spec.name) from error
 
 
 def _not_fitted(spec: ModelSpec, error: Exception) -> Problem:

@@ -12,6 +12,7 @@ R. Klinkenberg, T. Joachims (2000), Detecting concept drift with support vector 
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -95,7 +96,9 @@ def _tried(chosen: metric.Metric, task: Task, pipeline: Pipeline, part: Training
     """The primary metric of a model of some rows on the newest; NaN where it is not defined."""
     from sklearn.base import clone
 
-    model = clone(pipeline).fit(part.inputs, part.labels.to_numpy(), **fit_arguments(part.weights))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is only tried says nothing about the model that is kept
+        model = clone(pipeline).fit(part.inputs, part.labels.to_numpy(), **fit_arguments(part.weights))
     if task == "regression":
         said = Predicted(task=task, classes=(), values=model.predict(newest.inputs), probabilities=None)
     else:

@@ -10,7 +10,8 @@ import pytest
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.monitoring.drift.observe import observe
-from airflow_mlops.core.monitoring.quarantine import left_out, scanned_window
+from airflow_mlops.core.monitoring.quarantine import left_out
+from airflow_mlops.core.monitoring.windows import scanned_window
 from airflow_mlops.core.records.fault import ReleasedSpan
 from airflow_mlops.core.snapshot import KnownFaults, read_snapshot, snapshot_days, take_snapshot
 from airflow_mlops.spec.problems import ReasonCode
@@ -44,7 +45,7 @@ def test_two_days_of_a_week_block_and_are_named(watched):
     assert [(hint.column, hint.pipeline, hint.since) for hint in report.hints] == [("wind", True, BEGAN)]
     assert "multiplied by 100" in report.hints[0].words
     assert [(one.start, one.end) for one in left_out(report.quarantined)] == [(BEGAN, NOW)]
-    assert scanned_window(watched.spec, NOW).start == NOW - 4 * WEEK
+    assert scanned_window(watched.spec, watched.champion, NOW).start == NOW - 4 * WEEK
     assert watched.observe(watched.week()).quarantined == ()
 
 
@@ -86,7 +87,7 @@ def test_a_whole_window_of_broken_rows_says_what_to_do(watched):
     assert len(anchor) > 50
     watched.week().assign(wind=np.nan).to_parquet(watched.rows / "before.parquet", index=False)
     store = open_source(watched.spec.data.source, data_root=str(watched.folder))
-    with pytest.raises(DataError, match="airflow mlops release MODEL --from") as refused:
+    with pytest.raises(DataError, match="airflow mlops release m --from") as refused:
         take_snapshot(watched.spec, NOW, store, watched.storage, now=NOW, faults=KnownFaults(anchor=anchor))
     assert [problem.code for problem in refused.value.problems] == [ReasonCode.ROWS_QUARANTINED]
 

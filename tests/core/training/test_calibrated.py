@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,9 @@ from airflow_mlops.core.training.calibrated import (
     is_overconfident,
     with_calibration,
 )
+from airflow_mlops.core.training.fit import is_to_be_calibrated
 from airflow_mlops.core.training.training_start import TrainingRows
+from tests.support.builders import make_spec
 
 
 def rows(count: int, rate: float = 0.5, seed: int = 0, classes: int = 2) -> TrainingRows:
@@ -103,3 +106,19 @@ def test_calibration_in_folds_makes_the_loss_better_on_rows_to_come(count: int, 
         gained.append(losses[0] - losses[1])
     assert len(gained) == 4
     assert min(gained) > 0
+
+
+@pytest.mark.parametrize(
+    ("calibration", "search", "calibrated"),
+    [("auto", False, True), ("never", False, False), ("auto", True, False), ("always", True, True)],
+)
+def test_the_specification_says_whether_probabilities_are_calibrated(
+    calibration: str, search: bool, calibrated: bool
+) -> None:
+    training: dict[str, Any] = {
+        "estimator": "sklearn.ensemble.HistGradientBoostingClassifier",
+        "calibration": calibration,
+    }
+    if search:
+        training |= {"search": {"parameters": {"max_iter": [50]}}}
+    assert is_to_be_calibrated(make_spec(training=training), boosted(), rows(800)) is calibrated

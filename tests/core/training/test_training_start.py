@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,11 +12,13 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 
+from airflow_mlops.core.errors import TrainingError
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.windows import HELD_OUT, split
 from airflow_mlops.core.training.training_start import TrainingRows, choose_start
 from tests.support.builders import AS_OF, make_spec
 
+fit_module = sys.modules["airflow_mlops.core.training.fit"]
 START, DAY = datetime(2024, 1, 1, tzinfo=UTC), timedelta(days=1)
 WINDOW = Window(start=START, end=START + 40 * DAY)
 CHANGED = START + 30 * DAY
@@ -85,3 +88,32 @@ def test_a_change_leaves_a_third_of_what_came_since_to_judge_on(days: int, held:
 def test_a_change_that_is_not_in_the_window_is_no_matter() -> None:
     spec = make_spec(data={"window": "60d"})
     assert split(spec, AS_OF, AS_OF + DAY) == split(spec, AS_OF, AS_OF - 90 * DAY) == split(spec, AS_OF)
+
+
+class Choosy(LogisticRegression):
+    """Refuses few rows, as an estimator of somebody's own may."""
+
+    def fit(self, inputs: Any, labels: Any, sample_weight: Any = None) -> Choosy:
+        if len(labels) < 400:
+            raise ValueError("too few for me")
+        return super().fit(inputs, labels, sample_weight)
+
+
+def test_an_estimator_that_refuses_what_is_tried_ends_in_one_sentence(
+    loop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_module, "build_estimator", lambda *_: Choosy())
+    spec, frame = loop.spec("sklearn.linear_model.LogisticRegression"), loop.frame(6000)
+    with pytest.raises(TrainingError, match="raised ValueError while it was fitted"):
+        fit_module.fit(spec, loop.snapshot(spec, frame), frame, changed=loop.as_of - 8 * DAY)
+
+
+def test_a_training_that_knows_of_a_change_says_so_and_holds_out_what_came_after(loop: Any) -> None:
+    spec, frame = loop.spec("sklearn.linear_model.LogisticRegression"), loop.frame(6000)
+    changed = loop.as_of - 12 * DAY
+    found = fit_module.fit(spec, loop.snapshot(spec, frame), frame, changed=changed)
+    assert found.changed == changed
+    assert found.holdout.start > changed
+    assert found.train.start in {changed, split(spec, loop.as_of)[0].start}
+    assert found.train_times.between(found.train.start, found.train.end).all()
+    assert len(found.train_times) == len(found.train_frame) == len(found.train_labels)

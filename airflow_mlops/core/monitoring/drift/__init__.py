@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from airflow_mlops.core.monitoring.drift.evidently import evidently_page
-from airflow_mlops.core.monitoring.drift.observe import monitoring_window, observe
+from airflow_mlops.core.monitoring.drift.observe import observe
 
-__all__ = ["evidently_page", "monitoring_window", "observe"]
+__all__ = ["evidently_page", "observe"]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from airflow_mlops.core.errors import DataError
@@ -18,6 +17,7 @@ from airflow_mlops.core.monitoring.drift.sampling import WindowSamples
 from airflow_mlops.core.monitoring.drift.schema_change import column_changes
 from airflow_mlops.core.monitoring.drift.wording import of_other
 from airflow_mlops.core.monitoring.quarantine import broken_spans
+from airflow_mlops.core.monitoring.windows import stretched_window
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.drift import DriftReport, SchemaChange
@@ -34,7 +34,6 @@ from airflow_mlops.spec.validation import Expectation
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_DAY = timedelta(days=1)
 VALIDATED_ROWS = 500_000
 """Rows of a window that expectations are asked of at most; of more, a sample is."""
 _WHOLE_WINDOW = {"row_count", "freshness", "columns", "expect_table_row_count_to_be_between"}
@@ -82,24 +81,6 @@ def observe(  # noqa: PLR0917 - the stage's nouns, in the order of the sentence
     """
     now, before, said = utc(as_of, "as-of"), tuple(history), tuple(released)
     return _Observation(spec, champion, reference, store, storage, now, before, said).report()
-
-
-def monitoring_window(spec: ModelSpec, as_of: datetime) -> Window:
-    """Return the window that monitoring looks at: `monitoring.window` long, up to as-of."""
-    return Window(start=as_of - spec.monitoring.window, end=as_of)
-
-
-def stretched_window(spec: ModelSpec, champion: Champion, as_of: datetime) -> Window:
-    """Return the same, as many days longer as the champion's rows came too slowly to fill it.
-
-    Between `monitoring.window` and `monitoring.longest_window`, so long that `monitoring.drift.min_rows` rows are
-    expected, and a quarter more: counts of rows vary.
-    """
-    candidate, rule = champion.candidate, spec.monitoring
-    rate = candidate.train_rows / ((candidate.train.end - candidate.train.start) / _DAY)
-    days = math.ceil(1.25 * rule.drift.min_rows / rate) if rate else 0
-    length = min(max(rule.window, days * _DAY), max(rule.window, rule.longest_window))
-    return Window(start=as_of - length, end=as_of)
 
 
 def earlier_window(window: Window, against: Against) -> Window:

@@ -21,26 +21,22 @@ from typing import Any
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.metrics.registry import judge, measure, metrics_of, primary
+from airflow_mlops.core.metrics.registry import judge, measure
 from airflow_mlops.core.monitoring.performance.cohort import Cohort, cohort_of, cohort_window, waiting
-from airflow_mlops.core.monitoring.performance.estimated import Estimator, doubts, estimate, estimator_of
+from airflow_mlops.core.monitoring.performance.estimated import Estimator, doubts, estimate
 from airflow_mlops.core.monitoring.performance.excess import (
-    ExcessMeter,
     ExcessRows,
     earlier_blocks,
     join_blocks,
-    meter_of,
 )
 from airflow_mlops.core.monitoring.performance.expected import (
     ExpectedPerformance,
-    judged_window,
-    promise_of,
-    read_holdout,
     repeated,
 )
 from airflow_mlops.core.monitoring.performance.health import health_of, newest_row
 from airflow_mlops.core.monitoring.performance.outcomes import JoinedOutcomes, join_outcomes
 from airflow_mlops.core.monitoring.performance.prediction_log import LoggedPredictions, read_prediction_log
+from airflow_mlops.core.monitoring.performance.prepared import Prepared, prepare
 from airflow_mlops.core.monitoring.performance.realised import baseline_gain, calibration, finite, realised, slice_decay
 from airflow_mlops.core.monitoring.performance.series import ExcessSeries, series_of
 from airflow_mlops.core.monitoring.performance.wording import Counted, judged_words, oddities
@@ -83,7 +79,7 @@ def measure_performance(  # noqa: PLR0917 - the stage's nouns, in the order of t
     decision
         The gate's decision about the champion; None: what training measured is the promise.
     prepared
-        What :func:`prepare` gave for the same champion, decision and specification: for who looks often.
+        What `prepared.prepare` gave for the same champion, decision and specification: for who looks often.
     history
         Earlier reports, in any order: their blocks are put before those of this look. One that is left out makes the
         verdict later, and not wrong.
@@ -115,54 +111,6 @@ def measure_performance(  # noqa: PLR0917 - the stage's nouns, in the order of t
         if any(problem.code in _NO_SOURCE for problem in error.problems):
             raise
         return sight.refused(error)
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """What only the champion decides, whenever one looks: what it is held to, and how to estimate."""
-
-    expected: ExpectedPerformance
-    estimator: Estimator | str
-    """In words why there is none; empty: none is wanted."""
-    meter: ExcessMeter
-    reference: tuple[BlockExcess, ...]
-    """Of the holdout rows."""
-
-
-def prepare(
-    spec: ModelSpec,
-    champion: Champion,
-    load_pipeline: Callable[[], Any],
-    storage: Storage,
-    *,
-    decision: GateDecision | None,
-) -> Prepared:
-    """Predict the champion's holdout rows again, and learn from them how sure its promise is and how to estimate.
-
-    Raises
-    ------
-    StoreUnavailableError
-        If the storage or the model store does not answer.
-    """
-    metric = metrics_of(spec)[primary(spec, champion.candidate.task)]
-    held = read_holdout(spec, champion, load_pipeline, storage, judged_window(champion, decision), metric.name)
-    expected = promise_of(spec, champion, metric, decision, held)
-    wanted = spec.monitoring.performance.estimate
-    estimator = estimator_of(spec, champion, expected) if wanted or champion.candidate.task != "regression" else ""
-    calibration = estimator.calibration if isinstance(estimator, Estimator) else None
-    rows, window = _held_rows(spec, expected), judged_window(champion, decision)
-    meter = meter_of(spec, champion, metric, calibration, rows)
-    reference = () if rows is None else meter.measure(rows, window)
-    return Prepared(expected, estimator if wanted else "", meter, reference)
-
-
-def _held_rows(spec: ModelSpec, expected: ExpectedPerformance) -> ExcessRows | None:
-    held = expected.holdout
-    if held is None:
-        return None
-    return ExcessRows(
-        times=held.rows[spec.data.time], judged=held.judged, predicted=held.predicted, constant=held.trivial
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,7 +193,7 @@ class _Measurement:
             blocks=series.blocks,
             reference=self.prepared.reference,
             rise=series.rise,
-            changed=series.rise.since if verdict == "decay" and series.rise and series.sure else None,
+            changed=series.changed if verdict == "decay" else None,
         )
 
     def _series(self, cohort: Cohort, counted: Counted) -> ExcessSeries:

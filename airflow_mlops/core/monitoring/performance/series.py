@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from airflow_mlops.core.records.performance import BlockExcess, Rise
 from airflow_mlops.core.stats.mean_rise import LEVEL, MeanRise, chance_of_no_loss, find_rise
@@ -32,6 +33,19 @@ class ExcessSeries:
     def sure(self) -> bool:
         """Whether the champion is surely worse than it was by more than is allowed."""
         return self.rise is not None and self.rise.p <= LEVEL
+
+    @property
+    def changed(self) -> datetime | None:
+        """Since when it is surely worse; None where it is not."""
+        return self.rise.since if self.rise is not None and self.sure else None
+
+    @property
+    def decides(self) -> bool:
+        """Whether the row of blocks says what the verdict is.
+
+        Without blocks of the holdout rows it can only say that the champion got worse: the promise is a number alone.
+        """
+        return self.rise is not None and self.new > 0 and (self.anchored or self.sure)
 
     @property
     def beaten(self) -> bool:

@@ -66,8 +66,7 @@ def judged_words(  # noqa: PLR0917 - by which rules, against what, how much ther
         return "invalid", False, broken
     if series.beaten and series.new:
         return "decay", True, [_beaten_words(series)]
-    decided = series.rise is not None and (series.anchored or series.sure)
-    if decided and series.rise is not None and series.new and expected.bound is not None:
+    if series.decides and series.rise is not None and expected.bound is not None:
         return _by_blocks(expected, counted, realised, series, series.rise)
     missing = list(_missing(spec.monitoring.performance, expected, counted, realised, lost))
     if missing or realised is None or lost is None or lost.lower is None or expected.bound is None:
