@@ -56,7 +56,7 @@ def measure(*, rows: int, resamples: int, loops: int) -> tuple[Table, dict[str, 
 def ours(metric: str, unit: str, rows: int, resamples: int) -> dict[str, Any]:
     """Time and memory of `core.stats.bootstrap.gain`; imports and the models' predictions are there before."""
     from airflow_mlops.core.metrics.labelled import LabelledPredictions
-    from airflow_mlops.core.metrics.registry import METRICS as KNOWN
+    from airflow_mlops.core.metrics.measure import METRICS as KNOWN
     from airflow_mlops.core.stats.bootstrap import gain
 
     labels, scores, day = _models(rows)

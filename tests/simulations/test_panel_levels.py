@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
-from airflow_mlops.core.metrics.registry import METRICS
+from airflow_mlops.core.metrics.measure import METRICS
 from airflow_mlops.core.stats.bootstrap import gain, wider
 
 MACHINES, DAYS, LATER, WORLDS = 150, 14, 60, 150

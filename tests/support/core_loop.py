@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from airflow_mlops.core.gate.rule_input import RuleInput
-from airflow_mlops.core.metrics import registry as metrics
+from airflow_mlops.core.metrics import measure as metrics
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.evidence import ServingReport

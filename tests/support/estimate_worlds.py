@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
-from airflow_mlops.core.metrics.registry import METRICS
+from airflow_mlops.core.metrics.measure import METRICS
 from airflow_mlops.core.monitoring.performance import cbpe, direct_loss
 from airflow_mlops.core.monitoring.performance.estimated import Estimator, UnlabelledRows
 from airflow_mlops.core.monitoring.performance.expected import ExpectedPerformance

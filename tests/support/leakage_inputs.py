@@ -10,7 +10,7 @@ import pandas as pd
 
 from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules.leakage.judge import judge
-from airflow_mlops.core.metrics import registry as metric
+from airflow_mlops.core.metrics import measure as metric
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.records.candidate import Feature, Task
 from airflow_mlops.core.records.decision import RuleResult, Verdict

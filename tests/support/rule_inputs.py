@@ -10,7 +10,7 @@ import pandas as pd
 
 from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
-from airflow_mlops.core.metrics.registry import METRICS
+from airflow_mlops.core.metrics.measure import METRICS
 from airflow_mlops.core.records.candidate import Candidate, Feature
 from airflow_mlops.core.records.snapshot import Column, Window
 from airflow_mlops.spec import ModelSpec

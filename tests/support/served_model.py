@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.metrics.registry import judge, measure
+from airflow_mlops.core.metrics.measure import judge, measure
 from airflow_mlops.core.monitoring.performance.measure import measure_performance
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Champion, Feature
@@ -264,7 +264,7 @@ def served(
 
 def decision_of(made: Served, holdout: pd.DataFrame, train: pd.DataFrame, metrics: dict[str, float]) -> GateDecision:
     from airflow_mlops.core.metrics.baseline import trivial
-    from airflow_mlops.core.metrics.registry import primary
+    from airflow_mlops.core.metrics.measure import primary
 
     candidate = made.champion.candidate
     name = primary(made.spec, candidate.task)

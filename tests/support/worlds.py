@@ -80,7 +80,7 @@ def accepted(metric: str, world: World, by_group: bool, *, worlds: int, resample
     import numpy as np
 
     from airflow_mlops.core.gate.rules.champion import compare
-    from airflow_mlops.core.metrics.registry import METRICS as KNOWN
+    from airflow_mlops.core.metrics.measure import METRICS as KNOWN
     from airflow_mlops.core.records.decision import Verdict
     from airflow_mlops.core.stats.bootstrap import gain
 
@@ -102,7 +102,7 @@ def with_detectable_gain(metric: str, rows: int) -> tuple[World, float]:
     """
     import numpy as np
 
-    from airflow_mlops.core.metrics.registry import METRICS as KNOWN
+    from airflow_mlops.core.metrics.measure import METRICS as KNOWN
     from airflow_mlops.core.stats.bootstrap import gain
     from airflow_mlops.core.stats.power import rows_needed
 

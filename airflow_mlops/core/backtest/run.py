@@ -22,7 +22,7 @@ from airflow_mlops.core.backtest.replay import replay
 from airflow_mlops.core.backtest.score_log import SubfolderStorage
 from airflow_mlops.core.backtest.tasks import judge, measure_future, train
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.metrics import registry as metric
+from airflow_mlops.core.metrics import measure as metric
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.backtest import BacktestReport, Line, Trained, Turn
 from airflow_mlops.core.records.decision import Verdict

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_mlops.core.faults import DayRows
     from airflow_mlops.core.gate import HoldoutComparison
     from airflow_mlops.core.metrics.labelled import LabelledPredictions
-    from airflow_mlops.core.metrics.registry import Metric
+    from airflow_mlops.core.metrics.measure import Metric
     from airflow_mlops.core.stats.bootstrap import Gain
 
 CONFIDENCE = 0.95
@@ -274,7 +274,7 @@ def measure_future(inputs: Inputs, step: int, version: int, newest: int) -> Futu
 
 
 def _compare_future(inputs: Inputs, step: int, version: int, newest: int) -> Future:
-    from airflow_mlops.core.metrics import registry as metric
+    from airflow_mlops.core.metrics import measure as metric
     from airflow_mlops.core.pipeline.predict import predict
     from airflow_mlops.core.rows.weights import row_weights
 

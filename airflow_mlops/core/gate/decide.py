@@ -10,7 +10,7 @@ from datetime import datetime
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.gate.rule import UNRANKED, Asked
 from airflow_mlops.core.gate.rules import RULES
-from airflow_mlops.core.metrics import registry as metric
+from airflow_mlops.core.metrics import measure as metric
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult, Verdict
 from airflow_mlops.core.records.wording import STOP

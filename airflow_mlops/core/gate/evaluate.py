@@ -19,7 +19,7 @@ from airflow_mlops.core.gate.holdout import (
 from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules import RULES
 from airflow_mlops.core.gate.rules import champion as rules
-from airflow_mlops.core.metrics import registry as metric
+from airflow_mlops.core.metrics import measure as metric
 from airflow_mlops.core.metrics.baseline import trivial
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import Evaluation, RuleResult

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules import champion as rules
 from airflow_mlops.core.gate.rules.holdout import champion_unseen, holdout_size, one_label
-from airflow_mlops.core.metrics import registry as metric
+from airflow_mlops.core.metrics import measure as metric
 from airflow_mlops.core.pipeline.predict import Label, Predicted, predict
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import RuleResult, Verdict

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
-from airflow_mlops.core.metrics.registry import Metric
+from airflow_mlops.core.metrics.measure import Metric
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import RuleResult
 from airflow_mlops.core.records.evidence import ServingReport

@@ -39,8 +39,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
+from airflow_mlops.core.metrics.measure import Metric
 from airflow_mlops.core.metrics.ranking import MANY_ROWS, MAX_PAIRED_BLOCKS
-from airflow_mlops.core.metrics.registry import Metric
 from airflow_mlops.core.metrics.weighted import Additive, WeightedMetric
 from airflow_mlops.core.stats.stratified_draws import MAX_STRATA, Strata, stratify
 from airflow_mlops.spec.model import ModelSpec

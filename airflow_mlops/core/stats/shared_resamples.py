@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
-from airflow_mlops.core.metrics.registry import Metric
+from airflow_mlops.core.metrics.measure import Metric
 from airflow_mlops.core.metrics.weighted import Additive, Mean, Spread, WeightedMetric
 from airflow_mlops.core.stats.bootstrap import CHUNK, MIN_BLOCKS, resample_weights
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
-from airflow_mlops.core.metrics.registry import Metric
+from airflow_mlops.core.metrics.measure import Metric
 from airflow_mlops.core.metrics.weighted import Additive, WeightedMetric
 from airflow_mlops.core.records.performance import Measured
 from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS, bounds, differences

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.importing import import_object
-from airflow_mlops.core.metrics import registry as metric
+from airflow_mlops.core.metrics import measure as metric
 from airflow_mlops.core.pipeline.estimator import build_estimator, is_classification, require_probabilities, set_seed
 from airflow_mlops.core.pipeline.features import as_features, build_pipeline, require_frame, resolve
 from airflow_mlops.core.pipeline.predict import Label, plain_classes, predict

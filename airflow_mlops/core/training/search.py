@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.metrics import registry as metric
+from airflow_mlops.core.metrics import measure as metric
 from airflow_mlops.core.pipeline.estimator import check_parameters
 from airflow_mlops.core.pipeline.predict import Predicted, plain_classes
 from airflow_mlops.core.records.candidate import Task

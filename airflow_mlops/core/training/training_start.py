@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.metrics import registry as metric
+from airflow_mlops.core.metrics import measure as metric
 from airflow_mlops.core.pipeline.predict import Predicted, plain_classes
 from airflow_mlops.core.records.candidate import Task
 from airflow_mlops.core.records.snapshot import Window

@@ -13,7 +13,7 @@ from sklearn import metrics as sk
 
 from airflow_mlops.core.errors import TrainingError
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
-from airflow_mlops.core.metrics.registry import METRICS, judge, measure, metrics_of, require_fitting
+from airflow_mlops.core.metrics.measure import METRICS, judge, measure, metrics_of, require_fitting
 from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.core.stats.bootstrap import gain
 

@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 from sklearn.preprocessing import label_binarize
 
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
-from airflow_mlops.core.metrics.registry import METRICS, judge, measure, metrics_of, primary
+from airflow_mlops.core.metrics.measure import METRICS, judge, measure, metrics_of, primary
 from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.spec import metrics as declared
 

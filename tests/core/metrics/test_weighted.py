@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
+from airflow_mlops.core.metrics.measure import METRICS
 from airflow_mlops.core.metrics.ranking import MANY_ROWS, AveragePrecision, Median, PairedAuc, RocAuc
 from airflow_mlops.core.metrics.ranking_binned import BINS, BinnedMedian, BinnedPrecision, bins_of
-from airflow_mlops.core.metrics.registry import METRICS
 from airflow_mlops.core.metrics.weighted import Mean, Spread, Undefined
 
 SMOOTH = [name for name in METRICS if name != "median_absolute_error"]

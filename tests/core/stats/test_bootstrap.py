@@ -14,8 +14,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
+from airflow_mlops.core.metrics.measure import METRICS
 from airflow_mlops.core.metrics.ranking import MANY_ROWS
-from airflow_mlops.core.metrics.registry import METRICS
 from airflow_mlops.core.stats import bootstrap
 from airflow_mlops.core.stats.bootstrap import (
     EXACT_UNITS,

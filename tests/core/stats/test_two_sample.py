@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from airflow_mlops.core.metrics.registry import METRICS
+from airflow_mlops.core.metrics.measure import METRICS
 from airflow_mlops.core.stats.two_sample import SampledMetric, drop, sampled
 from tests.support.rule_inputs import binary, numbers
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.gate.rule import Asked, Rule, Seen
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
-from airflow_mlops.core.metrics import registry as metric
+from airflow_mlops.core.metrics import measure as metric
 from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.pipeline.shuffle import shuffled

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
-from airflow_mlops.core.metrics.registry import judge
+from airflow_mlops.core.metrics.measure import judge
 from airflow_mlops.core.monitoring.performance.estimated import UnlabelledRows
 from airflow_mlops.core.monitoring.performance.outcomes import EACH, PLACE, JoinedOutcomes, known_labels
 from airflow_mlops.core.monitoring.performance.prediction_log import LoggedPredictions

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
-from airflow_mlops.core.metrics.registry import Metric, metrics_of
+from airflow_mlops.core.metrics.measure import Metric, metrics_of
 from airflow_mlops.core.monitoring.performance import cbpe, direct_loss
 from airflow_mlops.core.monitoring.performance.expected import ExpectedPerformance
 from airflow_mlops.core.monitoring.performance.outcomes import RowLosses

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
-from airflow_mlops.core.metrics.registry import Metric
+from airflow_mlops.core.metrics.measure import Metric
 from airflow_mlops.core.monitoring.performance import cbpe
 from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.core.records.candidate import Champion

@@ -17,7 +17,7 @@ from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import DataError, RecordError, TrainingError
 from airflow_mlops.core.metrics.baseline import trivial
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
-from airflow_mlops.core.metrics.registry import Metric, judge
+from airflow_mlops.core.metrics.measure import Metric, judge
 from airflow_mlops.core.pipeline.predict import Predicted, predict
 from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.records.candidate import Champion

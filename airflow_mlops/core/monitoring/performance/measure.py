@@ -21,7 +21,7 @@ from typing import Any
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.metrics.registry import judge, measure
+from airflow_mlops.core.metrics.measure import judge, measure
 from airflow_mlops.core.monitoring.performance.cohort import Cohort, cohort_of, cohort_window, waiting
 from airflow_mlops.core.monitoring.performance.estimated import Estimator, doubts, estimate
 from airflow_mlops.core.monitoring.performance.excess import (

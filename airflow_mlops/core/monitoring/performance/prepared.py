@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_mlops.core.metrics.registry import metrics_of, primary
+from airflow_mlops.core.metrics.measure import metrics_of, primary
 from airflow_mlops.core.monitoring.performance.estimated import Estimator, estimator_of
 from airflow_mlops.core.monitoring.performance.excess import ExcessMeter, ExcessRows, meter_of
 from airflow_mlops.core.monitoring.performance.expected import (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
-from airflow_mlops.core.metrics.registry import judge
+from airflow_mlops.core.metrics.measure import judge
 from airflow_mlops.core.monitoring.performance.cohort import Cohort
 from airflow_mlops.core.monitoring.performance.expected import ExpectedPerformance, repeated
 from airflow_mlops.core.records.decision import GateDecision

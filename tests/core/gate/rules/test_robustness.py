@@ -18,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules import robustness
 from airflow_mlops.core.gate.rules.robustness import judge
-from airflow_mlops.core.metrics.registry import METRICS
+from airflow_mlops.core.metrics.measure import METRICS
 from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.evidence import DROP, RELIANCE, Perturbation

@@ -10,7 +10,7 @@ import pytest
 from sklearn import metrics as sk
 
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
-from airflow_mlops.core.metrics.registry import METRICS
+from airflow_mlops.core.metrics.measure import METRICS
 from airflow_mlops.core.monitoring.performance import cbpe, direct_loss
 from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.core.records.candidate import Feature

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from airflow_mlops.core.metrics.registry import judge, metrics_of
+from airflow_mlops.core.metrics.measure import judge, metrics_of
 from airflow_mlops.core.monitoring.performance import cbpe
 from airflow_mlops.core.monitoring.performance.excess import (
     DAY,

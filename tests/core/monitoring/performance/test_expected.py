@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from airflow_mlops.core.metrics.registry import METRICS
+from airflow_mlops.core.metrics.measure import METRICS
 from airflow_mlops.core.monitoring.performance.measure import prepare
 from airflow_mlops.core.stats.two_sample import sampled
 from tests.support.measured_model import classified, live, made, unknown_because

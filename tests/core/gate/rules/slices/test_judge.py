@@ -17,7 +17,7 @@ from airflow_mlops.core.gate.decide import failed_closed
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.gate.rules.slices.judge import LISTED, judge
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
-from airflow_mlops.core.metrics.registry import METRICS
+from airflow_mlops.core.metrics.measure import METRICS
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import SliceResult
 from airflow_mlops.core.rows.slicing import LARGEST, cut, in_words
