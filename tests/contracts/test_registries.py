@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from airflow_mlops.core.metrics.functions import ABSOLUTE, FUNCTIONS
 from airflow_mlops.core.metrics.measure import METRICS
+from airflow_mlops.core.metrics.registry import ABSOLUTE, FUNCTIONS
 from airflow_mlops.core.monitoring.drift.effect_sizes import EFFECT_SIZES, EffectSize, beyond_chance, measure
 from airflow_mlops.core.monitoring.performance.direct_loss import LOSSES
 from airflow_mlops.core.records.drift import ColumnDrift

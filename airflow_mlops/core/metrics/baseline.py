@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.metrics.functions import ABSOLUTE
 from airflow_mlops.core.metrics.ranking import Median
+from airflow_mlops.core.metrics.registry import ABSOLUTE
 from airflow_mlops.core.pipeline.predict import Described, Predicted
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import TrainingError
 from airflow_mlops.core.importing import import_object
-from airflow_mlops.core.metrics.functions import Prepare, of_rows
+from airflow_mlops.core.metrics.registry import Prepare, of_rows
 from airflow_mlops.core.metrics.weighted import Spread, Undefined, WeightedMetric
 from airflow_mlops.spec.gate import CustomMetric
 from airflow_mlops.spec.model import ModelSpec

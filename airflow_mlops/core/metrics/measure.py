@@ -1,4 +1,4 @@
-"""Metrics of the gate: one registry, under the names and directions that `spec.metrics` declares."""
+"""Metric of judged rows by its name: what `spec.metrics` declares of it, with its function from `registry`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import TrainingError
 from airflow_mlops.core.metrics.custom import prepared
-from airflow_mlops.core.metrics.functions import FUNCTIONS
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
+from airflow_mlops.core.metrics.registry import FUNCTIONS
 from airflow_mlops.core.metrics.weighted import Undefined, WeightedMetric
 from airflow_mlops.core.pipeline.predict import Label, Predicted, plain_classes
 from airflow_mlops.core.records.candidate import Task

@@ -89,7 +89,7 @@ def _losses(fitted: Fitted, frame: pd.DataFrame, labels: np.ndarray[Any, Any]) -
         wrong: Array = (np.asarray(predicted.values) != labels).astype(float)
         return wrong
     place = pd.Index(predicted.classes).get_indexer(pd.Index(labels))
-    least = np.finfo(float).eps  # as core.metrics.functions
+    least = np.finfo(float).eps  # as core.metrics.registry
     of_truth = predicted.probabilities[np.arange(len(labels)), place]
     losses: Array = -np.log(np.clip(np.where(place < 0, 0.0, of_truth), least, 1 - least))
     return losses

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.metrics.functions import of_rows
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.measure import Metric
+from airflow_mlops.core.metrics.registry import of_rows
 from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.spec.metrics import MetricDeclaration

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.gate.rule_input import RuleInput
-from airflow_mlops.core.metrics.functions import ABSOLUTE
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
+from airflow_mlops.core.metrics.registry import ABSOLUTE
 from airflow_mlops.core.records.evidence import Segment
 from airflow_mlops.core.rows.slicing import MISSING, as_numbers, words_of
 

@@ -1,4 +1,4 @@
-"""The functions behind the registered metrics: from judged rows to a function of row weights.
+"""The registered metrics: the function behind each name, from judged rows to a function of row weights.
 
 Values are scikit-learn's of the same name, with its `sample_weight`. Two differences: a class that only rows of no
 weight have does not count in a mean over classes, and a class that the model does not know is a miss.
