@@ -133,8 +133,14 @@ def _reasons(spec: ModelSpec, every: tuple[RuleResult, ...], would: Verdict) -> 
 def advice_of(decision: GateDecision) -> tuple[str, ...]:
     """Return what a person should do about the rules that made the verdict; what must not be passed over first."""
     failed = [one for one in decision.evaluation.rules if one.enforced and one.verdict is decision.verdict]
-    found = [_ADVICE[one.code] for one in failed if one.code in _ADVICE]
+    found = [text for one in failed if (text := _advice(one)) is not None]
     return tuple(sorted(dict.fromkeys(found), key=lambda text: not text.startswith(STOP)))
+
+
+def _advice(result: RuleResult) -> str | None:
+    """Return what the rule itself advises; or whoever advises on its code, where it says nothing about that."""
+    own = _BY_NAME[result.rule].advice if result.rule in _BY_NAME else {}
+    return None if result.code is None else own.get(result.code, _ADVICE.get(result.code))
 
 
 _DISTRUST = f"{STOP} the numbers cannot be trusted."
