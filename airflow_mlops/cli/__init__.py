@@ -21,9 +21,26 @@ def get_cli_commands() -> list[CLICommand]:
         )
 
     paths = arg(("paths",), nargs="+", metavar="PATH", help="Specification files, or folders of them")
+    against = arg(
+        ("--against-data",),
+        action="store_true",
+        help="Also read the rows, train and judge once, as the first run would; nothing is kept",
+    )
+    as_of = arg(("--as-of",), default=None, metavar="TIME", help="As of when (default: as far as the data reaches)")
     markdown = arg(("--markdown",), action="store_true", help="Print the reference in Markdown, not the JSON schema")
     name = arg(("name",), metavar="NAME", help="The model's name")
     owner = arg(("--owner",), default="my-team", help="Who answers for the model (default: %(default)s)")
+    source = arg(
+        ("--from",),
+        dest="source",
+        default=None,
+        metavar="SOURCE",
+        help="File, folder, object-store URI, or conn_id:table; what can be told from its rows is filled in",
+    )
+    time = arg(("--time",), default=None, metavar="COLUMN", help="Its event-time column (default: looked for)")
+    key = arg(("--key",), nargs="+", default=None, metavar="COLUMN", help="Its key (default: looked for)")
+    label = arg(("--label",), default=None, metavar="COLUMN", help="The column to predict (default: looked for)")
+    interactive = arg(("--interactive",), action="store_true", help="Ask whether what was found is right")
     output = arg(("-o", "--output"), default=None, metavar="FILE", help="File to write (default: NAME.yaml)")
     conn_id = arg(("--conn-id",), default="mlflow_default", help="Airflow connection of MLflow (default: %(default)s)")
     model = arg(("model",), metavar="MODEL", help="Name of the registered model")
@@ -62,9 +79,13 @@ def get_cli_commands() -> list[CLICommand]:
             name="mlops",
             help="Keep machine-learning models good after launch",
             subcommands=[
-                action("validate", "Say everything that is wrong with specifications", paths),
+                action("validate", "Say everything that is wrong with specifications", paths, against, as_of),
                 action("schema", "Print the JSON schema of a specification", markdown),
-                action("new", "Write a short specification to begin with", name, owner, output),
+                action(
+                    "new",
+                    "Write a specification to begin with: short, or proposed from the data",
+                    *(name, source, time, key, label, interactive, owner, output),
+                ),
                 action("status", "Say what serves, since when, and by whom", models, as_json, conn_id),
                 action(
                     "history",
