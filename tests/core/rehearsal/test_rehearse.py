@@ -67,8 +67,6 @@ def test_as_of_reaches_as_far_as_labels_are_known(tmp_path: Path) -> None:
     assert newest_as_of(specification(path), store, NOW) > last
     early = datetime(2024, 2, 1, tzinfo=UTC)
     assert newest_as_of(specification(path), store, early) == early
-        2024, 2, 1, tzinfo=UTC
-    )
 
 
 @pytest.mark.parametrize("wanted", ["storage", "table.parquet"])
