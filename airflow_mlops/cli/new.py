@@ -146,7 +146,12 @@ def _summary(proposal: Proposal, target: Path) -> Iterator[str]:
     for column, why in proposal.excluded.items():
         yield f"  left out  {column} ({why})"
     yield from (f"  a first model {line}" for line in _first_model(proposal))
-    yield f"look through it, then: airflow mlops validate {target} --against-data"
+    yield f"look through it, and run it through once: airflow mlops validate {target} --against-data"
+    end = proposal.document()["schedule"].get("end")
+    conf = f""" --conf '{{"as_of": "{end}T00:00:00Z"}}'""" if end else ""
+    dag = f"{proposal.name}.train"
+    yield f"then, with the file in the folder of models: airflow dags unpause {dag} --yes"
+    yield f"  and for the first model: airflow dags trigger {dag}{conf}"
 
 
 def _first_model(proposal: Proposal) -> Iterator[str]:

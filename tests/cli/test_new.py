@@ -27,7 +27,10 @@ def test_a_specification_is_proposed_said_and_holds_against_its_data(
     assert (spec.data.time, spec.data.key, spec.data.label) == ("signup_time", ("customer_id",), "churned")
     assert "left out  refund (knows the label" in told
     assert "a first model would be accepted: log loss" in told
-    assert told.splitlines()[-1].endswith(f"airflow mlops validate {file} --against-data")
+    assert told.splitlines()[-3].endswith(f"airflow mlops validate {file} --against-data")
+    assert told.splitlines()[-1].endswith(
+        """airflow dags trigger churn.train --conf '{"as_of": "2024-04-30T00:00:00Z"}'"""
+    )
     run("validate", str(file), "--against-data")
     held = capsys.readouterr().out
     assert held.startswith(f"{file}: ok (churn, ")
