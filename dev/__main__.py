@@ -21,14 +21,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("command", choices=sorted([*_COMMANDS, "airflow"]))
     parser.add_argument("--home", type=Path, default=Path(".local"), help="where everything is kept (default: .local)")
     parser.add_argument("--dags", type=Path, default=Path("dags"), help="Airflow's DAG folder (default: dags)")
-    parser.add_argument("rest", nargs="*", help="after `airflow --`: the words of Airflow's command")
-    given = parser.parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    cut = words.index("--") if "--" in words else len(words)  # what follows are the words of Airflow's command
+    given = parser.parse_args(words[:cut])
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     home = Home(given.home.expanduser().resolve())
     try:
         if given.command == "airflow":
-            _airflow(home, given.rest)
+            _airflow(home, words[cut + 1 :])
         return _COMMANDS[given.command](home, given.dags.expanduser().resolve())
     except DevError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -100,7 +101,6 @@ def _shell(home: Home, _: Path) -> int:
 
 def _airflow(home: Home, words: list[str]) -> NoReturn:
     environment = services.airflow(home, _running(home))
-    environment.pop("PYTHONPATH", None)  # by which this module was found
     os.execve(sys.executable, [sys.executable, "-m", "airflow", *words], environment)  # noqa: S606 - as it was asked
 
 
