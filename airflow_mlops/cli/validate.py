@@ -130,15 +130,3 @@ def _left_out(spec: ModelSpec, snapshot: Snapshot, used: set[str]) -> Iterator[s
         elif listed:
             why = "not listed in features"
         yield f"left out    {column.name} ({why})"
-
-
-def _files(paths: Iterable[str]) -> Iterator[Path]:
-    for path in map(Path, paths):
-        if not path.is_dir():
-            yield path
-            continue
-        found = sorted((*path.glob("*.yaml"), *path.glob("*.yml")))
-        if not found:
-            print(f"{path}: no .yaml file in this folder", file=sys.stderr)
-            raise SystemExit(1)
-        yield from found

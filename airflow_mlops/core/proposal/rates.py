@@ -115,7 +115,7 @@ class _Rate:
         yield Setting(
             field="gate.holdout", value=f"{self.holdout}d", reason=f"the newest, about {rows:,.0f} rows: judged on"
         )
-        default = GateSpec().min_rows
+        default = GateSpec.model_validate({}).min_rows
         if rows < 1.25 * default:
             least = max(20, math.floor(0.8 * rows))
             yield Setting(
@@ -137,7 +137,7 @@ class _Rate:
         yield from self._longest(slow)
 
     def _longest(self, slow: bool) -> Iterator[Setting]:
-        usual = MonitoringSpec()
+        usual = MonitoringSpec.model_validate({})
         least, longest = usual.performance.min_rows, usual.longest_window / DAY
         needed = max(least / self.per_day, 6 * (self.period / DAY) if slow else 0)
         if needed <= longest:
