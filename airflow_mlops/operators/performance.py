@@ -75,7 +75,7 @@ def performed(spec: ModelSpec, as_of: datetime, storage: Storage) -> tuple[Perfo
         report = measure_performance(
             spec,
             champion,
-            lambda: records.load_pipeline(champion.model_uri, spec=spec),
+            lambda: records.load_pipeline(champion.candidate.judged_uri, spec=spec),
             store,
             storage,
             as_of,

@@ -177,6 +177,8 @@ def fingerprint(spec: ModelSpec) -> str:
     said = {name: whole[name] for name in ("name", "data", "features", "training")}
     if said["training"]["calibration"] == "auto":  # versions were trained before there was this to be said
         del said["training"]["calibration"]
+    if not said["training"]["refit"]:  # the same
+        del said["training"]["refit"]
     said["holdout"] = whole["gate"]["holdout"]
     if spec.training.search is not None and spec.training.search.metric is None:
         said["chosen_by"] = spec.gate.primary

@@ -220,7 +220,5 @@ def _accepts(found: Judged) -> bool:
 
 
 def _why(found: Judged) -> str:
-    """The gate's verdict; of a refusal, the first reason; of an acceptance, what it says of the champion."""
-    told = [rule.reason for rule in found.decision.evaluation.rules if rule.rule == "champion"]
-    reasons = told if _accepts(found) else found.decision.reasons
-    return f"{found.decision.verdict.value}: {next(iter(reasons), 'no rule spoke')}"
+    """The gate's verdict and its first reason: of an acceptance, the comparison that decided."""
+    return f"{found.decision.verdict.value}: {next(iter(found.decision.reasons), 'no rule spoke')}"

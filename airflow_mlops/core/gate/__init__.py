@@ -5,6 +5,7 @@ from __future__ import annotations
 from airflow_mlops.core.gate.decide import advice_of, decide
 from airflow_mlops.core.gate.evaluate import evaluate
 from airflow_mlops.core.gate.holdout import HoldoutComparison, judged_rows, score_models
+from airflow_mlops.core.gate.refit import decide_refit
 from airflow_mlops.core.gate.rules.serving import require_serving
 from airflow_mlops.core.gate.sections import sections_of
 
@@ -12,6 +13,7 @@ __all__ = [
     "HoldoutComparison",
     "advice_of",
     "decide",
+    "decide_refit",
     "evaluate",
     "judged_rows",
     "require_serving",

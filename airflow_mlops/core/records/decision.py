@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Literal
 
-from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.base import Record, added
 from airflow_mlops.core.records.evidence import Evidence
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import ReasonCode
@@ -48,6 +48,8 @@ class RuleResult:
     """Smallest true gain that would be shown with 80 % power on these rows."""
     rows_needed: int | None = None
     """Rows that would show the observed gain with 80 % power, when these do not; None when none would."""
+    confidence: float | None = added(None)
+    """One-sided confidence of `lower` and of `upper`; None where there is no interval, and of before it was kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,16 @@ class Evaluation(Record):
     baseline_metrics: Mapping[str, float]
     rules: tuple[RuleResult, ...]
     evidence: Evidence = field(default_factory=Evidence)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedVersion:
+    """What was judged in place of a refitted model, which repeats its recipe."""
+
+    version: int
+    run_id: str
+    decision: str
+    """Digest of the decision that accepted it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,3 +110,6 @@ class GateDecision(Record):
     """`gate.mode`: with dry_run the rules are recorded and do not count, but for those that can never be waived."""
     would: Verdict | None = None
     """What the verdict would have been, had every rule that was evaluated counted."""
+    refit_of: JudgedVersion | None = added(None)
+    """Of a refitted model: the version whose evaluation this is, but for the rules that look at the stored model
+    alone, which this one has passed itself."""

@@ -109,7 +109,8 @@ class AuditEvent(Record):
     forced: bool = False
     """A person's override of the gate."""
     status: str | None = None
-    """What the version is after `registered`: `challenger`, `rejected` or `inconclusive`."""
+    """What the version is after `registered`: `challenger`, `judged` (another one repeats it, and serves), `rejected`
+    or `inconclusive`."""
     nonce: str
     """Random: no two events are equal. Of a request that names itself, its digest: done again, it is found."""
     rows_from: datetime | None = None

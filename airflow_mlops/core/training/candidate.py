@@ -44,6 +44,7 @@ def candidate_from(
         convergence=fitted.convergence,
         seed=spec.training.seed,
         changed=fitted.changed,
+        refit_of=fitted.refit_of,
     )
 
 

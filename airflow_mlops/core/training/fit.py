@@ -16,7 +16,7 @@ from airflow_mlops.core.pipeline.estimator import build_estimator, is_classifica
 from airflow_mlops.core.pipeline.features import as_features, build_pipeline, require_frame, resolve
 from airflow_mlops.core.pipeline.predict import Label, plain_classes, predict
 from airflow_mlops.core.pipeline.trusted_types import require_trusted, trusted_types
-from airflow_mlops.core.records.candidate import Feature, Task
+from airflow_mlops.core.records.candidate import Feature, RefitOf, Task
 from airflow_mlops.core.records.snapshot import Snapshot, Window
 from airflow_mlops.core.rows.labels import clean_labels, label_problems
 from airflow_mlops.core.rows.weights import fit_arguments, require_weights_taken, row_weights
@@ -44,7 +44,8 @@ class Fitted:
     parameters: Mapping[str, Any]
     """The estimator's parameters after any search, as plain JSON data."""
     metrics: Mapping[str, float]
-    """Every metric of the task on the holdout rows, weighted by `data.weight`; not finite where it is not defined."""
+    """Every metric of the task on the holdout rows, weighted by `data.weight`; not finite where it is not defined. None
+    where the model has learned from these rows."""
     train: Window
     holdout: Window
     train_frame: pd.DataFrame
@@ -62,6 +63,8 @@ class Fitted:
     """What it tells of its own training: `core.training.convergence`."""
     changed: datetime | None = None
     """As it was handed to :func:`fit`."""
+    refit_of: RefitOf | None = None
+    """As in :class:`~airflow_mlops.core.records.candidate.Candidate`."""
 
 
 def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, *, changed: datetime | None = None) -> Fitted:
@@ -99,21 +102,21 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, *, changed: da
     windows = split(spec, snapshot.as_of, changed)
     parts = [clean_labels(spec, part, classification) for part in split_frame(spec, frame, windows)]
     (train, labels), (holdout, holdout_labels) = parts
-    _refuse(spec, label_problems(spec, labels, holdout_labels, classification, MIN_TRAIN_ROWS))
+    refuse(spec, label_problems(spec, labels, holdout_labels, classification, MIN_TRAIN_ROWS))
     task = task_of(labels, classification)
     metric.require_fitting(spec, task)
     require_probabilities(estimator, spec.training.estimator, task, metrics_with_probabilities(spec, task))
     require_weights_taken(spec, estimator)
     weights, holdout_weights = row_weights(spec, train, holdout)
     inputs, holdout_inputs = as_features(train, features), as_features(holdout, features)
-    _refuse(spec, value_problems(inputs, holdout_inputs))
+    refuse(spec, value_problems(inputs, holdout_inputs))
 
     pipeline = build_pipeline(spec, features, estimator, _transformer(spec, inputs))
     set_seed(pipeline, spec.training.seed)
     rows = TrainingRows(inputs=inputs, labels=labels, times=train[spec.data.time], weights=weights)
     start = windows[0].start
     if changed is not None and start < changed < windows[0].end:
-        with _refusals(spec):
+        with refusals(spec):
             start = choose_start(spec, task, pipeline, rows, windows[0], changed)
         rows = rows.since(start)
         windows = (Window(start=start, end=windows[0].end), windows[1])
@@ -125,7 +128,7 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, *, changed: da
         task=task,
         features=features,
         classes=classes,
-        parameters=_parameters(pipeline, estimator),
+        parameters=parameters_of(pipeline, estimator),
         metrics={},
         train=windows[0],
         holdout=windows[1],
@@ -155,10 +158,15 @@ def is_to_be_calibrated(spec: ModelSpec, pipeline: Pipeline, rows: TrainingRows)
     return wanted == "always" or (spec.training.search is None and is_overconfident(pipeline, rows))
 
 
-def _parameters(pipeline: Pipeline, named: Any) -> dict[str, Any]:
+def is_calibrated(pipeline: Pipeline, named: Any) -> bool:
+    """Whether probabilities of the estimator that was named are calibrated in folds."""
+    return type(pipeline[-1]) is not type(named)
+
+
+def parameters_of(pipeline: Pipeline, named: Any) -> dict[str, Any]:
     """The parameters of the estimator that was named, and how its probabilities were calibrated, if they were."""
     last = pipeline[-1]
-    if type(last) is type(named):
+    if not is_calibrated(pipeline, named):
         return dict(plain(last.get_params()))
     return {**plain(last.estimator.get_params()), "calibration": f"{METHOD}, {FOLDS} folds"}
 
@@ -223,7 +231,8 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | float | bool) else repr(value)
 
 
-def _refuse(spec: ModelSpec, problems: list[Problem]) -> None:
+def refuse(spec: ModelSpec, problems: list[Problem]) -> None:
+    """Raise a DataError with the problems, if there are any."""
     if problems:
         raise DataError(problems, subject=spec.name)
 
@@ -261,8 +270,9 @@ def _transformer(spec: ModelSpec, inputs: pd.DataFrame) -> Any:
 
 
 def _fit(spec: ModelSpec, task: Task, pipeline: Pipeline, rows: TrainingRows) -> tuple[Pipeline, tuple[str, ...]]:
-    with warnings.catch_warnings(record=True) as caught, _refusals(spec):
-        warnings.simplefilter("always")
+    """Choose parameters and calibration where they are to be chosen, and learn."""
+    with warnings.catch_warnings(), refusals(spec):
+        warnings.simplefilter("ignore")  # what losers and folds warn of says nothing about the model that is kept
         if spec.training.search is not None:
             pipeline = search_parameters(
                 spec,
@@ -273,17 +283,26 @@ def _fit(spec: ModelSpec, task: Task, pipeline: Pipeline, rows: TrainingRows) ->
                 times=rows.times,
                 weights=rows.weights,
             )
-            caught.clear()  # what losers and folds warned of says nothing about the model that is kept
-        counted = rows if rows.weights is None else rows.take(rows.weights > 0)
-        if task != "regression" and is_to_be_calibrated(spec, pipeline, counted):
-            pipeline, rows = with_calibration(pipeline), counted  # folds are of rows that count
-            caught.clear()
+        if task != "regression" and is_to_be_calibrated(spec, pipeline, counted(rows)):
+            pipeline, rows = with_calibration(pipeline), counted(rows)
+    return learn(spec, pipeline, rows)
+
+
+def counted(rows: TrainingRows) -> TrainingRows:
+    """Rows that count: folds are of no others."""
+    return rows if rows.weights is None else rows.take(rows.weights > 0)
+
+
+def learn(spec: ModelSpec, pipeline: Pipeline, rows: TrainingRows) -> tuple[Pipeline, tuple[str, ...]]:
+    """Fit the pipeline in place; return it and what it warned of, each once."""
+    with warnings.catch_warnings(record=True) as caught, refusals(spec):
+        warnings.simplefilter("always")
         pipeline.fit(rows.inputs, rows.labels.to_numpy(), **fit_arguments(rows.weights))
     return pipeline, tuple(dict.fromkeys(f"{w.category.__name__}: {w.message}" for w in caught))
 
 
 @contextmanager
-def _refusals(spec: ModelSpec) -> Iterator[None]:
+def refusals(spec: ModelSpec) -> Iterator[None]:
     """Whatever an estimator raises, the task ends in one clear sentence."""
     try:
         yield

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from airflow_mlops.core.records.decision import GateDecision, RuleResult, Verdict
-from airflow_mlops.core.records.wording import STOP
+from airflow_mlops.core.records.wording import STOP, comparison_words
 from airflow_mlops.core.text import format_number
 from airflow_mlops.spec.problems import ReasonCode
 
@@ -34,12 +34,15 @@ def deciding(decision: GateDecision) -> tuple[str, ...]:
     An accepting decision was made by every rule: then it is the comparison with the champion, or with the baseline.
     """
     counted = [rule for rule in decision.evaluation.rules if rule.enforced and rule.verdict is decision.verdict]
+    waived_rules = tuple(f"recorded only: {rule.reason}" for rule in ignored(decision))
+    words = comparison_words(decision.evaluation) if decision.verdict is Verdict.ACCEPT else None
+    if words is not None and decision.mode == "enforce":
+        return (words, *waived_rules)
     if decision.verdict is Verdict.ACCEPT:
         counted = [rule for name in COMPARISONS for rule in counted if rule.rule == name][:1] or counted[:1]
     texts = {rule.reason: power(rule) for rule in counted}
     ordered = [reason for reason in decision.reasons if reason in texts]
     told_too = [text for reason in ordered if (text := texts[reason])]
-    waived_rules = [f"recorded only: {rule.reason}" for rule in ignored(decision)]
     return (*ordered, *told_too, *waived_rules) if ordered else decision.reasons
 
 

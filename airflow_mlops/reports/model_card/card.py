@@ -22,7 +22,7 @@ from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.text import format_number
 from airflow_mlops.reports import sections as card_page
 from airflow_mlops.reports.decision.judgement import metrics_of_training, metrics_section
-from airflow_mlops.reports.decision.wording import sentence
+from airflow_mlops.reports.decision.wording import deciding, sentence
 from airflow_mlops.reports.model_card.sections import (
     NOT_JUDGED,
     Trace,
@@ -52,7 +52,7 @@ class ModelCard(Record):
     risk_tier: str
     as_of: datetime
     answer: str
-    """The gate's verdict in one sentence."""
+    """The gate's verdict in one sentence, and why."""
     headline: str
     """The primary metric beside champion and baseline."""
     limitations: tuple[str, ...]
@@ -159,7 +159,7 @@ def card(
         owner=spec.owner,
         risk_tier=spec.risk_tier,
         as_of=candidate.as_of,
-        answer=sentence(decision) if decision is not None else "not judged by the gate yet",
+        answer=_answer(decision),
         headline=_headline(decision),
         limitations=known_limits,
         sections=tuple(
@@ -183,6 +183,12 @@ def _evaluation(candidate: Candidate, decision: GateDecision | None, evidence: S
         return
     yield metrics_section(decision.evaluation)
     yield from evidence
+
+
+def _answer(decision: GateDecision | None) -> str:
+    if decision is None:
+        return "not judged by the gate yet"
+    return " ".join((sentence(decision), *deciding(decision)[:1]))
 
 
 def _headline(decision: GateDecision | None) -> str:

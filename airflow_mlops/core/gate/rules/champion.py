@@ -75,6 +75,7 @@ def baseline(
         rows=gain.rows,
         code=_code(verdict, gain, ReasonCode.BASELINE_NOT_BEATEN, ReasonCode.BASELINE_NOT_BEATEN),
         reason=_sentence(metric, (*values, "the constant prediction's"), gain, least, gate, why),
+        confidence=gate.champion.confidence,
         **_shown_by(gain, least, gate),
     )
 
@@ -97,6 +98,7 @@ def champion(  # noqa: PLR0917 - as `baseline`, and whom
         rows=gain.rows,
         code=_code(verdict, gain, ReasonCode.CHAMPION_NOT_BEATEN, ReasonCode.CHAMPION_INCONCLUSIVE),
         reason=_sentence(metric, (*values, f"champion v{version}'s"), gain, least, gate, why),
+        confidence=rule.confidence,
         **_shown_by(gain, least, gate),
     )
 

@@ -42,7 +42,7 @@ FALLBACK = 0.05, 0.25
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Holdout:
-    """The rows that the champion was judged on, as its pipeline predicts them now; n rows."""
+    """The rows that the champion was judged on, as the pipeline that was judged predicts them now; n rows."""
 
     rows: pd.DataFrame
     """With features, slices, entity and weight as far as the snapshot has them, sorted by event time."""
@@ -179,7 +179,7 @@ def _rows(
         frame = batch.to_pandas()
         times = frame[data.time]
         judged.append(frame[((times >= window.start) & (times < window.end)).to_numpy()])
-        inside = (times >= candidate.train.start) & (times < candidate.train.end)
+        inside = (times >= candidate.judged_train.start) & (times < candidate.judged_train.end)
         learned.append(frame.loc[inside.to_numpy(), plain])
     if not judged:
         return pd.DataFrame(columns=wanted), pd.DataFrame(columns=plain)

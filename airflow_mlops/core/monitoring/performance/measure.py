@@ -71,7 +71,8 @@ def measure_performance(  # noqa: PLR0917 - the stage's nouns, in the order of t
     Parameters
     ----------
     load_pipeline
-        Returns the champion's fitted pipeline: its holdout rows are predicted again, to know how sure the promise was.
+        Returns the fitted pipeline that was judged (`Candidate.judged_uri`): the holdout rows are predicted again, to
+        know how sure the promise was. Of a refitted champion it is not the one that serves, which has seen these rows.
     store
         The source, for the outcomes. Nothing after as-of is read, and no outcome that is not mature.
     storage
