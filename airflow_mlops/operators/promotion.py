@@ -252,4 +252,5 @@ def _judged_record(refitted: PromotionRecord, decision: GateDecision, version: i
         promoted=False,
         verdict=decision.verdict,
         reasons=(why, *decision.reasons),
+        refitted_as=refitted.version,
     )

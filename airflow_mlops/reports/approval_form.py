@@ -67,6 +67,8 @@ def _facts(spec: ModelSpec, candidate: Candidate, decision: GateDecision, versio
         "\n".join(f"- {plain(reason)}" for reason in _first(decision.reasons)),
         f"As of {decision.as_of:%Y-%m-%d %H:%M} UTC; trained on {candidate.train_rows:,} rows, judged on {judged}.",
     ]
+    if spec.training.refit:
+        lines.append("Once approved, it is trained again on all rows (training.refit), and that version serves.")
     if decision.mode != "enforce":
         would = f"; all rules together would say **{decision.would}**" if decision.would else ""
         lines.append(f"The gate's mode is **{spell_out(decision.mode)}**{would}.")

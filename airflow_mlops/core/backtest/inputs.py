@@ -90,6 +90,7 @@ class Inputs:
             warnings=(),
             convergence=candidate.convergence,
             changed=candidate.changed,
+            refit_of=candidate.refit_of,
         )
 
     def future(self, step: int, model: Candidate) -> tuple[pd.DataFrame, pd.Series[Any]]:

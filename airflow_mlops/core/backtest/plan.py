@@ -19,6 +19,8 @@ MOST_STEPS = 2000
 
 _VERSIONS, _MINUTE = 10_000, timedelta(minutes=1)
 """Numbers of versions up to which those lie that know of no change: more than there are steps."""
+_REFITS = _VERSIONS // 2
+"""From a version to the one that repeats its recipe on all rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,15 @@ class Plan:
 
     def step_of(self, version: int) -> int:
         """Return the step at which a version is trained."""
-        return version % _VERSIONS - 1
+        return version % _REFITS - 1
+
+    def refit_of(self, version: int) -> int:
+        """Number the model that repeats the recipe of a version on all rows (`training.refit`)."""
+        return version + _REFITS
+
+    def judged_of(self, version: int) -> int:
+        """Return the version that is judged: of a refitted model the one whose recipe it repeats, else itself."""
+        return version - _REFITS if version % _VERSIONS > _REFITS else version
 
     def changed_of(self, version: int) -> datetime | None:
         """Return the change that a version knows of."""

@@ -17,6 +17,8 @@ from airflow_mlops.spec.model import ModelSpec
 
 OWN = "specification"
 NAMES = ("never", "always", "schedule", "point_estimate", OWN)
+GATED = frozenset({"schedule", OWN})
+"""Policies whose promotions the gate has let through."""
 PATIENCE = 50
 """Windows that are remembered at least: hints say since when something is so."""
 
@@ -159,7 +161,7 @@ class ControlledPolicy:
 
     def _watch(self, context: PolicyContext) -> tuple[MonitoringInput, float]:
         """What monitoring sees of the champion now, and how many seconds that took."""
-        over = self.promoted_over.get(context.champion)
+        over = self.promoted_over.get(self.inputs.plan.judged_of(context.champion))
         found = watch(
             self.inputs,
             self.spec,

@@ -100,7 +100,10 @@ def open_subfolder(open_storage: Callable[[str], Storage], name: str) -> Storage
 def _train_all(runner: CallRunner, plan: Plan) -> list[Trained]:
     """Every step's candidate: they depend on the as-of time alone, so they are trained side by side, once for all."""
     versions = range(1, len(plan.steps) + 1)
-    return runner.run([Call(f"training of version {version}", train, (version,)) for version in versions])
+    trained = runner.run([Call(f"training of version {version}", train, (version,)) for version in versions])
+    if plan.spec.training.refit:
+        runner.run([Call(f"refit of version {version}", train, (plan.refit_of(version),)) for version in versions])
+    return trained
 
 
 def _replay_all(runner: CallRunner, replays: Sequence[tuple[str, ModelSpec]]) -> list[tuple[Turn, ...]]:
@@ -181,6 +184,8 @@ def _no_future(plan: Plan, name: str) -> Problem:
 def _notes(plan: Plan, trained: Sequence[Trained], lines: Sequence[Line]) -> Iterator[str]:
     """What a reader must know to believe the numbers."""
     yield "Serving is not judged (a backtest has no server), and what the gate accepts is promoted without approval."
+    if plan.spec.training.refit:
+        yield "Under every policy, what serves is refitted on all rows (training.refit) after it was judged."
     if plan.spec.schedule.cron is not None:
         yield "The specification's own policy trains only when its controller says so; its schedule is not replayed."
     for step, found in enumerate(trained):

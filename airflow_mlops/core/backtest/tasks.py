@@ -17,6 +17,7 @@ from airflow_mlops.core.backtest.cache import digest
 from airflow_mlops.core.backtest.inputs import Inputs
 from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.records.backtest import Future, Judged, Pointed, Referred, Scored, Trained, Watched
+from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.training import candidate_from
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     from airflow_mlops.core.gate import HoldoutComparison
     from airflow_mlops.core.metrics.labelled import LabelledPredictions
     from airflow_mlops.core.metrics.measure import Metric
+    from airflow_mlops.core.records.candidate import Candidate
+    from airflow_mlops.core.records.snapshot import Snapshot
     from airflow_mlops.core.stats.bootstrap import Gain
+    from airflow_mlops.core.training import Fitted
 
 CONFIDENCE = 0.95
 """At which a fresh model is surely better: fixed, so that points of a grid are measured alike."""
@@ -38,7 +42,9 @@ CONFIDENCE = 0.95
 
 
 def train(inputs: Inputs, version: int) -> Trained:
-    """Snapshot, validate, fit: what the train DAG does up to the gate."""
+    """Snapshot, validate, fit: what the train DAG does up to the gate; of a refit, what follows the gate."""
+    if inputs.plan.judged_of(version) != version:
+        return _refit(inputs, version)
 
     def compute() -> Trained:
         from airflow_mlops.core.snapshot import KnownFaults, read_snapshot, take_snapshot
@@ -59,17 +65,68 @@ def train(inputs: Inputs, version: int) -> Trained:
         except (DataError, TrainingError) as refusal:
             return Trained(outcome="failed", problems=tuple(map(str, refusal.problems)), seconds=0)
         inputs.cache.keep_model(version, fitted.pipeline, spec)
-        candidate = candidate_from(
-            spec,
-            snapshot,
-            fitted,
-            loop_run=f"backtest/{version}",
-            run_id=f"backtest-{version}",
-            model_uri=f"backtest:/{version}",
+        return Trained(
+            outcome="trained", candidate=_named(spec, snapshot, fitted, version), snapshot=snapshot, seconds=0
         )
-        return Trained(outcome="trained", candidate=candidate, snapshot=snapshot, seconds=0)
 
     return inputs.cache.remember(Trained, f"training version {version}", [version], compute)
+
+
+def _refit(inputs: Inputs, version: int) -> Trained:
+    """Repeat the recipe of a trained version on all its rows; where that one is none, there is nothing to repeat."""
+    origin = inputs.plan.judged_of(version)
+    trained = train(inputs, origin)
+
+    def compute() -> Trained:
+        from airflow_mlops.core.training import refit
+
+        spec = inputs.spec
+        if trained.candidate is None:
+            return replace(trained, seconds=0)
+        snapshot, frame = inputs.rows(origin)
+        try:
+            fitted = refit(spec, snapshot, frame, trained.candidate, inputs.pipeline(origin))
+        except (DataError, TrainingError) as refusal:
+            return Trained(outcome="failed", problems=tuple(map(str, refusal.problems)), seconds=0)
+        inputs.cache.keep_model(version, fitted.pipeline, spec)
+        return Trained(
+            outcome="trained", candidate=_named(spec, snapshot, fitted, version), snapshot=snapshot, seconds=0
+        )
+
+    return inputs.cache.remember(Trained, f"refitting version {origin}", [version], compute)
+
+
+def _named(spec: ModelSpec, snapshot: Snapshot, fitted: Fitted, version: int) -> Candidate:
+    return candidate_from(
+        spec,
+        snapshot,
+        fitted,
+        loop_run=f"backtest/{version}",
+        run_id=f"backtest-{version}",
+        model_uri=f"backtest:/{version}",
+    )
+
+
+def serving_version(
+    inputs: Inputs, spec: ModelSpec, version: int, champion: int | None, *, gated: bool
+) -> tuple[int, float]:
+    """Return what serves once a version is to be promoted, and the seconds that its refit took.
+
+    With `training.refit` that is the refitted model; where nothing comes of it, the version itself.
+
+    Parameters
+    ----------
+    gated
+        Whether a gate let the version through: then it is asked about the refitted model too.
+    """
+    if not spec.training.refit:
+        return version, 0.0
+    refitted = inputs.plan.refit_of(version)
+    made = train(inputs, refitted)
+    fine = made.outcome == "trained"
+    if fine and gated:
+        fine = judge(inputs, spec, refitted, champion).decision.verdict is Verdict.ACCEPT
+    return (refitted if fine else version), made.seconds
 
 
 def _first_days(inputs: Inputs, version: int) -> Sequence[DayRows]:
@@ -85,10 +142,13 @@ def refer(inputs: Inputs, version: int) -> Referred:
     """Freeze the reference profile of a version, as the training task does."""
 
     def compute() -> Referred:
-        from airflow_mlops.core.training import reference_profile
+        from airflow_mlops.core.training import reference_profile, refitted_profile
 
-        snapshot, _ = inputs.rows(version)
-        return Referred(profile=reference_profile(inputs.spec, snapshot, inputs.fitted(version)), seconds=0)
+        (snapshot, _), fitted, origin = inputs.rows(version), inputs.fitted(version), inputs.plan.judged_of(version)
+        if origin == version:
+            return Referred(profile=reference_profile(inputs.spec, snapshot, fitted), seconds=0)
+        judged = refer(inputs, origin).profile
+        return Referred(profile=refitted_profile(inputs.spec, snapshot, fitted, judged), seconds=0)
 
     on = [version, watch_settings(inputs.spec)]
     return inputs.cache.remember(Referred, f"reference profile of version {version}", on, compute)
@@ -98,12 +158,21 @@ def refer(inputs: Inputs, version: int) -> Referred:
 
 
 def judge(inputs: Inputs, spec: ModelSpec, version: int, champion: int | None) -> Judged:
-    """Ask a specification's gate of a version against another, or against none, without a serving model."""
+    """Ask a specification's gate of a version against another, or against none, without a serving model.
+
+    Of a refitted model it is what was decided about the version whose recipe it repeats, and about the model itself.
+    """
 
     def compute() -> Judged:
-        from airflow_mlops.core.gate import decide, evaluate
+        from airflow_mlops.core.gate import decide, decide_refit, evaluate
 
-        asked = judged_spec(spec)
+        asked, origin = judged_spec(spec), inputs.plan.judged_of(version)
+        if origin != version:
+            judged, refitted = judge(inputs, spec, origin, champion).decision, inputs.candidate(version)
+            if judged.verdict is not Verdict.ACCEPT:  # a first model that serves all the same: its promise is this
+                return Judged(decision=judged, seconds=0)
+            made = decide_refit(asked, refitted, judged, origin, served=None, now=refitted.as_of)
+            return Judged(decision=made, seconds=0)
         contest = _contest(inputs, asked, version, champion)
         evaluation = evaluate(
             asked,
@@ -242,7 +311,7 @@ def watch(
             performance=measure_performance(
                 spec,
                 champion,
-                lambda: inputs.pipeline(version),
+                lambda: inputs.pipeline(inputs.plan.judged_of(version)),
                 *sources,
                 decision=decision,
                 history=performances,

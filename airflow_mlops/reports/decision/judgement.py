@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from airflow_mlops.core.records.candidate import Candidate
-from airflow_mlops.core.records.decision import Evaluation, RuleResult
+from airflow_mlops.core.records.decision import Evaluation, JudgedVersion, RuleResult
 from airflow_mlops.core.records.evidence import Interval
 from airflow_mlops.core.records.section import Section
 from airflow_mlops.core.records.wording import format_interval, format_window, greater_is_better, metric_direction
@@ -69,8 +69,14 @@ def gains_section(rules: Sequence[RuleResult]) -> Section:
     )
 
 
-def metrics_section(evaluation: Evaluation) -> Section:
-    """Candidate, champion and baseline on the same rows: the primary metric first, the better of two models marked."""
+def metrics_section(evaluation: Evaluation, judged: JudgedVersion | None = None) -> Section:
+    """Candidate, champion and baseline on the same rows: the primary metric first, the better of two models marked.
+
+    Parameters
+    ----------
+    judged
+        Of a refitted model: whose numbers these are.
+    """
     champion = evaluation.champion_metrics or {}
     every = set(evaluation.candidate_metrics) | set(champion) | set(evaluation.baseline_metrics)
     names = [evaluation.primary, *sorted(every - {evaluation.primary})]
@@ -78,7 +84,7 @@ def metrics_section(evaluation: Evaluation) -> Section:
     return Section(
         key="metrics",
         title="Metrics on the same rows",
-        sentences=tuple(_compared(evaluation)),
+        sentences=tuple(_compared(evaluation, judged)),
         headings=(
             "metric",
             "candidate",
@@ -90,7 +96,9 @@ def metrics_section(evaluation: Evaluation) -> Section:
     )
 
 
-def _compared(evaluation: Evaluation) -> Iterator[str]:
+def _compared(evaluation: Evaluation, judged: JudgedVersion | None) -> Iterator[str]:
+    if judged is not None:
+        yield f"Of version {judged.version}, which was judged; the refitted model has learned from these rows too."
     rows = f"{evaluation.rows:,} rows ({format_window(evaluation.window)})"
     if evaluation.champion_metrics is None:
         yield f"On {rows} that it was not trained on. It was not compared with a champion on these rows."

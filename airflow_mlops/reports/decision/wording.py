@@ -37,7 +37,7 @@ def deciding(decision: GateDecision) -> tuple[str, ...]:
     waived_rules = tuple(f"recorded only: {rule.reason}" for rule in ignored(decision))
     words = comparison_words(decision.evaluation) if decision.verdict is Verdict.ACCEPT else None
     if words is not None and decision.mode == "enforce":
-        return (words, *waived_rules)
+        return (words if decision.refit_of is None else decision.reasons[0], *waived_rules)
     if decision.verdict is Verdict.ACCEPT:
         counted = [rule for name in COMPARISONS for rule in counted if rule.rule == name][:1] or counted[:1]
     texts = {rule.reason: power(rule) for rule in counted}
@@ -82,7 +82,9 @@ def sentence(decision: GateDecision) -> str:
     if decision.verdict is Verdict.ACCEPT:
         place = "as the first one" if decision.champion_version is None else f"in place of v{decision.champion_version}"
         but = ", because rules that failed did not count" if ignored(decision) else ""
-        return f"Accepted{but}: this candidate may serve {place}."
+        judged = decision.refit_of
+        what = "this candidate" if judged is None else f"this model, a refit of v{judged.version} on all rows,"
+        return f"Accepted{but}: {what} may serve {place}."
     if decision.verdict is Verdict.REJECT:
         return f"Rejected: {serves}."
     if any(rule.enforced and rule.code is ReasonCode.LEAKAGE_ASKED for rule in decision.evaluation.rules):

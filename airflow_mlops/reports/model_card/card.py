@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
-from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.base import Record, added
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
 from airflow_mlops.core.records.section import Section, StoredSection
 from airflow_mlops.core.records.snapshot import Snapshot
+from airflow_mlops.core.records.wording import refit_words
 from airflow_mlops.core.text import format_number
 from airflow_mlops.reports import sections as card_page
 from airflow_mlops.reports.decision.judgement import metrics_of_training, metrics_section
@@ -58,6 +59,8 @@ class ModelCard(Record):
     limitations: tuple[str, ...]
     """The owner's first, then what the evidence says."""
     sections: tuple[StoredSection, ...]
+    refitted: str = added("")
+    """Of a refitted model, in words what it is and whose numbers these are."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Names and addresses; only http and https become links."""
 
@@ -91,6 +94,7 @@ class ModelCard(Record):
             "As of": f"{self.as_of:%Y-%m-%d %H:%M} UTC",
             "Decision": self.answer,
             "Measured": self.headline,
+            **({"Refitted": self.refitted} if self.refitted else {}),
         }
 
 
@@ -161,6 +165,7 @@ def card(
         as_of=candidate.as_of,
         answer=_answer(decision),
         headline=_headline(decision),
+        refitted=_refitted(candidate, decision),
         limitations=known_limits,
         sections=tuple(
             part.stored()
@@ -181,7 +186,7 @@ def _evaluation(candidate: Candidate, decision: GateDecision | None, evidence: S
         yield metrics_of_training(candidate)
         yield Section(title="Evaluation", sentences=(NOT_JUDGED,))
         return
-    yield metrics_section(decision.evaluation)
+    yield metrics_section(decision.evaluation, decision.refit_of)
     yield from evidence
 
 
@@ -189,6 +194,13 @@ def _answer(decision: GateDecision | None) -> str:
     if decision is None:
         return "not judged by the gate yet"
     return " ".join((sentence(decision), *deciding(decision)[:1]))
+
+
+def _refitted(candidate: Candidate, decision: GateDecision | None) -> str:
+    if decision is None or decision.refit_of is None:
+        return ""
+    version = decision.refit_of.version
+    return f"{refit_words(candidate.train_rows, version)}; what is measured here is version {version}"
 
 
 def _headline(decision: GateDecision | None) -> str:
