@@ -34,8 +34,11 @@ class ReplayedTurn:
     def finish(self, futures: Mapping[FutureKey, Future]) -> Turn:
         """Return the turn with what came of it: the serving model's loss, and whether the one before had decayed."""
         after, before = futures[self.serving], futures[self.before]
-        alarm = self.turn.retrained and before.behind is False
-        return replace(self.turn, rows=after.rows, loss=after.loss, behind=after.behind, false_alarm=alarm)
+        decayed = before.behind if self.turn.retrained else None
+        alarm = decayed is False
+        return replace(
+            self.turn, rows=after.rows, loss=after.loss, behind=after.behind, false_alarm=alarm, decayed=decayed
+        )
 
 
 def replay(inputs: Inputs, name: str, spec: ModelSpec) -> Sequence[ReplayedTurn]:

@@ -28,6 +28,7 @@ from airflow_mlops.core.records.backtest import BacktestReport, Line, Trained, T
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.spec.types import format_duration
 
 
 def backtest(
@@ -184,6 +185,13 @@ def _no_future(plan: Plan, name: str) -> Problem:
 def _notes(plan: Plan, trained: Sequence[Trained], lines: Sequence[Line]) -> Iterator[str]:
     """What a reader must know to believe the numbers."""
     yield "Serving is not judged (a backtest has no server), and what the gate accepts is promoted without approval."
+    delay = plan.spec.data.label_delay
+    if delay >= plan.every:
+        late = -(-delay // plan.every)
+        yield (
+            f"Outcomes come {format_duration(delay)} after the event and a step is {format_duration(plan.every)}: what "
+            f"monitoring knows of them at a step is of {late} step{'' if late == 1 else 's'} before, or older."
+        )
     if plan.spec.training.refit:
         yield "Under every policy, what serves is refitted on all rows (training.refit) after it was judged."
     if plan.spec.schedule.cron is not None:
@@ -198,6 +206,7 @@ def _notes(plan: Plan, trained: Sequence[Trained], lines: Sequence[Line]) -> Ite
             yield f"{turn.as_of:%Y-%m-%d}: {why} in this step's future, so it counts for no policy"
     if any(turn.behind is None and turn.loss is not None for line in lines for turn in line.turns):
         yield (
-            "Of some steps it is not known whether a fresh model would have done better: fewer than ten blocks of "
-            "gate.champion.block. They count neither as decay nor as false alarm."
+            "Of some steps it is not known whether a fresh model would have done better: they and the next ones have "
+            "fewer than ten blocks of gate.champion.block. They count neither as decay nor as false alarm, and the "
+            "columns say of how many it is known."
         )

@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 
     from airflow_mlops.core.faults import DayRows
     from airflow_mlops.core.gate import HoldoutComparison
-    from airflow_mlops.core.metrics.labelled import LabelledPredictions
     from airflow_mlops.core.metrics.measure import Metric
     from airflow_mlops.core.records.candidate import Candidate
     from airflow_mlops.core.records.snapshot import Snapshot
     from airflow_mlops.core.stats.bootstrap import Gain
     from airflow_mlops.core.training import Fitted
 
+POOLED = 4
+"""Steps at most whose rows say together whether a fresh model is better: one alone may have too few blocks."""
 CONFIDENCE = 0.95
 """At which a fresh model is surely better: fixed, so that points of a grid are measured alike."""
 
@@ -347,8 +348,7 @@ def _compare_future(inputs: Inputs, step: int, version: int, newest: int) -> Fut
     from airflow_mlops.core.pipeline.predict import predict
     from airflow_mlops.core.rows.weights import row_weights
 
-    mine, other = inputs.candidate(version), inputs.candidate(newest)
-    rows = 0
+    mine, rows = inputs.candidate(version), 0
     try:
         frame, labels = inputs.future(step, mine)
         rows = len(frame)
@@ -356,28 +356,78 @@ def _compare_future(inputs: Inputs, step: int, version: int, newest: int) -> Fut
             return Future(rows=0, loss=None, seconds=0)
         (weights,) = row_weights(inputs.spec, frame)
         served = predict(inputs.pipeline(version), frame, mine)
-        fresh = served if newest == version else predict(inputs.pipeline(newest), frame, other)
+        primary = metric.metrics_of(inputs.spec)[metric.primary(inputs.spec, mine.task)]
+        found = Future(rows=rows, loss=_finite(primary(metric.judge(labels, served, None, weights))), seconds=0)
+        if newest == version:
+            return found
+        over = _gain_from(inputs, primary, (newest, version), step, (frame, labels))
     except DataError:  # rows that no model can predict from: the step counts for no policy
         return Future(rows=rows, loss=None, seconds=0)
-    primary = metric.metrics_of(inputs.spec)[metric.primary(inputs.spec, mine.task)]
-    found = Future(rows=rows, loss=_finite(primary(metric.judge(labels, served, None, weights))), seconds=0)
-    if fresh is served:
-        return found
-    known = (*mine.classes, *(label for label in other.classes if label not in mine.classes))
-    sides = (metric.judge(labels, fresh, known, weights), metric.judge(labels, served, known, weights))
-    over = _gain(inputs.spec, primary, sides, frame)
     return replace(found, gain=_finite(over.value), lower=_finite(over.lower), upper=_finite(over.upper))
 
 
-def _gain(
-    spec: ModelSpec, primary: Metric, sides: tuple[LabelledPredictions, LabelledPredictions], frame: pd.DataFrame
+def _gain_from(
+    inputs: Inputs,
+    primary: Metric,
+    versions: tuple[int, int],
+    step: int,
+    own: tuple[pd.DataFrame, pd.Series[Any]],
 ) -> Gain:
-    """Gain of the first side over the second, with bounds."""
+    """Gain of the first version over the second from a step on; by its own rows alone where later ones are broken."""
+    pooled = _pooled(inputs, step, inputs.candidate(versions[1]), own)
+    if pooled[0] is own[0]:
+        return _gain(inputs, primary, versions, *own)
+    try:
+        return _gain(inputs, primary, versions, *pooled)
+    except DataError:
+        return _gain(inputs, primary, versions, *own)
+
+
+def _pooled(
+    inputs: Inputs, step: int, model: Candidate, own: tuple[pd.DataFrame, pd.Series[Any]]
+) -> tuple[pd.DataFrame, pd.Series[Any]]:
+    """Labelled rows of a step's future, and of the next steps', until there are blocks enough for an interval.
+
+    A week has seven days, of which no interval can be made; two weeks have. The question is whether the model is
+    behind from that step on, whoever serves by then.
+    """
+    import pandas as pd
+
+    from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS, blocks_of
+
+    frame, labels = own
+    for later in range(step + 1, min(step + POOLED, len(inputs.plan.steps))):
+        block = blocks_of(inputs.spec, frame)
+        if (len(frame) if block is None else len(set(block.tolist()))) >= MIN_BLOCKS:
+            break
+        try:
+            more, more_labels = inputs.future(later, model)
+        except DataError:
+            break
+        if len(more) and list(more.columns) == list(frame.columns):
+            frame = pd.concat([frame, more], ignore_index=True)
+            labels = pd.concat([labels, more_labels], ignore_index=True)
+    return frame, labels
+
+
+def _gain(
+    inputs: Inputs, primary: Metric, versions: tuple[int, int], frame: pd.DataFrame, labels: pd.Series[Any]
+) -> Gain:
+    """Gain of the first version over the second on labelled rows, with bounds."""
+    from airflow_mlops.core.metrics import measure as metric
+    from airflow_mlops.core.pipeline.predict import predict
+    from airflow_mlops.core.rows.weights import row_weights
     from airflow_mlops.core.stats.bootstrap import blocks_of, gain
 
+    spec, models = inputs.spec, [inputs.candidate(version) for version in versions]
+    (weights,) = row_weights(spec, frame)
+    said = [predict(inputs.pipeline(one), frame, model) for one, model in zip(versions, models, strict=True)]
+    known = tuple(dict.fromkeys((*models[1].classes, *models[0].classes)))
+    ours, theirs = (metric.judge(labels, each, known, weights) for each in said)
     return gain(
         primary,
-        *sides,
+        ours,
+        theirs,
         blocks_of(spec, frame),
         confidence=CONFIDENCE,
         resamples=spec.gate.champion.resamples,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.base import Record, added
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.drift import DriftReport
@@ -119,6 +119,8 @@ class Turn:
     false_alarm: bool = False
     """It retrained, though the model that served had not decayed."""
     seconds: float = 0.0
+    decayed: bool | None = added(None)
+    """Where it retrained: whether the model that served until then had decayed. None: not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +151,21 @@ class Line:
     pareto: bool = False
     """No other point of the grid has both a better mean and fewer promotions, or is equal in one and better in the
     other."""
+
+    @property
+    def measured_steps(self) -> int:
+        """Steps whose future has a loss."""
+        return sum(turn.loss is not None for turn in self.turns)
+
+    @property
+    def known_steps(self) -> int:
+        """Those of them of which it is known whether the serving model was behind."""
+        return sum(turn.loss is not None and turn.behind is not None for turn in self.turns)
+
+    @property
+    def known_retrainings(self) -> int:
+        """Retrainings of which it is known whether the model that served had decayed."""
+        return sum(turn.retrained and (turn.decayed is not None or turn.false_alarm) for turn in self.turns)
 
 
 @dataclass(frozen=True, kw_only=True)
