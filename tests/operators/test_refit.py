@@ -232,7 +232,7 @@ def test_both_versions_are_reproduced(
         reproduce(Namespace(model=spec.name, version=version, conn_id="mlflow_default", json=True))
         found = json.loads(capsys.readouterr().out)
         assert (found["verdict"], len(found["comparisons"])) == ("identical", compared)
-        assert found["differences"] == []
+        assert {change["what"] for change in found["differences"]} <= {"commit of the DAG folder"}  # here there is none
 
 
 def test_the_promise_is_that_of_what_was_judged(spec: ModelSpec, store: MLflowStore) -> None:

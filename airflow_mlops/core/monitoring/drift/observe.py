@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 from airflow_mlops.core.errors import DataError
@@ -13,6 +13,7 @@ from airflow_mlops.core.monitoring.drift.columns import EvidentlyTest
 from airflow_mlops.core.monitoring.drift.compare import Against, compare, invalid_report, unknown_report
 from airflow_mlops.core.monitoring.drift.hints import hints, hints_of_faults, hints_of_problems, without_released
 from airflow_mlops.core.monitoring.drift.outputs import observed_outputs
+from airflow_mlops.core.monitoring.drift.resting import resting_words
 from airflow_mlops.core.monitoring.drift.sampling import WindowSamples
 from airflow_mlops.core.monitoring.drift.schema_change import column_changes
 from airflow_mlops.core.monitoring.drift.wording import of_other
@@ -147,7 +148,9 @@ class _Observation:
         before, why = self._before(self._first)
         samples = self._samples(None if self._first == "training" else before.window)
         report = self._compared(self._first, before, why, current, self._tests(samples))
-        report = replace(report, quarantined=self._spans())
+        days = (self.window.end - self.window.start) / timedelta(days=1)
+        untold = tuple(resting_words(self.reference, days, report.columns))
+        report = replace(report, quarantined=self._spans(), reasons=(*report.reasons, *untold))
         if not why:
             clues = CauseInput(before, current, self.drift, self.slices, samples, self.used, self.storage is not None)
             report = replace(report, hints=hints(clues, report, self.history))
