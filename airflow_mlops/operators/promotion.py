@@ -79,14 +79,14 @@ class PromoteOperator(LoopOperator):
             done = self._promote(context, records, spec, candidate, decision)
             record = done.record
             self.remember_links(records, done.candidate, "gate/decision.html")
-            records.decisions.record_promotion(record.run_id, record)
+            for one in (*done.beside, done):
+                records.decisions.record_promotion(one.record.run_id, one.record)
             self.version, self.version_url = record.version, records.version_url(spec.registered_model, record.version)
             if record.promoted:
                 self.log.info("version %s serves now, before it %s", record.version, record.previous_version)
                 self.tell(spec, "promoted", context, record.reasons, as_of=record.as_of)
-            if done.judged is not None:
-                self._write_card(records, spec, done.judged)
-            self._write_card(records, spec, done)
+            for one in (*done.beside, done):
+                self._write_card(records, spec, one)
         if not record.promoted:
             context["ti"].xcom_push(key="return_value", value=record.to_json())
             what = "declined" if record.declined else str(record.verdict)
@@ -138,7 +138,7 @@ class PromoteOperator(LoopOperator):
             "approval_needed": self._asks(spec),
         }
         stores = (records.registry, records.trail)
-        note = ""
+        note, beside = "", tuple[RegisteredVersion, ...]()
         if self._is_refitted(records, spec, candidate, decision, approval):
             version = keep_judged(decision, candidate, *stores, **given)
             made = refit_accepted(self, context, records, spec, candidate, decision, version)
@@ -146,20 +146,14 @@ class PromoteOperator(LoopOperator):
                 note = made
             else:
                 record = promote(made.decision, made.candidate, *stores, **given)
+                refitted = RegisteredVersion(made.candidate, made.decision, record, approval)
                 if record.promoted:
                     judged = _judged_record(record, decision, version)
-                    return RegisteredVersion(
-                        candidate=made.candidate,
-                        decision=made.decision,
-                        record=record,
-                        approval=approval,
-                        judged=RegisteredVersion(
-                            candidate=candidate, decision=decision, record=judged, approval=approval
-                        ),
-                    )
+                    return replace(refitted, beside=(RegisteredVersion(candidate, decision, judged, approval),))
                 note = f"not refitted on all rows: version {record.version} was refused: {record.reasons[0]}"
+                beside = (refitted,)
         record = promote(decision, candidate, *stores, **given, note=note)
-        return RegisteredVersion(candidate=candidate, decision=decision, record=record, approval=approval)
+        return RegisteredVersion(candidate, decision, record, approval, beside)
 
     def _is_refitted(
         self,
@@ -230,7 +224,7 @@ class PromoteOperator(LoopOperator):
             context["outlet_events"][outlet].extra = extra
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class RegisteredVersion:
     """A version and the records behind it."""
 
@@ -238,8 +232,8 @@ class RegisteredVersion:
     decision: GateDecision
     record: PromotionRecord
     approval: Approval | None
-    judged: RegisteredVersion | None = None
-    """Of a refitted version: what was judged."""
+    beside: tuple[RegisteredVersion, ...] = ()
+    """Registered with it: what was judged, of a refitted one; a refit that was refused, of a judged one."""
 
 
 def _judged_record(refitted: PromotionRecord, decision: GateDecision, version: int) -> PromotionRecord:

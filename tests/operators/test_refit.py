@@ -175,6 +175,7 @@ def test_a_refit_that_serves_too_slowly_is_a_refused_version_and_the_judged_one_
     assert (run.reports["promote"]["promoted"], run.reports["promote"]["version"]) == (True, 1)
     assert kinds(store, spec)[1] == ("registered", 2, "rejected")
     assert "version 2 was refused: the stored model has" in run.reports["promote"]["reasons"][-1]
+    assert all(store._client.get_model_version(spec.name, number).description for number in ("1", "2"))
 
 
 def test_the_gate_task_that_is_cleared_after_it_finds_the_decision_that_stands(

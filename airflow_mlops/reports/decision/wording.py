@@ -31,13 +31,14 @@ def sorted_rules(rules: Iterable[RuleResult]) -> list[RuleResult]:
 def deciding(decision: GateDecision) -> tuple[str, ...]:
     """The reasons that made the verdict, the most telling first.
 
-    An accepting decision was made by every rule: then it is the comparison with the champion, or with the baseline.
+    An accepting decision was made by every rule: then it is the comparison with the champion, or with the baseline, in
+    the words of :func:`comparison_words`; of a decision of before, in those of its rule.
     """
     counted = [rule for rule in decision.evaluation.rules if rule.enforced and rule.verdict is decision.verdict]
     waived_rules = tuple(f"recorded only: {rule.reason}" for rule in ignored(decision))
     words = comparison_words(decision.evaluation) if decision.verdict is Verdict.ACCEPT else None
-    if words is not None and decision.mode == "enforce":
-        return (words if decision.refit_of is None else decision.reasons[0], *waived_rules)
+    if words is not None and decision.reasons and words in decision.reasons[0]:
+        return (decision.reasons[0], *waived_rules)  # of a refit, whose evidence it is stands before the words
     if decision.verdict is Verdict.ACCEPT:
         counted = [rule for name in COMPARISONS for rule in counted if rule.rule == name][:1] or counted[:1]
     texts = {rule.reason: power(rule) for rule in counted}

@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from airflow_mlops.core.backtest.grid import grid_of
-from airflow_mlops.core.backtest.run import backtest
+from airflow_mlops.core.backtest.measures import line_of
+from airflow_mlops.core.backtest.run import _notes, backtest
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.records.backtest import BacktestReport, Line
 from airflow_mlops.core.text import format_number
@@ -63,6 +64,14 @@ def rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [rounded(part) for part in value]
     return float(f"{value:.9g}") if isinstance(value, float) else value
+
+
+def as_before(line: dict[str, Any]) -> dict[str, Any]:
+    """A line without what turns did not have; of an acceptance, that it is one."""
+    turns = [{name: value for name, value in turn.items() if name != "decayed"} for turn in line["turns"]]
+    for turn in turns:
+        turn["reason"] = "accept" if turn["reason"].startswith("accept:") else turn["reason"]
+    return {**line, "turns": turns}
 
 
 def finished(folder: Path) -> dict[str, int]:
@@ -128,13 +137,14 @@ def test_losses_are_those_of_the_models_on_the_rows_that_came(folder: Path, repo
 def test_the_report_is_that_of_the_engine_before(report: BacktestReport) -> None:
     """Written by the code that led coroutines; to 9 digits, as other processors round otherwise in the last ones.
 
-    What the specification's own policy decides is not the engine's: monitoring has learned since.
+    What the specification's own policy decides is not the engine's: monitoring has learned since. Nor are the words of
+    an acceptance; and whether a model had decayed that was replaced was not kept.
     """
     frozen = json.loads((Path(__file__).parent / "report_of_before.json").read_text())["lines"]
     found = timeless(report)["lines"]
     assert len(found) == len(frozen) == len(NAMES)
     assert [one["policy"] for one in found] == [one["policy"] for one in frozen]
-    before, now = ([one for one in lines if one["policy"] != "specification"] for lines in (frozen, found))
+    before, now = ([as_before(one) for one in lines if one["policy"] != "specification"] for lines in (frozen, found))
     assert len(before) == 4
     assert rounded(now) == rounded(before)
 
@@ -298,3 +308,15 @@ def test_the_page_and_the_table_say_the_same_numbers(report: BacktestReport) -> 
     assert "<svg" in page
     assert not any(word in page for word in ("http://", "https://", "<script"))
     assert BacktestReport.from_json(json.loads(json.dumps(report.to_json()))) == report
+
+
+@pytest.mark.parametrize(("every", "said"), [(timedelta(hours=12), True), (timedelta(days=10), False)])
+def test_outcomes_that_come_later_than_a_step_are_noted(every: timedelta, said: bool) -> None:
+    nothing = line_of("never", [], end=END, greater_is_better=False)
+    late = [
+        note
+        for note in _notes(plan(every=every), [], [nothing])
+        if note.startswith("Outcomes come 1d after the event and a step is 12h")
+    ]
+    assert len(late) == said
+    assert all("of 2 steps before, or older" in note for note in late)
