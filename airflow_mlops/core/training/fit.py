@@ -102,21 +102,21 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, *, changed: da
     windows = split(spec, snapshot.as_of, changed)
     parts = [clean_labels(spec, part, classification) for part in split_frame(spec, frame, windows)]
     (train, labels), (holdout, holdout_labels) = parts
-    refuse(spec, label_problems(spec, labels, holdout_labels, classification, MIN_TRAIN_ROWS))
+    _refuse(spec, label_problems(spec, labels, holdout_labels, classification, MIN_TRAIN_ROWS))
     task = task_of(labels, classification)
     metric.require_fitting(spec, task)
     require_probabilities(estimator, spec.training.estimator, task, metrics_with_probabilities(spec, task))
     require_weights_taken(spec, estimator)
     weights, holdout_weights = row_weights(spec, train, holdout)
     inputs, holdout_inputs = as_features(train, features), as_features(holdout, features)
-    refuse(spec, value_problems(inputs, holdout_inputs))
+    _refuse(spec, value_problems(inputs, holdout_inputs))
 
     pipeline = build_pipeline(spec, features, estimator, _transformer(spec, inputs))
     set_seed(pipeline, spec.training.seed)
     rows = TrainingRows(inputs=inputs, labels=labels, times=train[spec.data.time], weights=weights)
     start = windows[0].start
     if changed is not None and start < changed < windows[0].end:
-        with refusals(spec):
+        with _refusals(spec):
             start = choose_start(spec, task, pipeline, rows, windows[0], changed)
         rows = rows.since(start)
         windows = (Window(start=start, end=windows[0].end), windows[1])
@@ -128,7 +128,7 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, *, changed: da
         task=task,
         features=features,
         classes=classes,
-        parameters=parameters_of(pipeline, estimator),
+        parameters=_parameters(pipeline, estimator),
         metrics={},
         train=windows[0],
         holdout=windows[1],
@@ -158,15 +158,10 @@ def is_to_be_calibrated(spec: ModelSpec, pipeline: Pipeline, rows: TrainingRows)
     return wanted == "always" or (spec.training.search is None and is_overconfident(pipeline, rows))
 
 
-def is_calibrated(pipeline: Pipeline, named: Any) -> bool:
-    """Whether probabilities of the estimator that was named are calibrated in folds."""
-    return type(pipeline[-1]) is not type(named)
-
-
-def parameters_of(pipeline: Pipeline, named: Any) -> dict[str, Any]:
+def _parameters(pipeline: Pipeline, named: Any) -> dict[str, Any]:
     """The parameters of the estimator that was named, and how its probabilities were calibrated, if they were."""
     last = pipeline[-1]
-    if not is_calibrated(pipeline, named):
+    if type(last) is type(named):
         return dict(plain(last.get_params()))
     return {**plain(last.estimator.get_params()), "calibration": f"{METHOD}, {FOLDS} folds"}
 
@@ -231,8 +226,7 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | float | bool) else repr(value)
 
 
-def refuse(spec: ModelSpec, problems: list[Problem]) -> None:
-    """Raise a DataError with the problems, if there are any."""
+def _refuse(spec: ModelSpec, problems: list[Problem]) -> None:
     if problems:
         raise DataError(problems, subject=spec.name)
 
@@ -270,9 +264,8 @@ def _transformer(spec: ModelSpec, inputs: pd.DataFrame) -> Any:
 
 
 def _fit(spec: ModelSpec, task: Task, pipeline: Pipeline, rows: TrainingRows) -> tuple[Pipeline, tuple[str, ...]]:
-    """Choose parameters and calibration where they are to be chosen, and learn."""
-    with warnings.catch_warnings(), refusals(spec):
-        warnings.simplefilter("ignore")  # what losers and folds warn of says nothing about the model that is kept
+    with warnings.catch_warnings(record=True) as caught, _refusals(spec):
+        warnings.simplefilter("always")
         if spec.training.search is not None:
             pipeline = search_parameters(
                 spec,
@@ -283,26 +276,17 @@ def _fit(spec: ModelSpec, task: Task, pipeline: Pipeline, rows: TrainingRows) ->
                 times=rows.times,
                 weights=rows.weights,
             )
-        if task != "regression" and is_to_be_calibrated(spec, pipeline, counted(rows)):
-            pipeline, rows = with_calibration(pipeline), counted(rows)
-    return learn(spec, pipeline, rows)
-
-
-def counted(rows: TrainingRows) -> TrainingRows:
-    """Rows that count: folds are of no others."""
-    return rows if rows.weights is None else rows.take(rows.weights > 0)
-
-
-def learn(spec: ModelSpec, pipeline: Pipeline, rows: TrainingRows) -> tuple[Pipeline, tuple[str, ...]]:
-    """Fit the pipeline in place; return it and what it warned of, each once."""
-    with warnings.catch_warnings(record=True) as caught, refusals(spec):
-        warnings.simplefilter("always")
+            caught.clear()  # what losers and folds warned of says nothing about the model that is kept
+        counted = rows if rows.weights is None else rows.take(rows.weights > 0)
+        if task != "regression" and is_to_be_calibrated(spec, pipeline, counted):
+            pipeline, rows = with_calibration(pipeline), counted  # folds are of rows that count
+            caught.clear()
         pipeline.fit(rows.inputs, rows.labels.to_numpy(), **fit_arguments(rows.weights))
     return pipeline, tuple(dict.fromkeys(f"{w.category.__name__}: {w.message}" for w in caught))
 
 
 @contextmanager
-def refusals(spec: ModelSpec) -> Iterator[None]:
+def _refusals(spec: ModelSpec) -> Iterator[None]:
     """Whatever an estimator raises, the task ends in one clear sentence."""
     try:
         yield

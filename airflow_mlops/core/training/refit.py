@@ -13,6 +13,7 @@ whether probabilities are calibrated. None of it is decided again.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,19 +28,10 @@ from airflow_mlops.core.records.candidate import Candidate, RefitOf
 from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.records.snapshot import Snapshot, Window
 from airflow_mlops.core.rows.labels import clean_labels, label_problems
-from airflow_mlops.core.rows.weights import row_weights
+from airflow_mlops.core.rows.weights import fit_arguments, row_weights
 from airflow_mlops.core.rows.windows import rows_within
 from airflow_mlops.core.training.convergence import observed
-from airflow_mlops.core.training.fit import (
-    Fitted,
-    counted,
-    is_calibrated,
-    learn,
-    parameters_of,
-    refuse,
-    task_of,
-    value_problems,
-)
+from airflow_mlops.core.training.fit import Fitted, _refusals, _refuse, task_of, value_problems
 from airflow_mlops.core.training.training_start import MIN_TRAIN_ROWS, TrainingRows
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
@@ -86,18 +78,20 @@ def refit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, judged: Cand
     times, inputs = part[spec.data.time], as_features(part, judged.features)
     held = (times >= judged.holdout.start).to_numpy()
     found = label_problems(spec, labels, labels[held], classification, MIN_TRAIN_ROWS)
-    refuse(spec, [*found, *value_problems(inputs[~held], inputs[held])])
+    _refuse(spec, [*found, *value_problems(inputs[~held], inputs[held])])
     (weights,) = row_weights(spec, part)
     rows = TrainingRows(inputs=inputs, labels=labels, times=times, weights=weights)
     copy: Pipeline = clone(pipeline)
-    fitted, warned = learn(spec, copy, counted(rows) if is_calibrated(copy, named) else rows)
+    if weights is not None and _is_calibrated(copy, named):
+        rows = rows.take(weights > 0)  # folds are of rows that count, as when it was judged
+    fitted, warned = _learn(spec, copy, rows)
     require_trusted(fitted, spec)
     made = Fitted(
         pipeline=fitted,
         task=task_of(labels, classification),
         features=judged.features,
         classes=plain_classes(fitted.classes_) if classification else (),
-        parameters=parameters_of(fitted, named),
+        parameters=judged.parameters,
         metrics={},
         train=whole,
         holdout=judged.holdout,
@@ -141,6 +135,24 @@ def refitted_profile(spec: ModelSpec, snapshot: Snapshot, fitted: Fitted, judged
         days=days_of(fitted.train_times, fitted.train),
     )
     return replace(features, outputs=judged.outputs)
+
+
+def _is_calibrated(pipeline: Pipeline, named: Any) -> bool:
+    """Whether the estimator that was named stands in folds that calibrate its probabilities."""
+    last = pipeline[-1]
+    while type(last) is not type(named):
+        if type(last).__name__ == "CalibratedClassifierCV":
+            return True
+        last = last.estimator
+    return False
+
+
+def _learn(spec: ModelSpec, pipeline: Pipeline, rows: TrainingRows) -> tuple[Pipeline, tuple[str, ...]]:
+    """Fit the pipeline in place; return it and what it warned of, each once."""
+    with warnings.catch_warnings(record=True) as caught, _refusals(spec):
+        warnings.simplefilter("always")
+        pipeline.fit(rows.inputs, rows.labels.to_numpy(), **fit_arguments(rows.weights))
+    return pipeline, tuple(dict.fromkeys(f"{w.category.__name__}: {w.message}" for w in caught))
 
 
 def _require_same_rows(snapshot: Snapshot, judged: Candidate) -> None:
