@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.candidate import Champion
+from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.records.retraining import RANK, History, MonitoringInput, Signal, SignalKind
 from airflow_mlops.core.retraining.persistence import (
     COUNTS,
@@ -21,12 +22,16 @@ from airflow_mlops.core.retraining.persistence import (
     input_drifts,
     prediction_drifts,
 )
+from airflow_mlops.core.stats.mean_rise import chance_of_no_rise
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 ASKED: tuple[SignalKind, ...] = ("manual", "event")
 """Signals from outside."""
 DRIFTS: tuple[SignalKind, ...] = ("prediction_drift", "input_drift")
+GOES_ON = 0.1
+"""Chance of what is seen if a change were over, below which it is taken to go on. What follows is one training more,
+which the gate judges; what is missed is found as decay, later."""
 _SENTENCES = 2
 """So many of a report's sentences are quoted."""
 
@@ -160,7 +165,8 @@ def _follow_up(case: SignalInput) -> Signal:
 
     The error of what is learned falls with the rows: while a training window reaches back beyond the change, twice as
     many are worth another training. A change may go on after it was seen: so another one follows with every third of a
-    window, until one of a whole window is refused.
+    window, as long as the champion's service looks worse than its holdout rows did, and until one of a whole window is
+    refused.
     """
     kind: SignalKind = "follow_up"
     candidate, report = case.champion.candidate, case.performance
@@ -179,7 +185,16 @@ def _follow_up(case: SignalInput) -> Signal:
         return _off(kind, f"{said}, a whole window; another is worth it with a third of a window more.")
     if later and max(later) - late - changed >= whole:
         return _off(kind, f"{said}, and a later training of a whole window was refused.")
+    still = _chance_of_no_more(report)
+    if candidate.as_of - late - changed >= whole and still is not None and still > GOES_ON:
+        return _off(kind, f"{said}, a whole window, and nothing says that the change goes on (p {still:.2g}).")
     return _on(kind, f"{said}; by now there are {_days(known)}.")
+
+
+def _chance_of_no_more(report: PerformanceReport) -> float | None:
+    """Chance that the champion's service looks so much worse than its holdout rows if nothing had changed since."""
+    before, after = ([block.excess for block in blocks] for blocks in (report.reference, report.blocks))
+    return chance_of_no_rise(before, after)
 
 
 def _days(span: timedelta) -> str:
