@@ -109,7 +109,7 @@ def find_rise(
 
 
 def chance_of_no_rise(before: Sequence[float], after: Sequence[float]) -> float | None:
-    """Chance of a later mean as high against the earlier one if nothing had changed: one look, at a split that is known.
+    """Chance of a later mean as high against the earlier one if nothing had changed; one look, at a known split.
 
     Student's t with the variance of blocks that hang together, as in :func:`find_rise`, of which it is the one split.
 
