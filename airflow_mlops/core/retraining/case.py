@@ -80,7 +80,12 @@ class RetrainCase(SignalInput):
 
     @property
     def learnable(self) -> bool:
-        """Whether so many rows are known since the change that it can be learned from them."""
+        """Whether so many rows are known since the change that it can be learned from them.
+
+        What the champion was trained for has been learned once: its blocks in service are only the newest of them.
+        """
+        if self.changed is not None and self.changed == self.champion.candidate.changed:
+            return True
         return self.rows_of_change is not None and self.rows_of_change >= self.needed_of_change
 
     @cached_property

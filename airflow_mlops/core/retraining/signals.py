@@ -165,8 +165,8 @@ def _follow_up(case: SignalInput) -> Signal:
 
     The error of what is learned falls with the rows: while a training window reaches back beyond the change, twice as
     many are worth another training. A change may go on after it was seen: so another one follows with every third of a
-    window, as long as the champion's service looks worse than its holdout rows did, and until one of a whole window is
-    refused.
+    window, as long as the last one brought more than what is no decay, or the champion's service looks worse than its
+    holdout rows did, and until one of a whole window is refused.
     """
     kind: SignalKind = "follow_up"
     candidate, report = case.champion.candidate, case.performance
@@ -185,16 +185,22 @@ def _follow_up(case: SignalInput) -> Signal:
         return _off(kind, f"{said}, a whole window; another is worth it with a third of a window more.")
     if later and max(later) - late - changed >= whole:
         return _off(kind, f"{said}, and a later training of a whole window was refused.")
-    still = _chance_of_no_more(report)
-    if candidate.as_of - late - changed >= whole and still is not None and still > GOES_ON:
-        return _off(kind, f"{said}, a whole window, and nothing says that the change goes on (p {still:.2g}).")
+    if candidate.as_of - late - changed >= whole and _is_over(report):
+        return _off(kind, f"{said}, a whole window, and nothing says that the change goes on.")
     return _on(kind, f"{said}; by now there are {_days(known)}.")
 
 
-def _chance_of_no_more(report: PerformanceReport) -> float | None:
-    """Chance that the champion's service looks so much worse than its holdout rows if nothing had changed since."""
+def _is_over(report: PerformanceReport) -> bool:
+    """Whether the last training brought little, and the champion's service looks no worse than its holdout rows did.
+
+    Little is what would be no decay if it were lost. Both are asked: what the champion learned may be old already where
+    outcomes are late, so that holdout and service are equally bad.
+    """
     before, after = ([block.excess for block in blocks] for blocks in (report.reference, report.blocks))
-    return chance_of_no_rise(before, after)
+    chance, brought = chance_of_no_rise(before, after), report.displaced_gain
+    if chance is None or brought is None or report.bound is None:
+        return False
+    return chance > GOES_ON and brought <= report.bound
 
 
 def _days(span: timedelta) -> str:

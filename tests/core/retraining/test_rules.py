@@ -528,16 +528,25 @@ def test_a_challenger_that_could_not_know_of_the_change_is_no_failure_to_cure_it
     assert decision.evidence["refused"] == str(int(counts))
 
 
-@pytest.mark.parametrize(("worse", "asks"), [(0.0, False), (0.2, True)])
-def test_a_whole_window_later_a_training_follows_where_the_change_seems_to_go_on(worse, asks):
-    """Where the champion's service is no worse than its holdout rows were, what was changed is learned."""
+@pytest.mark.parametrize(
+    ("worse", "brought", "asks"),
+    [(0.0, 0.01, False), (0.2, 0.01, True), (0.0, 0.06, True), (0.0, None, True)],
+)
+def test_a_whole_window_later_a_training_follows_where_the_change_seems_to_go_on(worse, brought, asks):
+    """Where the last one brought little, and service is no worse than the holdout rows were, all is learned."""
     who, report = cured(130, 95)
     noise = [0.3 + 0.05 * (-1) ** number for number in range(28)]
     reference = tuple(BlockExcess(start=NOW, rows=100, excess=value) for value in noise[:14])
     blocks = tuple(replace(one, excess=value + worse) for one, value in zip(report.blocks, noise[14:], strict=False))
-    decision = decide(
-        MonitoringInput(performance=replace(report, reference=reference, blocks=blocks)), who=who, cooldown="0d"
-    )
+    known = replace(report, reference=reference, blocks=blocks, bound=0.05, displaced_gain=brought)
+    decision = decide(MonitoringInput(performance=known), who=who, cooldown="0d")
     assert (decision.action == "retrain") is asks
     signal = next(one for one in decision.signals if one.kind == "follow_up")
     assert ("goes on" in signal.reason) is not asks
+
+
+def test_a_follow_up_does_not_wait_for_the_champions_own_rows_where_outcomes_are_late():
+    who, report = cured(30, 12)
+    unknown_yet = replace(report, verdict="unknown", blocks=(), reference=())
+    decision = decide(MonitoringInput(performance=unknown_yet), who=who, cooldown="0d")
+    assert (decision.action, decision.signal, decision.changed) == ("retrain", "follow_up", NOW - 30 * DAY)

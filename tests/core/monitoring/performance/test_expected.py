@@ -121,3 +121,13 @@ def test_slices_have_the_gates_bins_and_its_promise():
     expected = np.histogram(flipped["amount"], [-np.inf, *np.nextafter(edges, np.inf), np.inf])[0]
     assert sorted(amounts.values()) == sorted(expected)
     assert all(found.promised is not None for found in report.slices)
+
+
+def test_what_the_champion_gained_on_the_one_before_it_is_told_on():
+    one = made()
+    live(one, 0, 14)
+    evaluation = one.decision.evaluation
+    over = replace(evaluation.rules[0], rule="champion", metric=evaluation.primary, value=0.07)
+    decision = replace(one.decision, evaluation=replace(evaluation, rules=(*evaluation.rules, over)))
+    assert one.perform(day(14)).displaced_gain is None, "the first model displaced nobody"
+    assert one.perform(day(14), decision=decision).displaced_gain == 0.07
