@@ -10,6 +10,7 @@ from scipy import stats
 
 from airflow_mlops.core.metrics.registry import METRICS
 from airflow_mlops.core.monitoring.performance.measure import prepare
+from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.stats.two_sample import sampled
 from tests.support.measured_model import classified, live, made, unknown_because
 from tests.support.rule_inputs import binary
@@ -127,7 +128,16 @@ def test_what_the_champion_gained_on_the_one_before_it_is_told_on():
     one = made()
     live(one, 0, 14)
     evaluation = one.decision.evaluation
-    over = replace(evaluation.rules[0], rule="champion", metric=evaluation.primary, value=0.07)
+    over = RuleResult(
+        rule="champion",
+        metric=evaluation.primary,
+        verdict=Verdict.ACCEPT,
+        value=0.07,
+        bound="> 0",
+        rows=900,
+        code=None,
+        reason="it is better",
+    )
     decision = replace(one.decision, evaluation=replace(evaluation, rules=(*evaluation.rules, over)))
     assert one.perform(day(14)).displaced_gain is None, "the first model displaced nobody"
     assert one.perform(day(14), decision=decision).displaced_gain == 0.07
