@@ -181,7 +181,7 @@ def _follow_up(case: SignalInput) -> Signal:
     if known < whole and known < 2 * learned:
         return _off(kind, f"{said}; there are {_days(known)} by now, and twice as much is worth a training.")
     since = report.as_of - candidate.as_of
-    if candidate.as_of - late - changed >= whole and since < case.spec.data.window / 3:
+    if candidate.as_of - late - changed >= whole and since < whole / 3:
         return _off(kind, f"{said}, a whole window; another is worth it with a third of a window more.")
     if later and max(later) - late - changed >= whole:
         return _off(kind, f"{said}, and a later training of a whole window was refused.")
@@ -194,13 +194,15 @@ def _is_over(report: PerformanceReport) -> bool:
     """Whether the last training brought little, and the champion's service looks no worse than its holdout rows did.
 
     Little is what would be no decay if it were lost. Both are asked: what the champion learned may be old already where
-    outcomes are late, so that holdout and service are equally bad.
+    outcomes are late, so that holdout and service are equally bad. As long as nothing is known of its service, nothing
+    says that the change goes on.
     """
     before, after = ([block.excess for block in blocks] for blocks in (report.reference, report.blocks))
-    chance, brought = chance_of_no_rise(before, after), report.displaced_gain
-    if chance is None or brought is None or report.bound is None:
-        return False
-    return chance > GOES_ON and brought <= report.bound
+    brought = report.displaced_gain
+    if not before or brought is None or report.bound is None:
+        return False  # it cannot be known, and the gate judges what is trained
+    chance = chance_of_no_rise(before, after)
+    return brought <= report.bound and (chance is None or chance > GOES_ON)
 
 
 def _days(span: timedelta) -> str:

@@ -539,6 +539,8 @@ def test_a_whole_window_later_a_training_follows_where_the_change_seems_to_go_on
     reference = tuple(BlockExcess(start=NOW, rows=100, excess=value) for value in noise[:14])
     blocks = tuple(replace(one, excess=value + worse) for one, value in zip(report.blocks, noise[14:], strict=False))
     known = replace(report, reference=reference, blocks=blocks, bound=0.05, displaced_gain=brought)
+    young = replace(known, blocks=())
+    assert (decide(MonitoringInput(performance=young), who=who, cooldown="0d").action == "retrain") is (brought != 0.01)
     decision = decide(MonitoringInput(performance=known), who=who, cooldown="0d")
     assert (decision.action == "retrain") is asks
     signal = next(one for one in decision.signals if one.kind == "follow_up")
