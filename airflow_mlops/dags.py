@@ -199,6 +199,7 @@ def _monitor(spec: ModelSpec) -> DAG:
         performance = PerformanceOperator(
             task_id="performance",
             spec=spec,
+            drift=drift.output,
             doc_md="Joins the score log with the outcomes known by now, and compares with what the gate promised.",
         )
         retrain = RetrainOperator(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from airflow_mlops.core.faults import DayRows
+    from airflow_mlops.core.monitoring.performance import Prepared
     from airflow_mlops.core.training import Fitted
 
 
@@ -51,6 +52,7 @@ class Inputs:
         self.days = lru_cache(maxsize=2)(self._read_days)
         """A sample of each day's rows of a snapshot."""
         self._future = lru_cache(maxsize=2)(self._read_future)
+        self._prepared: tuple[object, Prepared] | None = None
 
     def candidate(self, version: int) -> Candidate:
         """Record of a version."""
@@ -92,6 +94,12 @@ class Inputs:
             changed=candidate.changed,
             refit_of=candidate.refit_of,
         )
+
+    def prepared(self, key: object, make: Callable[[], Prepared]) -> Prepared:
+        """What only the champion decides of a look, made once for the looks in a row that have the same key."""
+        if self._prepared is None or self._prepared[0] != key:
+            self._prepared = key, make()
+        return self._prepared[1]
 
     def future(self, step: int, model: Candidate) -> tuple[pd.DataFrame, pd.Series[Any]]:
         """Labelled rows of a step's future, with what a model and the metric need of them, and their labels."""

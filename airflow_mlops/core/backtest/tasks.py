@@ -298,7 +298,7 @@ def watch(
     def compute() -> Watched:
         from airflow_mlops.core.backtest.score_log import ScoreLog
         from airflow_mlops.core.monitoring.drift import observe
-        from airflow_mlops.core.monitoring.performance import measure_performance
+        from airflow_mlops.core.monitoring.performance import measure_performance, prepare
         from airflow_mlops.core.monitoring.quarantine import left_out
         from airflow_mlops.core.retraining import count_new_rows
 
@@ -307,14 +307,18 @@ def watch(
         drift = observe(spec, champion, reference, store, log, as_of, history=tuple(history))
         sources = (store, log, as_of)
         without = left_out(drift.quarantined)
+        whose: tuple[Any, ...] = (spec, champion, lambda: inputs.pipeline(inputs.plan.judged_of(version)))
+        prepared = inputs.prepared(
+            (version, judged_against, gate_settings(spec), watch_settings(spec)),
+            lambda: prepare(*whose, inputs.cache.storage, decision=decision),
+        )
         return Watched(
             drift=drift,
             performance=measure_performance(
-                spec,
-                champion,
-                lambda: inputs.pipeline(inputs.plan.judged_of(version)),
+                *whose,
                 *sources,
                 decision=decision,
+                prepared=prepared,
                 history=performances,
                 without=without,
             ),

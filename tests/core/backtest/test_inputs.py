@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import pytest
 
@@ -52,6 +54,18 @@ def test_few_are_held_in_memory(inputs: Inputs) -> None:
         inputs.future(step, inputs.candidate(1))
     held = inputs._future.cache_info()
     assert (held.maxsize, held.currsize) == (2, 2)
+
+
+def test_what_only_the_champion_decides_is_made_once_for_looks_in_a_row(inputs: Inputs) -> None:
+    made: list[str] = []
+
+    def make(name: str) -> Any:
+        made.append(name)
+        return name
+
+    found = [inputs.prepared(key, lambda key=key: make(key)) for key in ("a", "a", "b", "b", "a")]
+    assert found == ["a", "a", "b", "b", "a"]
+    assert made == ["a", "b", "a"]
 
 
 def test_nobody_may_ask_for_what_was_not_trained(inputs: Inputs) -> None:

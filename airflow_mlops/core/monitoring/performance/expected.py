@@ -150,6 +150,12 @@ def judged_window(champion: Champion, decision: GateDecision | None) -> Window:
     return champion.candidate.holdout if decision is None else decision.evaluation.window
 
 
+def displaced_gain(decision: GateDecision | None, metric: str) -> float | None:
+    """What the champion gained at the gate on the one that served before it; None where none did, or nobody knows."""
+    rules = () if decision is None else decision.evaluation.rules
+    return next((rule.value for rule in rules if (rule.rule, rule.metric) == ("champion", metric)), None)
+
+
 def repeated(constant: Predicted, rows: int) -> Predicted:
     """Return the baseline's one prediction for so many rows."""
     import numpy as np

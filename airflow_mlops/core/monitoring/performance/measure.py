@@ -31,6 +31,7 @@ from airflow_mlops.core.monitoring.performance.excess import (
 )
 from airflow_mlops.core.monitoring.performance.expected import (
     ExpectedPerformance,
+    displaced_gain,
     repeated,
 )
 from airflow_mlops.core.monitoring.performance.health import health_of, newest_row
@@ -195,6 +196,7 @@ class _Measurement:
             reference=self.prepared.reference,
             rise=series.rise,
             changed=series.changed if verdict == "decay" else None,
+            displaced_gain=displaced_gain(self.decision, expected.metric.name),
         )
 
     def _series(self, cohort: Cohort, counted: Counted) -> ExcessSeries:
