@@ -40,10 +40,12 @@ def failed_closed(result: RuleResult) -> RuleResult:
 def counted(spec: ModelSpec, result: RuleResult) -> RuleResult:
     """The result, marked as recorded only where the specification says so.
 
-    One of a rule that is not registered, written by another version, counts wherever the gate does.
+    One of a rule that is not registered, written by another version, counts wherever the gate does. What a rule itself
+    only records does not count.
     """
     rule = _BY_NAME.get(result.rule)
-    return replace(result, enforced=rule.counts(spec) if rule is not None else spec.gate.mode == "enforce")
+    counts = rule.counts(spec) if rule is not None else spec.gate.mode == "enforce"
+    return replace(result, enforced=result.enforced and counts)
 
 
 def missing(
