@@ -12,6 +12,7 @@ import yaml
 
 from airflow_mlops.cli import get_cli_commands
 from airflow_mlops.cli.advise import advise
+from airflow_mlops.cli.history import history
 from airflow_mlops.spec import ModelSpec
 from tests.support.drifting_stream import specification as of_stream
 from tests.support.drifting_stream import stream
@@ -100,6 +101,8 @@ def test_by_name_it_goes_by_what_the_newest_version_was_trained_by(
     assert "the evidence points to calibrated probabilities" in run.reports["promote"]["reasons"][0]
     assert f"airflow mlops advise {name}" in run.skipped
     capsys.readouterr()
+    history(argparse.Namespace(model=name, file=None, verify=False, json_lines=False, conn_id="mlflow_default"))
+    assert "not beaten; the evidence points to calibrated probabilities" in capsys.readouterr().out
     advise(parsed(name, "--workers", "1"))
     out, _ = capsys.readouterr()
     assert out.startswith(f"{name}: a first model at 1 step, ")

@@ -186,27 +186,33 @@ def find_remedies(inputs: RuleInput, found: Sequence[RuleResult]) -> tuple[Remed
 
 
 def with_remedies(found: Sequence[RuleResult], remedies: Sequence[Remedy], model: str) -> list[RuleResult]:
-    """Let the refusal of a first model name what it points to: its reason stands first, wherever reasons are told."""
+    """Let the refusal of a first model name what it points to: its reason stands first, wherever reasons are told.
+
+    What it points to stands at the beginning, because the history prints only that.
+    """
     refused = any(one.rule == "baseline" and one.verdict is not Verdict.ACCEPT for one in found)
-    told = _pointed(remedies, model) if remedies or refused else ""
-    return [
-        replace(one, reason=one.reason + told)
-        if one.rule == "first_model" and one.verdict is not Verdict.ACCEPT
-        else one
-        for one in found
-    ]
+    if not (remedies or refused):
+        return list(found)
+    return [_pointing(one, _pointed(remedies, model)) if one.rule == "first_model" else one for one in found]
+
+
+def _pointing(first: RuleResult, pointed: str) -> RuleResult:
+    if first.verdict is Verdict.ACCEPT:
+        return first
+    asked, _, seen = first.reason.rpartition(": ")
+    return replace(first, reason=f"{seen}; {pointed}; {asked}")
 
 
 def _pointed(remedies: Sequence[Remedy], model: str) -> str:
     tries = f"`airflow mlops advise {model}` tries"
     if not remedies:
         return (
-            "; nothing in the evidence points to a remedy, and the columns may hold nothing about the label;"
+            "nothing in the evidence points to a remedy, and the columns may hold nothing about the label;"
             f" {tries} what there is"
         )
     first, last = remedies[0], remedies[-1].title
     titles = f"{', '.join(one.title for one in remedies[:-1])} or {last}" if len(remedies) > 1 else last
-    return f"; the evidence points to {titles} ({first.title}: {first.because}); {tries} them on history"
+    return f"the evidence points to {titles} ({first.title}: {first.because}); {tries} them on history"
 
 
 def _may_be_calibrated(spec: ModelSpec, candidate: Candidate) -> bool:
