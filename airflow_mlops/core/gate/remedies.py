@@ -38,7 +38,7 @@ from typing import Any
 
 from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules.champion import estimate_gain_over
-from airflow_mlops.core.metrics import registry as metric
+from airflow_mlops.core.metrics import measure as metric
 from airflow_mlops.core.metrics.baseline import trivial
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.pipeline.simpler import LearnedFrom, absolute_loss, simpler_parameters

@@ -19,7 +19,7 @@ from airflow_mlops.core.gate.remedies import (
     other_metric,
     settings_for_rare,
 )
-from airflow_mlops.core.metrics.registry import METRICS
+from airflow_mlops.core.metrics.measure import METRICS
 from airflow_mlops.core.pipeline.simpler import LearnedFrom
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.training.fit import fit

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.gate.rule_input import RuleInput
-from airflow_mlops.core.metrics import registry as metric
+from airflow_mlops.core.metrics import measure as metric
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.pipeline.predict import predict
