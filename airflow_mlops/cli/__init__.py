@@ -73,6 +73,17 @@ def get_cli_commands() -> list[CLICommand]:
         ("--state",), default=None, metavar="FOLDER", help="Where finished work is kept (default: below the storage)"
     )
     html = arg(("--html",), default=None, metavar="FILE", help="Page to write (default: report.html beside that)")
+    model_or_file = arg(("model",), metavar="MODEL", help="Name of the registered model, or its specification's file")
+    first_look = arg(
+        ("--from",), dest="start", default=None, metavar="TIME", help="First as-of (default: six steps, where possible)"
+    )
+    last_look = arg(
+        ("--to",), dest="end", default=None, metavar="TIME", help="Newest as-of (default: the midnight after the rows)"
+    )
+    apart = arg(("--every",), default=None, metavar="DURATION", help="Time between two steps (default: gate.holdout)")
+    form = arg(
+        ("-o", "--output"), dest="form", choices=("table", "json"), default="table", help="What to print (%(choices)s)"
+    )
     workers = arg(("--workers",), type=int, default=None, metavar="N", help="Processes (default: one for each core)")
     return [
         GroupCommand(
@@ -109,6 +120,11 @@ def get_cli_commands() -> list[CLICommand]:
                     "Replay history, and compare policies of retraining",
                     arg(("spec",), metavar="SPEC", help="Specification file"),
                     *(begin, end, every, grid, state, html, workers, as_json),
+                ),
+                action(
+                    "advise",
+                    "Try on history what may help a first model that the gate refuses",
+                    *(model_or_file, first_look, last_look, apart, state, workers, form, as_json, conn_id),
                 ),
                 action(
                     "reproduce",

@@ -13,7 +13,7 @@ from airflow_mlops.core.gate.rules import RULES
 from airflow_mlops.core.metrics import measure as metric
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult, Verdict
-from airflow_mlops.core.records.wording import STOP, comparison_words
+from airflow_mlops.core.records.wording import STOP, comparison_words, format_settings
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -40,10 +40,12 @@ def failed_closed(result: RuleResult) -> RuleResult:
 def counted(spec: ModelSpec, result: RuleResult) -> RuleResult:
     """The result, marked as recorded only where the specification says so.
 
-    One of a rule that is not registered, written by another version, counts wherever the gate does.
+    One of a rule that is not registered, written by another version, counts wherever the gate does. What a rule itself
+    only records does not count.
     """
     rule = _BY_NAME.get(result.rule)
-    return replace(result, enforced=rule.counts(spec) if rule is not None else spec.gate.mode == "enforce")
+    counts = rule.counts(spec) if rule is not None else spec.gate.mode == "enforce"
+    return replace(result, enforced=result.enforced and counts)
 
 
 def missing(
@@ -151,7 +153,20 @@ def advice_of(decision: GateDecision) -> tuple[str, ...]:
     """Return what a person should do about the rules that made the verdict; what must not be passed over first."""
     failed = [one for one in decision.evaluation.rules if one.enforced and one.verdict is decision.verdict]
     found = [text for one in failed if (text := _advice(one)) is not None]
-    return tuple(sorted(dict.fromkeys(found), key=lambda text: not text.startswith(STOP)))
+    told = sorted(dict.fromkeys(found), key=lambda text: not text.startswith(STOP))
+    return (*told, *_try(decision))
+
+
+def _try(decision: GateDecision) -> Iterator[str]:
+    """What a first model's refusal points to, with what to write into the specification, and how to try it."""
+    refused = ReasonCode.FIRST_MODEL_REFUSED in {one.code for one in decision.evaluation.rules}
+    if decision.verdict is Verdict.ACCEPT or decision.champion_version is not None:
+        return
+    for remedy in decision.evaluation.remedies:
+        written = "; ".join(format_settings(remedy.settings))
+        yield f"Try {remedy.title} ({written}): {remedy.because}."
+    if decision.evaluation.remedies or refused:
+        yield f"airflow mlops advise {decision.model} tries what may help on history, and says what did."
 
 
 def _advice(result: RuleResult) -> str | None:

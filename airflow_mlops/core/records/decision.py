@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from airflow_mlops.core.records.base import Record, added
 from airflow_mlops.core.records.evidence import Evidence
@@ -53,6 +53,19 @@ class RuleResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Remedy:
+    """What may help a first model that was refused, and what in the evidence says so."""
+
+    name: Literal["calibrate", "metric", "simplify", "holdout", "window"]
+    title: str
+    """In words: `calibrated probabilities`."""
+    because: str
+    """What was seen, in words that follow a colon; empty where nothing was."""
+    settings: Mapping[str, Any]
+    """What to write into the specification, by dotted path."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation(Record):
     """Candidate, champion and baseline on identical holdout rows.
 
@@ -73,6 +86,8 @@ class Evaluation(Record):
     baseline_metrics: Mapping[str, float]
     rules: tuple[RuleResult, ...]
     evidence: Evidence = field(default_factory=Evidence)
+    remedies: tuple[Remedy, ...] = added(())
+    """What may help, where no model serves yet and this one was refused: the best founded first."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from typing import Any
 
 from airflow_mlops.core.records.decision import Evaluation, RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Disparity, Interval, SliceResult
@@ -84,6 +85,33 @@ def difference_tone(item: Disparity) -> str:
 def format_window(window: Window) -> str:
     """A window of event time: minutes are enough for a person."""
     return f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M %Z}"
+
+
+def format_settings(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Settings by dotted path as lines of a specification, one for each of its parts.
+
+    >>> format_settings({"gate.primary": "mae", "training.parameters.C": 0.01, "training.calibration": "always"})
+    ('gate: {primary: mae}', 'training: {parameters: {C: 0.01}, calibration: always}')
+    """
+    parts: dict[str, Any] = {}
+    for path, value in settings.items():
+        *parents, last = path.split(".")
+        here = parts
+        for name in parents:
+            here = here.setdefault(name, {})
+        here[last] = value
+    return tuple(f"{name}: {_flow(value)}" for name, value in parts.items())
+
+
+def _flow(value: Any) -> str:
+    """A value as YAML writes it in one line."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name}: {_flow(one)}' for name, one in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_flow, value))}]"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return str(value)
 
 
 def greater_is_better(metric: str) -> bool | None:

@@ -9,7 +9,13 @@ from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Evaluation, JudgedVersion, RuleResult
 from airflow_mlops.core.records.evidence import Interval
 from airflow_mlops.core.records.section import Section
-from airflow_mlops.core.records.wording import format_interval, format_window, greater_is_better, metric_direction
+from airflow_mlops.core.records.wording import (
+    format_interval,
+    format_settings,
+    format_window,
+    greater_is_better,
+    metric_direction,
+)
 from airflow_mlops.core.text import clip_text, format_number, spell_out
 from airflow_mlops.reports.decision.wording import COMPARISONS, PASS, TONE, power, sorted_rules
 
@@ -66,6 +72,17 @@ def gains_section(rules: Sequence[RuleResult]) -> Section:
             for rule, gain in found
         ),
         tones=tuple((TONE[rule.verdict],) for rule, _ in found),
+    )
+
+
+def remedies_section(evaluation: Evaluation) -> Section:
+    """What may help a first model that was refused, the best founded first."""
+    return Section(
+        key="remedies",
+        title="What may help",
+        sentences=(f"airflow mlops advise {clip_text(evaluation.model)} tries them, and the others, on history.",),
+        headings=("remedy", "in the specification", "because"),
+        rows=tuple((one.title, "\n".join(format_settings(one.settings)), one.because) for one in evaluation.remedies),
     )
 
 

@@ -11,7 +11,7 @@ from airflow_mlops.core.records.section import Section
 from airflow_mlops.core.records.wording import bound_of, format_window, refit_words
 from airflow_mlops.core.text import clip_text
 from airflow_mlops.reports.decision import plots
-from airflow_mlops.reports.decision.judgement import gains_section, metrics_section, rules_section
+from airflow_mlops.reports.decision.judgement import gains_section, metrics_section, remedies_section, rules_section
 from airflow_mlops.reports.decision.wording import deciding, next_steps, sentence, tone, waived
 from airflow_mlops.reports.html import Banner, render_page
 
@@ -42,6 +42,7 @@ def render(decision: GateDecision, candidate: Candidate, advice: Sequence[str], 
         f"Gate decision: {clip_text(decision.model)}, as of {decision.as_of:%Y-%m-%d %H:%M} UTC",
         (
             Section(key="steps", title="What to do next", points=next_steps(decision, advice), ranked=True),
+            *([remedies_section(evaluation)] if evaluation.remedies else []),
             rules_section(evaluation.rules),
             gains_section(evaluation.rules),
             metrics_section(evaluation, decision.refit_of),
