@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.backtest.cache import KeyLocks, ResultCache
 from airflow_mlops.core.backtest.plan import Plan
+from airflow_mlops.core.backtest.score_log import SubfolderStorage
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.backtest import Trained
 from airflow_mlops.core.records.candidate import Candidate, Champion
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from airflow_mlops.core.training import Fitted
 
 
+HISTORY = "history"
+"""Folder of the finished work on the steps before the span."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class InputSources:
     """How any process comes to the inputs; it can be sent to one."""
@@ -32,18 +37,27 @@ class InputSources:
     open_storage: Callable[[], Storage]
     locks: Path | None = None
     """File of the locks that the processes share; None: there is one process."""
+    history: Plan | None = None
+    """Steps before the span; None: no policy asks for them, or there are too few."""
 
     def open(self, *, frozen: bool = False) -> Inputs:
         """Open source and folder; a frozen cache computes nothing."""
         locks = None if self.locks is None or frozen else KeyLocks(self.locks)
-        return Inputs(self.plan, ResultCache(self.open_storage(), locks, frozen=frozen), self.open_store())
+        store, storage = self.open_store(), self.open_storage()
+        history = None
+        if self.history is not None:
+            before = ResultCache(SubfolderStorage(storage, HISTORY), locks, frozen=frozen)
+            history = Inputs(self.history, before, store)
+        return Inputs(self.plan, ResultCache(storage, locks, frozen=frozen), store, history)
 
 
 class Inputs:
     """The inputs of one process, with the last few models and frames in memory: tasks in a row read the same ones."""
 
-    def __init__(self, plan: Plan, cache: ResultCache, store: DataStore) -> None:
+    def __init__(self, plan: Plan, cache: ResultCache, store: DataStore, history: Inputs | None = None) -> None:
         self.plan, self.spec, self.cache, self.store = plan, plan.spec, cache, store
+        self.history = history
+        """Those of the steps before the span."""
         self.pipeline = lru_cache(maxsize=8)(lambda version: cache.read_model(version, plan.spec))
         """Fitted pipeline of a version."""
         self.rows = lru_cache(maxsize=2)(self._read_rows)
