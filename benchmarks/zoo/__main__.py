@@ -1,4 +1,4 @@
-"""`python -m benchmarks.zoo [--seed N] [--variant drawn] [--only NAME ...] [--daily NAME ...] [--code FOLDER]`."""
+"""`python -m benchmarks.zoo [--seed N] [--variant drawn] [--only NAME ...] [--daily NAME ...] [--peers] [...]`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.report import write_json
 from benchmarks.zoo.daily import measure_daily
 from benchmarks.zoo.measure import SHORT, SHORT_WEEKS, Zoo, measure
+from benchmarks.zoo.peers import measure_peers
 from benchmarks.zoo.streams import ZOO
 
 
@@ -23,6 +24,7 @@ def main() -> int:
     parser.add_argument("--weeks", type=int, help="of each replay (default: 52)")
     parser.add_argument("--short", action="store_true", help=f"six streams, {SHORT_WEEKS} weeks")
     parser.add_argument("--daily", nargs="+", choices=list(ZOO), metavar="NAME", help="look at these every day instead")
+    parser.add_argument("--peers", action="store_true", help="beside the published policies, at three costs, instead")
     parser.add_argument("--workers", type=int, default=2, help="streams side by side (default: 2)")
     parser.add_argument("--code", type=Path, help="working tree whose airflow_mlops is run (default: this one's)")
     parser.add_argument(
@@ -39,6 +41,10 @@ def main() -> int:
             print(f"\n{measure_daily(zoo, name)[0].text()}", flush=True)
         return 0
     names = tuple(given.only or (SHORT if given.short else ZOO))
+    if given.peers:
+        table, outcomes = measure_peers(zoo, names, given.workers)
+        print(f"\n{table.markdown()}\n{write_json(f'zoo-{zoo.name}-peers', outcomes, table)}")
+        return 0
     table, figures = measure(zoo, names, given.workers)
     print(f"\n{table.markdown()}\n{write_json(f'zoo-{zoo.name}', figures, table)}")
     return 0

@@ -40,6 +40,7 @@ KNOWN = {
     "Identity",
     "Judged",
     "ModelCard",
+    "ModelLosses",
     "PerformanceReport",
     "Pointed",
     "Predictions",

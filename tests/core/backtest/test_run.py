@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from airflow_mlops.core.backtest.grid import grid_of
-from airflow_mlops.core.backtest.policies import NAMES, policies_of
+from airflow_mlops.core.backtest.policies import NAMES
 from airflow_mlops.core.backtest.run import backtest
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.records.backtest import BacktestReport, Line
@@ -261,7 +261,7 @@ def test_a_first_model_that_the_gate_refuses_is_said_to_be_one(
 ) -> None:
     strict = specification(gate={"absolute": [{"metric": "roc_auc", "min": 0.999}]})
     found, _ = backtest(replace(plan(), spec=strict, end=SHORT), **openers(folder), state=str(tmp_path / "strict"))
-    assert not [note for note in short.notes if "first model" in note]
+    assert not [note for note in short.notes if "not let the first model" in note]
     assert "The gate would not let the first model serve (reject: " in found.notes[-1]
 
 
