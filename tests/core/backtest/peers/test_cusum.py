@@ -74,7 +74,7 @@ def test_it_is_the_textbooks_where_history_does_not_speak_against_it() -> None:
 
 
 def test_the_textbooks_calls_as_rarely_as_the_textbook_says() -> None:
-    """938 blocks for allowance 0.5 and limit 5, by D. Siegmund's approximation: 600 runs, within four of their errors."""
+    """938 blocks for allowance 0.5 and limit 5, by D. Siegmund's approximation; 600 runs, within four errors."""
     shifted = 5.0 + 1.166
     expected = (np.exp(2 * 0.5 * shifted) - 2 * 0.5 * shifted - 1) / (2 * 0.5**2)
     assert round(expected) == 938
