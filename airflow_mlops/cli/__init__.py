@@ -57,7 +57,7 @@ def get_cli_commands() -> list[CLICommand]:
         nargs="+",
         default=None,
         metavar="NAME",
-        help="Policies to replay beside the specification's own; `peers`: the published ones (default: simple)",
+        help="Policies to replay beside the specification's own: simple (the default), peers, oracle, or single ones",
     )
     state = arg(
         ("--state",), default=None, metavar="FOLDER", help="Where finished work is kept (default: below the storage)"

@@ -27,7 +27,9 @@ from airflow_mlops.spec.suggest import did_you_mean
 
 OWN = "specification"
 NAMES = ("never", "always", "schedule", "point_estimate", OWN)
-GROUPS = {"simple": NAMES, "peers": tuple(PEERS)}
+ORACLE = "oracle"
+"""The schedule that is best in hindsight. It is no policy: it is looked for where this or a peer is asked for."""
+GROUPS = {"simple": NAMES, "peers": (*PEERS, ORACLE)}
 """Names of several policies at once."""
 PATIENCE = 50
 """Windows that are remembered at least: hints say since when something is so."""
@@ -35,6 +37,8 @@ PATIENCE = 50
 
 def policies_of(names: Sequence[str]) -> tuple[str, ...]:
     """Read the names of policies and groups of them; the specification's own is always among them.
+
+    So is the oracle where a peer is: the losses that the one needs are those that the other does.
 
     Raises
     ------
@@ -44,9 +48,9 @@ def policies_of(names: Sequence[str]) -> tuple[str, ...]:
     Examples
     --------
     >>> policies_of(["never", "cusum"])
-    ('never', 'specification', 'cusum')
+    ('never', 'specification', 'cusum', 'oracle')
     """
-    known = (*NAMES, *PEERS)
+    known = (*NAMES, *PEERS, ORACLE)
     asked: list[str] = [OWN]
     problems = []
     for name in names:
@@ -69,6 +73,8 @@ def policies_of(names: Sequence[str]) -> tuple[str, ...]:
     missing = missing_library(asked)
     if problems or missing is not None:
         raise SpecError([*problems, *([] if missing is None else [missing])], subject="backtest")
+    if any(name in PEERS for name in asked):
+        asked.append(ORACLE)
     return tuple(name for name in known if name in asked)
 
 

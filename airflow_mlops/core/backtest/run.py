@@ -20,7 +20,7 @@ from airflow_mlops.core.backtest.loss_tasks import measure_losses, measure_losse
 from airflow_mlops.core.backtest.measures import line_of, with_front, with_objective
 from airflow_mlops.core.backtest.peers.registry import PEERS, why_left_out
 from airflow_mlops.core.backtest.plan import Plan, history_of
-from airflow_mlops.core.backtest.policies import NAMES, OWN, find_oracle, tells_history
+from airflow_mlops.core.backtest.policies import NAMES, ORACLE, OWN, find_oracle, tells_history
 from airflow_mlops.core.backtest.pool import Call, CallRunner, Tell, open_runner
 from airflow_mlops.core.backtest.replay import replay
 from airflow_mlops.core.backtest.score_log import SubfolderStorage
@@ -56,7 +56,7 @@ def backtest(
     open_storage
         Opens a folder by its URI or path; an empty path is `[mlops] storage`.
     policies
-        What `policies_of` made: names of policies, the specification's own among them.
+        What `policies_of` made: names of policies, the specification's own among them; and perhaps the oracle.
     grid
         Other settings for the specification's own policy.
     state
@@ -97,11 +97,12 @@ def backtest(
         trained = _train_all(runner, plan, history)
         _require_a_model(plan, trained)
         asked, left_out = _choose(runner, policies, trained)
-        _measure_all(runner, trained)
+        if ORACLE in policies:
+            _measure_all(runner, trained)
         replays = [*((name, plan.spec) for name in asked), *((OWN, point.spec) for point in grid)]
         found = _replay_all(runner, replays)
         price = _price(plan, trained, found.turns[0])
-        oracle = _oracle(runner, price, found.versions)
+        oracle = _oracle(runner, price, found.versions) if ORACLE in policies else None
         refusal = _refusal_of_the_first(runner, plan, trained)
     report = _report(plan, identity.data, trained, grid, Found(asked=asked, replayed=found, oracle=oracle, price=price))
     return replace(report, notes=(*report.notes, *left_out, *refusal)), storage
@@ -137,7 +138,8 @@ class Found:
 
     asked: Sequence[str]
     replayed: Replayed
-    oracle: Sequence[Turn]
+    oracle: Sequence[Turn] | None
+    """None: nobody asked for it."""
     price: Price
 
 
@@ -179,6 +181,7 @@ def _choose(
     runner: CallRunner, policies: Sequence[str], trained: Sequence[Trained]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Policies that can be asked here, and a note of each that cannot."""
+    policies = [name for name in policies if name != ORACLE]
     if not any(name in PEERS for name in policies):
         return tuple(policies), ()
     task = next(found.candidate.task for found in trained if found.candidate is not None)
@@ -251,11 +254,12 @@ def _report(
     greater = metric.metrics_of(plan.spec)[name].greater_is_better
     turns, asked, price = found.replayed.turns, found.asked, found.price
     make = partial(line_of, end=plan.end, greater_is_better=greater)
-    oracle = with_objective(make("oracle", found.oracle), price.each, None, greater_is_better=greater)
+    best = None if found.oracle is None else make(ORACLE, found.oracle)
+    oracle = None if best is None else with_objective(best, price.each, None, greater_is_better=greater)
 
     def made(policy: str, of: Sequence[Turn], settings: Mapping[str, str] | None = None) -> Line:
         line = make(policy, of, settings=settings)
-        return with_objective(line, price.each, oracle.objective, greater_is_better=greater)
+        return with_objective(line, price.each, None if oracle is None else oracle.objective, greater_is_better=greater)
 
     lines = tuple(made(policy, one) for policy, one in zip(asked, turns, strict=False))
     points = [made(OWN, one, point.settings) for point, one in zip(grid, turns[len(asked) :], strict=True)]

@@ -103,8 +103,9 @@ def test_the_controller_trains_when_the_world_has_turned(inputs: Inputs) -> None
 
 def test_policies_are_named_alone_or_together() -> None:
     assert policies_of(["simple"]) == NAMES
-    assert policies_of(["peers"]) == ("specification", *PEERS)
-    assert policies_of(["upf", "always", "upf"]) == ("always", "specification", "upf")
+    assert policies_of(["peers"]) == ("specification", *PEERS, "oracle")
+    assert policies_of(["upf", "always", "upf"]) == ("always", "specification", "upf", "oracle")
+    assert policies_of(["never", "oracle"]) == ("never", "specification", "oracle")
     with pytest.raises(SpecError) as refused:
         policies_of(["cusun", "peers", "nobody"])
     said = str(refused.value)
