@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from airflow_mlops.core.training import Fitted
 
 
+MOST_ROWS = 300_000
+"""Rows of futures that a process holds: some hundred megabytes."""
 HISTORY = "history"
 """Folder of the finished work on the steps before the span."""
 
@@ -51,6 +54,38 @@ class InputSources:
         return Inputs(self.plan, ResultCache(storage, locks, frozen=frozen), store, history)
 
 
+class FrameCache:
+    """Labelled rows as they were read, the latest used ones: the models of all steps predict the same few futures.
+
+    Parameters
+    ----------
+    read
+        Reads what is not held.
+    most_rows
+        That are held together; the last two frames are, however long they are.
+    """
+
+    def __init__(self, read: Callable[..., tuple[pd.DataFrame, pd.Series[Any]]], most_rows: int = MOST_ROWS) -> None:
+        self._read, self._most_rows = read, most_rows
+        self._held: OrderedDict[tuple[Any, ...], tuple[pd.DataFrame, pd.Series[Any]]] = OrderedDict()
+
+    def __call__(self, *key: Any) -> tuple[pd.DataFrame, pd.Series[Any]]:
+        """Return the rows of a key, read or held."""
+        found = self._held.pop(key, None)
+        self._held[key] = self._read(*key) if found is None else found
+        while len(self._held) > 2 and self.rows > self._most_rows:  # noqa: PLR2004 - two steps in a row are compared
+            self._held.popitem(last=False)
+        return self._held[key]
+
+    @property
+    def rows(self) -> int:
+        """Rows that are held."""
+        return sum(len(frame) for frame, _ in self._held.values())
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+
 class Inputs:
     """The inputs of one process, with the last few models and frames in memory: tasks in a row read the same ones."""
 
@@ -64,7 +99,7 @@ class Inputs:
         """Snapshot that a version was trained on, and its rows."""
         self.days = lru_cache(maxsize=2)(self._read_days)
         """A sample of each day's rows of a snapshot."""
-        self._future = lru_cache(maxsize=2)(self._read_future)
+        self._future = FrameCache(self._read_future)
 
     def candidate(self, version: int) -> Candidate:
         """Record of a version."""

@@ -48,12 +48,14 @@ def measure_losses(inputs: Inputs, version: int) -> ModelLosses:
 
 
 def _step_loss(inputs: Inputs, version: int, step: int) -> StepLoss:
-    found = inputs.future(step, inputs.candidate(version))
+    rows = 0
     try:
+        found = inputs.future(step, inputs.candidate(version))
+        rows = len(found[0])
         loss, blocks = _measure(inputs, version, inputs.plan.steps[step], found)
     except DataError:  # rows that this model cannot predict from: the step counts for no policy
-        return StepLoss(step=step, rows=len(found[0]), loss=None, blocks=())
-    return StepLoss(step=step, rows=len(found[0]), loss=loss, blocks=blocks)
+        return StepLoss(step=step, rows=rows, loss=None, blocks=())
+    return StepLoss(step=step, rows=rows, loss=loss, blocks=blocks)
 
 
 def _holdout(inputs: Inputs, version: int) -> tuple[pd.DataFrame, pd.Series[Any]]:
