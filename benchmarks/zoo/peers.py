@@ -98,7 +98,7 @@ def compare(name: str, inputs: Inputs) -> Sequence[Outcome]:
     from airflow_mlops.core.backtest.costs import cost_of
     from airflow_mlops.core.backtest.loss_tasks import table_of
     from airflow_mlops.core.backtest.policies import first_version
-    from airflow_mlops.core.metrics import registry as metric
+    from airflow_mlops.core.metrics import measure as metric
 
     own = _own_schedule(inputs)
     changed = sorted({version for _, version in own.served if version > len(inputs.plan.steps)})
@@ -131,7 +131,7 @@ def _schedules(inputs: Inputs, table: LossTable, ratio: float) -> dict[str, Sche
     from airflow_mlops.core.backtest.peers.registry import PEERS, why_left_out
     from airflow_mlops.core.backtest.peers.rules import simulate
     from airflow_mlops.core.backtest.policies import first_version, peer_input, tells_history
-    from airflow_mlops.core.metrics import registry as metric
+    from airflow_mlops.core.metrics import measure as metric
 
     first = inputs.candidate(first_version(inputs))
     cost = cost_of(inputs.spec, first, metric.primary(inputs.spec, first.task), share=ratio)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from airflow_mlops.core.metrics.labelled import LabelledPredictions
-    from airflow_mlops.core.metrics.registry import Metric
+    from airflow_mlops.core.metrics.measure import Metric
 
 LONGEST_BLOCK = timedelta(days=1)
 
@@ -122,7 +122,7 @@ def _microseconds(times: pd.Series[Any]) -> Array:
 def _judged(
     inputs: Inputs, version: int, frame: pd.DataFrame, labels: pd.Series[Any]
 ) -> tuple[Metric, LabelledPredictions]:
-    from airflow_mlops.core.metrics import registry as metric
+    from airflow_mlops.core.metrics import measure as metric
     from airflow_mlops.core.pipeline.predict import predict
     from airflow_mlops.core.rows.weights import row_weights
 
@@ -150,7 +150,7 @@ def table_of(inputs: Inputs, changed: Sequence[int] = ()) -> LossTable:
     changed
         Further versions, that were trained because a change was known.
     """
-    from airflow_mlops.core.metrics import registry as metric
+    from airflow_mlops.core.metrics import measure as metric
 
     plan, spec = inputs.plan, inputs.spec
     own = _own_versions(inputs)

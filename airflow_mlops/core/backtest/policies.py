@@ -15,7 +15,7 @@ from airflow_mlops.core.backtest.peers.forecast import BOUNDED
 from airflow_mlops.core.backtest.peers.registry import PEERS, missing_library
 from airflow_mlops.core.backtest.peers.rules import PeerInput, Rule
 from airflow_mlops.core.backtest.tasks import judge, judge_by_point, refer, train, watch
-from airflow_mlops.core.metrics import registry as metric
+from airflow_mlops.core.metrics import measure as metric
 from airflow_mlops.core.records.backtest import Judged, Trained, Turn
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.drift import DriftReport
