@@ -177,6 +177,11 @@ class KnownLosses:
         return self.served[0][0]
 
     @property
+    def every(self) -> timedelta:
+        """Time between two steps."""
+        return self.table.every
+
+    @property
     def remaining(self) -> int:
         """Steps from this one to the end of the span."""
         return len(self.table.steps) - self.step

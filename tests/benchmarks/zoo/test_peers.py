@@ -12,7 +12,17 @@ from airflow_mlops.core.backtest.peers.calendar import train_every
 from airflow_mlops.core.backtest.peers.registry import PEERS
 from airflow_mlops.core.backtest.peers.rules import simulate
 from benchmarks.zoo.measure import Zoo
-from benchmarks.zoo.peers import BOUNDS, ORACLE, OURS, RATIOS, Outcome, make_peers_table, outcomes_of, run_peers
+from benchmarks.zoo.peers import (
+    BOUNDS,
+    ORACLE,
+    OURS,
+    RATIOS,
+    Outcome,
+    make_peers_table,
+    outcomes_of,
+    run_peers,
+    with_plain_models,
+)
 from tests.support.loss_tables import drawn
 
 
@@ -55,3 +65,11 @@ def test_a_stream_is_run_once_and_nobody_beats_the_oracle(tmp_path: Path) -> Non
     written = kept.stat().st_mtime_ns
     assert run_peers(zoo, "small") == found
     assert kept.stat().st_mtime_ns == written
+
+
+def test_our_dates_are_ours_with_the_models_of_a_schedule() -> None:
+    """Promoted at step 2 a model that knows of a change, kept at 3, promoted at 4; trained in vain at 3."""
+    own = Schedule(served=((0, 1), (1, 1), (2, 20003), (3, 20003), (4, 5)), retrained=(2, 3, 4))
+    plain = with_plain_models(own)
+    assert plain.served == ((0, 1), (1, 1), (2, 3), (3, 3), (4, 5))
+    assert plain.retrained == own.retrained

@@ -96,7 +96,7 @@ def summed_staleness(known: KnownLosses) -> float:
     base = known.holdout_loss(known.champion)
     if base is None:
         return 0.0
-    every = known.table.every
+    every = known.every
     return math.fsum(
         (block.loss - base) * ((block.end - block.start) / every)
         for block in known.served_blocks()
