@@ -69,6 +69,13 @@ def get_cli_commands() -> list[CLICommand]:
         metavar="PATH=VALUES",
         help="Settings to compare: gate.champion.confidence=0.8,0.9 monitoring.drift.min_effect=0.1,0.25",
     )
+    policies = arg(
+        ("--policies",),
+        nargs="+",
+        default=None,
+        metavar="NAME",
+        help="Policies to replay beside the specification's own: simple (the default), peers, oracle, or single ones",
+    )
     state = arg(
         ("--state",), default=None, metavar="FOLDER", help="Where finished work is kept (default: below the storage)"
     )
@@ -119,7 +126,7 @@ def get_cli_commands() -> list[CLICommand]:
                     "backtest",
                     "Replay history, and compare policies of retraining",
                     arg(("spec",), metavar="SPEC", help="Specification file"),
-                    *(begin, end, every, grid, state, html, workers, as_json),
+                    *(begin, end, every, policies, grid, state, html, workers, as_json),
                 ),
                 action(
                     "advise",

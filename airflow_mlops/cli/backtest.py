@@ -28,7 +28,7 @@ def backtest(args: Namespace) -> None:
     Parameters
     ----------
     args
-        `spec`, `start`, `end`, `every`, `grid`, `state`, `html`, `workers`, `json`.
+        `spec`, `start`, `end`, `every`, `policies`, `grid`, `state`, `html`, `workers`, `json`.
 
     Raises
     ------
@@ -66,16 +66,18 @@ def backtest(args: Namespace) -> None:
 def _replayed(args: Namespace, screen: Screen) -> tuple[BacktestReport, Storage]:
     from airflow_mlops.config import settings
     from airflow_mlops.core.backtest import backtest as replay
-    from airflow_mlops.core.backtest import grid_of
+    from airflow_mlops.core.backtest import grid_of, policies_of
     from airflow_mlops.stores.open_source import open_source
 
     plan = _plan(args)
+    policies = policies_of(args.policies or ("simple",))
     grid = grid_of(plan.spec, args.grid or ())
     known = settings()
     return replay(
         plan,
         partial(open_source, plan.spec.data.source, data_root=known.data_root),
         partial(open_folder, known.storage),
+        policies=policies,
         grid=grid,
         state=args.state,
         workers=args.workers or cores(),

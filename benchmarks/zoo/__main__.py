@@ -1,4 +1,4 @@
-"""`python -m benchmarks.zoo [--seeds N ...] [--variant drawn] [--only NAME ...] [--daily NAME ...] [--code FOLDER]`."""
+"""`python -m benchmarks.zoo [--seeds N ...] [--variant drawn] [--only NAME ...] [--daily NAME ...] [--peers] [...]`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.report import RESULTS, write_docs, write_json
 from benchmarks.zoo.daily import make_daily_table, measure_daily
 from benchmarks.zoo.measure import SHORT, SHORT_WEEKS, Zoo, measure
+from benchmarks.zoo.peers import measure_peers
 from benchmarks.zoo.seeds import measure_seeds, zoos_of
 from benchmarks.zoo.streams import ZOO
 
@@ -32,6 +33,9 @@ def main() -> int:
     names = tuple(given.only or (SHORT if given.short else ZOO))
     if given.daily:
         _show_days(zoos, given.daily)
+    elif given.peers:
+        table, outcomes = measure_peers(usual, names, given.workers)
+        print(f"\n{table.markdown()}\n{write_json(f'zoo-{usual.name}-peers', outcomes, table)}")
     elif given.seeds:
         table, figures = measure_seeds(zoos, names, given.workers)
         print(f"\n{table.markdown()}\n{write_json(SEEDS, figures, table)}")
@@ -59,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--own", action="store_true", help="only the specification's own policy: the same verdicts, sooner"
     )
+    parser.add_argument("--peers", action="store_true", help="beside the published policies, at three costs, instead")
     parser.add_argument("--workers", type=int, default=2, help="streams side by side (default: 2)")
     parser.add_argument("--code", type=Path, help="working tree whose airflow_mlops is run (default: this one's)")
     parser.add_argument(

@@ -41,6 +41,7 @@ KNOWN = {
     "Identity",
     "Judged",
     "ModelCard",
+    "ModelLosses",
     "PerformanceReport",
     "Pointed",
     "Predictions",
