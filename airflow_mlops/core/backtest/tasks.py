@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.backtest.cache import digest
@@ -307,15 +308,17 @@ def watch(
         drift = observe(spec, champion, reference, store, log, as_of, history=tuple(history))
         sources = (store, log, as_of)
         without = left_out(drift.quarantined)
-        whose: tuple[Any, ...] = (spec, champion, lambda: inputs.pipeline(inputs.plan.judged_of(version)))
+        judged = partial(inputs.pipeline, inputs.plan.judged_of(version))
         prepared = inputs.prepared(
             (version, judged_against, gate_settings(spec), watch_settings(spec)),
-            lambda: prepare(*whose, inputs.cache.storage, decision=decision),
+            lambda: prepare(spec, champion, judged, inputs.cache.storage, decision=decision),
         )
         return Watched(
             drift=drift,
             performance=measure_performance(
-                *whose,
+                spec,
+                champion,
+                judged,
                 *sources,
                 decision=decision,
                 prepared=prepared,
