@@ -126,13 +126,11 @@ def list_files(location: Location) -> Listing:
         return Listing((location.path,), above)
     if info.type != pafs.FileType.Directory:
         return Listing((), {})
-    found = [
-        item.path
-        for item in arrow.get_file_info(pafs.FileSelector(location.path, recursive=True))
-        if item.type == pafs.FileType.File
-    ]
-    tables = above | {match[1]: name for path in found for log, name in _LOGS if (match := log.match(path))}
-    return Listing(tuple(sorted(path for path in found if not _hidden(path[len(location.path) :]))), tables)
+    found = arrow.get_file_info(pafs.FileSelector(location.path, recursive=True))
+    # Folders, too: a log without a file is a damaged one, and no reason to read what it once listed.
+    tables = above | {match[1]: name for item in found for log, name in _LOGS if (match := log.match(item.path))}
+    files = (item.path for item in found if item.type == pafs.FileType.File)
+    return Listing(tuple(sorted(path for path in files if not _hidden(path[len(location.path) :]))), tables)
 
 
 def _tables_above(arrow: pafs.FileSystem, path: str, *, is_file: bool) -> dict[str, str]:
