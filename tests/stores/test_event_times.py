@@ -122,7 +122,7 @@ ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolka
 
 @given(zone=st.sampled_from(ZONES), wall=st.datetimes(datetime(1990, 1, 1), datetime(2035, 1, 1)))
 def test_a_zones_clock_is_read_as_python_reads_it(zone: str, wall: datetime) -> None:
-    """The zoneinfo of Python is the independent word: fold=1 is the later instant; a gap ends where its clock goes on."""
+    """The zoneinfo of Python is the independent word: fold=1 is the later instant, and a gap ends where it goes on."""
     reader = TimeReader("t", "orders", TimeRules(zone=zone))
     (found,) = reader.convert(pa.array([wall], pa.timestamp("us"))).to_pylist()
     early, late = (wall.replace(tzinfo=ZoneInfo(zone), fold=fold).astimezone(UTC) for fold in (0, 1))
