@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -57,6 +57,9 @@ class DataStore(Protocol):
 
     def issues(self) -> Sequence[Problem]:
         """What was met in the last read of a window, and how it was treated: for the manifest."""
+
+    def absent(self) -> Collection[str]:
+        """Columns that a part of what was read last does not have: null there by schema, and no fault of the rows."""
 
     def has_rows(self, window: Window, time: str) -> bool:
         """Whether the window holds any row: cheap, for a sensor."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -57,6 +57,10 @@ class DeduplicatedStore:
     def issues(self) -> Sequence[Problem]:
         """What was met in the last read, and how many rows were dropped."""
         return (*self._store.issues(), *self._told())
+
+    def absent(self) -> Collection[str]:
+        """Columns that a part of what was read last does not have."""
+        return self._store.absent()
 
     def has_rows(self, window: Window, time: str) -> bool:
         """Whether the window holds any row."""

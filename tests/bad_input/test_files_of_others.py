@@ -42,10 +42,23 @@ def test_a_column_that_came_within_the_window_is_null_before_and_said(tmp_path: 
     snapshot, rows = taken(tmp_path, spec(path, features={"numeric": ["load", "items"]}))
     assert (snapshot.rows, snapshot.unlabelled) == (300, 100)
     assert rows["items"].notna().all()
-    assert "column items: found no such column in 1 of 2 files" in said(snapshot)
+    assert "columns late, items: found no such columns in 1 of 2 files" in said(snapshot)
     assert "read as missing in these 100 rows" in said(snapshot)
     again, rows = taken(tmp_path, spec(path, features={"numeric": ["items"]}, label="load"))
     assert (again.rows, int(rows["items"].isna().sum())) == (400, 100)
+
+
+def test_a_column_that_went_within_the_window_is_null_after_and_no_fault(tmp_path: Path) -> None:
+    now = orders(2000).assign(items=np.arange(2000) % 9, prices=1.0)
+    snapshot, rows = taken(tmp_path, spec(parts(tmp_path, now[:1500], now[1500:].drop(columns=["items", "prices"]))))
+    assert (snapshot.rows, snapshot.quarantined_rows, int(rows["items"].isna().sum())) == (2000, 0, 500)
+    (issue,) = snapshot.known_issues
+    assert issue.field == "columns items, prices"
+    assert "read as missing in these 500 rows" in issue.fix
+    now[1500:].rename(columns={"prices": "price"}).to_parquet(tmp_path / "data/part-1.parquet")
+    snapshot, _ = taken(tmp_path, spec("data/", features={"numeric": ["prices"]}))
+    assert "was prices named 'price' there?" in said(snapshot)
+    assert snapshot.known_issues[0].code == ReasonCode.COLUMN_RENAMED
 
 
 @pytest.mark.parametrize("column", ["late", "items"])

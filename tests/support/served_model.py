@@ -91,6 +91,9 @@ class MemoryStore:
     def issues(self) -> tuple[Problem, ...]:
         return ()
 
+    def absent(self) -> tuple[str, ...]:
+        return ()
+
     def undated(self, time: str, window: Window | None = None) -> int | None:
         del time
         return None

@@ -91,7 +91,8 @@ def take_snapshot(
         schema = _write(rows, days.passing(rows.kept(store.read(window, spec.data.time, columns))), storage, staging)
         if schema is None:
             raise nothing(spec, store, window, rows.unlabelled)
-        spans = (faults or KnownFaults()).find(days.days(), roles)
+        there = {name: role for name, role in roles.items() if name not in store.absent()}
+        spans = (faults or KnownFaults()).find(days.days(), there)
         whole = rows.content.rows
         if spans and _write(rows, sound_batches(storage, staging, spec.data.time, spans), storage, sound) is None:
             raise no_sound_rows(spec, store, window, whole, spans)

@@ -14,7 +14,7 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.data import FileSource
 from airflow_mlops.spec.problems import Problem
-from airflow_mlops.stores.files.csv_values import MISSING, Guess, NumberMarks, TextRules
+from airflow_mlops.stores.files.csv_values import MISSING, Guess, NumberMarks, TextRules, without_marks
 from airflow_mlops.stores.files.leftovers import left_by_pandas
 from airflow_mlops.stores.files.part import RowsOnlyPart, duplicated, raise_if_away, unreadable
 from airflow_mlops.stores.files.unify import cast, stated
@@ -124,8 +124,17 @@ class CsvPart(RowsOnlyPart):
         for block in self._texts(wanted):
             for start in range(0, block.num_rows, chunk_rows):
                 texts = block.slice(start, chunk_rows)
-                values = [self._cast(texts.column(name), types[name], name) for name in wanted]
+                values = [
+                    self._unmarked(texts.column(name))
+                    if name == time
+                    else self._cast(texts.column(name), types[name], name)
+                    for name in wanted
+                ]
                 yield pa.RecordBatch.from_arrays(values, schema=pa.schema(list(types.items())))
+
+    def _unmarked(self, times: pa.Array) -> pa.Array:
+        """No time is written like a mark of a missing value, quoted or not."""
+        return times if self._rules.stated_missing else without_marks(times)
 
     def _read_as(self, wanted: Sequence[str], time: str) -> dict[str, pa.DataType]:
         import pyarrow as pa

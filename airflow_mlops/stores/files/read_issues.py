@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+_SHOWN = 10
+
+
 class ReadIssues:
     """Counts while files are read one after the other."""
 
@@ -54,15 +57,9 @@ class ReadIssues:
                 told.setdefault(problem.field, problem)
             for name, what in file.leftovers().items():
                 leftovers.setdefault(name, (what, file.path))
-        came_and_went = [
-            self._came_or_went(name, files) for name in self._absent if any(n for _, n in self._absent[name])
-        ]
-        self._problems = [
-            *came_and_went,
-            *left_out(leftovers, len(files)),
-            *told.values(),
-            *shifted(self._doubtful, self._zone),
-        ]
+        came_and_went = [self._came_or_went(names, files) for names in self._together()]
+        left = left_out(leftovers, len(files))
+        self._problems = [*came_and_went, *left, *told.values(), *shifted(self._doubtful, self._zone)]
 
     def problems(self) -> tuple[Problem, ...]:
         """What was met in all."""
@@ -74,17 +71,34 @@ class ReadIssues:
                 self._absent.setdefault(name, []).append((self._file, self._rows))
         self._file = None
 
-    def _came_or_went(self, name: str, files: Sequence[SourceFile]) -> Problem:
-        lacking = self._absent[name]
+    @property
+    def absent(self) -> frozenset[str]:
+        """Columns that are missing in rows of some files."""
+        return frozenset(name for name, lacking in self._absent.items() if any(rows for _, rows in lacking))
+
+    def _together(self) -> list[list[str]]:
+        """Columns that the same files lack: said at once, because a wide table lacks hundreds."""
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for name in self._absent:
+            if name in self.absent:
+                groups.setdefault(tuple(file.path for file, _ in self._absent[name]), []).append(name)
+        return list(groups.values())
+
+    def _came_or_went(self, names: Sequence[str], files: Sequence[SourceFile]) -> Problem:
+        lacking = self._absent[names[0]]
         rows = sum(count for _, count in lacking)
         paths = {file.path for file, _ in lacking}
         elsewhere = {other for file in files if file.path not in paths for other in file.names}
-        near = find_nearest(name, [other for other in lacking[0][0].names if other not in elsewhere])
-        asked = f"; was it '{near}' there?" if near else ""
+        new = [other for other in lacking[0][0].names if other not in elsewhere]
+        near = {name: found for name in names[:_SHOWN] if (found := find_nearest(name, new))}
+        asked = "".join(f"; was {name} named '{other}' there?" for name, other in near.items())
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        one = len(names) == 1
         return Problem(
             code=ReasonCode.COLUMN_RENAMED if near else ReasonCode.COLUMN_MISSING,
-            field=f"column {name}",
-            found=f"no such column in {len(lacking)} of {len(files)} files, such as {lacking[0][0].path}",
-            allowed="a column that all files of the window have, or one that comes or goes",
-            fix=f"it is read as missing in these {rows} rows{asked}",
+            field=f"column{'' if one else 's'} {', '.join(names[:_SHOWN])}{more}",
+            found=f"no such column{'' if one else 's'} in {len(lacking)} of {len(files)} files, such as "
+            f"{lacking[0][0].path}",
+            allowed="columns that all files of the window have, or that come or go",
+            fix=f"{'it is' if one else 'they are'} read as missing in these {rows} rows{asked}",
         )

@@ -110,6 +110,10 @@ class FileStore:
         """What was met in the last read of a window, and how it was treated."""
         return self._met.problems()
 
+    def absent(self) -> Collection[str]:
+        """Columns that some files of the last read do not have."""
+        return self._met.absent
+
     def read(
         self, window: Window, time: str, columns: Sequence[str], *, chunk_rows: int = 50_000
     ) -> Iterator[pa.RecordBatch]:
