@@ -73,11 +73,11 @@ def _rehearsed(spec: ModelSpec, as_of: str | None) -> Rehearsal:
     from airflow_mlops.cli._common import now
     from airflow_mlops.config import settings
     from airflow_mlops.core.rehearsal import newest_as_of, rehearse
-    from airflow_mlops.stores.open_source import open_source
+    from airflow_mlops.stores.open_source import open_rows
     from airflow_mlops.stores.storage.storage import open_storage
 
     moment = now()
-    store = open_source(spec.data.source, data_root=settings().data_root)
+    store = open_rows(spec, data_root=settings().data_root)
     instant = newest_as_of(spec, store, moment) if as_of is None else parse_as_of(as_of)
     with TemporaryDirectory(prefix="mlops-validate-") as folder:
         return rehearse(spec, store, open_storage(folder), as_of=instant, now=moment)

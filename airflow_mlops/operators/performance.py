@@ -85,9 +85,9 @@ def performed(
     from airflow_mlops.config import settings
     from airflow_mlops.core.monitoring.performance import measure_performance
     from airflow_mlops.core.monitoring.quarantine import left_out
-    from airflow_mlops.stores.open_source import open_source
+    from airflow_mlops.stores.open_source import open_rows
 
-    store = open_source(spec.data.source, data_root=settings().data_root)
+    store = open_rows(spec, data_root=settings().data_root)
     with open_records(spec) as records:
         champion = records.require_champion(spec)
         spans = _broken_spans(spec, champion, records, store, storage, as_of, drift)

@@ -30,6 +30,7 @@ LOCKED: dict[str, str] = {
     "data.source": "it says what is read, and with which credentials",
     "data.time": "with another time, rows from after as-of could be trained on",
     "data.key": "it says what a row is",
+    "data.duplicates": "it says which rows count",
     "data.label": "it says what the model predicts",
     "data.label_delay": "with a shorter one, labels that were not known yet would be trained on",
     "validation": "broken data must not train a model, whoever asks",

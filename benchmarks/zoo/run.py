@@ -92,7 +92,7 @@ def facts_of_own(name: str, truth: Truth, inputs: Inputs, storage: Storage) -> F
     What a fresh model of each step would lose is asked for only where something is there to be learned. How many
     candidates of a schedule the gate would accept is not known then.
     """
-    from airflow_mlops.core.metrics.registry import primary
+    from airflow_mlops.core.metrics.measure import primary
 
     plan, changing = inputs.plan, truth.kind in CHANGING
     steps = tuple(_own_steps(inputs, replay_own(inputs), changing=changing))

@@ -181,9 +181,10 @@ class Inputs:
         import pandas as pd
         import pyarrow as pa
 
+        from airflow_mlops.core.rows.frames import to_frame
         from airflow_mlops.core.rows.labels import clean_labels
 
         batches = list(self.store.read(self.plan.steps[step], self.spec.data.time, columns))
         if not batches:
             return pd.DataFrame(), pd.Series(dtype="float64")
-        return clean_labels(self.spec, pa.Table.from_batches(batches).to_pandas(), classification)
+        return clean_labels(self.spec, to_frame(pa.Table.from_batches(batches)), classification)

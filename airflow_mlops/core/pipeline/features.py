@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.snapshot import Column, Snapshot
+from airflow_mlops.core.rows.categories import written
 from airflow_mlops.core.rows.columns import require_columns
 from airflow_mlops.core.rows.types import decoded, kind_of_type
 from airflow_mlops.spec.model import ModelSpec
@@ -72,9 +73,9 @@ def resolve(spec: ModelSpec, snapshot: Snapshot) -> tuple[Feature, ...]:
 def as_features(frame: pd.DataFrame, features: Sequence[Feature]) -> pd.DataFrame:
     """Take the feature columns, in order, in the types that the pipeline was fitted on.
 
-    Numbers and booleans become float64, missing ones NaN; categories become text, missing ones NaN, and a
-    whole number is written without a fraction, so that a missing value elsewhere in the column (which makes
-    pandas hold floats) does not rename the category. Extra columns are left out.
+    Numbers and booleans become float64, missing ones NaN; categories become text, missing ones NaN, as
+    :func:`~airflow_mlops.core.rows.categories.written` writes them: a missing value elsewhere in the column (which
+    makes pandas hold floats) does not rename the category. Extra columns are left out.
 
     Parameters
     ----------
@@ -195,12 +196,8 @@ def _text(column: pd.Series[Any], _problems: list[Problem]) -> Any:
 
     values = column.astype(object)
     if pd.api.types.infer_dtype(values, skipna=True) not in {"string", "empty"}:
-        values = values.map(_written, na_action="ignore")
+        values = values.map(written, na_action="ignore")
     return values.where(column.notna(), math.nan).to_numpy(dtype=object)
-
-
-def _written(value: Any) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _columns(numeric: Any, categorical: Any, numbers: Any, categories: Any) -> Any:

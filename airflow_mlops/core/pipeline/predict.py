@@ -76,9 +76,21 @@ def predict(pipeline: Any, frame: pd.DataFrame, model: Described) -> Predicted:
     For classifiers `values` is the class of the highest probability (as scikit-learn's own), so that the rows
     are scored once.
     """
+    return predict_prepared(pipeline, as_features(frame, model.features), model)
+
+
+def predict_prepared(pipeline: Any, inputs: pd.DataFrame, model: Described) -> Predicted:
+    """Score rows that :func:`~airflow_mlops.core.pipeline.features.as_features` has prepared.
+
+    Whoever scores the same rows once for each of hundreds of columns prepares them once.
+
+    Raises
+    ------
+    TrainingError
+        As :func:`predict`.
+    """
     import numpy as np
 
-    inputs = as_features(frame, model.features)
     if model.task == "regression":
         numbers = np.asarray(pipeline.predict(inputs), dtype=float).reshape(len(inputs))
         return Predicted(task=model.task, classes=(), values=numbers, probabilities=None)

@@ -25,6 +25,7 @@ from airflow_mlops.core.records.drift import DriftReport, SchemaChange
 from airflow_mlops.core.records.fault import FaultySpan, ReleasedSpan
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
 from airflow_mlops.core.records.snapshot import Window
+from airflow_mlops.core.rows.frames import to_frame
 from airflow_mlops.core.rows.sampling import sample
 from airflow_mlops.core.rows.windows import utc
 from airflow_mlops.core.validation import enforce, validate
@@ -233,7 +234,7 @@ class _Observation:
 
     def _changes(self) -> tuple[SchemaChange, ...]:
         try:
-            return column_changes(self.reference.schema, self.store.schema())
+            return column_changes(self.reference.schema, self.store.schema(self.window, self.spec.data.time))
         except DataError:
             return ()  # files of two schemas have none together: what was refused tells of them
 
@@ -243,10 +244,10 @@ class _Observation:
             return
         rows = sample(self._to_validate(expectations), VALIDATED_ROWS, self.spec.training.seed)
         if rows is not None:
-            enforce(validate(rows.to_pandas(), expectations, subject=self.spec.name))
+            enforce(validate(to_frame(rows), expectations, subject=self.spec.name))
 
     def _to_validate(self, expectations: Sequence[Expectation]) -> Iterator[pa.RecordBatch]:
-        there = {column.name for column in self.store.schema()}
+        there = {column.name for column in self.store.schema(self.window, self.spec.data.time)}
         features = [column.name for column in self.reference.columns]
         named = (name for expectation in expectations for name in (*expectation.named, *self.spec.data.key))
         wanted = dict.fromkeys((*features, self.spec.data.time, *(name for name in named if name in there)))

@@ -23,8 +23,10 @@ from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.snapshot import Window
+from airflow_mlops.core.rows.frames import to_frame
 from airflow_mlops.core.rows.labels import clean_labels
 from airflow_mlops.core.rows.weights import row_weights
+from airflow_mlops.core.rows.windows import within_any
 from airflow_mlops.core.snapshot import open_snapshot, snapshot_batches
 from airflow_mlops.core.stats.bootstrap import blocks_of
 from airflow_mlops.core.stats.two_sample import SampledMetric, sampled
@@ -174,6 +176,7 @@ def _rows(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The judged rows, and time, label and weight of those that were learned from; in one pass."""
     import pandas as pd
+    import pyarrow as pa
 
     data, gate, candidate = spec.data, spec.gate, champion.candidate
     snapshot = open_snapshot(candidate.snapshot_uri, storage)
@@ -182,15 +185,13 @@ def _rows(
     wanted = list(dict.fromkeys((*plain, *(feature.name for feature in candidate.features), *also)))
     judged, learned = [], []
     for batch in snapshot_batches(snapshot, storage, wanted):
-        frame = batch.to_pandas()
-        times = frame[data.time]
-        judged.append(frame[((times >= window.start) & (times < window.end)).to_numpy()])
-        inside = (times >= candidate.judged_train.start) & (times < candidate.judged_train.end)
-        learned.append(frame.loc[inside.to_numpy(), plain])
+        times = batch.column(data.time)
+        judged.append(batch.filter(pa.array(within_any(times, [window]))))
+        learned.append(batch.filter(pa.array(within_any(times, [candidate.judged_train]))).select(plain))
     if not judged:
         return pd.DataFrame(columns=wanted), pd.DataFrame(columns=plain)
-    rows = pd.concat(judged, ignore_index=True).sort_values(data.time, kind="stable", ignore_index=True)
-    return rows, pd.concat(learned, ignore_index=True)
+    rows = to_frame(pa.Table.from_batches(judged)).sort_values(data.time, kind="stable", ignore_index=True)
+    return rows, to_frame(pa.Table.from_batches(learned))
 
 
 def _again(spec: ModelSpec, metric: Metric, holdout: Holdout) -> SampledMetric:
