@@ -8,9 +8,8 @@ from airflow_mlops.links import MLflowRunLink, ModelVersionLink, ReportLink
 from airflow_mlops.sensors._base import WaitingSensor
 
 if TYPE_CHECKING:
+    from airflow_mlops.core.ports import DataStore
     from airflow_mlops.core.records.snapshot import Window
-    from airflow_mlops.stores.files.store import FileStore
-    from airflow_mlops.stores.sql.store import SqlStore
     from airflow_mlops.triggers.base import WaitingTrigger
 
 
@@ -81,7 +80,7 @@ class DriftSensor(WaitingSensor):
         return ChangeTrigger(seen=self._seen, **rows, **how) if self._seen else WindowTrigger(**rows, **how)
 
 
-def _require_flowing(store: FileStore | SqlStore, window: Window, time: str) -> None:
+def _require_flowing(store: DataStore, window: Window, time: str) -> None:
     """Refuse to wait for rows of a source that has stopped: the run would hold the place of all others for days."""
     from airflow_mlops.core.errors import DataError
     from airflow_mlops.core.records.snapshot import Window
