@@ -27,8 +27,7 @@ class RuleResult:
     """One rule of the gate: what was seen, what was allowed, and on how many rows."""
 
     rule: str
-    """Name of the rule in the gate's registry, `core.gate.rules.RULES`."""`absolute`, `as_of`, `baseline`, `calibration`, `champion`, `convergence`, `fairness`, `finite`, `first_model`,
-    `holdout`, `leakage`, `robustness`, `serving` or `slices`."""
+    """Name of the rule in the gate's registry, `core.gate.rules.RULES`."""
     metric: str
     verdict: Verdict
     value: float | None
