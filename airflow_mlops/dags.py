@@ -206,7 +206,7 @@ def _monitor(spec: ModelSpec) -> DAG:
             spec=spec,
             drift=drift.output,
             performance=performance.output,
-            # With its watchers, as where it schedules: of two assets of one name Airflow keeps either, by a set's order.
+            # With its watchers, as where it schedules: of two assets of one name Airflow keeps whichever comes last.
             outlets=[retrain_asset(spec)],
             doc_md=f"Asks for a run of `{spec.name}.train`. Skipped means: it does not; its log says why.",
         )

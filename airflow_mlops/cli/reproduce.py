@@ -99,6 +99,7 @@ def _comparisons(records: MLflowStore, candidate: Candidate, spec: ModelSpec, fi
             "whole holdout, stored model and new one",
             predict(stored, rows, candidate),
             predict(fitted.pipeline, rows, fitted),
+            candidate.classes,
         )
     ]
     try:
@@ -108,7 +109,8 @@ def _comparisons(records: MLflowStore, candidate: Candidate, spec: ModelSpec, fi
         return made
     recorded = golden.record.output, golden.record.predictions
     now = predict(fitted.pipeline, golden.rows, fitted)
-    return [compare_predictions("golden batch, recorded predictions and new model", recorded, now), *made]
+    what = "golden batch, recorded predictions and new model"
+    return [compare_predictions(what, recorded, now, golden.record.classes), *made]
 
 
 def _rows(candidate: Candidate, snapshot: Snapshot, storage: Storage) -> Any:

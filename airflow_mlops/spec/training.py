@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.spec.base import SpecModel
 from airflow_mlops.spec.errors import wrong
-from airflow_mlops.spec.fields import choice, grid, part, plain_mapping, text, texts, whole
+from airflow_mlops.spec.fields import choice, grid, part, plain_mapping, share, text, texts, whole
 from airflow_mlops.spec.value_checks import import_path, metric
 
 if TYPE_CHECKING:
@@ -41,13 +41,35 @@ class SearchSpec(SpecModel):
             )
 
 
+class EarlyStoppingSpec(SpecModel):
+    """How many rounds a boosted model is trained for: until the newest training rows gain nothing more by it."""
+
+    rows: float = share(
+        default=0.1,
+        doc="The newest part of the training rows: rounds are chosen on it, then all rows are trained on.",
+    )
+    rounds: int | None = whole(
+        default=None,
+        ge=1,
+        doc="Rounds without gain after which no more are tried; `early_stopping_rounds` of the parameters, or 50.",
+    )
+
+
 class TrainingSpec(SpecModel):
     """The estimator and everything that makes a second training give the same model."""
 
     estimator: str = text(
         words="import path", check=import_path, doc="Any scikit-learn-compatible estimator, by import path."
     )
-    parameters: dict[str, Any] = plain_mapping(doc="Its constructor's parameters.")
+    parameters: dict[str, Any] = plain_mapping(
+        doc="Its constructor's parameters. An estimator inside it is written {path: ..., parameters: {...}}, wherever a "
+        "parameter takes one; class weights as {label: weight}, monotonic constraints as {feature: 1 or -1}."
+    )
+    early_stopping: EarlyStoppingSpec | None = part(
+        EarlyStoppingSpec,
+        default=None,
+        doc="For XGBoost, LightGBM, CatBoost and scikit-learn's histogram boosting: how many rounds to train for.",
+    )
     search: SearchSpec | None = part(SearchSpec, default=None, doc="Search over further parameters.")
     seed: int = whole(default=42, ge=0, le=2**32 - 1, doc="Seed of everything random in training and judging.")
     calibration: Literal["auto", "always", "never"] = choice(
@@ -72,7 +94,14 @@ class TrainingSpec(SpecModel):
     )
 
     def problems_within(self) -> Iterator[Problem]:
-        """A parameter is either fixed or searched."""
+        """A parameter is either fixed or searched, and an estimator inside it is written as one."""
+        for field, value in _written_as_text("parameters", self.parameters):
+            yield wrong(
+                field=field,
+                found=f"the text {value!r}, where an estimator stands",
+                allowed="{path: ..., parameters: {...}}",
+                fix=f"write {{path: {value}}}, with its parameters if it has any",
+            )
         if self.search is not None:
             for name in sorted(self.parameters.keys() & self.search.parameters.keys()):
                 yield wrong(
@@ -82,3 +111,25 @@ class TrainingSpec(SpecModel):
                     allowed="a parameter either fixed or searched",
                     fix="remove one of them",
                 )
+
+
+_ESTIMATORS = frozenset({"estimator", "base_estimator", "final_estimator", "regressor", "classifier", "estimators"})
+"""Parameters of scikit-learn's meta-estimators that hold estimators."""
+
+
+def _written_as_text(field: str, value: Any, inside: bool = False) -> Iterator[tuple[str, str]]:
+    """Import paths that stand, as text, where a meta-estimator takes an estimator."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            own = name in _ESTIMATORS and "path" not in value
+            yield from _written_as_text(f"{field}.{name}", item, own)
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from _written_as_text(f"{field}.{place}", item, inside)
+    elif inside and isinstance(value, str) and _is_class_path(value):
+        yield field, value
+
+
+def _is_class_path(value: str) -> bool:
+    names = value.split(".")
+    return len(names) > 1 and all(name.isidentifier() for name in names) and names[-1][:1].isupper()

@@ -12,7 +12,7 @@ from airflow_mlops.core.backtest.cache import KeyLocks, ResultCache
 from airflow_mlops.core.backtest.plan import Plan
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.backtest import Trained
-from airflow_mlops.core.records.candidate import Candidate, Champion
+from airflow_mlops.core.records.candidate import Candidate, Champion, Label
 from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.training import champion_of
 
@@ -76,6 +76,7 @@ class Inputs:
             task=candidate.task,
             features=candidate.features,
             classes=candidate.classes,
+            positive=candidate.positive,
             parameters=candidate.parameters,
             metrics=candidate.metrics,
             train=candidate.train,
@@ -97,7 +98,7 @@ class Inputs:
         data, entity = self.spec.data, self.spec.gate.champion.entity
         named = (data.time, data.label, data.weight, entity, *(feature.name for feature in model.features))
         columns = tuple(dict.fromkeys(name for name in named if name is not None))
-        return self._future(step, columns, model.task != "regression")
+        return self._future(step, columns, model.task != "regression", model.classes)
 
     def _trained(self, version: int) -> tuple[Candidate, Snapshot]:
         found = self.cache.find(Trained, [version])
@@ -118,7 +119,7 @@ class Inputs:
         return snapshot_days(uri, self.cache.storage, columns, seed=self.spec.training.seed)
 
     def _read_future(
-        self, step: int, columns: tuple[str, ...], classification: bool
+        self, step: int, columns: tuple[str, ...], classification: bool, classes: tuple[Label, ...]
     ) -> tuple[pd.DataFrame, pd.Series[Any]]:
         import pandas as pd
         import pyarrow as pa
@@ -128,4 +129,4 @@ class Inputs:
         batches = list(self.store.read(self.plan.steps[step], self.spec.data.time, columns))
         if not batches:
             return pd.DataFrame(), pd.Series(dtype="float64")
-        return clean_labels(self.spec, pa.Table.from_batches(batches).to_pandas(), classification)
+        return clean_labels(self.spec, pa.Table.from_batches(batches).to_pandas(), classification, classes)

@@ -294,7 +294,7 @@ def _compare_future(inputs: Inputs, step: int, version: int, newest: int) -> Fut
     found = Future(rows=rows, loss=_finite(primary(metric.judge(labels, served, None, weights))), seconds=0)
     if fresh is served:
         return found
-    known = (*mine.classes, *(label for label in other.classes if label not in mine.classes))
+    known = (*served.classes, *(label for label in other.classes if label not in served.classes))
     sides = (metric.judge(labels, fresh, known, weights), metric.judge(labels, served, known, weights))
     over = _gain(inputs.spec, primary, sides, frame)
     return replace(found, gain=_finite(over.value), lower=_finite(over.lower), upper=_finite(over.upper))

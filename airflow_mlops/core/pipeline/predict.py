@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_mlops.core.errors import TrainingError
 from airflow_mlops.core.pipeline.features import as_features
-from airflow_mlops.core.records.candidate import Feature, Task
+from airflow_mlops.core.records.candidate import Feature, Label, Task
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
-Label = str | int | float | bool
 
 
 class Described(Protocol):
@@ -33,6 +31,10 @@ class Described(Protocol):
     def classes(self) -> tuple[Label, ...]:
         """Class labels in the order of `predict_proba`'s columns; empty for regression."""
 
+    @property
+    def positive(self) -> Label | None:
+        """Of two classes, the one that metrics are about; None: the last of `classes`."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Predicted:
@@ -40,6 +42,7 @@ class Predicted:
 
     task: Task
     classes: tuple[Label, ...]
+    """Of two classes the positive one comes last."""
     values: np.ndarray[Any, Any]
     """Predicted labels, or numbers for regression; shape (n,)."""
     probabilities: np.ndarray[Any, Any] | None
@@ -47,7 +50,7 @@ class Predicted:
 
     @property
     def positive(self) -> np.ndarray[Any, Any] | None:
-        """Probability of the positive class of a binary task, shape (n,): the larger label, or True."""
+        """Probability of the positive class of a binary task, the last of `classes`; shape (n,)."""
         return None if self.probabilities is None or self.task != "binary" else self.probabilities[:, 1]
 
 
@@ -83,12 +86,29 @@ def predict(pipeline: Any, frame: pd.DataFrame, model: Described) -> Predicted:
         numbers = np.asarray(pipeline.predict(inputs), dtype=float).reshape(len(inputs))
         return Predicted(task=model.task, classes=(), values=numbers, probabilities=None)
     if not hasattr(pipeline, "predict_proba"):
-        labels = np.asarray(pipeline.predict(inputs))
-        return Predicted(task=model.task, classes=model.classes, values=labels, probabilities=None)
+        labels = np.asarray(pipeline.predict(inputs)).reshape(len(inputs))
+        return Predicted(task=model.task, classes=judged_classes(model), values=labels, probabilities=None)
     require_classes(pipeline, model)
     probabilities = np.asarray(pipeline.predict_proba(inputs), dtype=float)
     labels = np.asarray(pipeline.classes_)[probabilities.argmax(axis=1)]
-    return Predicted(task=model.task, classes=model.classes, values=labels, probabilities=probabilities)
+    classes = judged_classes(model)
+    if classes != model.classes:
+        probabilities = probabilities[:, ::-1]
+    return Predicted(task=model.task, classes=classes, values=labels, probabilities=probabilities)
+
+
+def judged_classes(model: Described) -> tuple[Label, ...]:
+    """Class labels in the order in which predictions are judged: of two, the positive one last.
+
+    The pipeline's own order is that of its labels as they are sorted, by the alphabet or by size, which says nothing of
+    what the model is for.
+    """
+    two = len(model.classes) == 2  # noqa: PLR2004
+    return (
+        model.classes[::-1]
+        if two and model.positive is not None and model.classes[0] == model.positive
+        else (model.classes)
+    )
 
 
 def plain_classes(classes: Sequence[Any]) -> tuple[Label, ...]:

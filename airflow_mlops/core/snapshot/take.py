@@ -12,11 +12,13 @@ from uuid import uuid4
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.faults import DaySampler
 from airflow_mlops.core.ports import DataStore, Storage
+from airflow_mlops.core.records.fault import FaultySpan
 from airflow_mlops.core.records.snapshot import Column, Snapshot, Window
 from airflow_mlops.core.rows.columns import missing_columns
 from airflow_mlops.core.rows.types import plain_type
 from airflow_mlops.core.rows.windows import label_window, utc
 from airflow_mlops.core.snapshot.fingerprint import ContentHash
+from airflow_mlops.core.snapshot.label_counts import LabelCounts
 from airflow_mlops.core.snapshot.read import differs, open_snapshot
 from airflow_mlops.core.snapshot.sound_rows import (
     KnownFaults,
@@ -73,7 +75,7 @@ def take_snapshot(
     ------
     DataError
         If the source is unreadable, lacks the time, key, label, weight or entity column, holds no row in the window,
-        no label, or no sound row.
+        no label, no sound row, or two classes of which none is the positive one.
     StoreUnavailableError
         If the storage or the database does not answer, or may not be written.
     """
@@ -83,7 +85,8 @@ def take_snapshot(
     _sweep(spec, storage, utc(now, "now"))
     staging = f"snapshots/{spec.name}/{_STAGING}{now.astimezone(UTC):{_STAMP}}-{uuid4().hex}.parquet"
     query = store.query(window, spec.data.time, columns)
-    rows = _Rows(spec.data.label, dict.fromkeys(columns, 0))
+    labels = LabelCounts(spec)
+    rows = _Rows(labels, dict.fromkeys(columns, 0))
     roles = compared_columns(spec, source, columns)
     days = DaySampler(time=spec.data.time, columns=tuple(roles), seed=spec.training.seed)
     sound = staging.replace(".parquet", "-sound.parquet")
@@ -91,9 +94,13 @@ def take_snapshot(
         schema = _write(rows, days.passing(rows.kept(store.read(window, spec.data.time, columns))), storage, staging)
         if schema is None:
             raise nothing(spec, store, window, rows.unlabelled)
+        unclear = labels.problem()
+        if unclear is not None:
+            raise DataError(unclear, subject=f"{store.description}, window {window}")
         spans = (faults or KnownFaults()).find(days.days(), roles)
         whole = rows.content.rows
-        if spans and _write(rows, sound_batches(storage, staging, spec.data.time, spans), storage, sound) is None:
+        mended = _mended(spec, storage, staging, spans, labels) if spans or labels.spelling else None
+        if mended is not None and _write(rows, mended, storage, sound) is None:
             raise no_sound_rows(spec, store, window, whole, spans)
         left_out = whole - rows.content.rows
         snapshot = Snapshot(
@@ -111,13 +118,17 @@ def take_snapshot(
             key=spec.data.key,
             label=spec.data.label,
             extracted_at=utc(now, "now"),
-            known_issues=(*issues(spec, store, rows.unlabelled), *(quarantine_issue(spec, span) for span in spans)),
+            known_issues=(
+                *issues(spec, store, rows.unlabelled),
+                *labels.issues(),
+                *(quarantine_issue(spec, span) for span in spans),
+            ),
             unlabelled=rows.unlabelled,
             unlabelled_nulls=rows.nulls,
             quarantined=spans,
             quarantined_rows=left_out,
         )
-        return _commit(snapshot, storage, sound if spans else staging)
+        return _commit(snapshot, storage, staging if mended is None else sound)
     finally:
         storage.delete(staging)
         storage.delete(sound)
@@ -127,7 +138,7 @@ def take_snapshot(
 class _Rows:
     """The rows on their way from source to storage: what is counted, dropped and hashed."""
 
-    label: str
+    labels: LabelCounts
     nulls: dict[str, int]
     """Missing values among the rows without a label, by column."""
     unlabelled: int = 0
@@ -139,9 +150,7 @@ class _Rows:
         import pyarrow.compute as pc
 
         for batch in batches:
-            known = pc.is_valid(batch.column(self.label))
-            if pa.types.is_floating(batch.schema.field(self.label).type):
-                known = pc.and_(known, pc.invert(pc.fill_null(pc.is_nan(batch.column(self.label)), False)))
+            known = self.labels.known(batch.column(self.labels.spec.data.label))
             rows = batch.filter(known)
             if rows.num_rows < batch.num_rows:
                 self._left_out(batch.filter(pc.invert(known)))
@@ -177,6 +186,14 @@ def _write(rows: _Rows, batches: Iterator[pa.RecordBatch], storage: Storage, pat
     return first.schema
 
 
+def _mended(
+    spec: ModelSpec, storage: Storage, staging: str, spans: Sequence[FaultySpan], labels: LabelCounts
+) -> Iterator[pa.RecordBatch]:
+    """The staged rows once more: without those of broken days, and each label spelt one way."""
+    sound = sound_batches(storage, staging, spec.data.time, spans) if spans else storage.read_batches(staging)
+    return labels.respelt(sound) if labels.spelling else sound
+
+
 def _columns(spec: ModelSpec, store: DataStore, known: list[str], also: Sequence[str]) -> tuple[str, ...]:
     """Return the columns to keep: time, key, label, then the features, and what gate and expectations name, if there.
 
@@ -191,6 +208,7 @@ def _columns(spec: ModelSpec, store: DataStore, known: list[str], also: Sequence
     if problems:
         raise DataError(problems, subject=store.description)
     listed = (*features.numeric, *features.categorical)
+    listed += tuple(features.calendar) if listed else ()
     # A transformer may make its features of any column, so it gets them all unless they are listed.
     wanted = listed or tuple(name for name in known if name not in features.exclude)
     checked = (name for expectation in spec.validation for name in expectation.named)

@@ -19,7 +19,7 @@ from airflow_mlops.core.monitoring.drift.wording import of_other
 from airflow_mlops.core.monitoring.quarantine import broken_spans
 from airflow_mlops.core.monitoring.windows import stretched_window
 from airflow_mlops.core.ports import DataStore, Storage
-from airflow_mlops.core.records.candidate import Champion
+from airflow_mlops.core.records.candidate import Champion, compared_features
 from airflow_mlops.core.records.drift import DriftReport, SchemaChange
 from airflow_mlops.core.records.fault import FaultySpan, ReleasedSpan
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
@@ -212,7 +212,7 @@ class _Observation:
             return {}
         from airflow_mlops.core.monitoring.drift.evidently import evidently_tests
 
-        return evidently_tests(self.spec, self.champion.candidate.features, samples)
+        return evidently_tests(self.spec, compared_features(self.champion.candidate.features), samples)
 
     def _invalid(self, error: DataError) -> DriftReport:
         version = self.champion.version
