@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -140,8 +141,8 @@ def as_numbers(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
 def as_texts(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
     """Values as text, missing ones NaN; shape (rows,).
 
-    A whole number is written without a fraction, so that a missing value elsewhere in the column (which makes pandas
-    hold floats) does not rename the category.
+    One value has one text: 5, 5.0 and Decimal("5.00") are alike, and 64-bit numbers are written to the last digit. A
+    missing value elsewhere in the column (which makes pandas hold floats) does not rename a category.
     """
     values = column.astype(object)
     if pd.api.types.infer_dtype(values, skipna=True) not in {"string", "empty"}:
@@ -169,7 +170,11 @@ def _iso(value: Any) -> str | None:
 
 
 def _written(value: Any) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, Decimal) and value.is_finite():
+        return str(int(value)) if value == value.to_integral_value() else f"{value.normalize():f}"
+    return str(value)
 
 
 def _decoded(column: pd.Series[Any]) -> pd.Series[Any]:

@@ -21,6 +21,14 @@ def get_cli_commands() -> list[CLICommand]:
         )
 
     paths = arg(("paths",), nargs="+", metavar="PATH", help="Specification files, or folders of them")
+    against = arg(
+        ("--against-data",),
+        action="store_true",
+        help="Also read the rows, check them, and train on them; keeps nothing",
+    )
+    against_as_of = arg(
+        ("--as-of",), default=None, metavar="TIME", help="For --against-data: instant to live at (default: now)"
+    )
     markdown = arg(("--markdown",), action="store_true", help="Print the reference in Markdown, not the JSON schema")
     name = arg(("name",), metavar="NAME", help="The model's name")
     owner = arg(("--owner",), default="my-team", help="Who answers for the model (default: %(default)s)")
@@ -62,7 +70,7 @@ def get_cli_commands() -> list[CLICommand]:
             name="mlops",
             help="Keep machine-learning models good after launch",
             subcommands=[
-                action("validate", "Say everything that is wrong with specifications", paths),
+                action("validate", "Say everything that is wrong with specifications", paths, against, against_as_of),
                 action("schema", "Print the JSON schema of a specification", markdown),
                 action("new", "Write a short specification to begin with", name, owner, output),
                 action("status", "Say what serves, since when, and by whom", models, as_json, conn_id),

@@ -67,14 +67,14 @@ def _replayed(args: Namespace, screen: Screen) -> tuple[BacktestReport, Storage]
     from airflow_mlops.config import settings
     from airflow_mlops.core.backtest import backtest as replay
     from airflow_mlops.core.backtest import grid_of
-    from airflow_mlops.stores.open_source import open_source
+    from airflow_mlops.stores.open_source import open_rows
 
     plan = _plan(args)
     grid = grid_of(plan.spec, args.grid or ())
     known = settings()
     return replay(
         plan,
-        partial(open_source, plan.spec.data.source, data_root=known.data_root),
+        partial(open_rows, plan.spec, data_root=known.data_root),
         partial(open_folder, known.storage),
         grid=grid,
         state=args.state,

@@ -64,9 +64,9 @@ def performed(spec: ModelSpec, as_of: datetime, storage: Storage) -> tuple[Perfo
     from airflow_mlops.core.monitoring.performance import measure_performance
     from airflow_mlops.core.monitoring.quarantine import broken_spans, left_out
     from airflow_mlops.core.promotion import released_spans
-    from airflow_mlops.stores.open_source import open_source
+    from airflow_mlops.stores.open_source import open_rows
 
-    store = open_source(spec.data.source, data_root=settings().data_root)
+    store = open_rows(spec, data_root=settings().data_root)
     with open_records(spec) as records:
         champion = records.require_champion(spec)
         history = records.windows.drift_history(spec.experiment, spec.name, before=as_of, limit=1)

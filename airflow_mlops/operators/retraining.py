@@ -155,11 +155,11 @@ def _new_rows(spec: ModelSpec, champion: Champion, as_of: datetime) -> int | Non
     """Count new labelled rows, where a rule asks for them: it reads the source."""
     from airflow_mlops.config import settings
     from airflow_mlops.core.retraining import count_new_rows
-    from airflow_mlops.stores.open_source import open_source
+    from airflow_mlops.stores.open_source import open_rows
 
     if not spec.retraining.min_new_rows and spec.retraining.on_volume is None:
         return None
-    return count_new_rows(spec, champion, open_source(spec.data.source, data_root=settings().data_root), as_of)
+    return count_new_rows(spec, champion, open_rows(spec, data_root=settings().data_root), as_of)
 
 
 def _said(decision: RetrainDecision) -> str:

@@ -38,11 +38,11 @@ class SnapshotOperator(LoopOperator):
         """Take the snapshot."""
         from airflow_mlops.config import settings
         from airflow_mlops.core.snapshot import take_snapshot
-        from airflow_mlops.stores.open_source import open_source
+        from airflow_mlops.stores.open_source import open_rows
 
         spec, as_of = self.model_spec(context), self.as_of(context)
         self._claim(spec, context)
-        store = open_source(spec.data.source, data_root=settings().data_root)
+        store = open_rows(spec, data_root=settings().data_root)
         also, faults = self._told_by_champion(spec, as_of)
         snapshot = take_snapshot(spec, as_of, store, self.storage(), now=datetime.now(UTC), also=also, faults=faults)
         self.log.info(

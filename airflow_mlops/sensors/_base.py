@@ -15,6 +15,7 @@ from airflow_mlops.spec import ModelSpec
 if TYPE_CHECKING:
     from airflow_mlops.core.records.snapshot import Window
     from airflow_mlops.stores.files.store import FileStore
+    from airflow_mlops.stores.joined_labels import JoinedLabels
     from airflow_mlops.stores.sql.store import SqlStore
     from airflow_mlops.triggers.base import WaitingTrigger
 
@@ -102,12 +103,12 @@ class WaitingSensor(LoopContext, BaseSensorOperator):
     # -- what the three of them need ----------------------------------------------------------------------------------
 
     @staticmethod
-    def store(spec: ModelSpec) -> FileStore | SqlStore:
+    def store(spec: ModelSpec) -> FileStore | SqlStore | JoinedLabels:
         """Open the model's source."""
         from airflow_mlops.config import settings
-        from airflow_mlops.stores.open_source import open_source
+        from airflow_mlops.stores.open_source import open_rows
 
-        return open_source(spec.data.source, data_root=settings().data_root)
+        return open_rows(spec, data_root=settings().data_root)
 
     @staticmethod
     def rows_of(spec: ModelSpec, window: Window) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class EarlyStoppingSpec(SpecModel):
 
     rows: float = share(
         default=0.1,
-        doc="The newest part of the training rows: rounds are chosen on it, then all rows are trained on.",
+        doc="The newest part of the training rows: rounds are chosen on it, and all rows trained on.",
     )
     rounds: int | None = whole(
         default=None,
@@ -62,8 +62,8 @@ class TrainingSpec(SpecModel):
         words="import path", check=import_path, doc="Any scikit-learn-compatible estimator, by import path."
     )
     parameters: dict[str, Any] = plain_mapping(
-        doc="Its constructor's parameters. An estimator inside it is written {path: ..., parameters: {...}}, wherever a "
-        "parameter takes one; class weights as {label: weight}, monotonic constraints as {feature: 1 or -1}."
+        doc="Its constructor's parameters. An estimator inside it is written {path: ..., parameters: {...}}, wherever "
+        "a parameter takes one; class weights as {label: weight}, monotonic constraints as {feature: 1 or -1}."
     )
     early_stopping: EarlyStoppingSpec | None = part(
         EarlyStoppingSpec,
@@ -94,14 +94,7 @@ class TrainingSpec(SpecModel):
     )
 
     def problems_within(self) -> Iterator[Problem]:
-        """A parameter is either fixed or searched, and an estimator inside it is written as one."""
-        for field, value in _written_as_text("parameters", self.parameters):
-            yield wrong(
-                field=field,
-                found=f"the text {value!r}, where an estimator stands",
-                allowed="{path: ..., parameters: {...}}",
-                fix=f"write {{path: {value}}}, with its parameters if it has any",
-            )
+        """A parameter is either fixed or searched."""
         if self.search is not None:
             for name in sorted(self.parameters.keys() & self.search.parameters.keys()):
                 yield wrong(
@@ -111,25 +104,3 @@ class TrainingSpec(SpecModel):
                     allowed="a parameter either fixed or searched",
                     fix="remove one of them",
                 )
-
-
-_ESTIMATORS = frozenset({"estimator", "base_estimator", "final_estimator", "regressor", "classifier", "estimators"})
-"""Parameters of scikit-learn's meta-estimators that hold estimators."""
-
-
-def _written_as_text(field: str, value: Any, inside: bool = False) -> Iterator[tuple[str, str]]:
-    """Import paths that stand, as text, where a meta-estimator takes an estimator."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            own = name in _ESTIMATORS and "path" not in value
-            yield from _written_as_text(f"{field}.{name}", item, own)
-    elif isinstance(value, list):
-        for place, item in enumerate(value):
-            yield from _written_as_text(f"{field}.{place}", item, inside)
-    elif inside and isinstance(value, str) and _is_class_path(value):
-        yield field, value
-
-
-def _is_class_path(value: str) -> bool:
-    names = value.split(".")
-    return len(names) > 1 and all(name.isidentifier() for name in names) and names[-1][:1].isupper()

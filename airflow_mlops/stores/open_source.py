@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.spec.data import FileSource, Source
+from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.files.location import is_uri
 from airflow_mlops.stores.files.store import FileStore
+from airflow_mlops.stores.joined_labels import JoinedLabels, LabelSource
 from airflow_mlops.stores.sql.store import SqlStore
 
 if TYPE_CHECKING:
@@ -59,6 +61,27 @@ def open_source(source: Source, *, data_root: str) -> FileStore | SqlStore:
     query = None if source.query is None else query_text(source.query, data_root)
     url = connection_url(source.conn_id)
     return SqlStore(url, table=source.table, query=query, name=f"connection {source.conn_id}")
+
+
+def open_rows(spec: ModelSpec, *, data_root: str) -> FileStore | SqlStore | JoinedLabels:
+    """Open the rows of a specification with their labels, wherever these are.
+
+    Raises
+    ------
+    DataError
+        As :func:`open_source`.
+    """
+    data = spec.data
+    rows = open_source(data.source, data_root=data_root)
+    if data.labels is None:
+        return rows
+    labels = LabelSource(
+        store=open_source(data.labels.source, data_root=data_root),
+        label=data.label,
+        key=data.labels.key or data.key,
+        time=data.labels.time,
+    )
+    return JoinedLabels(rows, labels, data.key)
 
 
 def connection_url(conn_id: str) -> sa.URL:

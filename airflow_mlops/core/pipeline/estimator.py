@@ -46,7 +46,7 @@ def build_estimator(
 
 def _construct(path: str, cls: type[Any], parameters: Mapping[str, Any], inside: str) -> Any:
     check_parameters(path, parameters, allowed_parameters(cls), field=inside)
-    values = {name: with_estimators(value, f"{inside}.{name}") for name, value in parameters.items()}
+    values = {name: with_estimators(value, f"{inside}.{name}") for name, value in expanded(parameters).items()}
     try:
         return cls(**values)
     except TypeError as error:
@@ -80,6 +80,26 @@ def with_estimators(value: Any, field: str) -> Any:
         named = len(found) == 2 and isinstance(found[0], str) and hasattr(found[1], "get_params")  # noqa: PLR2004
         return tuple(found) if named else found  # scikit-learn names its parts by pairs
     return value
+
+
+_ESTIMATORS = frozenset({"estimator", "base_estimator", "final_estimator", "regressor", "classifier", "estimators"})
+"""Parameters of scikit-learn's meta-estimators that hold estimators."""
+
+
+def expanded(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Write out the short form of an estimator without parameters: its path alone, where only an estimator can stand.
+
+    >>> expanded({"estimator": "sklearn.svm.SVC", "cv": 3})
+    {'estimator': {'path': 'sklearn.svm.SVC'}, 'cv': 3}
+    """
+    return {name: _written_out(value) if name in _ESTIMATORS else value for name, value in parameters.items()}
+
+
+def _written_out(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_written_out(item) for item in value]
+    names = value.split(".") if isinstance(value, str) else []
+    return {"path": value} if len(names) > 1 and all(name.isidentifier() for name in names) else value
 
 
 def _inner(value: Mapping[str, Any], field: str) -> Any:
@@ -126,6 +146,7 @@ def paths_in(path: str, parameters: Any) -> tuple[str, ...]:
     """
     found = [path]
     if isinstance(parameters, Mapping):
+        parameters = expanded(parameters)
         if isinstance(parameters.get("path"), str):
             found.append(parameters["path"])
         for value in parameters.values():
@@ -310,7 +331,7 @@ def require_probabilities(estimator: Any, path: str, task: Task, metrics: Iterab
         Names the metrics, and the two ways out.
     """
     names = sorted(set(metrics))
-    if task == "regression" or not names or hasattr(estimator, "predict_proba"):
+    if task == "regression" or not names or _gives_probabilities(estimator):
         return
     raise TrainingError(
         Problem(
@@ -322,6 +343,12 @@ def require_probabilities(estimator: Any, path: str, task: Task, metrics: Iterab
             f"{path}}}}}, turn its probability parameter on, or choose another gate.primary",
         )
     )
+
+
+def _gives_probabilities(estimator: Any) -> bool:
+    """Whether it will have `predict_proba`: stacking does not say so before it is fitted with the default on top."""
+    stacked = type(estimator).__name__ == "StackingClassifier" and estimator.final_estimator is None
+    return stacked or hasattr(estimator, "predict_proba")
 
 
 def _no_estimator(field: str, path: str, found: Any) -> Problem:

@@ -13,7 +13,6 @@ same rule.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from airflow_mlops.core.errors import TrainingError
@@ -80,6 +79,8 @@ _KERNELS = (
 # of one's own is a function, and asked about by its own name.
 _XGBOOST = ("xgboost.core.Booster",)
 _LIGHTGBM = ("collections.OrderedDict", "lightgbm.basic.Booster")
+# Names and parts of a composed estimator: a dictionary whose keys are attributes, too; its __setstate__ does nothing.
+_BUNCH = ("sklearn.utils._bunch.Bunch",)
 
 
 def _both(prefix: str, *families: str) -> tuple[str, ...]:
@@ -109,13 +110,21 @@ _TREES = (
     *_both("sklearn.ensemble", "AdaBoost", "Bagging", "ExtraTrees", "GradientBoosting", "RandomForest"),
 )
 
-REVIEWED: Mapping[str, tuple[str, ...]] = {
+REVIEWED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_LINEAR, ()),
     **dict.fromkeys(_TREES, _TREE),
     **dict.fromkeys(_both("sklearn.ensemble", "HistGradientBoosting"), _BOOSTED),
     **dict.fromkeys(_both("sklearn.neighbors", "KNeighbors", "RadiusNeighbors"), _NEIGHBOURS),
     **dict.fromkeys(_both("sklearn.neural_network", "MLP"), _OPTIMISERS),
     **dict.fromkeys(_both("sklearn.gaussian_process", "GaussianProcess"), _KERNELS),
+    "sklearn.calibration.CalibratedClassifierCV": _CALIBRATED,
+    "sklearn.linear_model.TweedieRegressor": _LOSSES,
+}
+"""What skops may load, beyond its own defaults, for a pipeline with this estimator (by the path that users write)."""
+
+
+OTHERS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(_both("sklearn.ensemble", "Stacking", "Voting"), _BUNCH),
     **{
         path: (*_XGBOOST, f"xgboost.sklearn.{path.rpartition('.')[2]}")
         for module in ("xgboost", "xgboost.sklearn")
@@ -131,17 +140,20 @@ REVIEWED: Mapping[str, tuple[str, ...]] = {
         for module in ("catboost", "catboost.core")
         for path in _both(module, "CatBoost")
     },
-    "sklearn.calibration.CalibratedClassifierCV": _CALIBRATED,
-    "sklearn.linear_model.TweedieRegressor": _LOSSES,
 }
-"""What skops may load, beyond its own defaults, for a pipeline with this estimator (by the path that users write)."""
+"""The same for estimators that hold others, and for those of other libraries, which need not be installed."""
+
+
+def reviewed_types() -> frozenset[str]:
+    """Every type that was reviewed, whatever estimator it belongs to."""
+    return frozenset(name for types in (*REVIEWED.values(), *OTHERS.values()) for name in types)
 
 
 def trusted_types(spec: ModelSpec) -> tuple[str, ...]:
     """Types that the store may be told to trust for this model: reviewed ones, then the specification's own."""
     training = spec.training
     calibrated = _CALIBRATED if training.calibration != "never" else ()
-    own = [name for path in estimators_of(spec) for name in REVIEWED.get(path, ())]
+    own = [name for path in estimators_of(spec) for name in (REVIEWED | OTHERS).get(path, ())]
     return tuple(dict.fromkeys((*_PREPARATION, *_STEPS, *own, *calibrated, *training.trusted_types)))
 
 

@@ -8,7 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Literal
 
-from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.base import Record, added
+from airflow_mlops.core.records.candidate import Label
 from airflow_mlops.core.records.evidence import Evidence
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import ReasonCode
@@ -71,6 +72,8 @@ class Evaluation(Record):
     baseline_metrics: Mapping[str, float]
     rules: tuple[RuleResult, ...]
     evidence: Evidence = field(default_factory=Evidence)
+    positive: Label | None = added(None)
+    """Of two classes, the one that the candidate's metrics are about; None: no two classes, or not recorded."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from airflow_mlops.core.ports import DataStore
+from airflow_mlops.core.ports import DataStore, as_known_at
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.windows import label_window
@@ -28,5 +28,5 @@ def count_new_rows(spec: ModelSpec, champion: Champion, store: DataStore, as_of:
     if now <= known:
         return 0
     time, label = spec.data.time, spec.data.label
-    batches = store.read(Window(start=known, end=now), time, list(dict.fromkeys((time, label))))
+    batches = as_known_at(store, as_of).read(Window(start=known, end=now), time, list(dict.fromkeys((time, label))))
     return sum(b.num_rows - pc.is_null(b.column(label), nan_is_null=True).true_count for b in batches)

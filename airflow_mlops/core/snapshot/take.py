@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.faults import DaySampler
-from airflow_mlops.core.ports import DataStore, Storage
+from airflow_mlops.core.ports import DataStore, Storage, as_known_at
 from airflow_mlops.core.records.fault import FaultySpan
 from airflow_mlops.core.records.snapshot import Column, Snapshot, Window
 from airflow_mlops.core.rows.columns import missing_columns
@@ -79,7 +79,7 @@ def take_snapshot(
     StoreUnavailableError
         If the storage or the database does not answer, or may not be written.
     """
-    window = label_window(spec, as_of)
+    window, store = label_window(spec, as_of), as_known_at(store, as_of)
     source = store.schema()
     columns = _columns(spec, store, [column.name for column in source], also)
     _sweep(spec, storage, utc(now, "now"))

@@ -26,6 +26,7 @@ from airflow_mlops.reports.decision.wording import sentence
 from airflow_mlops.reports.model_card.sections import (
     NOT_JUDGED,
     Trace,
+    calling_section,
     limitations,
     lineage_sections,
     origin_sections,
@@ -167,6 +168,7 @@ def card(
             for part in (
                 limits,
                 *origin_sections(spec, candidate, snapshot),
+                calling_section(spec, candidate),
                 *_evaluation(candidate, decision, evidence),
                 *lineage_sections(trace),
             )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import RecordError, TrainingError
-from airflow_mlops.core.pipeline.trusted_types import REVIEWED, estimators_of, trusted_types
+from airflow_mlops.core.pipeline.trusted_types import estimators_of, reviewed_types, trusted_types
 from airflow_mlops.core.source_digest import source_digest
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
@@ -143,7 +143,7 @@ def model_file(folder: Path, spec: ModelSpec, *, subject: str) -> ModelFile:
     if format_ == "cloudpickle":
         _require_pickle_allowed(subject)
     # A champion may be of another estimator than the specification names today: every reviewed type is good.
-    trusted = {name for names in REVIEWED.values() for name in names} | set(trusted_types(spec))
+    trusted = reviewed_types() | set(trusted_types(spec))
     claimed = tuple(map(str, flavor.get("skops_trusted_types") or ()))
     return ModelFile(file=file, format=format_, trusted=tuple(sorted(trusted)), claimed=claimed)
 

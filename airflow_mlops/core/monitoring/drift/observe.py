@@ -18,7 +18,7 @@ from airflow_mlops.core.monitoring.drift.schema_change import column_changes
 from airflow_mlops.core.monitoring.drift.wording import of_other
 from airflow_mlops.core.monitoring.quarantine import broken_spans
 from airflow_mlops.core.monitoring.windows import stretched_window
-from airflow_mlops.core.ports import DataStore, Storage
+from airflow_mlops.core.ports import DataStore, Storage, as_known_at
 from airflow_mlops.core.records.candidate import Champion, compared_features
 from airflow_mlops.core.records.drift import DriftReport, SchemaChange
 from airflow_mlops.core.records.fault import FaultySpan, ReleasedSpan
@@ -128,7 +128,7 @@ class _Observation:
         released: tuple[ReleasedSpan, ...],
     ) -> None:
         self.spec, self.champion, self.reference = spec, champion, reference
-        self.store, self.storage, self.as_of, self.history = store, storage, as_of, history
+        self.store, self.storage, self.as_of, self.history = as_known_at(store, as_of), storage, as_of, history
         self.window = stretched_window(spec, champion, as_of)
         self.released = released
         self.drift = spec.monitoring.drift
