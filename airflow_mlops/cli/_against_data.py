@@ -1,4 +1,4 @@
-"""What a training on the specification's rows would find: they are read, checked and trained on, and nothing is kept."""
+"""What a training on the specification's rows would find: rows are read, checked, trained on, and not kept."""
 
 from __future__ import annotations
 

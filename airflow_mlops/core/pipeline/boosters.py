@@ -105,9 +105,16 @@ def boosted(estimator: Any) -> tuple[str, Any, Family] | None:
 
 
 def numbers_labels(estimator: Any) -> bool:
-    """Whether an estimator is, or holds, a boosted model of another library: they are about class numbers."""
+    """Whether an estimator is about class numbers.
+
+    Boosted models of other libraries are, and so is a monotonic constraint: what rises is the probability of class 1.
+    """
     families = [family_of(one) for _, one in leaves(estimator)]
-    return any(family is not None and family.library != "sklearn" for family in families)
+    constrained = any(
+        name.rpartition("__")[2] in _CONSTRAINTS and value is not None
+        for name, value in estimator.get_params(deep=True).items()
+    )
+    return constrained or any(family is not None and family.library != "sklearn" for family in families)
 
 
 def quieten(estimator: Any, seed: int) -> None:

@@ -29,7 +29,7 @@ MOST = 100
 
 
 def find_invalid(frame: pd.DataFrame, features: Sequence[Feature]) -> Iterator[tuple[Feature, Array, pd.Series[Any]]]:
-    """Yield features with invalid values: which rows have one, and the column with these missing.
+    """Yield features with invalid values, or with numbers as text: which rows are wrong, and the column read.
 
     Examples
     --------
@@ -47,8 +47,14 @@ def find_invalid(frame: pd.DataFrame, features: Sequence[Feature]) -> Iterator[t
         if found is None:
             continue
         rows = (frame[feature.name].notna() & found.isna()).to_numpy()
-        if rows.any() and not rows.all():
+        if rows.any() or (feature.role == "numeric" and _is_text(frame[feature.name])):
             yield feature, rows, found
+
+
+def _is_text(column: pd.Series[Any]) -> bool:
+    import pandas as pd
+
+    return pd.api.types.infer_dtype(column, skipna=True) == "string"
 
 
 def _numbers(column: pd.Series[Any]) -> pd.Series[Any] | None:
@@ -109,12 +115,14 @@ class Reader:
         bad, changed = np.zeros(len(frame), dtype=bool), dict[str, Any]()
         for feature, rows, column in find_invalid(frame, self.features):
             words = "no finite number" if feature.role == "numeric" else "no date or time"
-            self._note(feature.name, words, frame.loc[rows], "missing" if self.rule == "missing" else "left_out")
+            treated: Literal["missing", "left_out"] = "missing" if self.rule == "missing" else "left_out"
+            if rows.any():
+                self._note(feature.name, words, frame.iloc[np.flatnonzero(rows)], treated)
             bad |= rows
             changed[feature.name] = column
         if not changed:
             return frame
-        return frame.assign(**changed) if self.rule == "missing" else frame.loc[~bad]
+        return frame.assign(**changed) if self.rule == "missing" else frame.iloc[np.flatnonzero(~bad)]
 
     def predictable(self, frame: pd.DataFrame, predict: Callable[[pd.DataFrame], Any]) -> tuple[pd.DataFrame, Any]:
         """Rows that the model predicts, and what it predicts; those that it raises an error for are left out.
@@ -138,8 +146,8 @@ class Reader:
         self._halve(frame, np.arange(len(frame)), predict, refused)
         if not refused.any() or refused.all() or refused.sum() > MOST:
             raise DataError(_refused(first, int(refused.sum()), len(frame))) from first
-        self._note("", f"the model raised {in_own_words(first)}", frame.loc[refused], "left_out")
-        rest = frame.loc[~refused]
+        self._note("", f"the model raised {in_own_words(first)}", frame.iloc[np.flatnonzero(refused)], "left_out")
+        rest = frame.iloc[np.flatnonzero(~refused)]
         return rest, predict(rest)
 
     def _halve(self, frame: pd.DataFrame, rows: Array, predict: Callable[[pd.DataFrame], Any], refused: Array) -> None:
