@@ -73,14 +73,10 @@ def test_a_column_without_a_number_is_another_column(tmp_path: Path, storage: An
         scored(tmp_path, storage, frame(100).assign(x="n/a"))
 
 
-def test_a_window_of_nothing_else_says_so(tmp_path: Path, storage: Any) -> None:
-    rows = frame(60).assign(x=1.0)
-    rows.loc[0, "x"] = 2.0
-    store = Recorded(tmp_path / "a.parquet", rows.assign(x=np.inf))
-    champion, pipeline = trained(labels())
-    chosen = spec(scoring={"invalid": "leave_out"})
-    made = score(chosen, champion, pipeline, store, storage, WINDOW, loop_run=RUN)
-    assert made.rows == 60, "a column of nothing but infinities is missing as a whole"
+def test_a_window_of_nothing_else_says_so_and_writes_nothing(tmp_path: Path, storage: Any) -> None:
+    with pytest.raises(DataError, match=r"no row that can be scored: x: 60 values that are no finite number, left out"):
+        scored(tmp_path, storage, frame(60).assign(x=np.inf), "leave_out")
+    assert storage.folders("predictions/m") == ()
 
 
 class Choosy:
