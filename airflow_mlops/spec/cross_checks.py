@@ -72,6 +72,10 @@ def _calendar(data: DataSpec, features: FeatureSpec) -> Iterator[Problem]:
             yield wrong(field, f"{name!r}, the label", "columns known before the label", "remove it")
         if name in features.exclude:
             yield wrong(field, f"{name!r}, also in features.exclude", "one of the two", "remove one of them")
+        if features.transformer is None and name in features.numeric + features.categorical:
+            yield wrong(
+                field, f"{name!r}, also listed as a feature", "one of the two", "take it out of the list: it is a date"
+            )
         if name == data.time and "age_days" in parts:
             yield wrong(
                 field, "age_days of the event time itself, which is 0", "another date's age_days", "remove age_days"

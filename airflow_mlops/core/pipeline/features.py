@@ -83,6 +83,7 @@ def _by_type(spec: ModelSpec, columns: Sequence[Column]) -> tuple[Feature, ...]:
 
 def _free(spec: ModelSpec, columns: Sequence[Column]) -> list[Column]:
     taken = {spec.data.time, spec.data.label, *spec.data.key, *spec.features.exclude}
+    taken |= set(spec.features.calendar)  # a date may be written as text
     taken |= {name for name in (spec.data.weight, spec.gate.champion.entity) if name is not None}
     return [column for column in columns if column.name not in taken]
 

@@ -170,7 +170,7 @@ NESTED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("training", NESTED.values(), ids=NESTED)
 def test_estimators_inside_others_are_trained_stored_and_loaded(loop: Any, training: dict[str, Any]) -> None:
-    spec, frame = loop.spec(training={**training, "calibration": "never"}), loop.frame(600)
+    spec, frame = loop.spec(training={**training, "calibration": "never"}), loop.frame(900)
     frame["y"] = np.where(frame["y"], "fraud", "legit")
     spec = spec.model_copy(update={"data": spec.data.model_copy(update={"positive": "fraud"})})
     fitted = fit(spec, loop.snapshot(spec, frame), frame)
@@ -244,13 +244,13 @@ def test_weights_of_no_class_and_weights_that_are_none_are_told_at_once() -> Non
 def test_weights_inside_an_estimator_inside_are_matched_too(loop: Any) -> None:
     inner = {"path": LOGISTIC, "parameters": {"class_weight": {"false": 1, "true": 9}}}
     training = {"estimator": CALIBRATED, "parameters": {"estimator": inner, "cv": 3}, "calibration": "never"}
-    spec, frame = loop.spec(training=training), loop.frame(600)
+    spec, frame = loop.spec(training=training), loop.frame(900)
     fitted = fit(spec, loop.snapshot(spec, frame), frame)
     assert fitted.pipeline[-1].estimator.class_weight == {False: 1, True: 9}
 
 
 def test_an_error_of_the_estimator_is_told_in_its_own_words(loop: Any) -> None:
     training = {"estimator": "sklearn.naive_bayes.CategoricalNB", "calibration": "never"}
-    spec, frame = loop.spec(training=training), loop.frame(600)
+    spec, frame = loop.spec(training=training), loop.frame(900)
     with pytest.raises(TrainingError, match="raised ValueError while it was fitted: Negative values in data"):
         fit(spec, loop.snapshot(spec, frame), frame)
