@@ -134,6 +134,8 @@ def as_numbers(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
     kind = pd.api.types.infer_dtype(column, skipna=True) if column.dtype == object else ""
     if not (pd.api.types.is_numeric_dtype(column.dtype) or kind in _NUMBERS):
         raise ValueError(f"{column.name} {NOT_NUMBERS}, but values of type {kind or column.dtype}")
+    if column.dtype == object:
+        column = column.where(column.notna(), math.nan)  # pd.NA is no float
     extended = isinstance(column.dtype, pd.api.extensions.ExtensionDtype)
     return column.astype("Float64" if extended else "float64").to_numpy(dtype="float64", na_value=math.nan)
 

@@ -22,9 +22,9 @@ PAGE = Path(__file__).parents[1] / "docs" / "models.md"
 
 def block(first: str) -> str:
     """The one block of the page that begins so."""
-    found = [text for text in re.findall(r"```\w*\n(.*?)```", PAGE.read_text(), flags=re.S) if text.startswith(first)]
-    assert len(found) == 1
-    return str(found[0])
+    found = re.findall(r"```\w*\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+    (one,) = [text for text in found if text.startswith(first)]
+    return str(one)
 
 
 @pytest.fixture

@@ -33,8 +33,9 @@ def test_numbers_of_any_type_are_the_same_numbers(values: Any) -> None:
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
-def test_truth_values_with_a_gap_are_numbers_with_a_gap(missing: Any) -> None:
-    found = as_numbers(pd.Series([True, missing, False], dtype=object if missing is not pd.NA else "boolean"))
+@pytest.mark.parametrize("dtype", [object, "boolean"])
+def test_truth_values_with_a_gap_are_numbers_with_a_gap(missing: Any, dtype: Any) -> None:
+    found = as_numbers(pd.Series([True, missing, False], dtype=dtype))
     np.testing.assert_array_equal(found, [1.0, np.nan, 0.0])
 
 

@@ -153,8 +153,9 @@ class Reader:
     def _halve(self, frame: pd.DataFrame, rows: Array, predict: Callable[[pd.DataFrame], Any], refused: Array) -> None:
         if refused.sum() > MOST:
             return
+        some: pd.DataFrame = frame.take(rows)
         try:
-            predict(frame.iloc[rows])
+            predict(some)
         except Exception:  # noqa: BLE001 - any is what is looked for
             if len(rows) == 1:
                 refused[rows] = True
