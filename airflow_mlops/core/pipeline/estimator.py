@@ -12,6 +12,7 @@ from airflow_mlops.core.pipeline import boosters
 from airflow_mlops.core.records.candidate import Label, Task
 from airflow_mlops.core.rows.labels import ways_to_write
 from airflow_mlops.core.text import LONGEST, one_line
+from airflow_mlops.spec.nested import expanded
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.spec.suggest import did_you_mean
 
@@ -82,26 +83,6 @@ def with_estimators(value: Any, field: str) -> Any:
     return value
 
 
-_ESTIMATORS = frozenset({"estimator", "base_estimator", "final_estimator", "regressor", "classifier", "estimators"})
-"""Parameters of scikit-learn's meta-estimators that hold estimators."""
-
-
-def expanded(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Write out the short form of an estimator without parameters: its path alone, where only an estimator can stand.
-
-    >>> expanded({"estimator": "sklearn.svm.SVC", "cv": 3})
-    {'estimator': {'path': 'sklearn.svm.SVC'}, 'cv': 3}
-    """
-    return {name: _written_out(value) if name in _ESTIMATORS else value for name, value in parameters.items()}
-
-
-def _written_out(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return [_written_out(item) for item in value]
-    names = value.split(".") if isinstance(value, str) else []
-    return {"path": value} if len(names) > 1 and all(name.isidentifier() for name in names) else value
-
-
 def _inner(value: Mapping[str, Any], field: str) -> Any:
     path, parameters = value["path"], value.get("parameters") or {}
     strange = sorted(set(value) - {"path", "parameters"})
@@ -136,25 +117,6 @@ def _number_of(key: Any) -> int | float | None:
         except (TypeError, ValueError):
             continue
     return None
-
-
-def paths_in(path: str, parameters: Any) -> tuple[str, ...]:
-    """Import paths of an estimator and of every one inside its parameters, each once; nothing is imported.
-
-    >>> paths_in("a.Stack", {"estimators": [["one", {"path": "b.One"}]], "final_estimator": {"path": "c.Two"}})
-    ('a.Stack', 'b.One', 'c.Two')
-    """
-    found = [path]
-    if isinstance(parameters, Mapping):
-        parameters = expanded(parameters)
-        if isinstance(parameters.get("path"), str):
-            found.append(parameters["path"])
-        for value in parameters.values():
-            found += paths_in(path, value)[1:]
-    elif isinstance(parameters, list | tuple):
-        for value in parameters:
-            found += paths_in(path, value)[1:]
-    return tuple(dict.fromkeys(found))
 
 
 def match_class_weights(estimator: Any, classes: Sequence[Label], numbers: Mapping[Label, int] | None = None) -> None:

@@ -16,8 +16,8 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_mlops.core.errors import TrainingError
-from airflow_mlops.core.pipeline.estimator import paths_in
 from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.nested import paths_in
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 # What the columns' preparation needs whatever the estimator is: the imputer keeps the dtype it was fitted on, which
