@@ -98,7 +98,7 @@ def _other_code(made: ModelSpec, spec: ModelSpec) -> list[Problem]:
 
 def _paths(spec: ModelSpec) -> tuple[str, ...]:
     search = {} if spec.training.search is None else dict(spec.training.search.parameters)
-    return paths_in(spec.training.estimator, [spec.training.parameters, search])
+    return paths_in(spec.training.estimator, [spec.training.parameters, search])[1:]
 
 
 def _locked(path: str) -> Problem | None:
