@@ -52,7 +52,7 @@ _FAMILIES: Mapping[str, Family] = {
     "catboost": Family(
         library="catboost",
         rounds=("iterations", "n_estimators", "num_boost_round", "num_trees"),
-        stopping=("early_stopping_rounds", "od_wait", "od_type", "od_pval"),
+        stopping=("early_stopping_rounds", "od_wait", "od_type", "od_pval", "use_best_model"),
         quiet={"verbose": False, "allow_writing_files": False},
     ),
     "sklearn": Family(library="sklearn", rounds=("max_iter",), stopping=(), quiet={}),
