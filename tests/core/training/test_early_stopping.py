@@ -37,9 +37,14 @@ def test_fewer_rounds_than_allowed_are_chosen_and_the_record_says_on_what(loop: 
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("xgboost.XGB", "early_stopping_rounds"), ("lightgbm.LGBM", "early_stopping_rounds"),
-     ("catboost.CatBoost", "early_stopping_rounds"), ("catboost.CatBoost", "od_wait"), ("catboost.CatBoost", "use_best_model")],
-)  # fmt: skip
+    [
+        ("xgboost.XGB", "early_stopping_rounds"),
+        ("lightgbm.LGBM", "early_stopping_rounds"),
+        ("catboost.CatBoost", "early_stopping_rounds"),
+        ("catboost.CatBoost", "od_wait"),
+        ("catboost.CatBoost", "use_best_model"),
+    ],
+)
 def test_the_librarys_own_parameter_asks_for_it_too(loop: Any, kind: str, name: str) -> None:
     frame = rows(loop)
     spec = spec_of(kind, parameters={**most(kind), name: 5})
