@@ -4,16 +4,19 @@ ENV     := .venv
 PY      := $(ENV)/bin/python
 STAMP   := $(ENV)/installed
 HOME_OF_STACK := .local
+# A company's own certificate authority is known to the system: pip asks it by itself, uv when it is told to.
+export UV_SYSTEM_CERTS ?= true
 # Another interpreter: make demo PYTHON=/path/to/python3.12
 PYTHON  ?=
 PAGES   := $(wildcard *.md */*.md docs/*/*.md .github/*.md)
 
-.PHONY: help demo up down status test test-fast chaos bench zoo lint format docs site constraints install clean
+.PHONY: help demo up down status shell test test-fast chaos bench zoo lint format docs site constraints install clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo    ten months of real flights through the whole loop, on a real Airflow and MLflow; then stops them'
 	@echo 'make up      the same stack, left running; prints addresses and login'
+	@echo 'make shell   a shell whose `airflow` is that stack; or .local/bin/airflow, from anywhere'
 	@echo 'make down    stops it                      make status   what of it runs'
 	@echo 'make test    all tests                     make lint     ruff, mypy and the floors'
 	@echo 'make test-fast  those that start no server and simulate nothing: about two minutes'
@@ -34,6 +37,9 @@ down: $(STAMP)
 
 status: $(STAMP)
 	@$(PY) -m dev status --home $(HOME_OF_STACK)
+
+shell: $(STAMP)
+	@$(PY) -m dev shell --home $(HOME_OF_STACK)
 
 test: $(STAMP)
 	$(PY) -m pytest -q -n 2
@@ -108,7 +114,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt uv
 	@echo "installing (about two minutes the first time)"
 	@# byte-compiled now, or the first tasks would pay for it
-	@VIRTUAL_ENV=$(CURDIR)/$(ENV) $(ENV)/bin/uv pip install -q --compile-bytecode -c constraints.txt -e '.[dev]'
+	@VIRTUAL_ENV='$(CURDIR)/$(ENV)' $(ENV)/bin/uv pip install -q --compile-bytecode -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
 
 clean:

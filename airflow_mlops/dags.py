@@ -199,6 +199,7 @@ def _monitor(spec: ModelSpec) -> DAG:
         performance = PerformanceOperator(
             task_id="performance",
             spec=spec,
+            drift=drift.output,
             doc_md="Joins the score log with the outcomes known by now, and compares with what the gate promised.",
         )
         retrain = RetrainOperator(
@@ -221,7 +222,6 @@ def _dag(spec: ModelSpec, loop: str, schedule: Any, purpose: str) -> DAG:
         description=purpose,
         schedule=schedule,
         start_date=spec.schedule.start or _BEGINNING,
-        end_date=spec.schedule.end,
         catchup=False,
         # Runs of one model follow each other: the champion's as-of time must not overtake itself.
         max_active_runs=1,
@@ -259,15 +259,19 @@ def _form() -> ParamsDict:
     return ParamsDict(form)
 
 
-def _cron(cron: str | None, spec: ModelSpec) -> CronTriggerTimetable | None:
-    return CronTriggerTimetable(cron, timezone=spec.schedule.timezone) if cron else None
+def _cron(cron: str | None, spec: ModelSpec) -> Any:
+    zone, until = spec.schedule.timezone, spec.schedule.end
+    if cron is not None and until is None:
+        return CronTriggerTimetable(cron, timezone=zone)
+    from airflow_mlops.timetables import BY_HAND, LoopTimetable  # of Airflow's core, which most files need not import
+
+    return LoopTimetable(cron or BY_HAND, timezone=zone, until=until, automatic=cron is not None)
 
 
 def _train_schedule(spec: ModelSpec) -> Any:
     if spec.retired:
         return None
-    timetable, event = _cron(spec.schedule.cron, spec), retrain_asset(spec)
-    return AssetOrTimeSchedule(timetable=timetable, assets=event) if timetable else [event]
+    return AssetOrTimeSchedule(timetable=_cron(spec.schedule.cron, spec), assets=retrain_asset(spec))
 
 
 def _name_taken(name: str, path: Path) -> SpecError:

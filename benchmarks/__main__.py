@@ -15,6 +15,7 @@ from benchmarks import (
     drift,
     drift_days,
     estimate,
+    files,
     gate,
     leakage,
     levels,
@@ -22,8 +23,10 @@ from benchmarks import (
     mean_rise,
     parse,
     profile,
+    refit,
     stages,
     triggers,
+    wide,
 )
 from benchmarks.child import SETTINGS
 from benchmarks.report import Table, write_docs, write_json
@@ -35,6 +38,13 @@ ALL: dict[str, Callable[[bool], tuple[Table, dict[str, Any]]]] = {
     "stages": lambda smoke: stages.measure((20_000, 40_000) if smoke else (250_000, 1_000_000, 4_000_000)),
     "loop": lambda _: loop.measure(),
     "gate": lambda smoke: gate.measure(5000 if smoke else 50_000),
+    "wide": lambda smoke: wide.measure((20, 40) if smoke else (75, 150, 300, 600)),
+    "files": lambda smoke: files.measure(
+        files=30 if smoke else 1000,
+        many=50 if smoke else 5000,
+        columns=60 if smoke else 600,
+        megabytes=2 if smoke else 1000,
+    ),
     "bootstrap": lambda smoke: bootstrap.measure(
         rows=30_000 if smoke else 1_000_000, resamples=1000 if smoke else 10_000, loops=10 if smoke else 40
     ),
@@ -59,6 +69,7 @@ ALL: dict[str, Callable[[bool], tuple[Table, dict[str, Any]]]] = {
     ),
     "estimate": lambda smoke: estimate.measure(worlds=2 if smoke else 40),
     "leakage": lambda smoke: leakage.measure(share=0.05 if smoke else 1.0, planted=1 if smoke else 5),
+    "refit": lambda smoke: refit.measure(worlds=1 if smoke else 30),
     "levels": lambda smoke: levels.measure(worlds=40 if smoke else 500, resamples=200 if smoke else 400),
 }
 

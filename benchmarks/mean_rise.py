@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 REFERENCE, YEAR, CHANGE = 14, 364, 80
 """Blocks of reference, in service, and in service before a change."""
+FIRST_LOOK, LATER = 20, 60
+"""Blocks in service after which a champion that cured a change is first asked whether it goes on, and last."""
 
 
 def neighbours(rng: np.random.Generator, dependence: float, count: int) -> Array:
@@ -92,6 +94,27 @@ def calls(values: Array, *, every: int) -> int | None:
     return None
 
 
+def looks_at_a_cure(rng: np.random.Generator, slope: float, dependence: float) -> tuple[bool, bool]:
+    """Whether a change seems to go on after a champion that learned it: at the first look, and at any of two months.
+
+    Parameters
+    ----------
+    slope
+        Of what goes on, in standard deviations of a block for each block; 0: the change is over.
+    """
+    import numpy as np
+
+    from airflow_mlops.core.retraining.signals import GOES_ON
+    from airflow_mlops.core.stats.mean_rise import chance_of_no_rise
+
+    count = REFERENCE + LATER
+    values = (neighbours(rng, dependence, count) + slope * np.arange(count)).tolist()
+    ends = range(REFERENCE + FIRST_LOOK, count + 1, 7)
+    chances = [chance_of_no_rise(values[:REFERENCE], values[REFERENCE:end]) for end in ends]
+    asks = [chance is not None and chance <= GOES_ON for chance in chances]
+    return asks[0], any(asks)
+
+
 def measure(*, years: int, changes: int) -> tuple[Table, dict[str, Any]]:
     """Count the years in which a stream without a change is called, and how late one with a change is."""
     import numpy as np
@@ -105,6 +128,12 @@ def measure(*, years: int, changes: int) -> tuple[Table, dict[str, Any]]:
         delay = float(np.median(late)) if late else None
         what = f"a rise of {size:g} standard deviations, neighbours {dependence:g}"
         found.append({"blocks": what, "called": len(late) / changes, "delay": delay})
+    for dependence, slope in product((0.0, 0.4, 0.7), (0.0, 0.04, 0.08)):
+        asked = [looks_at_a_cure(rng, slope, dependence) for _ in range(changes)]
+        at_once, ever = (sum(one[place] for one in asked) / changes for place in (0, 1))
+        what = "is over" if not slope else f"goes on by {slope:g} standard deviations a block"
+        name = f"a cured change {what}, neighbours {dependence:g}: followed within two months"
+        found.append({"blocks": name, "called": ever, "at_once": at_once})
     return Table(
         title=f"Called in a year of blocks without a change (of {years}), or in 120 after one (of {changes})",
         heads=("blocks", "called", "median delay, blocks"),

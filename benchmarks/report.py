@@ -14,7 +14,8 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- begin: written by `python -m benchmarks --write-docs` -->", "<!-- end -->"
+BEGIN, END = "<!-- begin: written by `python -m {} --write-docs` -->", "<!-- end -->"
+"""Around the tables that a module writes, in `docs/benchmarks.md`."""
 PACKAGES = ("apache-airflow", "mlflow", "great-expectations", "scikit-learn", "pandas", "pyarrow")
 
 
@@ -71,8 +72,8 @@ def write_json(name: str, figures: dict[str, Any], table: Table) -> Path:
     return path
 
 
-def write_docs(names: Sequence[str]) -> None:
-    """Put the latest table of each benchmark between the two marks of `docs/benchmarks.md`; the rest of it stays.
+def write_docs(names: Sequence[str], module: str = "benchmarks") -> None:
+    """Put the latest table of each benchmark between a module's two marks in `docs/benchmarks.md`; the rest stays.
 
     Raises
     ------
@@ -80,9 +81,10 @@ def write_docs(names: Sequence[str]) -> None:
         If one of them was never run here: a page with a hole looks whole.
     """
     parts = [_section(json.loads((RESULTS / f"{name}.json").read_text())) for name in names]
-    before, rest = DOCS.read_text().split(BEGIN)
-    _, after = rest.split(END)
-    DOCS.write_text("\n".join([before + BEGIN, "", *parts, END + after]))
+    begin = BEGIN.format(module)
+    before, rest = DOCS.read_text().split(begin)
+    _, after = rest.split(END, maxsplit=1)
+    DOCS.write_text("\n".join([before + begin, "", *parts, END + after]))
 
 
 def _section(kept: dict[str, Any]) -> str:

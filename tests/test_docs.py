@@ -40,9 +40,11 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 # What the pages of docs/extending say is done and run by tests/contracts/test_extending.py.
+TRIED = {"tutorial.md"}
+"""Pages that another test follows word for word, against a live stack: tests/stack/test_tutorial.py."""
 BLOCKS = [block for page in PAGES if page.parent.name != "extending" for block in blocks_of(page)]
 SPECS = [b for b in BLOCKS if b.language == "yaml" and re.search(r"^name:", b.text, re.MULTILINE)]
-PYTHON = [b for b in BLOCKS if b.language == "python"]
+PYTHON = [b for b in BLOCKS if b.language == "python" and b.page.name not in TRIED]
 SHELL = "\n".join(b.text for b in BLOCKS if b.language in {"", "bash", "sh", "console"})
 PROSE = "\n".join(FENCE.sub("", page.read_text()) for page in PAGES)
 SPANS = SPAN.findall(PROSE)

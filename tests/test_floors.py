@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "airflow_mlops"
 HEAVY = ["pandas", "numpy", "sklearn", "mlflow", "great_expectations", "evidently", "scipy", "boto3", "pyarrow"]
-HEAVY += ["skops", "celery"]
+HEAVY += ["skops", "celery", "river"]
 ADAPTERS = ["operators", "sensors", "triggers", "hooks", "links", "notifications", "dags", "cli"]
 STAGES = ["snapshot", "validation", "training", "gate", "promotion", "scoring", "monitoring", "retraining", "backtest"]
 BELOW_STAGES = ["rows", "pipeline", "metrics", "stats", "profiles"]

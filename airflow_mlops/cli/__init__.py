@@ -24,14 +24,23 @@ def get_cli_commands() -> list[CLICommand]:
     against = arg(
         ("--against-data",),
         action="store_true",
-        help="Also read the rows, check them, and train on them; keeps nothing",
+        help="Also read the rows, train and judge once, as the first run would; nothing is kept",
     )
-    against_as_of = arg(
-        ("--as-of",), default=None, metavar="TIME", help="For --against-data: instant to live at (default: now)"
-    )
+    as_of = arg(("--as-of",), default=None, metavar="TIME", help="As of when (default: as far as the data reaches)")
     markdown = arg(("--markdown",), action="store_true", help="Print the reference in Markdown, not the JSON schema")
     name = arg(("name",), metavar="NAME", help="The model's name")
     owner = arg(("--owner",), default="my-team", help="Who answers for the model (default: %(default)s)")
+    source = arg(
+        ("--from",),
+        dest="source",
+        default=None,
+        metavar="SOURCE",
+        help="File, folder, object-store URI, or conn_id:table; what can be told from its rows is filled in",
+    )
+    time = arg(("--time",), default=None, metavar="COLUMN", help="Its event-time column (default: looked for)")
+    key = arg(("--key",), nargs="+", default=None, metavar="COLUMN", help="Its key (default: looked for)")
+    label = arg(("--label",), default=None, metavar="COLUMN", help="The column to predict (default: looked for)")
+    interactive = arg(("--interactive",), action="store_true", help="Ask whether what was found is right")
     output = arg(("-o", "--output"), default=None, metavar="FILE", help="File to write (default: NAME.yaml)")
     conn_id = arg(("--conn-id",), default="mlflow_default", help="Airflow connection of MLflow (default: %(default)s)")
     model = arg(("model",), metavar="MODEL", help="Name of the registered model")
@@ -60,19 +69,41 @@ def get_cli_commands() -> list[CLICommand]:
         metavar="PATH=VALUES",
         help="Settings to compare: gate.champion.confidence=0.8,0.9 monitoring.drift.min_effect=0.1,0.25",
     )
+    policies = arg(
+        ("--policies",),
+        nargs="+",
+        default=None,
+        metavar="NAME",
+        help="Policies to replay beside the specification's own: simple (the default), peers, oracle, or single ones",
+    )
     state = arg(
         ("--state",), default=None, metavar="FOLDER", help="Where finished work is kept (default: below the storage)"
     )
     html = arg(("--html",), default=None, metavar="FILE", help="Page to write (default: report.html beside that)")
+    model_or_file = arg(("model",), metavar="MODEL", help="Name of the registered model, or its specification's file")
+    first_look = arg(
+        ("--from",), dest="start", default=None, metavar="TIME", help="First as-of (default: six steps, where possible)"
+    )
+    last_look = arg(
+        ("--to",), dest="end", default=None, metavar="TIME", help="Newest as-of (default: the midnight after the rows)"
+    )
+    apart = arg(("--every",), default=None, metavar="DURATION", help="Time between two steps (default: gate.holdout)")
+    form = arg(
+        ("-o", "--output"), dest="form", choices=("table", "json"), default="table", help="What to print (%(choices)s)"
+    )
     workers = arg(("--workers",), type=int, default=None, metavar="N", help="Processes (default: one for each core)")
     return [
         GroupCommand(
             name="mlops",
             help="Keep machine-learning models good after launch",
             subcommands=[
-                action("validate", "Say everything that is wrong with specifications", paths, against, against_as_of),
+                action("validate", "Say everything that is wrong with specifications", paths, against, as_of),
                 action("schema", "Print the JSON schema of a specification", markdown),
-                action("new", "Write a short specification to begin with", name, owner, output),
+                action(
+                    "new",
+                    "Write a specification to begin with: short, or proposed from the data",
+                    *(name, source, time, key, label, interactive, owner, output),
+                ),
                 action("status", "Say what serves, since when, and by whom", models, as_json, conn_id),
                 action(
                     "history",
@@ -95,7 +126,12 @@ def get_cli_commands() -> list[CLICommand]:
                     "backtest",
                     "Replay history, and compare policies of retraining",
                     arg(("spec",), metavar="SPEC", help="Specification file"),
-                    *(begin, end, every, grid, state, html, workers, as_json),
+                    *(begin, end, every, policies, grid, state, html, workers, as_json),
+                ),
+                action(
+                    "advise",
+                    "Try on history what may help a first model that the gate refuses",
+                    *(model_or_file, first_look, last_look, apart, state, workers, form, as_json, conn_id),
                 ),
                 action(
                     "reproduce",

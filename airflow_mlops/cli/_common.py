@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from airflow_mlops.stores.mlflow.store import MLflowStore
 
+LONGEST_REASON = 200
+"""Characters of a reason in a table: the comparison behind a promotion is to be read whole."""
+
 
 @contextmanager
 def opened(conn_id: str, status: int = 1) -> Iterator[MLflowStore]:

@@ -28,7 +28,7 @@ def backtest(args: Namespace) -> None:
     Parameters
     ----------
     args
-        `spec`, `start`, `end`, `every`, `grid`, `state`, `html`, `workers`, `json`.
+        `spec`, `start`, `end`, `every`, `policies`, `grid`, `state`, `html`, `workers`, `json`.
 
     Raises
     ------
@@ -66,24 +66,26 @@ def backtest(args: Namespace) -> None:
 def _replayed(args: Namespace, screen: Screen) -> tuple[BacktestReport, Storage]:
     from airflow_mlops.config import settings
     from airflow_mlops.core.backtest import backtest as replay
-    from airflow_mlops.core.backtest import grid_of
+    from airflow_mlops.core.backtest import grid_of, policies_of
     from airflow_mlops.stores.open_source import open_rows
 
     plan = _plan(args)
+    policies = policies_of(args.policies or ("simple",))
     grid = grid_of(plan.spec, args.grid or ())
     known = settings()
     return replay(
         plan,
         partial(open_rows, plan.spec, data_root=known.data_root),
         partial(open_folder, known.storage),
+        policies=policies,
         grid=grid,
         state=args.state,
-        workers=args.workers or _cores(),
+        workers=args.workers or cores(),
         tell=lambda done, asked, words: screen.status(f"{done} of {asked}: {words}"),
     )
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -103,29 +105,31 @@ def _plan(args: Namespace) -> Plan:
 
     problems: list[Problem] = []
     spec = load_spec(args.spec)
-    start, end = (_instant(name, text, problems) for name, text in (("--from", args.start), ("--to", args.end)))
+    start, end = (instant_of(name, text, problems) for name, text in (("--from", args.start), ("--to", args.end)))
     try:
         every = parse_duration(args.every)
     except (ValueError, OverflowError):
         every = None
         allowed = "a whole number and a unit s, m, h, d or w"
-        problems.append(_unreadable("--every", args.every, allowed, "write 14d"))
+        problems.append(unreadable("--every", args.every, allowed, "write 14d"))
     if start is None or end is None or every is None:
         raise SpecError(problems, subject=f"backtest of {spec.name}")
     return plan_of(spec, start, end, every)
 
 
-def _instant(name: str, text: str, problems: list[Problem]) -> datetime | None:
+def instant_of(name: str, text: str, problems: list[Problem]) -> datetime | None:
+    """Read a time of the command line; None, and one more problem, where it is none."""
     from airflow_mlops.asof import parse_as_of
 
     try:
         return parse_as_of(text)
     except SpecError:
-        problems.append(_unreadable(name, text, "a date or an ISO 8601 time", "write 2013-03-01"))
+        problems.append(unreadable(name, text, "a date or an ISO 8601 time", "write 2013-03-01"))
         return None
 
 
-def _unreadable(field: str, text: str, allowed: str, fix: str) -> Problem:
+def unreadable(field: str, text: str, allowed: str, fix: str) -> Problem:
+    """Return the problem of an option that cannot be read."""
     return Problem(code=ReasonCode.TIME_INVALID, field=field, found=repr(str(text)[:40]), allowed=allowed, fix=fix)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_mlops.cli._common import columns, opened, shortened, to_the_minute, version_label
+from airflow_mlops.cli._common import LONGEST_REASON, columns, opened, shortened, to_the_minute, version_label
 
 if TYPE_CHECKING:
     from airflow_mlops.core.records.promotion import AuditEvent
@@ -72,5 +72,5 @@ def _line(event: AuditEvent) -> tuple[str, ...]:
         version_label(event.version),
         version_label(event.displaced),
         shortened(event.by, 60),
-        shortened(event.reason, 100),
+        shortened(event.reason, LONGEST_REASON),
     )

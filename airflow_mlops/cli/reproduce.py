@@ -50,6 +50,8 @@ def reproduce(args: Namespace) -> None:
 def reproduce_version(records: MLflowStore, storage: Storage, model: str, version: int) -> Reproduction:
     """Train a version again, in this process, and compare it with the stored model.
 
+    A refitted version is trained as it was: what was judged first, and compared too, then its recipe on all rows.
+
     Raises
     ------
     RecordError
@@ -62,6 +64,7 @@ def reproduce_version(records: MLflowStore, storage: Storage, model: str, versio
         conclude_reproduction,
         fit,
         impossible_reproduction,
+        refit,
         training_differences,
     )
     from airflow_mlops.stores.model_files.format import environment
@@ -73,21 +76,29 @@ def reproduce_version(records: MLflowStore, storage: Storage, model: str, versio
     try:
         frame = _rows(candidate, snapshot, storage)
         fitted = fit(spec, snapshot, frame, changed=candidate.changed)
+        before: list[Comparison] = []
+        if candidate.refit_of is not None:
+            judged = records.candidates.candidate(candidate.refit_of.run_id)
+            changed += training_differences(judged, fitted, seed=spec.training.seed)
+            before = _comparisons(records, judged, spec, fitted, about="judged version: ")
+            fitted = refit(spec, snapshot, frame, judged, fitted.pipeline)
     except ConnectionError:
         raise
     except Refusal as refusal:
         return impossible_reproduction(candidate, version, [str(problem) for problem in refusal.problems], changed)
-    changed += training_differences(candidate, fitted, seed=spec.training.seed)
+    changed += [one for one in training_differences(candidate, fitted, seed=spec.training.seed) if one not in changed]
     return conclude_reproduction(
         candidate,
         version,
-        comparisons=_comparisons(records, candidate, spec, fitted),
+        comparisons=[*_comparisons(records, candidate, spec, fitted), *before],
         differences=changed,
         metrics=fitted.metrics,
     )
 
 
-def _comparisons(records: MLflowStore, candidate: Candidate, spec: ModelSpec, fitted: Fitted) -> list[Comparison]:
+def _comparisons(
+    records: MLflowStore, candidate: Candidate, spec: ModelSpec, fitted: Fitted, *, about: str = ""
+) -> list[Comparison]:
     from airflow_mlops.core.errors import RecordError
     from airflow_mlops.core.pipeline.predict import predict
     from airflow_mlops.core.training import compare_predictions
@@ -96,7 +107,7 @@ def _comparisons(records: MLflowStore, candidate: Candidate, spec: ModelSpec, fi
     rows = fitted.holdout_frame
     made = [
         compare_predictions(
-            "whole holdout, stored model and new one",
+            f"{about}whole holdout, stored model and new one",
             predict(stored, rows, candidate),
             predict(fitted.pipeline, rows, fitted),
             candidate.classes,
@@ -105,11 +116,11 @@ def _comparisons(records: MLflowStore, candidate: Candidate, spec: ModelSpec, fi
     try:
         golden = records.lineage.golden(candidate.run_id)
     except RecordError as refusal:
-        print(f"without its golden batch: {refusal}", file=sys.stderr)
+        print(f"{about}without its golden batch: {refusal}", file=sys.stderr)
         return made
     recorded = golden.record.output, golden.record.predictions
     now = predict(fitted.pipeline, golden.rows, fitted)
-    what = "golden batch, recorded predictions and new model"
+    what = f"{about}golden batch, recorded predictions and new model"
     return [compare_predictions(what, recorded, now, golden.record.classes), *made]
 
 

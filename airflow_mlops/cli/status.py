@@ -6,7 +6,7 @@ import json
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.cli._common import columns, opened, shortened, to_the_minute, version_label
+from airflow_mlops.cli._common import LONGEST_REASON, columns, opened, shortened, to_the_minute, version_label
 
 if TYPE_CHECKING:
     from airflow_mlops.core.promotion import ModelStatus
@@ -30,7 +30,7 @@ def status(args: Namespace) -> None:
     elif not found:
         print("no model has been registered yet: the first run of a <model>.train does")
     else:
-        heads = ("model", "champion", "as of", "since", "by", "previous", "challenger", "last event")
+        heads = ("model", "champion", "as of", "since", "by", "previous", "challenger", "last event", "why")
         print(columns(heads, [_row(one) for one in found]))
         for one in found:
             print("".join(f"\n{one['model']}: {problem}" for problem in one["problems"]), end="")
@@ -46,9 +46,11 @@ def _as_json(one: ModelStatus) -> dict[str, Any]:
     return {
         "model": one.model,
         "champion": one.champion,
+        "judged_as": one.judged_as,
         "as_of": None if one.as_of is None else one.as_of.isoformat(),
         "since": None if one.since is None else one.since.isoformat(),
         "by": one.by,
+        "why": one.why,
         "previous": one.previous,
         "challenger": one.challenger,
         "last_event": None if event is None else f"{event} {version_label(version)}".strip(),
@@ -59,13 +61,15 @@ def _as_json(one: ModelStatus) -> dict[str, Any]:
 
 def _row(one: dict[str, Any]) -> tuple[str, ...]:
     versions = {name: version_label(one[name]) or "none" for name in ("champion", "previous", "challenger")}
+    refitted = f" (judged as {version_label(one['judged_as'])})" if one["judged_as"] else ""
     return (
         one["model"],
-        versions["champion"],
+        versions["champion"] + refitted,
         to_the_minute(one["as_of"]),
         to_the_minute(one["since"]),
         shortened(one["by"] or "", 60),
         versions["previous"],
         versions["challenger"],
         one["last_event"] or "none",
+        shortened(one["why"] or "", LONGEST_REASON),
     )

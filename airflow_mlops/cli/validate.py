@@ -1,48 +1,111 @@
-"""`airflow mlops validate`: no database, no network, nothing imported that a file names, unless it is asked for."""
+"""`airflow mlops validate`: no database, no network, nothing imported that a file names, unless data is asked for."""
 
 from __future__ import annotations
 
+import os
 import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_mlops.core.records.snapshot import Snapshot
+    from airflow_mlops.core.rehearsal import Rehearsal
+    from airflow_mlops.spec import ModelSpec
+    from airflow_mlops.spec.problems import Problem
+
+
+_SHOWN = 20
+"""Names that are listed at most."""
 
 
 def validate(args: Namespace) -> None:
-    """Print `ok` or every problem of each file; with `--against-data` also what a training on its rows would find.
+    """Print `ok` or every problem of each file; with `against_data`, also what its first training run would find.
+
+    Parameters
+    ----------
+    args
+        `paths`, `against_data`, `as_of`.
 
     Raises
     ------
     SystemExit
         With status 1 when any file has a problem, or when there is no file.
     """
-    from airflow_mlops.spec import SpecError, load_spec
+    from airflow_mlops.spec import load_spec
+    from airflow_mlops.spec.problems import Refusal
 
     failed = 0
     for path in _files(args.paths):
         try:
             spec = load_spec(path)
-        except SpecError as error:
+            rehearsal = _rehearsed(spec, args.as_of) if args.against_data else None
+        except Refusal as refusal:
             failed += 1
-            print(f"{path}: {len(error.problems)} problem{'s' if len(error.problems) != 1 else ''}")
-            print("\n".join(f"  {problem}" for problem in error.problems))
+            _print_problems(path, refusal.problems)
+            continue
+        problems = () if rehearsal is None else rehearsal.problems
+        failed += bool(problems)
+        if problems:
+            _print_problems(path, problems)
         else:
             print(f"{path}: ok ({spec.name}, {spec.fingerprint[:12]})")
-            if args.against_data:
-                from airflow_mlops.cli._against_data import try_training
-
-                failed += not try_training(spec, _instant(args.as_of))
+        if rehearsal is not None:
+            print("\n".join(f"  {line}" for line in _seen(spec, rehearsal)))
     if failed:
         raise SystemExit(1)
 
 
-def _instant(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    from airflow_mlops.asof import parse_as_of
+def _print_problems(path: Path, problems: tuple[Problem, ...]) -> None:
+    print(f"{path}: {len(problems)} problem{'s' if len(problems) != 1 else ''}")
+    print("\n".join(f"  {problem}" for problem in problems))
 
-    return parse_as_of(text)
+
+def _rehearsed(spec: ModelSpec, as_of: str | None) -> Rehearsal:
+    # As Airflow's own commands do: connections are looked up in the database too, not only in the environment.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    # skops asks every loaded module for the names of numpy and scipy functions; Airflow's old names warn of that.
+    warnings.filterwarnings("ignore", message="The `airflow[.].*is deprecated")
+    from airflow_mlops.asof import parse_as_of
+    from airflow_mlops.cli._common import now
+    from airflow_mlops.config import settings
+    from airflow_mlops.core.rehearsal import newest_as_of, rehearse
+    from airflow_mlops.stores.open_source import open_rows
+    from airflow_mlops.stores.storage.storage import open_storage
+
+    moment = now()
+    store = open_rows(spec, data_root=settings().data_root)
+    instant = newest_as_of(spec, store, moment) if as_of is None else parse_as_of(as_of)
+    with TemporaryDirectory(prefix="mlops-validate-") as folder:
+        return rehearse(spec, store, open_storage(folder), as_of=instant, now=moment)
+
+
+def _seen(spec: ModelSpec, found: Rehearsal) -> Iterator[str]:
+    """What the first training run would have, for a person to look through."""
+    yield f"as of       {found.as_of:%Y-%m-%d %H:%M} UTC"
+    snapshot, candidate = found.snapshot, found.candidate
+    if snapshot is not None:
+        yield f"rows        {snapshot.rows:,} with a label in {snapshot.window}, {snapshot.unlabelled:,} without"
+        yield from (f"known       {issue}" for issue in snapshot.known_issues)
+    if candidate is not None and snapshot is not None:
+        yield f"training    {candidate.train_rows:,} rows; {candidate.holdout_rows:,} are judged on"
+        for role in ("numeric", "categorical", "time"):
+            names = [feature.name for feature in candidate.features if feature.role == role]
+            if role == "time" and not names:
+                continue
+            rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            yield f"{role:<12}{', '.join(names[:_SHOWN]) or 'none'}{rest}"
+        used = {feature.name for feature in candidate.features}
+        yield from _left_out(spec, snapshot, used)
+        if candidate.classes:
+            shown = [f"{one} (positive)" if one == candidate.positive else str(one) for one in candidate.classes[:10]]
+            yield f"label       {spec.data.label}: {', '.join(shown)}"
+    if found.decision is not None:
+        words = {"accept": "would accept", "reject": "would refuse", "inconclusive": "would leave open"}
+        yield f"the gate    {words[found.decision.verdict.value]} a first model: {found.reason}"
 
 
 def _files(paths: Iterable[str]) -> Iterator[Path]:
@@ -55,3 +118,18 @@ def _files(paths: Iterable[str]) -> Iterator[Path]:
             print(f"{path}: no .yaml file in this folder", file=sys.stderr)
             raise SystemExit(1)
         yield from found
+
+
+def _left_out(spec: ModelSpec, snapshot: Snapshot, used: set[str]) -> Iterator[str]:
+    """Columns of the source that the model does not see, and why."""
+    roles = {spec.data.time, spec.data.label, *spec.data.key, spec.data.weight, spec.gate.champion.entity}
+    listed = bool(spec.features.numeric or spec.features.categorical)
+    for column in snapshot.source_columns:
+        if column.name in used or column.name in roles:
+            continue
+        why = f"{column.type} is no feature by itself"
+        if column.name in spec.features.exclude:
+            why = "features.exclude"
+        elif listed:
+            why = "not listed in features"
+        yield f"left out    {column.name} ({why})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -11,6 +11,7 @@ from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.core.records.retraining import RetrainDecision
 from airflow_mlops.core.records.snapshot import Column, Window
+from airflow_mlops.spec.problems import Problem
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,8 +24,13 @@ class DataStore(Protocol):
     def description(self) -> str:
         """The source in words for reports and errors, without secrets."""
 
-    def schema(self) -> tuple[Column, ...]:
+    def schema(self, window: Window | None = None, time: str = "") -> tuple[Column, ...]:
         """Columns of the source.
+
+        Parameters
+        ----------
+        window, time
+            Only what may hold rows of a window is asked: files of other times may have other columns.
 
         Raises
         ------
@@ -49,6 +55,12 @@ class DataStore(Protocol):
             If the source or a column is missing, or the query fails; it names source and window.
         """
 
+    def issues(self) -> Sequence[Problem]:
+        """What was met in the last read of a window, and how it was treated: for the manifest."""
+
+    def absent(self) -> Collection[str]:
+        """Columns that a part of what was read last does not have: null there by schema, and no fault of the rows."""
+
     def has_rows(self, window: Window, time: str) -> bool:
         """Whether the window holds any row: cheap, for a sensor."""
 
@@ -71,8 +83,14 @@ class DataStore(Protocol):
         For the message of an empty window only: it may read the event time of every row.
         """
 
-    def undated(self, time: str) -> int | None:
-        """Rows without an event time, which no window holds; None when that is not cheap to know."""
+    def undated(self, time: str, window: Window | None = None) -> int | None:
+        """Rows without an event time, which no window holds; None when that is not cheap to know.
+
+        Parameters
+        ----------
+        window
+            Of files, only those are asked that may hold rows of it.
+        """
 
 
 @runtime_checkable

@@ -92,5 +92,7 @@ def _frame(batches: Iterable[pa.RecordBatch], names: Sequence[str]) -> pd.DataFr
     import pandas as pd
     import pyarrow as pa
 
+    from airflow_mlops.core.rows.frames import to_frame
+
     read = list(batches)
-    return pa.Table.from_batches(read).to_pandas() if read else pd.DataFrame(columns=list(names))
+    return to_frame(pa.Table.from_batches(read)) if read else pd.DataFrame(columns=list(names))

@@ -61,15 +61,15 @@ class EvaluateGateOperator(LoopOperator):
         return decision.to_json()
 
     def _standing(self, records: MLflowStore, candidate: Candidate, spec: ModelSpec) -> GateDecision | None:
-        """Return the decision that this run's version serves or has served by, if it has.
+        """Return the decision that this run's version, or its refit, serves or has served by, if one has.
 
         No champion is judged against itself, and what a version was promoted by is not overwritten afterwards.
         """
-        from airflow_mlops.core.promotion import has_served
         from airflow_mlops.operators._evaluate import DECISION_PAGE
+        from airflow_mlops.operators._refit import has_served
 
         version = records.registry.version_of(spec.registered_model, candidate.run_id)
-        if version is None or not has_served(records.registry, spec.registered_model, version):
+        if version is None or not has_served(records, spec, candidate):
             return None
         self.remember_links(records, candidate, DECISION_PAGE)
         return records.decisions.decision(candidate.run_id)

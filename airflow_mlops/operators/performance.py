@@ -10,9 +10,13 @@ from airflow_mlops.links import MLflowRunLink, ModelVersionLink
 from airflow_mlops.operators._base import LoopOperator
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.ports import Storage
+    from collections.abc import Sequence
+
+    from airflow_mlops.core.ports import DataStore, Storage
     from airflow_mlops.core.records.candidate import Champion
     from airflow_mlops.core.records.decision import GateDecision
+    from airflow_mlops.core.records.drift import DriftReport
+    from airflow_mlops.core.records.fault import FaultySpan
     from airflow_mlops.core.records.performance import PerformanceReport
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.mlflow.store import MLflowStore
@@ -33,14 +37,25 @@ class PerformanceOperator(LoopOperator):
     ----------
     spec
         The model's specification, or the path of its file.
+    drift
+        What DriftSensor returned as of the same instant: which rows are broken is then not looked for a second time.
+        None: it is looked for here.
     """
 
+    template_fields = ("drift",)
     operator_extra_links = (MLflowRunLink(), ModelVersionLink())
+
+    def __init__(self, *, drift: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.drift = drift
 
     def run_stage(self, context: Any) -> dict[str, Any]:
         """Measure and record."""
+        from airflow_mlops.core.records.drift import DriftReport
+
         spec = self.model_spec(context)
-        report, self.run_url = performed(spec, self.as_of(context), self.storage())
+        seen: DriftReport | None = DriftReport.from_json(self.drift) if self.drift else None
+        report, self.run_url = performed(spec, self.as_of(context), self.storage(), seen)
         self.version = report.champion_version
         with self.records(spec) as records:
             self.version_url = records.version_url(spec.registered_model, report.champion_version)
@@ -48,8 +63,15 @@ class PerformanceOperator(LoopOperator):
         return report.to_json()
 
 
-def performed(spec: ModelSpec, as_of: datetime, storage: Storage) -> tuple[PerformanceReport, str]:
+def performed(
+    spec: ModelSpec, as_of: datetime, storage: Storage, drift: DriftReport | None = None
+) -> tuple[PerformanceReport, str]:
     """Measure the champion's performance as of an instant, and record it; return the report and its run's address.
+
+    Parameters
+    ----------
+    drift
+        What was seen of drift as of the same instant, if anything was.
 
     Raises
     ------
@@ -62,20 +84,17 @@ def performed(spec: ModelSpec, as_of: datetime, storage: Storage) -> tuple[Perfo
     """
     from airflow_mlops.config import settings
     from airflow_mlops.core.monitoring.performance import measure_performance
-    from airflow_mlops.core.monitoring.quarantine import broken_spans, left_out
-    from airflow_mlops.core.promotion import released_spans
+    from airflow_mlops.core.monitoring.quarantine import left_out
     from airflow_mlops.stores.open_source import open_rows
 
     store = open_rows(spec, data_root=settings().data_root)
     with open_records(spec) as records:
         champion = records.require_champion(spec)
-        history = records.windows.drift_history(spec.experiment, spec.name, before=as_of, limit=1)
-        released = released_spans(records.trail.events(spec.registered_model))
-        spans = broken_spans(spec, champion, store, storage, as_of, history=history, released=released)
+        spans = _broken_spans(spec, champion, records, store, storage, as_of, drift)
         report = measure_performance(
             spec,
             champion,
-            lambda: records.load_pipeline(champion.model_uri, spec=spec),
+            lambda: records.load_pipeline(champion.candidate.judged_uri, spec=spec),
             store,
             storage,
             as_of,
@@ -84,6 +103,29 @@ def performed(spec: ModelSpec, as_of: datetime, storage: Storage) -> tuple[Perfo
             without=left_out(spans),
         )
         return report, records.run_url(records.windows.record_performance(spec.experiment, report))
+
+
+def _broken_spans(  # noqa: PLR0917 - the arguments of the scan, and what may spare it
+    spec: ModelSpec,
+    champion: Champion,
+    records: MLflowStore,
+    store: DataStore,
+    storage: Storage,
+    as_of: datetime,
+    drift: DriftReport | None,
+) -> Sequence[FaultySpan]:
+    """Which rows are broken: as the look at drift found them, or by a scan of the newest weeks.
+
+    A person may have released rows since that look, so that it counts only where nobody ever did.
+    """
+    from airflow_mlops.core.monitoring.quarantine import broken_spans
+    from airflow_mlops.core.promotion import released_spans
+
+    released = released_spans(records.trail.events(spec.registered_model))
+    if drift is not None and not released and (drift.champion_version, drift.as_of) == (champion.version, as_of):
+        return drift.quarantined
+    history = records.windows.drift_history(spec.experiment, spec.name, before=as_of, limit=1)
+    return broken_spans(spec, champion, store, storage, as_of, history=history, released=released)
 
 
 def _decision(records: MLflowStore, champion: Champion) -> GateDecision | None:

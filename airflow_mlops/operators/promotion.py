@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,10 @@ class PromoteOperator(LoopOperator):
     log says why and where to look, and the task ends as skipped: no event, and no failure. Every registered version
     gets its model card, `model_card.md` and `model_card.html` in its MLflow run. A card that cannot be written fails
     this task after the promotion, which stands; trying again writes the card.
+
+    With `training.refit`, an accepted candidate is trained again on all rows first, and that version is registered and
+    serves, by the evidence of the one that was judged, which is registered too. Where nothing comes of the refit, what
+    was judged serves, and reason and card say so.
 
     Parameters
     ----------
@@ -71,13 +76,17 @@ class PromoteOperator(LoopOperator):
         with self.records(spec) as records:
             decision = self._decision(records, candidate)
             self.remember_links(records, candidate, "gate/decision.html")
-            decision, record = self._promote(context, records, spec, candidate, decision)
-            records.decisions.record_promotion(candidate.run_id, record)
+            done = self._promote(context, records, spec, candidate, decision)
+            record = done.record
+            self.remember_links(records, done.candidate, "gate/decision.html")
+            for one in (*done.beside, done):
+                records.decisions.record_promotion(one.record.run_id, one.record)
             self.version, self.version_url = record.version, records.version_url(spec.registered_model, record.version)
             if record.promoted:
                 self.log.info("version %s serves now, before it %s", record.version, record.previous_version)
                 self.tell(spec, "promoted", context, record.reasons, as_of=record.as_of)
-            self._write_card(records, spec, candidate, decision, record)
+            for one in (*done.beside, done):
+                self._write_card(records, spec, one)
         if not record.promoted:
             context["ti"].xcom_push(key="return_value", value=record.to_json())
             what = "declined" if record.declined else str(record.verdict)
@@ -98,37 +107,71 @@ class PromoteOperator(LoopOperator):
 
     def _promote(
         self, context: Any, records: MLflowStore, spec: ModelSpec, candidate: Candidate, decision: GateDecision
-    ) -> tuple[GateDecision, PromotionRecord]:
+    ) -> RegisteredVersion:
         """Promote by the decision; when it is stale and may be made again, by the new one."""
         from airflow_mlops.core.errors import StaleDecisionError
 
         try:
-            return decision, self._promote_by(decision, context, records, spec, candidate)
+            return self._promote_by(decision, context, records, spec, candidate)
         except StaleDecisionError as stale:
             if not self._may_judge_again(stale, records, spec, candidate):
                 raise
             self.log.warning("%s\n  the candidate is judged again, against the champion of now", stale)
         again = self._judge_again(context, records, spec, candidate)
-        return again, self._promote_by(again, context, records, spec, candidate)
+        return self._promote_by(again, context, records, spec, candidate)
 
     def _promote_by(
         self, decision: GateDecision, context: Any, records: MLflowStore, spec: ModelSpec, candidate: Candidate
-    ) -> PromotionRecord:
-        from airflow_mlops.core.promotion import promote
+    ) -> RegisteredVersion:
+        """Promote what was judged; where `training.refit` asks for it, the same recipe refitted on all rows."""
+        from airflow_mlops.core.promotion import keep_judged, promote
+        from airflow_mlops.operators._refit import refit_accepted
         from airflow_mlops.provenance import provenance
 
-        return promote(
-            decision,
-            candidate,
-            records.registry,
-            records.trail,
-            registered_model=spec.registered_model,
-            by=self.actor(context),
-            now=datetime.now(UTC),
-            tags=provenance(context),
-            approval=self._standing_approval(records, candidate, decision),
-            approval_needed=self._asks(spec),
-        )
+        approval = self._standing_approval(records, candidate, decision)
+        given: dict[str, Any] = {
+            "registered_model": spec.registered_model,
+            "by": self.actor(context),
+            "now": datetime.now(UTC),
+            "tags": provenance(context),
+            "approval": approval,
+            "approval_needed": self._asks(spec),
+        }
+        stores = (records.registry, records.trail)
+        note, beside = "", tuple[RegisteredVersion, ...]()
+        if self._is_refitted(records, spec, candidate, decision, approval):
+            version = keep_judged(decision, candidate, *stores, **given)
+            made = refit_accepted(self, context, records, spec, candidate, decision, version)
+            if isinstance(made, str):
+                note = made
+            else:
+                record = promote(made.decision, made.candidate, *stores, **given)
+                refitted = RegisteredVersion(made.candidate, made.decision, record, approval)
+                if record.promoted:
+                    judged = _judged_record(record, decision, version)
+                    return replace(refitted, beside=(RegisteredVersion(candidate, decision, judged, approval),))
+                note = f"not refitted on all rows: version {record.version} was refused: {record.reasons[0]}"
+                beside = (refitted,)
+        record = promote(decision, candidate, *stores, **given, note=note)
+        return RegisteredVersion(candidate, decision, record, approval, beside)
+
+    def _is_refitted(
+        self,
+        records: MLflowStore,
+        spec: ModelSpec,
+        candidate: Candidate,
+        decision: GateDecision,
+        approval: Approval | None,
+    ) -> bool:
+        """Whether the model is refitted before it serves; one that serves already, by an earlier try, stays."""
+        from airflow_mlops.core.promotion import has_served
+        from airflow_mlops.core.records.decision import Verdict
+
+        declined = approval is not None and not approval.approved
+        if not spec.training.refit or decision.verdict is not Verdict.ACCEPT or declined:
+            return False
+        version = records.registry.version_of(spec.registered_model, candidate.run_id)
+        return version is None or not has_served(records.registry, spec.registered_model, version)
 
     def _asks(self, spec: ModelSpec) -> bool:
         return self.approval is not None or spec.risk_tier in spec.promotion.approval.tiers
@@ -140,11 +183,11 @@ class PromoteOperator(LoopOperator):
         return approval_of(records.decisions.approval(candidate.run_id), decision)
 
     def _may_judge_again(self, stale: Any, records: MLflowStore, spec: ModelSpec, candidate: Candidate) -> bool:
-        from airflow_mlops.core.promotion import has_served, may_judge_again
+        from airflow_mlops.core.promotion import may_judge_again
+        from airflow_mlops.operators._refit import has_served
 
         def served() -> bool:
-            version = records.registry.version_of(spec.registered_model, candidate.run_id)
-            return version is not None and has_served(records.registry, spec.registered_model, version)
+            return has_served(records, spec, candidate)
 
         return may_judge_again(
             stale.problems, has_rows=self.snapshot is not None, asks_a_person=self._asks(spec), served=served
@@ -161,22 +204,47 @@ class PromoteOperator(LoopOperator):
         records.artifacts.write_sealed(candidate.run_id, REPLACED, handed, REPLACED_SEAL, {})
         return judge(self, context, records, spec, Snapshot.from_json(self.snapshot), candidate)
 
-    def _write_card(
-        self,
-        records: MLflowStore,
-        spec: ModelSpec,
-        candidate: Candidate,
-        decision: GateDecision,
-        record: PromotionRecord,
-    ) -> None:
+    def _write_card(self, records: MLflowStore, spec: ModelSpec, one: RegisteredVersion) -> None:
         """Write the version's model card into its run, and its summary into the registry."""
         from airflow_mlops.operators._card import write_card
 
-        links = {"MLflow run": self.run_url, "Report": self.report_url, "Model version": self.version_url}
-        approval = self._standing_approval(records, candidate, decision)
-        self.card_url = write_card(records, spec, candidate, decision, record, approval=approval, links=links)
+        model, run_id = spec.registered_model, one.candidate.run_id
+        links = {
+            "MLflow run": records.run_url(run_id),
+            "Report": records.artifact_url(run_id, "gate/decision.html"),
+            "Model version": records.version_url(model, one.record.version),
+        }
+        self.card_url = write_card(
+            records, spec, one.candidate, one.decision, one.record, approval=one.approval, links=links
+        )
 
     def _announce(self, context: Any, record: dict[str, Any]) -> None:
         extra = {name: record[name] for name in ("model", "version", "run_id", "as_of", "previous_version")}
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = extra
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """A version and the records behind it."""
+
+    candidate: Candidate
+    decision: GateDecision
+    record: PromotionRecord
+    approval: Approval | None
+    beside: tuple[RegisteredVersion, ...] = ()
+    """Registered with it: what was judged, of a refitted one; a refit that was refused, of a judged one."""
+
+
+def _judged_record(refitted: PromotionRecord, decision: GateDecision, version: int) -> PromotionRecord:
+    """Return what became of a judged version: another one serves that repeats it."""
+    why = f"refitted on all rows as version {refitted.version}, which serves by this evidence"
+    return replace(
+        refitted,
+        version=version,
+        run_id=decision.run_id,
+        promoted=False,
+        verdict=decision.verdict,
+        reasons=(why, *decision.reasons),
+        refitted_as=refitted.version,
+    )

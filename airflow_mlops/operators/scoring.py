@@ -32,11 +32,11 @@ class ScoreOperator(LoopOperator):
         from airflow_mlops.config import settings
         from airflow_mlops.core.records.snapshot import Window
         from airflow_mlops.core.scoring import score
-        from airflow_mlops.stores.open_source import open_source
+        from airflow_mlops.stores.open_source import open_rows
 
         spec, as_of = self.model_spec(context), self.as_of(context)
         window = Window(start=as_of - spec.scoring.window, end=as_of)
-        store = open_source(spec.data.source, data_root=settings().data_root)
+        store = open_rows(spec, data_root=settings().data_root)
         with self.records(spec) as records:
             champion = records.require_champion(spec)
             pipeline = records.load_pipeline(champion.model_uri, spec=spec)

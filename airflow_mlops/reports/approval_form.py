@@ -10,7 +10,7 @@ from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.section import Section
 from airflow_mlops.core.text import spell_out
-from airflow_mlops.reports.decision.judgement import gains_section, metrics_section, rules_section
+from airflow_mlops.reports.decision.judgement import gains_section, metrics_section, remedies_section, rules_section
 from airflow_mlops.reports.sections import anchors, plain, section_markdown
 from airflow_mlops.spec import ModelSpec
 
@@ -67,6 +67,8 @@ def _facts(spec: ModelSpec, candidate: Candidate, decision: GateDecision, versio
         "\n".join(f"- {plain(reason)}" for reason in _first(decision.reasons)),
         f"As of {decision.as_of:%Y-%m-%d %H:%M} UTC; trained on {candidate.train_rows:,} rows, judged on {judged}.",
     ]
+    if spec.training.refit:
+        lines.append("Once approved, it is trained again on all rows (training.refit), and that version serves.")
     if decision.mode != "enforce":
         would = f"; all rules together would say **{decision.would}**" if decision.would else ""
         lines.append(f"The gate's mode is **{spell_out(decision.mode)}**{would}.")
@@ -90,6 +92,8 @@ def _judgement(decision: GateDecision) -> Iterator[Section]:
     left = [rule for rule in evaluation.rules if rule.verdict is not Verdict.ACCEPT]
     if left:
         yield rules_section(left, "Rules that did not pass")
+    if evaluation.remedies:
+        yield remedies_section(evaluation)
 
 
 def _to_read(part: Section) -> Section:

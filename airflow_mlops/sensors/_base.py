@@ -13,10 +13,8 @@ from airflow_mlops._loop_context import LoopContext, consequences
 from airflow_mlops.spec import ModelSpec
 
 if TYPE_CHECKING:
+    from airflow_mlops.core.ports import DataStore
     from airflow_mlops.core.records.snapshot import Window
-    from airflow_mlops.stores.files.store import FileStore
-    from airflow_mlops.stores.joined_labels import JoinedLabels
-    from airflow_mlops.stores.sql.store import SqlStore
     from airflow_mlops.triggers.base import WaitingTrigger
 
 GRACE = timedelta(minutes=2)
@@ -103,7 +101,7 @@ class WaitingSensor(LoopContext, BaseSensorOperator):
     # -- what the three of them need ----------------------------------------------------------------------------------
 
     @staticmethod
-    def store(spec: ModelSpec) -> FileStore | SqlStore | JoinedLabels:
+    def store(spec: ModelSpec) -> DataStore:
         """Open the model's source."""
         from airflow_mlops.config import settings
         from airflow_mlops.stores.open_source import open_rows

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     field_specifiers=(
         fields.character,
         fields.choice,
+        fields.choices_by_name,
         fields.duration,
         fields.flag,
         fields.grid,

@@ -210,6 +210,7 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]], ...] = 
 _SAID_LATER: tuple[tuple[str, str, Any], ...] = (
     ("training", "calibration", "auto"),
     ("training", "early_stopping", None),
+    ("training", "refit", False),
     ("data", "positive", None),
     ("data", "labels", None),
     ("features", "calendar", {}),
@@ -232,11 +233,35 @@ def fingerprint(spec: ModelSpec) -> str:
     for part, name, default in _SAID_LATER:
         if said[part][name] == default:
             del said[part][name]
+    _leave_out_unsaid(spec, said["data"])
     said["holdout"] = whole["gate"]["holdout"]
     if spec.training.search is not None and spec.training.search.metric is None:
         said["chosen_by"] = spec.gate.primary
     text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+_SAID_SINCE = (
+    "quote",
+    "escape",
+    "decimal",
+    "thousands",
+    "null_values",
+    "types",
+    "time_zone",
+    "time_unit",
+    "time_format",
+)
+"""Fields of sources that specifications of before do not have: left out of the fingerprint at their defaults."""
+
+
+def _leave_out_unsaid(spec: ModelSpec, data: dict[str, Any]) -> None:
+    named = spec.data.source.changed_fields()
+    for name in _SAID_SINCE:
+        if name not in named:
+            data["source"].pop(name, None)
+    if data["duplicates"] == "refuse":
+        del data["duplicates"]
 
 
 def is_sql_file(query: str) -> bool:

@@ -15,9 +15,11 @@ from airflow_mlops.spec.fields import (
     Field,
     character,
     choice,
+    choices_by_name,
     duration,
     lists,
     part,
+    refuse,
     scalar,
     text,
     texts,
@@ -28,16 +30,72 @@ if TYPE_CHECKING:
     from airflow_mlops.spec.problems import Problem
 
 
+ColumnType = Literal["text", "integer", "number", "boolean", "time"]
+TimeUnit = Literal["s", "ms", "us", "ns"]
+
+_ZONE = "Zone of event times that carry none; UTC when left out."
+_UNIT = "Unit of event times that are numbers since 1970-01-01T00:00Z."
+
+
+def _separator(value: str) -> str:
+    if value.isalnum() or value in "+-":
+        refuse(None, "a character that is no letter, digit or sign", "write it like ',' or '.'")
+    return value
+
+
 class FileSource(SpecModel):
-    """Parquet or CSV: one file, or every file below a folder."""
+    """Parquet, CSV, JSON lines, ORC or a Delta table: one file, or every file below a folder."""
 
     path: str = text(doc="Local path, relative to `[mlops] data_root`, or object-store URI.", check=location)
-    format: Literal["parquet", "csv"] | None = choice(
-        "parquet", "csv", default=None, doc="Taken from the file endings when left out."
+    format: Literal["parquet", "csv", "json", "orc", "delta"] | None = choice(
+        "parquet",
+        "csv",
+        "json",
+        "orc",
+        "delta",
+        default=None,
+        doc="Taken from the file endings, or the folder's `_delta_log`, when left out.",
     )
     conn_id: str | None = text(default=None, doc="Airflow connection of the object store.", check=connection)
     encoding: str = text(default="utf-8", doc="Text encoding of CSV files.")
     delimiter: str = character(default=",", doc="Column separator of CSV files.")
+    quote: str | None = character(
+        default='"', nullable=True, doc="What fields of CSV files are quoted with, doubled inside; null: nothing is."
+    )
+    escape: str | None = character(default=None, doc="What stands before a quote inside of a CSV field, such as `\\`.")
+    decimal: str = character(default=".", check=_separator, doc="Decimal mark of numbers in CSV files.")
+    thousands: str | None = character(
+        default=None, check=_separator, doc="What groups the digits of numbers in CSV files: `,`, `.`, a space or `'`."
+    )
+    null_values: tuple[str, ...] | None = texts(
+        default=None,
+        words="list of texts",
+        doc="Texts of CSV files that are missing values, quoted or not, beside the empty one. Left out: NA, N/A, NULL, "
+        "NaN and the like where they are not quoted, and in columns of numbers, times and truth values also quoted.",
+    )
+    types: dict[str, ColumnType] = choices_by_name(
+        "text",
+        "integer",
+        "number",
+        "boolean",
+        "time",
+        doc="Columns that are to be of another type than the one found, such as `{zip: text}`, which keeps leading "
+        "zeros. Columns of `data.key` are text in CSV files.",
+    )
+    time_zone: str | None = text(default=None, words="IANA time zone", check=timezone, doc=_ZONE)
+    time_unit: TimeUnit | None = choice("s", "ms", "us", "ns", default=None, doc=_UNIT)
+    time_format: str | None = text(
+        default=None,
+        words="strptime format",
+        doc="How event times are written that are no ISO 8601 text, such as `%d.%m.%Y %H:%M`.",
+    )
+
+    def problems_within(self) -> Iterator[Problem]:
+        """The marks of numbers differ, and event times are written in one way."""
+        if self.decimal == self.thousands:
+            yield wrong("thousands", f"{self.thousands!r}, also the decimal mark", "another character", "correct one")
+        if self.time_unit is not None and self.time_format is not None:
+            yield wrong("time_unit", "also a time_format", "numbers or a format", "remove one of them")
 
 
 class SqlSource(SpecModel):
@@ -49,15 +107,24 @@ class SqlSource(SpecModel):
         default=None,
         doc="SQL text, or the path of a .sql file beside the specification, that uses :window_start and :window_end.",
     )
+    time_zone: str | None = text(default=None, words="IANA time zone", check=timezone, doc=_ZONE)
+    time_unit: TimeUnit | None = choice("s", "ms", "us", "ns", default=None, doc=_UNIT)
 
     def problems_within(self) -> Iterator[Problem]:
-        """Exactly one of table and query."""
+        """Exactly one of table and query; a query compares times."""
         if (self.table is None) == (self.query is None):
             yield wrong(
                 field="",
                 found="neither 'table' nor 'query'" if self.table is None else "both 'table' and 'query'",
                 allowed="exactly one of 'table' and 'query'",
                 fix="name a table, or write a query" if self.table is None else "remove one of them",
+            )
+        if self.time_unit is not None and self.query is not None:
+            yield wrong(
+                field="time_unit",
+                found=f"{self.time_unit!r}, with a query, which compares its times with :window_start itself",
+                allowed="a table, or a query that makes times of the numbers",
+                fix="cast the column in the query",
             )
 
 
@@ -121,7 +188,9 @@ class DataSpec(SpecModel):
     """The rows: source, the columns with a meaning, and the windows."""
 
     source: Source = _source()
-    time: str = text(words="column", doc="Event-time column. Times without a zone are read as UTC.")
+    time: str = text(
+        words="column", doc="Event-time column. Times without a zone are read in `source.time_zone`, else as UTC."
+    )
     key: tuple[str, ...] = texts(
         words="column or list of columns", single=True, doc="Column or columns that identify a row."
     )
@@ -142,6 +211,15 @@ class DataSpec(SpecModel):
         doc="Column of row weights, >= 0: they count in training and in every metric. Not a feature.",
     )
     window: timedelta = duration(default="90d", doc="How far back from as-of a training window reaches.")
+    duplicates: Literal["refuse", "drop_exact", "keep_last"] = choice(
+        "refuse",
+        "drop_exact",
+        "keep_last",
+        default="refuse",
+        doc="Rows of one key in a window. refuse: training is refused. drop_exact: rows that are the same in every "
+        "column count once, and others are refused. keep_last: the row with the newest event time counts, of several "
+        "the one that stands last.",
+    )
 
 
 class FeatureSpec(SpecModel):

@@ -102,9 +102,10 @@ def text(
     return Field(_checked(schema, check), words, default, doc, nullable=nullable)
 
 
-def character(*, doc: str, default: str) -> Any:
+def character(*, doc: str, default: str | None, check: Check | None = None, nullable: bool = False) -> Any:
     """One character, white space included."""
-    return Field(core_schema.str_schema(strict=True, min_length=1, max_length=1), "one character", default, doc)
+    schema = core_schema.str_schema(strict=True, min_length=1, max_length=1)
+    return Field(_checked(schema, check), "one character", default, doc, nullable=nullable)
 
 
 def choice(*values: str, doc: str, default: Any = REQUIRED) -> Any:
@@ -305,6 +306,13 @@ def _per_cent(value: Any) -> Any:
 def plain_mapping(*, doc: str) -> Any:
     """A mapping of names to plain values; empty by default."""
     return Field(core_schema.dict_schema(core_schema.str_schema(strict=True), PLAIN), "mapping", {}, doc)
+
+
+def choices_by_name(*values: str, doc: str) -> Any:
+    """A mapping of names to one of a few words each; empty by default."""
+    words = f"mapping of columns to {' or '.join(f'`{value}`' for value in values)}"
+    name = core_schema.str_schema(strict=True, min_length=1)
+    return Field(core_schema.dict_schema(name, core_schema.literal_schema(list(values))), words, {}, doc)
 
 
 def grid(*, doc: str) -> Any:

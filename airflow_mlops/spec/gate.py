@@ -160,7 +160,20 @@ class FairnessRule(SpecModel):
     max_metric_difference: float | None = number(
         default=None, gt=0, doc="Largest difference of the primary metric between groups; null: reported only."
     )
-    min_rows: int = whole(default=100, ge=20, doc="Smaller groups are listed, but not judged.")
+    min_rows: int | None = whole(
+        default=None,
+        ge=20,
+        doc="Smaller groups are listed, but not judged; null: as many rows as the bound can be decided with, by the "
+        "rate that all groups have in common and `gate.champion.confidence`.",
+    )
+    undecided: Literal["wait", "pool", "record"] = choice(
+        "wait",
+        "pool",
+        "record",
+        default="wait",
+        doc="Where rows are too few to decide: wait for more (inconclusive); pool earlier windows of the training part,"
+        " each predicted by a model of the same recipe that has not seen it; or record only, and go on.",
+    )
 
 
 class CalibrationRule(SpecModel):

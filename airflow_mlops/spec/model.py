@@ -41,14 +41,16 @@ class ScheduleSpec(SpecModel):
         default=None,
         words="cron expression or preset",
         check=cron,
-        doc="Five fields, or @hourly, @daily, @weekly, @monthly, @quarterly, @yearly; null: only by hand, backfill or "
-        "retrain event.",
+        doc="Five fields, or @hourly, @daily, @weekly, @monthly, @quarterly, @yearly; null: only by hand, by backfill "
+        "(monthly) or by a retraining event.",
     )
     start: datetime | None = instant(
         default=None, doc="First instant of the schedule, and of backfills; without a zone it is read in `timezone`."
     )
     end: datetime | None = instant(
-        default=None, doc="Last instant of the schedule; without a zone it is read in `timezone`."
+        default=None,
+        doc="Last instant of the schedule: runs by hand, by backfill or by a retraining event come after it too. "
+        "Without a zone it is read in `timezone`.",
     )
     timezone: str = text(
         default="UTC", words="IANA time zone", check=timezone, doc="Zone that cron expressions are read in."

@@ -31,6 +31,7 @@ LOCKED: dict[str, str] = {
     "data.source": "it says what is read, and with which credentials",
     "data.time": "with another time, rows from after as-of could be trained on",
     "data.key": "it says what a row is",
+    "data.duplicates": "it says which rows count",
     "data.label": "it says what the model predicts",
     "data.labels": "it says what is read, and with which credentials",
     "data.positive": "it says what the model predicts",

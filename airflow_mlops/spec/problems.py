@@ -65,6 +65,7 @@ class ReasonCode(StrEnum):
     SLICE_WEAK = "slice_weak"
     GROUP_MISSING = "group_missing"
     GROUPS_DIFFER = "groups_differ"
+    GROUPS_UNDECIDED = "groups_undecided"
     NOT_CALIBRATED = "not_calibrated"
     NOT_CONVERGED = "not_converged"
     NOT_ROBUST = "not_robust"

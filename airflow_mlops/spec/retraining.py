@@ -36,6 +36,22 @@ class BudgetSpec(SpecModel):
     per: timedelta = duration(default="30d", doc="... in a period of this length.")
 
 
+class CostSpec(SpecModel):
+    """What one retraining costs: as much as predictions that are worse by `worse_by` for `per`."""
+
+    worse_by: float | None = number(
+        default=None,
+        ge=0,
+        nullable=True,
+        doc="How much worse `gate.primary` would have to be, in its own units; null: by a hundredth of what the first "
+        "model has on its holdout.",
+    )
+    per: timedelta = duration(
+        default="30d",
+        doc="For how long. A retraining that improves the metric by `worse_by` has paid for itself after so long.",
+    )
+
+
 class RetrainingSpec(SpecModel):
     """What calls for a retraining, and what holds it back."""
 
@@ -69,6 +85,11 @@ class RetrainingSpec(SpecModel):
         ge=1,
         doc="Refused challengers in a row that were to cure decay or drift, after which the owner is asked; from then "
         "on one attempt is made in each cooldown.",
+    )
+    cost: CostSpec = part(
+        CostSpec,
+        default={},
+        doc="What one retraining costs. Backtests add it to the loss, to compare policies; no rule reads it.",
     )
     playbook: dict[str, Any] = plain_mapping(
         doc="What to do, by situation: `pipeline_fault`, `invalid_data`, `drift`, `decay`, `escalate`, `unwatched`, "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.spec.base import SpecModel
 from airflow_mlops.spec.errors import wrong
-from airflow_mlops.spec.fields import choice, grid, part, plain_mapping, share, text, texts, whole
+from airflow_mlops.spec.fields import choice, flag, grid, part, plain_mapping, share, text, texts, whole
 from airflow_mlops.spec.value_checks import import_path, metric
 
 if TYPE_CHECKING:
@@ -79,6 +79,11 @@ class TrainingSpec(SpecModel):
         default="auto",
         doc="Whether a classifier's probabilities are calibrated in folds: auto where it learns from few events and is "
         "surely too sure of itself on rows that it has not seen.",
+    )
+    refit: bool = flag(
+        default=False,
+        doc="Whether an accepted candidate is trained again on all rows, those that it was judged on too, by the same "
+        "recipe: that version serves, by the evidence of the one that was judged.",
     )
     format: Literal["skops", "cloudpickle"] = choice(
         "skops",

@@ -11,7 +11,7 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.columns import missing_columns
 from airflow_mlops.spec.data import FileSource, Source, SqlSource
-from airflow_mlops.stores.files.location import locate
+from airflow_mlops.stores.files.location import is_hidden, locate
 from airflow_mlops.stores.open_source import below, connection_url, query_text
 
 _OF_OBJECTS = ("size", "ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "md5")
@@ -87,7 +87,7 @@ def _local(path: str) -> Iterator[str]:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if entry.name.startswith((".", "_")):
+                    if is_hidden(entry.name) and entry.name != "_delta_log":  # a commit changes nothing else
                         continue
                     name = f"{prefix}{entry.name}"
                     if entry.is_dir():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -67,10 +67,10 @@ class JoinedLabels:
         """Both sources in words."""
         return f"{self.rows.description}, labels of {self.labels.store.description}"
 
-    def schema(self) -> tuple[Column, ...]:
+    def schema(self, window: Window | None = None, time: str = "") -> tuple[Column, ...]:
         """Columns of the rows, and the label as its own source has it."""
         theirs = self._label_columns()
-        own = tuple(column for column in self.rows.schema() if column.name != self.labels.label)
+        own = tuple(column for column in self.rows.schema(window, time) if column.name != self.labels.label)
         return (*own, Column(name=self.labels.label, type=theirs[self.labels.label]))
 
     def query(self, window: Window, time: str, columns: Sequence[str]) -> str:
@@ -96,6 +96,14 @@ class JoinedLabels:
             found = known.of(batch, self.key)
             yield batch.select(self._own(columns)).append_column(label, found).select(list(columns))
 
+    def issues(self) -> Sequence[Problem]:
+        """What was met in the last read of the rows."""
+        return self.rows.issues()
+
+    def absent(self) -> Collection[str]:
+        """Columns that a part of the rows does not have."""
+        return self.rows.absent()
+
     def has_rows(self, window: Window, time: str) -> bool:
         """Whether the window holds any row."""
         return self.rows.has_rows(window, time)
@@ -113,9 +121,9 @@ class JoinedLabels:
         """Earliest and latest event time of the rows."""
         return self.rows.bounds(time)
 
-    def undated(self, time: str) -> int | None:
+    def undated(self, time: str, window: Window | None = None) -> int | None:
         """Rows without an event time."""
-        return self.rows.undated(time)
+        return self.rows.undated(time, window)
 
     def _own(self, columns: Sequence[str]) -> list[str]:
         return [name for name in columns if name != self.labels.label]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.spec.data import FileSource, Source
+from airflow_mlops.core.ports import DataStore
+from airflow_mlops.spec.data import FileSource, LabelSpec, Source
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.stores.deduplicated import DeduplicatedStore
+from airflow_mlops.stores.event_times import TimeRules
+from airflow_mlops.stores.files.formats import options_of
 from airflow_mlops.stores.files.location import is_uri
 from airflow_mlops.stores.files.store import FileStore
 from airflow_mlops.stores.joined_labels import JoinedLabels, LabelSource
@@ -29,8 +34,48 @@ _DRIVER_NAMES = {"MySQLdb": "mysqldb"}
 _OPTIONS = ("sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "options", "application_name", "charset", "driver")
 
 
-def open_source(source: Source, *, data_root: str) -> FileStore | SqlStore:
-    """Open the store of rows that a specification names. Nothing of the source is read yet.
+def open_rows(spec: ModelSpec, *, data_root: str) -> DataStore:
+    """Open the rows of a model, as its whole specification says that they are read. Nothing is read yet.
+
+    Parts of the key are text in files whose types are guessed, and of rows with one key those are read that
+    `data.duplicates` says. Labels of a source of their own are joined.
+
+    Raises
+    ------
+    DataError
+        As :func:`open_source`.
+    """
+    data, features = spec.data, spec.features
+    named = {data.time, data.label, data.weight, *data.key, *features.numeric, *features.categorical}
+    store: DataStore = open_source(
+        data.source,
+        data_root=data_root,
+        text=tuple(name for name in data.key if name not in {data.time, *features.numeric}),
+        keep=tuple(name for name in named if name is not None),
+    )
+    if data.duplicates != "refuse":
+        store = DeduplicatedStore(store, data.key, data.duplicates)
+    return store if data.labels is None else _with_labels(store, spec, data.labels, data_root)
+
+
+def _with_labels(store: DataStore, spec: ModelSpec, labels: LabelSpec, data_root: str) -> JoinedLabels:
+    """Join labels to rows; parts of the key are read as they are of the rows."""
+    key = labels.key or spec.data.key
+    texts = tuple(
+        theirs
+        for own, theirs in zip(spec.data.key, key, strict=True)
+        if own not in {spec.data.time, *spec.features.numeric}
+    )
+    source = open_source(labels.source, data_root=data_root, text=texts, keep=(*key, labels.time, spec.data.label))
+    return JoinedLabels(
+        store, LabelSource(store=source, label=spec.data.label, key=key, time=labels.time), spec.data.key
+    )
+
+
+def open_source(
+    source: Source, *, data_root: str, text: Collection[str] = (), keep: Collection[str] = ()
+) -> FileStore | SqlStore:
+    """Open a source of rows. Nothing of it is read yet.
 
     Parameters
     ----------
@@ -38,6 +83,8 @@ def open_source(source: Source, *, data_root: str) -> FileStore | SqlStore:
         ``spec.data.source``.
     data_root
         Folder, or object-store URI, that relative paths (of files, and of ``.sql`` files) are below.
+    text, keep
+        As :class:`~airflow_mlops.stores.files.store.FileStore`.
 
     Raises
     ------
@@ -51,37 +98,12 @@ def open_source(source: Source, *, data_root: str) -> FileStore | SqlStore:
     'files /srv/data/flights'
     """
     if isinstance(source, FileSource):
-        return FileStore(
-            below(source.path, data_root),
-            format=source.format,
-            conn_id=source.conn_id,
-            encoding=source.encoding,
-            delimiter=source.delimiter,
-        )
+        return FileStore(below(source.path, data_root), text=text, keep=keep, **options_of(source))
     query = None if source.query is None else query_text(source.query, data_root)
     url = connection_url(source.conn_id)
-    return SqlStore(url, table=source.table, query=query, name=f"connection {source.conn_id}")
-
-
-def open_rows(spec: ModelSpec, *, data_root: str) -> FileStore | SqlStore | JoinedLabels:
-    """Open the rows of a specification with their labels, wherever these are.
-
-    Raises
-    ------
-    DataError
-        As :func:`open_source`.
-    """
-    data = spec.data
-    rows = open_source(data.source, data_root=data_root)
-    if data.labels is None:
-        return rows
-    labels = LabelSource(
-        store=open_source(data.labels.source, data_root=data_root),
-        label=data.label,
-        key=data.labels.key or data.key,
-        time=data.labels.time,
+    return SqlStore(
+        url, table=source.table, query=query, name=f"connection {source.conn_id}", rules=TimeRules.of(source)
     )
-    return JoinedLabels(rows, labels, data.key)
 
 
 def connection_url(conn_id: str) -> sa.URL:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.report import Table
+from benchmarks.zoo.own import replay_own
 
 if TYPE_CHECKING:
     from airflow_mlops.core.backtest.inputs import Inputs
-    from airflow_mlops.core.records.backtest import Trained
     from benchmarks.zoo.measure import Zoo
 
 LONGEST_REASON = 400
+DAYS_A_YEAR = 365.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +42,6 @@ class Day:
         return self.action != "wait"
 
 
-class _LazyTrained:
-    """The model of a step, which is trained when somebody looks at it."""
-
-    def __init__(self, inputs: Inputs, version: int) -> None:
-        self._inputs, self._version = inputs, version
-
-    def __getattr__(self, name: str) -> Any:
-        from airflow_mlops.core.backtest.tasks import train
-
-        return getattr(train(self._inputs, self._version), name)
-
-
 def measure_daily(zoo: Zoo, name: str) -> tuple[Table, dict[str, Any]]:
     """Replay a stream day by day; the table has each day on which something was done."""
     from benchmarks.zoo.run import open_inputs
@@ -61,7 +50,8 @@ def measure_daily(zoo: Zoo, name: str) -> tuple[Table, dict[str, Any]]:
     days = tuple(replay_days(open_inputs(stream, work, every_days=1)))
     counts = {what: dict(Counter(getattr(day, what) for day in days)) for what in ("action", "drift", "performance")}
     promoted = sum(day.promoted for day in days)
-    kept = {"stream": name, "seed": zoo.seed, "promoted": promoted, **counts, "days": [asdict(day) for day in days]}
+    which = {"stream": name, "seed": zoo.seed, "variant": zoo.variant}
+    kept = {**which, "promoted": promoted, **counts, "days": [asdict(day) for day in days]}
     (work / "days.json").write_text(json.dumps(kept, indent=1) + "\n")
     table = Table(
         title=f"{name}, looked at every day of {len(days)}: {stream.truth.what}",
@@ -72,44 +62,54 @@ def measure_daily(zoo: Zoo, name: str) -> tuple[Table, dict[str, Any]]:
     return table, kept
 
 
-def replay_days(inputs: Inputs) -> Iterator[Day]:
-    """Lead the specification's own policy through every step after the first, and train only what it asks for.
+def make_daily_table(kept: Sequence[Mapping[str, Any]]) -> tuple[Table, dict[str, float | None]]:
+    """Count what was done on streams that were looked at every day, and how often that is in a stream's year.
 
-    Raises
-    ------
-    ValueError
-        If the first step trained no model: then there is none to watch.
+    Parameters
+    ----------
+    kept
+        What `measure_daily` gives of each.
+
+    Returns
+    -------
+    tuple
+        The table, and of each action how often there was one a stream and year; None without a day.
     """
-    from airflow_mlops.core.backtest.policies import ControlledPolicy, PolicyContext
-    from airflow_mlops.core.backtest.tasks import train
+    years = sum(len(one["days"]) for one in kept) / DAYS_A_YEAR
+    counts = {what: sum(one["action"].get(what, 0) for one in kept) for what in _ACTIONS}
+    rates = {what: count / years if years else None for what, count in counts.items()}
+    said = ", ".join(f"{what} {'-' if rate is None else f'{rate:.3g}'}" for what, rate in rates.items())
+    table = Table(
+        title=f"{len(kept)} streams looked at every day",
+        heads=("stream", "seed", "days", *_ACTIONS, "promoted"),
+        rows=tuple(_counts(one) for one in kept),
+        notes=(f"A stream and year: {said}.",),
+    )
+    return table, rates
 
-    policy, served = ControlledPolicy(inputs, inputs.spec), [(0, 1)]
-    names = {field.name for field in fields(PolicyContext)}
-    first = train(inputs, 1)
-    if first.outcome != "trained":
-        raise ValueError(f"the first day trains no model: {'; '.join(first.problems[:3])}")
-    for step, window in enumerate(inputs.plan.steps[1:], 1):
-        given: dict[str, Any] = {
-            "step": step,
-            "as_of": window.start,
-            "trained": cast("Trained", _LazyTrained(inputs, step + 1)),
-            "version": step + 1,
-            "served": tuple(served),
-        }
-        # With --code this runs other working trees, in which a version is not always a field, and not always chosen.
-        chosen = policy(PolicyContext(**{name: value for name, value in given.items() if name in names}))
-        version = getattr(chosen, "version", 0) or step + 1
-        served.append((step, version if chosen.promoted else served[-1][1]))
-        yield Day(
-            day=step,
-            as_of=f"{window.start:%Y-%m-%d}",
-            action=chosen.action,
-            promoted=chosen.promoted,
-            rule=chosen.reason.partition(":")[0],
-            reason=chosen.reason[:LONGEST_REASON],
-            drift=policy.drift[0].verdict,
-            performance=policy.performance[0].verdict,
-        )
+
+_ACTIONS = ("retrain", "escalate", "block")
+
+
+def _counts(one: Mapping[str, Any]) -> tuple[str, ...]:
+    done = [str(one["action"].get(what, 0)) for what in _ACTIONS]
+    return one["stream"], f"{one['seed']}, {one['variant']}", str(len(one["days"])), *done, str(one["promoted"])
+
+
+def replay_days(inputs: Inputs) -> Iterator[Day]:
+    """Lead the specification's own policy through every day after the first model's."""
+    for turn in replay_own(inputs):
+        if turn.chosen.action != "start":
+            yield Day(
+                day=turn.step,
+                as_of=f"{inputs.plan.steps[turn.step].start:%Y-%m-%d}",
+                action=turn.chosen.action,
+                promoted=turn.chosen.promoted,
+                rule=turn.chosen.reason.partition(":")[0],
+                reason=turn.chosen.reason[:LONGEST_REASON],
+                drift=turn.drift,
+                performance=turn.performance,
+            )
 
 
 def _row(day: Day) -> tuple[str, ...]:

@@ -33,6 +33,8 @@ class Zoo:
     variant: Variant = "shared"
     weeks: int = 52
     folder: Path = RESULTS / "zoo"
+    own: bool = False
+    """Whether only the specification's own policy is replayed, and none that it is compared with."""
 
     @property
     def name(self) -> str:
@@ -101,12 +103,12 @@ def run(zoo: Zoo, name: str) -> Facts:
 
     # What a stream makes scikit-learn say of a class without rows, or of values never seen, is no news here.
     warnings.filterwarnings("ignore")
-    kept = zoo.runs / f"{name}.json"
+    kept = zoo.runs / f"{name}.{'own.' if zoo.own else ''}json"
     if kept.exists():
         found = Facts.from_text(kept.read_text())
         if found.crash is None:
             return found
-    found = run_stream(zoo.stream(name), zoo.runs / name)
+    found = run_stream(zoo.stream(name), zoo.runs / name, own=zoo.own)
     half = kept.with_suffix(".half")
     half.write_text(found.to_text())
     half.replace(kept)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from benchmarks.zoo.facts import Facts, Step
 from benchmarks.zoo.oracle import mean_loss
 from benchmarks.zoo.truth import Kind, Truth
 
 Mark = Literal["RIGHT", "WEAK", "WRONG"]
+MARKS: tuple[Mark, ...] = get_args(Mark)
 CHANGING = ("decay", "sudden", "recurring", "growth")
 QUIET = ("none", "watch", "persistence")
 """Rules of the controller that say nothing to anybody."""

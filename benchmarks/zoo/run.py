@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.zoo.facts import Facts, Look, Step
 from benchmarks.zoo.folders import KnownStream
 from benchmarks.zoo.oracle import mean_loss, served_versions
+from benchmarks.zoo.own import OwnTurn, measure_own, replay_own
+from benchmarks.zoo.referee import CHANGING
 from benchmarks.zoo.truth import EVERY, Truth
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_mlops.stores.sql.store import SqlStore
 
 
-def run_stream(stream: KnownStream, work: Path) -> Facts:
+def run_stream(stream: KnownStream, work: Path, *, own: bool = False) -> Facts:
     """Replay one stream under every policy, and measure the oracle beside them.
 
     Parameters
@@ -34,6 +36,8 @@ def run_stream(stream: KnownStream, work: Path) -> Facts:
         As it was written.
     work
         Folder of finished work: what is in it is not computed again.
+    own
+        Only the specification's own policy and what the referee holds it against: the same verdict, much sooner.
 
     Returns
     -------
@@ -47,8 +51,11 @@ def run_stream(stream: KnownStream, work: Path) -> Facts:
     try:
         inputs = open_inputs(stream, work, EVERY)
         open_store, open_storage = openers(stream, inputs.plan, work)
-        report, storage = backtest(inputs.plan, open_store, open_storage, state=str(work), workers=1)
-        found = facts_of(name, stream.truth, inputs, report, storage)
+        if own:
+            found = facts_of_own(name, stream.truth, inputs, open_storage(""))
+        else:
+            report, storage = backtest(inputs.plan, open_store, open_storage, state=str(work), workers=1)
+            found = facts_of(name, stream.truth, inputs, report, storage)
     except Exception as error:  # noqa: BLE001 - whatever ends the code under test is a result, and is shown
         found = Facts(name=name, crash=f"{type(error).__name__}: {str(error)[:300]}")
     return replace(found, seconds=round(time.process_time() - began, 1))
@@ -77,6 +84,45 @@ def open_inputs(stream: KnownStream, work: Path, every_days: int) -> Inputs:
     plan = plan_of(spec, start, end, timedelta(days=every_days))
     open_store, open_storage = openers(stream, plan, work)
     return Inputs(plan, ResultCache(open_storage("")), open_store())
+
+
+def facts_of_own(name: str, truth: Truth, inputs: Inputs, storage: Storage) -> Facts:
+    """Replay the specification's own policy alone, and train only what it, the oracle and the referee ask for.
+
+    What a fresh model of each step would lose is asked for only where something is there to be learned. How many
+    candidates of a schedule the gate would accept is not known then.
+    """
+    from airflow_mlops.core.metrics.measure import primary
+
+    plan, changing = inputs.plan, truth.kind in CHANGING
+    steps = tuple(_own_steps(inputs, replay_own(inputs), changing=changing))
+    first = len(plan.steps) - len(steps)
+    never = mean_loss(measure_own(inputs, step, first + 1) for step in range(first, len(plan.steps)))
+    return Facts(
+        name=name,
+        metric=primary(plan.spec, inputs.candidate(first + 1).task),
+        steps=steps,
+        looks=tuple(sorted(_looks(plan, storage), key=lambda look: look.day)),
+        losses={"never": never, "specification": mean_loss((step.rows, step.loss) for step in steps)},
+        oracle=_oracle(truth, inputs, steps),
+        first_gate=_first_refusal(storage),
+    )
+
+
+def _own_steps(inputs: Inputs, turns: Iterable[OwnTurn], *, changing: bool) -> Iterator[Step]:
+    for turn in turns:
+        rows, loss = measure_own(inputs, turn.step, turn.serving)
+        yield Step(
+            day=_day(inputs.plan, inputs.plan.steps[turn.step].start),
+            action=turn.chosen.action,
+            rule=turn.chosen.reason.partition(":")[0],
+            reason=turn.chosen.reason,
+            retrained=turn.chosen.retrained,
+            promoted=turn.chosen.promoted,
+            rows=rows,
+            loss=loss,
+            fresh=measure_own(inputs, turn.step, turn.step + 1)[1] if changing else None,
+        )
 
 
 def facts_of(name: str, truth: Truth, inputs: Inputs, report: BacktestReport, storage: Storage) -> Facts:
@@ -146,12 +192,9 @@ def _answers(storage: Storage, kind: str) -> Iterator[dict[str, Any]]:
 
 def _oracle(truth: Truth, inputs: Inputs, steps: Sequence[Step]) -> float | None:
     """Mean loss of training and promoting unseen at every step in which there is something to learn, and no other."""
-    from airflow_mlops.core.backtest.tasks import measure_future
-
     first = len(inputs.plan.steps) - len(steps)
     served = served_versions([step.day for step in steps], truth.learn, first)
-    found = [measure_future(inputs, step, version, version) for step, version in enumerate(served, first)]
-    return mean_loss((future.rows, future.loss) for future in found)
+    return mean_loss(measure_own(inputs, step, version) for step, version in enumerate(served, first))
 
 
 def _day(plan: Plan, at: datetime) -> float:

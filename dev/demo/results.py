@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_mlops.core.records.candidate import Candidate
-from airflow_mlops.core.records.decision import GateDecision, Verdict
+from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.promotion import PromotionRecord
 from dev.errors import DevError
 from dev.stack.airflow_api import Json
@@ -35,9 +35,7 @@ class LoopResult:
     @property
     def why(self) -> str:
         """The reason in one sentence: what spoke against it, or what it had over the champion."""
-        rules = self.decision.evaluation.rules if self.decision.verdict is Verdict.ACCEPT else ()
-        gains = (rule.reason for rule in rules if rule.rule in {"champion", "first_model"})
-        return next(iter((*gains, *self.decision.reasons)), "")
+        return next(iter(self.decision.reasons), "")
 
     @property
     def cells(self) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +34,8 @@ class Home:
         """Artifacts that the MLflow server keeps."""
         self.storage = root / "storage"
         """`[mlops] storage`: snapshots, predictions, reports."""
+        self.program = root / "bin" / "airflow"
+        """Airflow's command against this stack, from any folder; `up` writes it."""
         self.data = root / "data"
         """What relative data paths of specifications (`data/flights/`) lead to."""
 
@@ -43,6 +47,20 @@ class Home:
         """Make the folders; only their owner may enter."""
         for folder in (self.root, self.airflow, self.artifacts, self.storage, self.data, self.root / "logs"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def write_program(self) -> None:
+        """Write the command that runs Airflow's own against this stack, and says so where the stack is not up."""
+        project = Path(__file__).parents[2]
+        here = {"PYTHONPATH": project, "python": sys.executable, "home": self.root}
+        quoted = {name: shlex.quote(str(value)) for name, value in here.items()}
+        text = (
+            "#!/bin/sh\n# Written by `make up`: Airflow's commands against the stack of this folder.\n"
+            f"export PYTHONPATH={quoted['PYTHONPATH']}\n"
+            f'exec {quoted["python"]} -m dev airflow --home {quoted["home"]} -- "$@"\n'
+        )
+        self.program.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.program.write_text(text, encoding="utf-8")
+        self.program.chmod(0o700)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -104,6 +104,7 @@ class Stack:
 
     def _start(self, state: State) -> None:
         self.home.make()
+        self.home.write_program()
         state.save(self.home)
         _write_passwords(self.home.passwords, state.password)
         postgres.start(self.home.postgres, self.home.log("postgres"), services.base(), self._record)

@@ -66,6 +66,8 @@ def test_it_prints_the_table_and_writes_the_page(spec: Path, capsys: pytest.Capt
         (("--from", "2026-03-02", "--to", "2026-01-31"), ["--from: found 2026-03-02", "exchange or correct them"]),
         (("--from", "2026-01-31", "--to", "2026-02-02"), ["--to: found 2d from --from to --to"]),
         ((*SPAN, "--grid", "gate.champion.confidense=1"), ["no field 'confidense'", "did you mean 'confidence'?"]),
+        ((*SPAN, "--policies", "cusun", "never"), ["--policies: found 'cusun'", "did you mean 'cusum'?"]),
+        ((*SPAN, "--grid", "retraining.cost.worse_by=1"), ["settings but retraining.cost: points are compared by it"]),
         (("--from", "2030-01-31", "--to", "2030-03-31"), ["--from: found no row of files", "choose --from and --to"]),
     ],
 )

@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parents[2] / "airflow_mlops"
 STAGES = (
     *("snapshot", "validation", "training", "gate", "promotion", "scoring"),
     *("monitoring.drift", "monitoring.performance", "retraining", "backtest"),
+    *("rehearsal", "proposal"),
 )
 FACES = frozenset(f"airflow_mlops.core.{stage}" for stage in STAGES)
 

@@ -27,6 +27,7 @@ from airflow_mlops.spec.problems import ReasonCode
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WINDOW = Window(start=START, end=START + timedelta(days=1))
 KNOWN = {
+    "AdviceReport",
     "Answer",
     "Approval",
     "AuditEvent",
@@ -40,6 +41,7 @@ KNOWN = {
     "Identity",
     "Judged",
     "ModelCard",
+    "ModelLosses",
     "PerformanceReport",
     "Pointed",
     "Predictions",

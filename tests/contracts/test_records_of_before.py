@@ -17,7 +17,7 @@ from tests.contracts.test_records import KNOWN, RECORDS
 
 HERE = Path(__file__).parent / "records_of_before"
 WRITTEN = {path.stem: path for path in sorted(HERE.glob("*.json"))}
-LATER: frozenset[str] = frozenset()
+LATER: frozenset[str] = frozenset({"ModelLosses"})
 """Kinds that 4c76fb9 did not know. Their first file is written by the commit that brings them, in a folder beside."""
 GROWN: dict[str, dict[str, object]] = {
     "DriftReport": {"quarantined": []},

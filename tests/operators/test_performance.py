@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_mlops._loop_context import open_default_storage
+from airflow_mlops.core.records.fault import FaultySpan
 from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.operators import ScoreOperator
+from airflow_mlops.operators.drift import observed
 from airflow_mlops.operators.performance import PerformanceOperator, performed
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.stores.mlflow.store import MLflowStore
+from airflow_mlops.stores.open_source import open_source
 from tests.support.loop import AS_OF, context_of, rows, run_loop, specification
 
 LATER = AS_OF + timedelta(days=14)
@@ -82,6 +86,27 @@ def test_without_a_score_log_nothing_is_known_and_nothing_fails(spec: ModelSpec,
     _, body = performance(spec)
     assert body["verdict"] == "unknown"
     assert "nothing was scored" in body["reasons"][0]
+
+
+def test_rows_that_the_look_at_drift_found_broken_are_not_looked_for_again(spec: ModelSpec, loop_home: Path) -> None:
+    run_loop(spec)
+    later = arrived(loop_home)
+    ScoreOperator(task_id="score", spec=spec).execute(context_of("score-1", LATER))
+    store = open_source(spec.data.source, data_root=str(loop_home))
+    seen = observed(spec, LATER, store, open_default_storage()).report
+    assert seen.quarantined == ()
+    column = seen.columns[0].column
+    broken = FaultySpan(
+        column=column, cause="unit_change", start=LATER - timedelta(days=2), end=LATER, words="broken", rows=9
+    )
+    told = replace(seen, quarantined=(broken,))
+    operator = PerformanceOperator(task_id="performance", spec=spec, drift=told.to_json())
+    report = PerformanceReport.from_json(operator.execute(context_of("monitor-1", LATER)))
+    assert 0 < report.matched < len(later)
+    assert any("are left out: a feature is broken" in reason for reason in report.reasons)
+    earlier = replace(told, as_of=LATER - timedelta(days=1))
+    scanned, _ = performed(spec, LATER, open_default_storage(), earlier)
+    assert scanned.matched == len(later), "what was seen as of another instant is looked for again"
 
 
 def test_without_a_champion_it_is_refused_in_one_sentence(spec: ModelSpec) -> None:

@@ -8,6 +8,7 @@ from os import environ
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from airflow_mlops.sensors import DriftSensor
 from airflow_mlops.triggers.change import ChangeTrigger
@@ -38,6 +39,16 @@ def test_rows_without_drift_are_enough_where_a_window_is_waited_for(world: World
     seen = window.poke(context())
     assert seen.is_done is True
     assert seen.xcom_value["verdict"] == "ok"  # type: ignore[index]
+
+
+def test_a_source_that_has_stopped_is_not_waited_for(world: World) -> None:
+    late = AS_OF + 3 * world.spec.monitoring.window
+    stopped = DriftSensor(task_id="drift", spec=world.spec, wait_for="window", deferrable=True)
+    with pytest.raises(AirflowFailException, match=r"none for as long before it: the newest row is of .*schedule.end"):
+        stopped.execute(context(as_of=late))
+    patient = DriftSensor(task_id="drift", spec=world.spec, wait_for="drift", deferrable=True)
+    with pytest.raises(TaskDeferred):
+        patient.execute(context(as_of=late))
 
 
 @pytest.mark.parametrize(("report", "made"), [("never", False), ("on_drift", True)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.mean_rise import STREAMS, calls, changed
+from benchmarks.mean_rise import STREAMS, calls, changed, looks_at_a_cure
 
 YEARS = 60
 
@@ -26,3 +26,14 @@ def test_a_rise_is_called_in_time_and_never_long_before(size: float, latest: int
     late = [delay for delay in delays if delay is not None and delay >= 0]
     assert len(late) >= 0.9 * YEARS
     assert float(np.median(late)) <= latest
+
+
+@pytest.mark.parametrize("dependence", [0.0, 0.7])
+def test_a_change_that_is_over_is_seldom_followed_and_one_that_goes_on_mostly(dependence: float) -> None:
+    """One look at a known split, at a level of 0.1; there are six looks in two months."""
+    rng, worlds = np.random.default_rng(11), 60
+    over, slow = ([looks_at_a_cure(rng, slope, dependence) for _ in range(worlds)] for slope in (0.0, 0.08))
+    assert len(over) == len(slow) == worlds
+    assert sum(first for first, _ in over) <= 0.25 * worlds
+    assert sum(ever for _, ever in over) <= 0.35 * worlds
+    assert sum(ever for _, ever in slow) >= 0.7 * worlds

@@ -35,6 +35,7 @@ def changed(spec: ModelSpec, path: str, value: Any) -> ModelSpec:
         ("schedule", "@daily", False),
         ("validation", [{"expect": "row_count", "min": 1}], False),
         ("execution.retries", 0, False),
+        ("retraining.cost.worse_by", 0.5, False),
     ],
 )
 def test_the_fingerprint_covers_what_changes_the_model(path: str, value: Any, changes: bool) -> None:

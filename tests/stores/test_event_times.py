@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import ReasonCode
-from airflow_mlops.stores.event_times import TimeReader, bounds_in, inside, micros, utc_microseconds
+from airflow_mlops.stores.event_times import TimeReader, TimeRules, bounds_in, inside, micros, utc_microseconds
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -114,3 +115,96 @@ def test_zones_are_not_mixed_across_batches_either() -> None:
     assert reader.convert(pa.array(["2013-03-01T12:00:00Z"])).to_pylist() == [NOON]
     with pytest.raises(DataError, match="carry a zone"):
         reader.convert(pa.array(["2013-03-01T12:00:00"]))
+
+
+ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC"]
+
+
+@given(zone=st.sampled_from(ZONES), wall=st.datetimes(datetime(1990, 1, 1), datetime(2035, 1, 1)))
+def test_a_zones_clock_is_read_as_python_reads_it(zone: str, wall: datetime) -> None:
+    """The zoneinfo of Python is the independent word: fold=1 is the later instant, and a gap ends where it goes on."""
+    reader = TimeReader("t", "orders", TimeRules(zone=zone))
+    (found,) = reader.convert(pa.array([wall], pa.timestamp("us"))).to_pylist()
+    early, late = (wall.replace(tzinfo=ZoneInfo(zone), fold=fold).astimezone(UTC) for fold in (0, 1))
+    assert reader.doubtful is not None
+    assert reader.doubtful.to_pylist() == [early != late]
+    if early <= late:  # once, or twice
+        assert found == late
+    else:  # never: Python reads the two sides of the gap, and what lies between is its end
+        assert late < found < early or found in (late, early)
+        local = found.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+        assert local > wall
+        before = (found - MICROSECOND).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+        assert before < wall
+
+
+@given(
+    unit=st.sampled_from(["s", "ms", "us", "ns"]),
+    seconds=st.integers(-(10**9), 4 * 10**9),
+    kind=st.sampled_from([pa.int64(), pa.float64(), pa.string()]),
+)
+def test_numbers_since_1970_are_those_instants(unit: str, seconds: int, kind: pa.DataType) -> None:
+    number = seconds * {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    if kind == pa.float64() and abs(number) > 2**53:
+        number -= number % 2**12
+    array = pa.array([number, None], pa.int64()).cast(kind, safe=False)
+    found = TimeReader("t", "orders", TimeRules(unit=unit)).convert(array).to_pylist()
+    assert found[1] is None
+    assert abs(found[0] - (EPOCH + timedelta(seconds=seconds))) <= timedelta(milliseconds=1)
+
+
+def test_texts_of_a_format_are_local_unless_they_say_their_offset() -> None:
+    rules = TimeRules(zone="Europe/Berlin", format="%d.%m.%Y %H:%M")
+    assert TimeReader("t", "o", rules).convert(pa.array(["01.07.2024 12:00", None])).to_pylist() == [
+        datetime(2024, 7, 1, 10, tzinfo=UTC),
+        None,
+    ]
+    zoned = TimeRules(format="%Y%m%d %H%M %z")
+    assert TimeReader("t", "o", zoned).convert(pa.array(["20240701 1200 +0200"])).to_pylist() == [
+        datetime(2024, 7, 1, 10, tzinfo=UTC)
+    ]
+    days = TimeReader("t", "o", TimeRules(format="%Y%m%d")).convert(pa.array([20240701]))
+    assert days.to_pylist() == [datetime(2024, 7, 1, tzinfo=UTC)]
+
+
+def test_times_with_and_without_a_zone_go_together_where_a_zone_is_stated() -> None:
+    reader = TimeReader("t", "o", TimeRules(zone="Europe/Berlin"))
+    texts = pa.array(["2024-07-01T12:00:00Z", "2024-07-01T12:00:00", None])
+    assert reader.convert(texts).to_pylist() == [
+        datetime(2024, 7, 1, 12, tzinfo=UTC),
+        datetime(2024, 7, 1, 10, tzinfo=UTC),
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("array", "fix"),
+    [
+        (pa.array([1_700_000_000]), "time_unit: s"),
+        (pa.array([1_700_000_000_000]), "time_unit: ms"),
+        (pa.array(["1700000000000000"]), "time_unit: us"),
+        (pa.array([1_700_000_000 * 10**9]), "time_unit: ns"),
+        (pa.array([20240301]), "time_format: '%Y%m%d'"),
+        (pa.array(["31.12.2024"]), "state data.source.time_format"),
+    ],
+)
+def test_what_a_column_looks_like_is_said(array: pa.Array, fix: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read(array)
+    assert fix in caught.value.problems[0].fix
+
+
+@pytest.mark.parametrize(
+    ("rules", "column"),
+    [
+        (TimeRules(zone="America/New_York"), pa.array([datetime(2024, 3, 1)], pa.timestamp("us"))),
+        (TimeRules(zone="Asia/Tokyo"), pa.array([date(2024, 3, 1)])),
+        (TimeRules(unit="s"), pa.array([1_709_251_200], pa.int32())),
+        (TimeRules(unit="ms"), pa.array([1_709_251_200_000.0])),
+    ],
+)
+def test_ends_for_statistics_never_lose_a_row_of_the_window(rules: TimeRules, column: pa.Array) -> None:
+    (instant,) = TimeReader("t", "o", rules).convert(column).to_pylist()
+    ends = bounds_in(column.type, Window(start=instant, end=instant + MICROSECOND), rules)
+    assert ends is not None
+    assert pc.and_(pc.greater_equal(column, ends[0]), pc.less(column, ends[1])).to_pylist() == [True]

@@ -13,7 +13,8 @@ import pandas as pd
 from airflow_mlops.core.gate.rules.leakage.judge import judge
 from airflow_mlops.core.records.candidate import Task
 from airflow_mlops.core.records.decision import Verdict
-from tests.support.leakage_inputs import AS_OF, bench_of
+from tests.support.builders import AS_OF
+from tests.support.leakage_inputs import bench_of
 
 World = tuple[pd.DataFrame, Task]
 Rng = np.random.Generator

@@ -58,7 +58,7 @@ class MemoryStore:
         if len(frame):
             self.parts.append((frame[self.time].min(), frame[self.time].max(), batch_of(frame)))
 
-    def schema(self) -> tuple[Column, ...]:
+    def schema(self, window: Window | None = None, time: str = "") -> tuple[Column, ...]:
         if not self.parts:
             raise DataError(
                 Problem(code=ReasonCode.SOURCE_MISSING, field="data.source", found="nothing", allowed="rows", fix="add")
@@ -88,7 +88,13 @@ class MemoryStore:
         del time
         return (min(p[0] for p in self.parts), max(p[1] for p in self.parts)) if self.parts else None
 
-    def undated(self, time: str) -> int | None:
+    def issues(self) -> tuple[Problem, ...]:
+        return ()
+
+    def absent(self) -> tuple[str, ...]:
+        return ()
+
+    def undated(self, time: str, window: Window | None = None) -> int | None:
         del time
         return None
 

@@ -61,7 +61,8 @@ class World:
             return None
         share = np.ones(self.groups) if self.sizes == "equal" else rng.exponential(size=self.groups)
         rest = rng.choice(self.groups, self.rows - self.groups, p=share / share.sum())
-        return np.r_[np.arange(self.groups), rest]
+        each_and_others: np.ndarray[Any, Any] = np.r_[np.arange(self.groups), rest]
+        return each_and_others
 
 
 DAYS = World(750, groups=30)

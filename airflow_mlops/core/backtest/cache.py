@@ -71,7 +71,7 @@ def identity_of(plan: Plan, store: DataStore) -> Identity:
     """
     known, time = plan.known, plan.spec.data.time
     content = None
-    for batch in store.read(known, time, [column.name for column in store.schema()]):
+    for batch in store.read(known, time, [column.name for column in store.schema(known, time)]):
         content = content or ContentHash(batch.schema)
         content.update(batch)
     if content is None or not content.rows:

@@ -21,6 +21,7 @@ MODEL = {
     "gate.holdout": "it says what the model is trained on",
     "gate.primary": "points are compared by it",
     "gate.metrics": "it names code, and points are compared by them",
+    "retraining.cost": "points are compared by it",
 }
 """What a grid may not change, and why."""
 MOST_POINTS = 500

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.backtest.cache import KeyLocks, ResultCache
 from airflow_mlops.core.backtest.plan import Plan
+from airflow_mlops.core.backtest.score_log import SubfolderStorage
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.backtest import Trained
 from airflow_mlops.core.records.candidate import Candidate, Champion, Label
@@ -20,7 +22,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from airflow_mlops.core.faults import DayRows
+    from airflow_mlops.core.monitoring.performance import Prepared
     from airflow_mlops.core.training import Fitted
+
+
+MOST_ROWS = 300_000
+"""Rows of futures that a process holds: some hundred megabytes."""
+HISTORY = "history"
+"""Folder of the finished work on the steps before the span."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,25 +41,67 @@ class InputSources:
     open_storage: Callable[[], Storage]
     locks: Path | None = None
     """File of the locks that the processes share; None: there is one process."""
+    history: Plan | None = None
+    """Steps before the span; None: no policy asks for them, or there are too few."""
 
     def open(self, *, frozen: bool = False) -> Inputs:
         """Open source and folder; a frozen cache computes nothing."""
         locks = None if self.locks is None or frozen else KeyLocks(self.locks)
-        return Inputs(self.plan, ResultCache(self.open_storage(), locks, frozen=frozen), self.open_store())
+        store, storage = self.open_store(), self.open_storage()
+        history = None
+        if self.history is not None:
+            before = ResultCache(SubfolderStorage(storage, HISTORY), locks, frozen=frozen)
+            history = Inputs(self.history, before, store)
+        return Inputs(self.plan, ResultCache(storage, locks, frozen=frozen), store, history)
+
+
+class FrameCache:
+    """Labelled rows as they were read, the latest used ones: the models of all steps predict the same few futures.
+
+    Parameters
+    ----------
+    read
+        Reads what is not held.
+    most_rows
+        That are held together; the last two frames are, however long they are.
+    """
+
+    def __init__(self, read: Callable[..., tuple[pd.DataFrame, pd.Series[Any]]], most_rows: int = MOST_ROWS) -> None:
+        self._read, self._most_rows = read, most_rows
+        self._held: OrderedDict[tuple[Any, ...], tuple[pd.DataFrame, pd.Series[Any]]] = OrderedDict()
+
+    def __call__(self, *key: Any) -> tuple[pd.DataFrame, pd.Series[Any]]:
+        """Return the rows of a key, read or held."""
+        found = self._held.pop(key, None)
+        self._held[key] = self._read(*key) if found is None else found
+        while len(self._held) > 2 and self.rows > self._most_rows:  # noqa: PLR2004 - two steps in a row are compared
+            self._held.popitem(last=False)
+        return self._held[key]
+
+    @property
+    def rows(self) -> int:
+        """Rows that are held."""
+        return sum(len(frame) for frame, _ in self._held.values())
+
+    def __len__(self) -> int:
+        return len(self._held)
 
 
 class Inputs:
     """The inputs of one process, with the last few models and frames in memory: tasks in a row read the same ones."""
 
-    def __init__(self, plan: Plan, cache: ResultCache, store: DataStore) -> None:
+    def __init__(self, plan: Plan, cache: ResultCache, store: DataStore, history: Inputs | None = None) -> None:
         self.plan, self.spec, self.cache, self.store = plan, plan.spec, cache, store
+        self.history = history
+        """Those of the steps before the span."""
         self.pipeline = lru_cache(maxsize=8)(lambda version: cache.read_model(version, plan.spec))
         """Fitted pipeline of a version."""
         self.rows = lru_cache(maxsize=2)(self._read_rows)
         """Snapshot that a version was trained on, and its rows."""
         self.days = lru_cache(maxsize=2)(self._read_days)
         """A sample of each day's rows of a snapshot."""
-        self._future = lru_cache(maxsize=2)(self._read_future)
+        self._future = FrameCache(self._read_future)
+        self._prepared: tuple[object, Prepared] | None = None
 
     def candidate(self, version: int) -> Candidate:
         """Record of a version."""
@@ -91,7 +142,14 @@ class Inputs:
             warnings=(),
             convergence=candidate.convergence,
             changed=candidate.changed,
+            refit_of=candidate.refit_of,
         )
+
+    def prepared(self, key: object, make: Callable[[], Prepared]) -> Prepared:
+        """What only the champion decides of a look, made once for the looks in a row that have the same key."""
+        if self._prepared is None or self._prepared[0] != key:
+            self._prepared = key, make()
+        return self._prepared[1]
 
     def future(self, step: int, model: Candidate) -> tuple[pd.DataFrame, pd.Series[Any]]:
         """Labelled rows of a step's future, with what a model and the metric need of them, and their labels."""
@@ -124,9 +182,10 @@ class Inputs:
         import pandas as pd
         import pyarrow as pa
 
+        from airflow_mlops.core.rows.frames import to_frame
         from airflow_mlops.core.rows.labels import clean_labels
 
         batches = list(self.store.read(self.plan.steps[step], self.spec.data.time, columns))
         if not batches:
             return pd.DataFrame(), pd.Series(dtype="float64")
-        return clean_labels(self.spec, pa.Table.from_batches(batches).to_pandas(), classification, classes)
+        return clean_labels(self.spec, to_frame(pa.Table.from_batches(batches)), classification, classes)

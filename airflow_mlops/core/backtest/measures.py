@@ -52,6 +52,35 @@ def line_of(
     )
 
 
+def with_objective(line: Line, price: float, best: float | None, *, greater_is_better: bool) -> Line:
+    """Add to a line its loss with the retrainings paid, and how that compares with the oracle's.
+
+    Parameters
+    ----------
+    price
+        What one retraining makes the mean worse by.
+    best
+        Objective of the oracle; None: it is not compared.
+
+    Examples
+    --------
+    >>> done = Line(policy="always", turns=(), retrainings=10, promotions=10, mean_loss=0.5, worst_loss=None,
+    ...     worst_step=None, recovery_days=None, longest_days=None, decays=0, false_alarms=0, escalations=0,
+    ...     compute_seconds=0.0)
+    >>> found = with_objective(done, 0.01, 0.4, greater_is_better=False)
+    >>> found.objective, round(found.to_oracle, 3)
+    (0.6, 1.5)
+    """
+    if line.mean_loss is None:
+        return line
+    sign = -1.0 if greater_is_better else 1.0
+    objective = line.mean_loss + sign * price * line.retrainings
+    ratio = None
+    if best is not None and min(best, objective) > 0:
+        ratio = best / objective if greater_is_better else objective / best
+    return replace(line, objective=objective, to_oracle=ratio)
+
+
 def decays(turns: Sequence[Turn], end: datetime) -> Iterator[timedelta]:
     """Lengths of the decays: from the first step at which the serving model is behind, to the first at which not.
 

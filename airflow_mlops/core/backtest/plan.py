@@ -17,8 +17,15 @@ from airflow_mlops.spec.types import format_duration
 MOST_STEPS = 2000
 """More steps than this is a cadence that somebody mistyped."""
 
+FEWEST_BEFORE, MOST_BEFORE = 3, 26
+"""Steps before the span that a policy is tuned on: fewer tell nothing, and more are half a year of weeks to train."""
+SLACK = 0.05
+"""Of a training window, that may lie before the first row of the source."""
+
 _VERSIONS, _MINUTE = 10_000, timedelta(minutes=1)
 """Numbers of versions up to which those lie that know of no change: more than there are steps."""
+_REFITS = _VERSIONS // 2
+"""From a version to the one that repeats its recipe on all rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +60,15 @@ class Plan:
 
     def step_of(self, version: int) -> int:
         """Return the step at which a version is trained."""
-        return version % _VERSIONS - 1
+        return version % _REFITS - 1
+
+    def refit_of(self, version: int) -> int:
+        """Number the model that repeats the recipe of a version on all rows (`training.refit`)."""
+        return version + _REFITS
+
+    def judged_of(self, version: int) -> int:
+        """Return the version that is judged: of a refitted model the one whose recipe it repeats, else itself."""
+        return version - _REFITS if version % _VERSIONS > _REFITS else version
 
     def changed_of(self, version: int) -> datetime | None:
         """Return the change that a version knows of."""
@@ -100,6 +115,26 @@ def plan_of(spec: ModelSpec, start: datetime, end: datetime, every: timedelta) -
     if problems:
         raise DataError(problems, subject=f"backtest of {spec.name}")
     return Plan(spec=spec, start=start, end=end, every=every)
+
+
+def history_of(plan: Plan, earliest: datetime) -> Plan | None:
+    """Return the steps before a span that its policies may be tuned on: at the same cadence, up to its start.
+
+    Parameters
+    ----------
+    earliest
+        Event time of the source's first row: the training window of each of the steps has rows from its beginning.
+
+    Returns
+    -------
+    Plan
+        Of at most `MOST_BEFORE` steps; None where there are fewer than `FEWEST_BEFORE`.
+    """
+    window = plan.spec.data.window
+    count = min(MOST_BEFORE, (plan.start - window * (1 - SLACK) - earliest) // plan.every)
+    if count < FEWEST_BEFORE:
+        return None
+    return Plan(spec=plan.spec, start=plan.start - count * plan.every, end=plan.start, every=plan.every)
 
 
 def _problems(start: datetime, end: datetime, every: timedelta) -> Iterator[Problem]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from airflow_mlops.core.backtest.inputs import Inputs
-from airflow_mlops.core.backtest.policies import PolicyContext, make_policy
-from airflow_mlops.core.backtest.tasks import train
+from airflow_mlops.core.backtest.policies import GATED, PolicyContext, make_policy
+from airflow_mlops.core.backtest.tasks import serving_version, train
 from airflow_mlops.core.records.backtest import Future, Turn
 from airflow_mlops.spec.model import ModelSpec
 
@@ -34,8 +34,11 @@ class ReplayedTurn:
     def finish(self, futures: Mapping[FutureKey, Future]) -> Turn:
         """Return the turn with what came of it: the serving model's loss, and whether the one before had decayed."""
         after, before = futures[self.serving], futures[self.before]
-        alarm = self.turn.retrained and before.behind is False
-        return replace(self.turn, rows=after.rows, loss=after.loss, behind=after.behind, false_alarm=alarm)
+        decayed = before.behind if self.turn.retrained else None
+        alarm = decayed is False
+        return replace(
+            self.turn, rows=after.rows, loss=after.loss, behind=after.behind, false_alarm=alarm, decayed=decayed
+        )
 
 
 def replay(inputs: Inputs, name: str, spec: ModelSpec) -> Sequence[ReplayedTurn]:
@@ -59,7 +62,8 @@ def replay(inputs: Inputs, name: str, spec: ModelSpec) -> Sequence[ReplayedTurn]
     newest = 0
     for step, window in enumerate(inputs.plan.steps):
         as_of, trained = window.start, train(inputs, step + 1)
-        newest = step + 1 if trained.outcome == "trained" else newest
+        if trained.outcome == "trained":
+            newest, _ = serving_version(inputs, spec, step + 1, None, gated=False)
         if not newest:
             continue
         before = serving = served[-1][1] if served else newest
@@ -70,7 +74,10 @@ def replay(inputs: Inputs, name: str, spec: ModelSpec) -> Sequence[ReplayedTurn]
             chosen = policy(
                 PolicyContext(step=step, as_of=as_of, trained=trained, version=step + 1, served=tuple(served))
             )
-            serving = chosen.version if chosen.promoted else before
+            seconds = chosen.seconds
+            if chosen.promoted:
+                serving, took = serving_version(inputs, spec, chosen.version, before, gated=name in GATED)
+                seconds += took
             turn = Turn(
                 as_of=as_of,
                 serving=inputs.plan.steps[inputs.plan.step_of(serving)].start,
@@ -78,7 +85,7 @@ def replay(inputs: Inputs, name: str, spec: ModelSpec) -> Sequence[ReplayedTurn]
                 reason=chosen.reason,
                 retrained=chosen.retrained,
                 promoted=chosen.promoted,
-                seconds=chosen.seconds,
+                seconds=seconds,
             )
         served.append((step, serving))
         after, until = FutureKey(step, serving, newest), FutureKey(step, before, newest)

@@ -11,12 +11,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.backtest.cache import digest
 from airflow_mlops.core.backtest.inputs import Inputs
 from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.records.backtest import Future, Judged, Pointed, Referred, Scored, Trained, Watched
+from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.training import candidate_from
@@ -27,10 +29,14 @@ if TYPE_CHECKING:
 
     from airflow_mlops.core.faults import DayRows
     from airflow_mlops.core.gate import HoldoutComparison
-    from airflow_mlops.core.metrics.labelled import LabelledPredictions
     from airflow_mlops.core.metrics.measure import Metric
+    from airflow_mlops.core.records.candidate import Candidate
+    from airflow_mlops.core.records.snapshot import Snapshot
     from airflow_mlops.core.stats.bootstrap import Gain
+    from airflow_mlops.core.training import Fitted
 
+POOLED = 4
+"""Steps at most whose rows say together whether a fresh model is better: one alone may have too few blocks."""
 CONFIDENCE = 0.95
 """At which a fresh model is surely better: fixed, so that points of a grid are measured alike."""
 
@@ -38,7 +44,9 @@ CONFIDENCE = 0.95
 
 
 def train(inputs: Inputs, version: int) -> Trained:
-    """Snapshot, validate, fit: what the train DAG does up to the gate."""
+    """Snapshot, validate, fit: what the train DAG does up to the gate; of a refit, what follows the gate."""
+    if inputs.plan.judged_of(version) != version:
+        return _refit(inputs, version)
 
     def compute() -> Trained:
         from airflow_mlops.core.snapshot import KnownFaults, read_snapshot, take_snapshot
@@ -59,17 +67,68 @@ def train(inputs: Inputs, version: int) -> Trained:
         except (DataError, TrainingError) as refusal:
             return Trained(outcome="failed", problems=tuple(map(str, refusal.problems)), seconds=0)
         inputs.cache.keep_model(version, fitted.pipeline, spec)
-        candidate = candidate_from(
-            spec,
-            snapshot,
-            fitted,
-            loop_run=f"backtest/{version}",
-            run_id=f"backtest-{version}",
-            model_uri=f"backtest:/{version}",
+        return Trained(
+            outcome="trained", candidate=_named(spec, snapshot, fitted, version), snapshot=snapshot, seconds=0
         )
-        return Trained(outcome="trained", candidate=candidate, snapshot=snapshot, seconds=0)
 
     return inputs.cache.remember(Trained, f"training version {version}", [version], compute)
+
+
+def _refit(inputs: Inputs, version: int) -> Trained:
+    """Repeat the recipe of a trained version on all its rows; where that one is none, there is nothing to repeat."""
+    origin = inputs.plan.judged_of(version)
+    trained = train(inputs, origin)
+
+    def compute() -> Trained:
+        from airflow_mlops.core.training import refit
+
+        spec = inputs.spec
+        if trained.candidate is None:
+            return replace(trained, seconds=0)
+        snapshot, frame = inputs.rows(origin)
+        try:
+            fitted = refit(spec, snapshot, frame, trained.candidate, inputs.pipeline(origin))
+        except (DataError, TrainingError) as refusal:
+            return Trained(outcome="failed", problems=tuple(map(str, refusal.problems)), seconds=0)
+        inputs.cache.keep_model(version, fitted.pipeline, spec)
+        return Trained(
+            outcome="trained", candidate=_named(spec, snapshot, fitted, version), snapshot=snapshot, seconds=0
+        )
+
+    return inputs.cache.remember(Trained, f"refitting version {origin}", [version], compute)
+
+
+def _named(spec: ModelSpec, snapshot: Snapshot, fitted: Fitted, version: int) -> Candidate:
+    return candidate_from(
+        spec,
+        snapshot,
+        fitted,
+        loop_run=f"backtest/{version}",
+        run_id=f"backtest-{version}",
+        model_uri=f"backtest:/{version}",
+    )
+
+
+def serving_version(
+    inputs: Inputs, spec: ModelSpec, version: int, champion: int | None, *, gated: bool
+) -> tuple[int, float]:
+    """Return what serves once a version is to be promoted, and the seconds that its refit took.
+
+    With `training.refit` that is the refitted model; where nothing comes of it, the version itself.
+
+    Parameters
+    ----------
+    gated
+        Whether a gate let the version through: then it is asked about the refitted model too.
+    """
+    if not spec.training.refit:
+        return version, 0.0
+    refitted = inputs.plan.refit_of(version)
+    made = train(inputs, refitted)
+    fine = made.outcome == "trained"
+    if fine and gated:
+        fine = judge(inputs, spec, refitted, champion).decision.verdict is Verdict.ACCEPT
+    return (refitted if fine else version), made.seconds
 
 
 def _first_days(inputs: Inputs, version: int) -> Sequence[DayRows]:
@@ -85,10 +144,13 @@ def refer(inputs: Inputs, version: int) -> Referred:
     """Freeze the reference profile of a version, as the training task does."""
 
     def compute() -> Referred:
-        from airflow_mlops.core.training import reference_profile
+        from airflow_mlops.core.training import reference_profile, refitted_profile
 
-        snapshot, _ = inputs.rows(version)
-        return Referred(profile=reference_profile(inputs.spec, snapshot, inputs.fitted(version)), seconds=0)
+        (snapshot, _), fitted, origin = inputs.rows(version), inputs.fitted(version), inputs.plan.judged_of(version)
+        if origin == version:
+            return Referred(profile=reference_profile(inputs.spec, snapshot, fitted), seconds=0)
+        judged = refer(inputs, origin).profile
+        return Referred(profile=refitted_profile(inputs.spec, snapshot, fitted, judged), seconds=0)
 
     on = [version, watch_settings(inputs.spec)]
     return inputs.cache.remember(Referred, f"reference profile of version {version}", on, compute)
@@ -98,12 +160,21 @@ def refer(inputs: Inputs, version: int) -> Referred:
 
 
 def judge(inputs: Inputs, spec: ModelSpec, version: int, champion: int | None) -> Judged:
-    """Ask a specification's gate of a version against another, or against none, without a serving model."""
+    """Ask a specification's gate of a version against another, or against none, without a serving model.
+
+    Of a refitted model it is what was decided about the version whose recipe it repeats, and about the model itself.
+    """
 
     def compute() -> Judged:
-        from airflow_mlops.core.gate import decide, evaluate
+        from airflow_mlops.core.gate import decide, decide_refit, evaluate
 
-        asked = judged_spec(spec)
+        asked, origin = judged_spec(spec), inputs.plan.judged_of(version)
+        if origin != version:
+            judged, refitted = judge(inputs, spec, origin, champion).decision, inputs.candidate(version)
+            if judged.verdict is not Verdict.ACCEPT:  # a first model that serves all the same: its promise is this
+                return Judged(decision=judged, seconds=0)
+            made = decide_refit(asked, refitted, judged, origin, served=None, now=refitted.as_of)
+            return Judged(decision=made, seconds=0)
         contest = _contest(inputs, asked, version, champion)
         evaluation = evaluate(
             asked,
@@ -228,7 +299,7 @@ def watch(
     def compute() -> Watched:
         from airflow_mlops.core.backtest.score_log import ScoreLog
         from airflow_mlops.core.monitoring.drift import observe
-        from airflow_mlops.core.monitoring.performance import measure_performance
+        from airflow_mlops.core.monitoring.performance import measure_performance, prepare
         from airflow_mlops.core.monitoring.quarantine import left_out
         from airflow_mlops.core.retraining import count_new_rows
 
@@ -237,14 +308,20 @@ def watch(
         drift = observe(spec, champion, reference, store, log, as_of, history=tuple(history))
         sources = (store, log, as_of)
         without = left_out(drift.quarantined)
+        judged = partial(inputs.pipeline, inputs.plan.judged_of(version))
+        prepared = inputs.prepared(
+            (version, judged_against, gate_settings(spec), watch_settings(spec)),
+            lambda: prepare(spec, champion, judged, inputs.cache.storage, decision=decision),
+        )
         return Watched(
             drift=drift,
             performance=measure_performance(
                 spec,
                 champion,
-                lambda: inputs.pipeline(version),
+                judged,
                 *sources,
                 decision=decision,
+                prepared=prepared,
                 history=performances,
                 without=without,
             ),
@@ -278,8 +355,7 @@ def _compare_future(inputs: Inputs, step: int, version: int, newest: int) -> Fut
     from airflow_mlops.core.pipeline.predict import predict
     from airflow_mlops.core.rows.weights import row_weights
 
-    mine, other = inputs.candidate(version), inputs.candidate(newest)
-    rows = 0
+    mine, rows = inputs.candidate(version), 0
     try:
         frame, labels = inputs.future(step, mine)
         rows = len(frame)
@@ -287,28 +363,78 @@ def _compare_future(inputs: Inputs, step: int, version: int, newest: int) -> Fut
             return Future(rows=0, loss=None, seconds=0)
         (weights,) = row_weights(inputs.spec, frame)
         served = predict(inputs.pipeline(version), frame, mine)
-        fresh = served if newest == version else predict(inputs.pipeline(newest), frame, other)
+        primary = metric.metrics_of(inputs.spec)[metric.primary(inputs.spec, mine.task)]
+        found = Future(rows=rows, loss=_finite(primary(metric.judge(labels, served, None, weights))), seconds=0)
+        if newest == version:
+            return found
+        over = _gain_from(inputs, primary, (newest, version), step, (frame, labels))
     except DataError:  # rows that no model can predict from: the step counts for no policy
         return Future(rows=rows, loss=None, seconds=0)
-    primary = metric.metrics_of(inputs.spec)[metric.primary(inputs.spec, mine.task)]
-    found = Future(rows=rows, loss=_finite(primary(metric.judge(labels, served, None, weights))), seconds=0)
-    if fresh is served:
-        return found
-    known = (*served.classes, *(label for label in other.classes if label not in served.classes))
-    sides = (metric.judge(labels, fresh, known, weights), metric.judge(labels, served, known, weights))
-    over = _gain(inputs.spec, primary, sides, frame)
     return replace(found, gain=_finite(over.value), lower=_finite(over.lower), upper=_finite(over.upper))
 
 
-def _gain(
-    spec: ModelSpec, primary: Metric, sides: tuple[LabelledPredictions, LabelledPredictions], frame: pd.DataFrame
+def _gain_from(
+    inputs: Inputs,
+    primary: Metric,
+    versions: tuple[int, int],
+    step: int,
+    own: tuple[pd.DataFrame, pd.Series[Any]],
 ) -> Gain:
-    """Gain of the first side over the second, with bounds."""
+    """Gain of the first version over the second from a step on; by its own rows alone where later ones are broken."""
+    pooled = _pooled(inputs, step, inputs.candidate(versions[1]), own)
+    if pooled[0] is own[0]:
+        return _gain(inputs, primary, versions, *own)
+    try:
+        return _gain(inputs, primary, versions, *pooled)
+    except DataError:
+        return _gain(inputs, primary, versions, *own)
+
+
+def _pooled(
+    inputs: Inputs, step: int, model: Candidate, own: tuple[pd.DataFrame, pd.Series[Any]]
+) -> tuple[pd.DataFrame, pd.Series[Any]]:
+    """Labelled rows of a step's future, and of the next steps', until there are blocks enough for an interval.
+
+    A week has seven days, of which no interval can be made; two weeks have. The question is whether the model is
+    behind from that step on, whoever serves by then.
+    """
+    import pandas as pd
+
+    from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS, blocks_of
+
+    frame, labels = own
+    for later in range(step + 1, min(step + POOLED, len(inputs.plan.steps))):
+        block = blocks_of(inputs.spec, frame)
+        if (len(frame) if block is None else len(set(block.tolist()))) >= MIN_BLOCKS:
+            break
+        try:
+            more, more_labels = inputs.future(later, model)
+        except DataError:
+            break
+        if len(more) and list(more.columns) == list(frame.columns):
+            frame = pd.concat([frame, more], ignore_index=True)
+            labels = pd.concat([labels, more_labels], ignore_index=True)
+    return frame, labels
+
+
+def _gain(
+    inputs: Inputs, primary: Metric, versions: tuple[int, int], frame: pd.DataFrame, labels: pd.Series[Any]
+) -> Gain:
+    """Gain of the first version over the second on labelled rows, with bounds."""
+    from airflow_mlops.core.metrics import measure as metric
+    from airflow_mlops.core.pipeline.predict import predict
+    from airflow_mlops.core.rows.weights import row_weights
     from airflow_mlops.core.stats.bootstrap import blocks_of, gain
 
+    spec, models = inputs.spec, [inputs.candidate(version) for version in versions]
+    (weights,) = row_weights(spec, frame)
+    said = [predict(inputs.pipeline(one), frame, model) for one, model in zip(versions, models, strict=True)]
+    known = tuple(dict.fromkeys((*said[1].classes, *said[0].classes)))
+    ours, theirs = (metric.judge(labels, each, known, weights) for each in said)
     return gain(
         primary,
-        *sides,
+        ours,
+        theirs,
         blocks_of(spec, frame),
         confidence=CONFIDENCE,
         resamples=spec.gate.champion.resamples,

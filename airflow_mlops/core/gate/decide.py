@@ -13,7 +13,7 @@ from airflow_mlops.core.gate.rules import RULES
 from airflow_mlops.core.metrics import measure as metric
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult, Verdict
-from airflow_mlops.core.records.wording import STOP
+from airflow_mlops.core.records.wording import STOP, comparison_words, format_settings
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -40,10 +40,12 @@ def failed_closed(result: RuleResult) -> RuleResult:
 def counted(spec: ModelSpec, result: RuleResult) -> RuleResult:
     """The result, marked as recorded only where the specification says so.
 
-    One of a rule that is not registered, written by another version, counts wherever the gate does.
+    One of a rule that is not registered, written by another version, counts wherever the gate does. What a rule itself
+    only records does not count.
     """
     rule = _BY_NAME.get(result.rule)
-    return replace(result, enforced=rule.counts(spec) if rule is not None else spec.gate.mode == "enforce")
+    counts = rule.counts(spec) if rule is not None else spec.gate.mode == "enforce"
+    return replace(result, enforced=result.enforced and counts)
 
 
 def missing(
@@ -94,6 +96,7 @@ def decide(spec: ModelSpec, candidate: Candidate, evaluation: Evaluation, *, now
     checked = tuple(failed_closed(rule) for rule in evaluation.rules)
     every = tuple(counted(spec, rule) for rule in (*checked, *missing(spec, candidate, evaluation, checked)))
     verdict, would = _worst(rule for rule in every if rule.enforced), _worst(every)
+    judged = replace(evaluation, rules=every)
     return GateDecision(
         model=candidate.model,
         run_id=candidate.run_id,
@@ -102,8 +105,8 @@ def decide(spec: ModelSpec, candidate: Candidate, evaluation: Evaluation, *, now
         as_of=candidate.as_of,
         verdict=verdict,
         champion_version=evaluation.champion_version,
-        evaluation=replace(evaluation, rules=every),
-        reasons=tuple(_reasons(spec, every, would)),
+        evaluation=judged,
+        reasons=tuple(_reasons(spec, judged, verdict, would)),
         decided_at=now,
         mode=spec.gate.mode,
         would=would,
@@ -119,22 +122,51 @@ def _worst(found: Iterator[RuleResult] | tuple[RuleResult, ...]) -> Verdict:
     return next((verdict for verdict in _ORDER if verdict in verdicts), Verdict.REJECT)
 
 
-def _reasons(spec: ModelSpec, every: tuple[RuleResult, ...], would: Verdict) -> Iterator[str]:
-    """Why, in sentences: failed rules first, those that do not count last."""
+_COMPARED = frozenset({"champion", "baseline", "first_model"})
+
+
+def _reasons(spec: ModelSpec, evaluation: Evaluation, verdict: Verdict, would: Verdict) -> Iterator[str]:
+    """Why, in sentences: failed rules first, those that do not count last.
+
+    What was accepted was so by every rule, and the one that says why is the comparison: it is told first, in the words
+    that all places show, and not in those of its own rule once more.
+    """
+    every, words = evaluation.rules, comparison_words(evaluation) if verdict is Verdict.ACCEPT else None
     if spec.gate.mode != "enforce":
         yield f"gate.mode is {spec.gate.mode}: its rules do not count; had they counted, the verdict were {would.value}"
+    if words is not None:
+        yield words if spec.gate.mode == "enforce" else f"recorded only: {words}"
     told = sorted(every, key=lambda result: _BY_NAME[result.rule].rank if result.rule in _BY_NAME else UNRANKED)
-    for verdict in _ORDER:
-        yield from (rule.reason for rule in told if rule.verdict is verdict and rule.enforced)
-    for verdict in _ORDER[:2]:
-        yield from (f"recorded only: {rule.reason}" for rule in told if rule.verdict is verdict and not rule.enforced)
+    for kind in _ORDER:
+        mine = [rule for rule in told if rule.verdict is kind and rule.enforced]
+        yield from (rule.reason for rule in mine if words is None or not _is_worded(rule, evaluation))
+    for kind in _ORDER[:2]:
+        yield from (f"recorded only: {rule.reason}" for rule in told if rule.verdict is kind and not rule.enforced)
+
+
+def _is_worded(rule: RuleResult, evaluation: Evaluation) -> bool:
+    """Whether the comparison's words say already what this rule says."""
+    return rule.rule == "champion" if evaluation.champion_version is not None else rule.rule in _COMPARED
 
 
 def advice_of(decision: GateDecision) -> tuple[str, ...]:
     """Return what a person should do about the rules that made the verdict; what must not be passed over first."""
     failed = [one for one in decision.evaluation.rules if one.enforced and one.verdict is decision.verdict]
     found = [text for one in failed if (text := _advice(one)) is not None]
-    return tuple(sorted(dict.fromkeys(found), key=lambda text: not text.startswith(STOP)))
+    told = sorted(dict.fromkeys(found), key=lambda text: not text.startswith(STOP))
+    return (*told, *_try(decision))
+
+
+def _try(decision: GateDecision) -> Iterator[str]:
+    """What a first model's refusal points to, with what to write into the specification, and how to try it."""
+    refused = ReasonCode.FIRST_MODEL_REFUSED in {one.code for one in decision.evaluation.rules}
+    if decision.verdict is Verdict.ACCEPT or decision.champion_version is not None:
+        return
+    for remedy in decision.evaluation.remedies:
+        written = "; ".join(format_settings(remedy.settings))
+        yield f"Try {remedy.title} ({written}): {remedy.because}."
+    if decision.evaluation.remedies or refused:
+        yield f"airflow mlops advise {decision.model} tries what may help on history, and says what did."
 
 
 def _advice(result: RuleResult) -> str | None:

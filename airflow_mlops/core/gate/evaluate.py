@@ -16,6 +16,7 @@ from airflow_mlops.core.gate.holdout import (
     judging_spec,
     score_models,
 )
+from airflow_mlops.core.gate.remedies import find_remedies, with_remedies
 from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules import RULES
 from airflow_mlops.core.gate.rules import champion as rules
@@ -98,7 +99,9 @@ def evaluate(  # noqa: PLR0917 - two models and the rows, in the order of the co
     if champion is not None:
         evidence["changes"] = changes(candidate, champion, packages)
     every = [*rows.rules, *order, *found]
-    return _evaluation(comparison, rows, scored, every, evidence, inputs.constant_metrics)
+    helps = find_remedies(inputs, every)
+    told = with_remedies(every, helps, spec.name)
+    return replace(_evaluation(comparison, rows, scored, told, evidence, inputs.constant_metrics), remedies=helps)
 
 
 def with_constant(inputs: RuleInput) -> RuleInput:

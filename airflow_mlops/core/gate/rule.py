@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
+from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome, StoredModel
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Evaluation, RuleResult
 from airflow_mlops.core.records.section import Section
@@ -62,6 +62,8 @@ class Rule:
     """Yields what the results must be about (`RuleResult.metric`); None: any one result of the rule."""
     judge: Callable[[RuleInput], RuleOutcome] | None = None
     """None: its results are made where the rows are chosen, or beside another rule's; they are owed all the same."""
+    judge_model: Callable[[StoredModel], RuleOutcome] | None = None
+    """The same, of a rule that needs no rows to judge on: it is asked of a refitted model, too."""
     part: bool = False
     """Whether `gate.<name>` is a part of the specification with a `mode` of its own."""
     always: bool = False

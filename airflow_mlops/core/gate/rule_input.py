@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
@@ -17,6 +17,22 @@ from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class StoredModel(Protocol):
+    """What a rule needs that looks at the stored model alone, and at no row that it is judged on."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """By which it is judged."""
+
+    @property
+    def candidate(self) -> Candidate:
+        """Its record."""
+
+    @property
+    def serving(self) -> ServingReport | Callable[[], ServingReport] | None:
+        """What a fresh interpreter saw of it, or what waits for it; None when it was not tried."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

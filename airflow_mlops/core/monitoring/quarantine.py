@@ -37,7 +37,7 @@ def broken_spans(
         As :meth:`~airflow_mlops.core.ports.DataStore.read`.
     """
     window, time = scanned_window(spec, champion, as_of), spec.data.time
-    there = {column.name for column in store.schema()}
+    there = {column.name for column in store.schema(window, time)}
     roles: dict[str, Role] = {
         one.name: one.role for one in champion.candidate.features if one.name in there and one.role != "time"
     }

@@ -79,9 +79,21 @@ def predict(pipeline: Any, frame: pd.DataFrame, model: Described) -> Predicted:
     For classifiers `values` is the class of the highest probability (as scikit-learn's own), so that the rows
     are scored once.
     """
+    return predict_prepared(pipeline, as_features(frame, model.features), model)
+
+
+def predict_prepared(pipeline: Any, inputs: pd.DataFrame, model: Described) -> Predicted:
+    """Score rows that :func:`~airflow_mlops.core.pipeline.features.as_features` has prepared.
+
+    Whoever scores the same rows once for each of hundreds of columns prepares them once.
+
+    Raises
+    ------
+    TrainingError
+        As :func:`predict`.
+    """
     import numpy as np
 
-    inputs = as_features(frame, model.features)
     if model.task == "regression":
         numbers = np.asarray(pipeline.predict(inputs), dtype=float).reshape(len(inputs))
         return Predicted(task=model.task, classes=(), values=numbers, probabilities=None)
@@ -103,12 +115,37 @@ def judged_classes(model: Described) -> tuple[Label, ...]:
     The pipeline's own order is that of its labels as they are sorted, by the alphabet or by size, which says nothing of
     what the model is for.
     """
-    two = len(model.classes) == 2  # noqa: PLR2004
-    return (
-        model.classes[::-1]
-        if two and model.positive is not None and model.classes[0] == model.positive
-        else (model.classes)
-    )
+    return _positive_last(model.classes, model.positive)
+
+
+def _positive_last(classes: tuple[Label, ...], positive: Label | None) -> tuple[Label, ...]:
+    first = len(classes) == 2 and positive is not None and classes[0] == positive  # noqa: PLR2004
+    return classes[::-1] if first else classes
+
+
+def predict_trial(pipeline: Any, inputs: pd.DataFrame, task: Task, positive: Label | None) -> Predicted:
+    """Score rows with a pipeline that is only tried: one of a search, or of a part of the rows.
+
+    Parameters
+    ----------
+    pipeline
+        Fitted.
+    inputs
+        Feature columns, as :func:`~airflow_mlops.core.pipeline.features.as_features` gives them.
+    positive
+        Of two classes, the positive one.
+    """
+    import numpy as np
+
+    values = np.asarray(pipeline.predict(inputs))
+    if task == "regression":
+        return Predicted(task=task, classes=(), values=values, probabilities=None)
+    own = plain_classes(pipeline.classes_)
+    classes = _positive_last(own, positive)
+    given = np.asarray(pipeline.predict_proba(inputs)) if hasattr(pipeline, "predict_proba") else None
+    if given is not None and classes != own:
+        given = given[:, ::-1]
+    return Predicted(task=task, classes=classes, values=values.reshape(len(inputs)), probabilities=given)
 
 
 def plain_classes(classes: Sequence[Any]) -> tuple[Label, ...]:

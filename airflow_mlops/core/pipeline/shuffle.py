@@ -47,8 +47,10 @@ def shuffled(frame: pd.DataFrame, names: Sequence[str], order: Array) -> pd.Data
     import numpy as np
     import pandas as pd
 
+    if len(names) == 1:
+        return frame.assign(**{names[0]: frame[names[0]].to_numpy()[order]})
     size = len(frame)
     columns = {name: np.tile(frame[name].to_numpy(), len(names)) for name in frame.columns}
     for place, name in enumerate(names):
         columns[name][place * size : (place + 1) * size] = frame[name].to_numpy()[order]
-    return pd.DataFrame(columns, index=frame.index if len(names) == 1 else None)
+    return pd.DataFrame(columns)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.core.records.profile import ColumnProfile
+from airflow_mlops.core.rows.categories import reads_as_number, written
 from airflow_mlops.core.rows.types import ValueKind, kind_of_type
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -101,10 +101,7 @@ def _reads_as(kind: Kind, category: str) -> bool:
         return category in {"True", "False"}
     if kind != "number":
         return kind == "time"
-    try:
-        return category in {str(int(float(category))), str(float(category))}
-    except (ValueError, OverflowError):
-        return False
+    return reads_as_number(category)
 
 
 def numbers(array: pa.Array | pa.ChunkedArray) -> NDArray[np.float64]:
@@ -165,15 +162,6 @@ def _texts(values: pa.Array) -> pa.Array:
     if _is_text(values.type) or t.is_integer(values.type):
         return values.cast(pa.string())
     return pa.array([written(value) for value in values.to_pylist()], pa.string())
-
-
-def written(value: Any) -> str:
-    """Write a value as a category: 5, 5.0 and Decimal("5.00") alike, as a missing value elsewhere makes floats of 5."""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, Decimal) and value == value.to_integral_value():
-        return str(int(value))
-    return str(value)
 
 
 def places(reference: ColumnProfile, array: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:

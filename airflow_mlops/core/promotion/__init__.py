@@ -8,7 +8,7 @@ from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, broken_tra
 from airflow_mlops.core.promotion.checks import declined_because
 from airflow_mlops.core.promotion.manual_move import move_refused, nonce_of, require_reason
 from airflow_mlops.core.promotion.override import override
-from airflow_mlops.core.promotion.promote import challenge, promote
+from airflow_mlops.core.promotion.promote import challenge, keep_judged, promote
 from airflow_mlops.core.promotion.registration import DECISION_DIGEST_TAG, has_served
 from airflow_mlops.core.promotion.rejudge import (
     REPLACED,
@@ -38,6 +38,7 @@ __all__ = [
     "fold",
     "from_lines",
     "has_served",
+    "keep_judged",
     "may_judge_again",
     "move_refused",
     "no_trail",

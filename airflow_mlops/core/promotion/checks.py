@@ -92,12 +92,12 @@ def require_match(decision: GateDecision, candidate: Candidate) -> None:
 
 
 def require_answer(decision: GateDecision, candidate: Candidate, approval: Approval | None, *, needed: bool) -> None:
-    """An accepting decision that needs an approval has one: of a person, for exactly this decision."""
+    """An accepting decision that needs an approval has one: of a person, for exactly this decision, or the judged's."""
     if decision.verdict is not Verdict.ACCEPT or (approval is None and not needed):
         return
     if approval is None:
         found = "no answer of a person"
-    elif (approval.run_id, approval.decision) != (candidate.run_id, decision.digest):
+    elif (approval.run_id, approval.decision) not in _answerable(decision, candidate):
         found = f"an answer to decision {approval.decision[:12]} of run {approval.run_id}, not to this one"
     elif approval.approved and (approval.timed_out or not approval.by):
         found = "an approval that nobody gave"
@@ -113,3 +113,12 @@ def require_answer(decision: GateDecision, candidate: Candidate, approval: Appro
         ),
         subject=candidate.model,
     )
+
+
+def _answerable(decision: GateDecision, candidate: Candidate) -> list[tuple[str, str]]:
+    """Run and digest of what a person may have answered to.
+
+    Of a refitted model that is the decision that accepted its recipe: that one was put to them.
+    """
+    found, judged = [(candidate.run_id, decision.digest)], decision.refit_of
+    return found if judged is None else [*found, (judged.run_id, judged.decision)]

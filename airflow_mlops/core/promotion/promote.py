@@ -44,6 +44,7 @@ def promote(
     tags: Mapping[str, str] | None = None,
     approval: Approval | None = None,
     approval_needed: bool = False,
+    note: str = "",
     lease: timedelta = LEASE,
     pause: Callable[[float], None] = time.sleep,
 ) -> PromotionRecord:
@@ -68,7 +69,10 @@ def promote(
     approval
         A person's answer to exactly this decision; one that declines counts also where none is needed.
     approval_needed
-        Whether an accepting decision needs one.
+        Whether an accepting decision needs one. Of a refitted model it is the answer to the decision about what was
+        judged.
+    note
+        What else is to be told of this promotion, after its reason.
     lease, pause
         So long the holder of an unfinished move is waited for, and how to wait.
 
@@ -91,7 +95,7 @@ def promote(
     alias_log = AliasLog(
         registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause
     )
-    task = CandidateRegistration(decision, candidate, alias_log, tags or {}, approval)
+    task = CandidateRegistration(decision, candidate, alias_log, tags or {}, approval, note=note)
     if decision.verdict is not Verdict.ACCEPT:
         return task.keep("registered", _NOT_SERVING[decision.verdict], f"{decision.verdict}: {first_reason(decision)}")
     if approval is not None and not approval.approved:
@@ -123,6 +127,50 @@ def challenge(
         As :func:`promote`, and DECISION_MISMATCH if the decision does not accept.
     """
     require_match(decision, candidate)
+    _require_accepted(decision, candidate, "waits for approval")
+    alias_log = AliasLog(
+        registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause
+    )
+    task = CandidateRegistration(decision, candidate, alias_log, tags or {}, None)
+    return task.set_aside("challenger", "accept: waits for approval")
+
+
+def keep_judged(
+    decision: GateDecision,
+    candidate: Candidate,
+    registry: Registry,
+    trail: AuditTrail,
+    *,
+    registered_model: str,
+    by: str,
+    now: datetime,
+    tags: Mapping[str, str] | None = None,
+    approval: Approval | None = None,
+    approval_needed: bool = False,
+    lease: timedelta = LEASE,
+    pause: Callable[[float], None] = time.sleep,
+) -> int:
+    """Register an accepted candidate that is refitted on all rows before anything serves, as `judged`; return it.
+
+    It stays in the registry as what the refitted version's evidence is about. Where nothing comes of the refit, it is
+    promoted itself. A version that serves or has served stays what it is.
+
+    Raises
+    ------
+    StaleDecisionError
+        As :func:`promote`, and DECISION_MISMATCH if the decision does not accept.
+    """
+    require_match(decision, candidate)
+    _require_accepted(decision, candidate, "is refitted")
+    require_answer(decision, candidate, approval, needed=approval_needed)
+    alias_log = AliasLog(
+        registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause
+    )
+    task = CandidateRegistration(decision, candidate, alias_log, tags or {}, approval)
+    return task.set_aside("judged", f"accept, to be refitted on all rows: {first_reason(decision)}")
+
+
+def _require_accepted(decision: GateDecision, candidate: Candidate, what: str) -> None:
     if decision.verdict is not Verdict.ACCEPT:
         raise StaleDecisionError(
             Problem(
@@ -130,11 +178,7 @@ def challenge(
                 field="decision.verdict",
                 found=str(decision.verdict),
                 allowed="accept",
-                fix="only what the gate accepted waits for approval",
+                fix=f"only what the gate accepted {what}",
             ),
             subject=candidate.model,
         )
-    alias_log = AliasLog(
-        registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause
-    )
-    return CandidateRegistration(decision, candidate, alias_log, tags or {}, None).make_challenger()

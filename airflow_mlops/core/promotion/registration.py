@@ -15,6 +15,8 @@ from airflow_mlops.core.records.promotion import Approval, AuditEvent, Promotion
 
 DECISION_DIGEST_TAG = "mlops.decision_digest"
 DISPLACES = "mlops.displaces"
+JUDGED_VERSION = "mlops.judged_version"
+"""Of a refitted version: the one whose evidence it serves by."""
 
 
 class CandidateRegistration:
@@ -27,8 +29,12 @@ class CandidateRegistration:
         alias_log: AliasLog,
         tags: Mapping[str, str],
         approval: Approval | None,
+        *,
+        note: str = "",
     ) -> None:
         self.decision, self.candidate, self.alias_log, self.approval = decision, candidate, alias_log, approval
+        self.why = "; ".join(text for text in (first_reason(decision), note) if text)
+        self.reasons = (*decision.reasons, note) if note else decision.reasons
         self.digest = decision.digest
         self.tags = {**tags, **provenance_tags(decision, candidate)}
         self.standing = alias_log.registry.version_of(alias_log.model, candidate.run_id)
@@ -54,7 +60,7 @@ class CandidateRegistration:
             begun = alias_log.append(
                 state,
                 kind="promoting",
-                reason=first_reason(self.decision),
+                reason=self.why,
                 version=version,
                 displaced=judged_against,
                 decision=self.digest,
@@ -64,23 +70,32 @@ class CandidateRegistration:
                 return self._record(alias_log.trail.events(alias_log.model), begun, alias_log.finish(begun))
         raise alias_log.unfinished()
 
-    def make_challenger(self) -> int:
-        """Register, write it down, and let alias and status follow."""
+    def set_aside(self, status: str, reason: str) -> int:
+        """Register what was accepted and does not serve itself, or not yet; write it down, let alias and status follow.
+
+        Parameters
+        ----------
+        status
+            `challenger`, or `judged`.
+        """
         alias_log = self.alias_log
         for _ in alias_log.tries():
             events, state = alias_log.settled(self._is_mine)
             if self.standing is not None and self._is_history(state):
                 return self.standing
+            if status == "judged" and self.standing is not None and self._is_kept(events, "registered", status):
+                return self.standing  # its refit may serve by now, and then it is that one's promotion that looks
             require_active(state, alias_log.model)
             self._fresh(None)
             version = self._register()
-            if self._is_kept(events, "registered", "challenger", version) or alias_log.append(
+            if self._is_kept(events, "registered", status) or alias_log.append(
                 state,
                 kind="registered",
-                reason="accept: waits for approval",
+                reason=reason,
                 version=version,
                 decision=self.digest,
-                status="challenger",
+                approval=None if self.approval is None else self.approval.digest,
+                status=status,
             ):
                 alias_log.follow_challenger(version)
                 return version
@@ -97,7 +112,7 @@ class CandidateRegistration:
                 continue
             self._require_unserved(state)
             version = self._register()
-            if self._is_kept(events, kind, status, version) or alias_log.append(
+            if self._is_kept(events, kind, status) or alias_log.append(
                 state,
                 kind=kind,
                 reason=reason,
@@ -115,9 +130,9 @@ class CandidateRegistration:
     def _is_mine(self, event: AuditEvent) -> bool:
         return event.version is not None and event.version == self.standing
 
-    def _is_kept(self, events: Sequence[AuditEvent], kind: str, status: str, version: int) -> bool:
+    def _is_kept(self, events: Sequence[AuditEvent], kind: str, status: str) -> bool:
         """Whether the last word about the version is this one already."""
-        last = next((event for event in reversed(events) if event.version == version), None)
+        last = next((event for event in reversed(events) if event.version == self.standing), None)
         return last is not None and (last.kind, last.status, last.decision) == (kind, status, self.digest)
 
     def _is_history(self, state: AuditState) -> bool:
@@ -169,7 +184,7 @@ class CandidateRegistration:
             previous_version=previous,
             as_of=self.candidate.as_of,
             verdict=self.decision.verdict,
-            reasons=self.decision.reasons,
+            reasons=self.reasons,
         )
 
     def _unpromoted(self, version: int, reason: str, *, declined: bool) -> PromotionRecord:
@@ -272,5 +287,6 @@ def provenance_tags(decision: GateDecision, candidate: Candidate) -> dict[str, s
         "mlops.verdict": decision.verdict.value,
         DECISION_DIGEST_TAG: decision.digest,
         DISPLACES: "" if displaced is None else str(displaced),
+        **({} if decision.refit_of is None else {JUDGED_VERSION: str(decision.refit_of.version)}),
         **{f"mlops.metric.{name}": repr(value) for name, value in candidate.metrics.items()},
     }

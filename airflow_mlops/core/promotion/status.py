@@ -18,11 +18,15 @@ class ModelStatus:
 
     model: str
     champion: int | None = None
+    judged_as: int | None = None
+    """Of a champion that was refitted on all rows: the version that was judged."""
     as_of: datetime | None = None
     """Of the champion."""
     since: datetime | None = None
     """When the champion was last moved, or written about."""
     by: str | None = None
+    why: str | None = None
+    """Reason of that event: of a promotion, the comparison that decided."""
     previous: int | None = None
     challenger: int | None = None
     last_event: tuple[str, int | None] | None = None
@@ -48,13 +52,16 @@ def status_of(registry: Registry, trail: AuditTrail, model: str) -> ModelStatus:
     except RecordError as error:
         return ModelStatus(model=model, problems=tuple(error.problems))
     version = None if champion is None else champion.version
+    origin = None if champion is None else champion.candidate.refit_of
     moved = next((e for e in reversed(events) if version is not None and e.version == version), None)
     return ModelStatus(
         model=model,
         champion=version,
+        judged_as=None if origin is None else registry.version_of(model, origin.run_id),
         as_of=None if champion is None else champion.candidate.as_of,
         since=None if moved is None else moved.at,
         by=None if moved is None else moved.by,
+        why=None if moved is None else moved.reason,
         previous=registry.alias(model, "previous"),
         challenger=registry.alias(model, "challenger"),
         last_event=(events[-1].kind, events[-1].version) if events else None,

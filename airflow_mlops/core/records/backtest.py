@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.base import Record, added
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.drift import DriftReport
@@ -100,6 +100,37 @@ class Future(Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LossBlock:
+    """A model's primary metric on the rows of at most a day."""
+
+    start: datetime
+    end: datetime
+    rows: int
+    """Labelled rows."""
+    loss: float | None
+    """None without rows, or where the metric is not defined."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepLoss:
+    """A model's primary metric on the future of one step, whole and in blocks."""
+
+    step: int
+    rows: int
+    loss: float | None
+    blocks: tuple[LossBlock, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelLosses(Answer):
+    """What a version achieves in the futures of its own step and of every later one, and on its holdout rows."""
+
+    steps: tuple[StepLoss, ...]
+    holdout_loss: float | None
+    holdout: tuple[LossBlock, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Turn:
     """One policy at one step: what it did, and what came of it until the next."""
 
@@ -119,6 +150,8 @@ class Turn:
     false_alarm: bool = False
     """It retrained, though the model that served had not decayed."""
     seconds: float = 0.0
+    decayed: bool | None = added(None)
+    """Where it retrained: whether the model that served until then had decayed. None: not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +182,26 @@ class Line:
     pareto: bool = False
     """No other point of the grid has both a better mean and fewer promotions, or is equal in one and better in the
     other."""
+    objective: float | None = added(None)
+    """Mean loss, made worse by what the retrainings cost (`retraining.cost`); None where the loss is not known."""
+    to_oracle: float | None = added(None)
+    """How many times the oracle's objective that is, where less is better; the oracle's over this one where more is.
+    1: as good; above: worse. None where one of the two is not above 0, or there is no oracle."""
+
+    @property
+    def measured_steps(self) -> int:
+        """Steps whose future has a loss."""
+        return sum(turn.loss is not None for turn in self.turns)
+
+    @property
+    def known_steps(self) -> int:
+        """Those of them of which it is known whether the serving model was behind."""
+        return sum(turn.loss is not None and turn.behind is not None for turn in self.turns)
+
+    @property
+    def known_retrainings(self) -> int:
+        """Retrainings of which it is known whether the model that served had decayed."""
+        return sum(turn.retrained and (turn.decayed is not None or turn.false_alarm) for turn in self.turns)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,3 +222,7 @@ class BacktestReport(Record):
     grid: tuple[Line, ...] = ()
     notes: tuple[str, ...] = ()
     """What was left out or could not be computed, one sentence each."""
+    retraining_cost: float | None = added(None)
+    """What one retraining adds to the mean loss over the span, in units of the metric."""
+    oracle: Line | None = added(None)
+    """The schedule of retrainings that would have had the best objective of all, found by looking at the future."""

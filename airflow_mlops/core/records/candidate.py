@@ -33,6 +33,19 @@ class Feature:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RefitOf:
+    """The judged candidate whose recipe a refitted one repeats, on the rows that it was judged on too."""
+
+    run_id: str
+    """Its MLflow run."""
+    model_uri: str
+    """Its model: what it says of the holdout is evidence, for it has not seen it."""
+    train: Window
+    """What it learned from."""
+    train_rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Candidate(Record):
     """A trained model that is not judged yet, and everything that made it.
 
@@ -53,7 +66,7 @@ class Candidate(Record):
     train: Window
     holdout: Window
     """Event times of the two parts. `holdout.start - train.end` is the label delay: labels of the training part were
-    known when the holdout began."""
+    known when the holdout began. What was refitted has learned from the holdout too, on which another was judged."""
     train_rows: int
     holdout_rows: int
     snapshot_uri: str
@@ -65,7 +78,7 @@ class Candidate(Record):
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """The estimator's parameters after any search."""
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """On the holdout rows."""
+    """On the holdout rows; of what was refitted none, for it has seen them."""
     convergence: Mapping[str, Any] = field(default_factory=dict)
     """`warnings` (list of text), `iterations` and `limit` (numbers, where the estimator tells them)."""
     seed: int
@@ -74,6 +87,18 @@ class Candidate(Record):
     recorded, when it was the last of `classes`."""
     changed: datetime | None = added(None)
     """Since when what was learned before was known not to hold; None: nothing was known to have changed."""
+    refit_of: RefitOf | None = added(None)
+    """What was judged, where this is trained again on all rows by the same recipe."""
+
+    @property
+    def judged_train(self) -> Window:
+        """What the model had learned from that was judged: this one, or the one that it repeats."""
+        return self.train if self.refit_of is None else self.refit_of.train
+
+    @property
+    def judged_uri(self) -> str:
+        """The model that was judged: this one, or the one that it repeats."""
+        return self.model_uri if self.refit_of is None else self.refit_of.model_uri
 
 
 def compared_features(features: Sequence[Feature]) -> tuple[Feature, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from airflow_mlops.core.records.base import Record, added
 from airflow_mlops.core.records.candidate import Label
@@ -28,8 +28,7 @@ class RuleResult:
     """One rule of the gate: what was seen, what was allowed, and on how many rows."""
 
     rule: str
-    """`absolute`, `as_of`, `baseline`, `calibration`, `champion`, `convergence`, `fairness`, `finite`, `first_model`,
-    `holdout`, `leakage`, `robustness`, `serving` or `slices`."""
+    """Name of the rule in the gate's registry, `core.gate.rules.RULES`."""
     metric: str
     verdict: Verdict
     value: float | None
@@ -49,6 +48,21 @@ class RuleResult:
     """Smallest true gain that would be shown with 80 % power on these rows."""
     rows_needed: int | None = None
     """Rows that would show the observed gain with 80 % power, when these do not; None when none would."""
+    confidence: float | None = added(None)
+    """One-sided confidence of `lower` and of `upper`; None where there is no interval, and of before it was kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remedy:
+    """What may help a first model that was refused, and what in the evidence says so."""
+
+    name: Literal["calibrate", "metric", "simplify", "holdout", "window"]
+    title: str
+    """In words: `calibrated probabilities`."""
+    because: str
+    """What was seen, in words that follow a colon; empty where nothing was."""
+    settings: Mapping[str, Any]
+    """What to write into the specification, by dotted path."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +88,18 @@ class Evaluation(Record):
     evidence: Evidence = field(default_factory=Evidence)
     positive: Label | None = added(None)
     """Of two classes, the one that the candidate's metrics are about; None: no two classes, or not recorded."""
+    remedies: tuple[Remedy, ...] = added(())
+    """What may help, where no model serves yet and this one was refused: the best founded first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedVersion:
+    """What was judged in place of a refitted model, which repeats its recipe."""
+
+    version: int
+    run_id: str
+    decision: str
+    """Digest of the decision that accepted it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,3 +127,6 @@ class GateDecision(Record):
     """`gate.mode`: with dry_run the rules are recorded and do not count, but for those that can never be waived."""
     would: Verdict | None = None
     """What the verdict would have been, had every rule that was evaluated counted."""
+    refit_of: JudgedVersion | None = added(None)
+    """Of a refitted model: the version whose evaluation this is, but for the rules that look at the stored model
+    alone, which this one has passed itself."""

@@ -157,3 +157,6 @@ class PerformanceReport(Record):
     """The most telling place where the blocks began to be worse, sure or not."""
     changed: datetime | None = added(None)
     """Since when what the champion learned is surely known not to hold; None: it is not."""
+    displaced_gain: float | None = added(None)
+    """What the champion gained at the gate, in the primary metric, on the one that served before it; positive is
+    better. None: there was none, or it is not known."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.base import Record, added
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.spec.model import ModelSpec
 
@@ -44,6 +44,8 @@ class PromotionRecord(Record):
     """Of the decision; when a person declined it, that first."""
     declined: bool = False
     """Accepted by the gate, and not approved."""
+    refitted_as: int | None = added(None)
+    """Of a judged version: the one that repeats its recipe on all rows, and serves by its evidence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +111,8 @@ class AuditEvent(Record):
     forced: bool = False
     """A person's override of the gate."""
     status: str | None = None
-    """What the version is after `registered`: `challenger`, `rejected` or `inconclusive`."""
+    """What the version is after `registered`: `challenger`, `judged` (another one repeats it, and serves), `rejected`
+    or `inconclusive`."""
     nonce: str
     """Random: no two events are equal. Of a request that names itself, its digest: done again, it is found."""
     rows_from: datetime | None = None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
 
-from airflow_mlops.core.records.decision import RuleResult, Verdict
+from airflow_mlops.core.records.decision import Evaluation, RuleResult, Verdict
 from airflow_mlops.core.records.evidence import Disparity, Interval, SliceResult
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.text import format_number
+from airflow_mlops.core.text import format_number, metric_label
 from airflow_mlops.spec.metrics import METRICS
 
 STOP = "Do not override:"
@@ -85,6 +87,33 @@ def format_window(window: Window) -> str:
     return f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M %Z}"
 
 
+def format_settings(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Settings by dotted path as lines of a specification, one for each of its parts.
+
+    >>> format_settings({"gate.primary": "mae", "training.parameters.C": 0.01, "training.calibration": "always"})
+    ('gate: {primary: mae}', 'training: {parameters: {C: 0.01}, calibration: always}')
+    """
+    parts: dict[str, Any] = {}
+    for path, value in settings.items():
+        *parents, last = path.split(".")
+        here = parts
+        for name in parents:
+            here = here.setdefault(name, {})
+        here[last] = value
+    return tuple(f"{name}: {_flow(value)}" for name, value in parts.items())
+
+
+def _flow(value: Any) -> str:
+    """A value as YAML writes it in one line."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name}: {_flow(one)}' for name, one in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_flow, value))}]"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return str(value)
+
+
 def greater_is_better(metric: str) -> bool | None:
     """The direction of a metric; None for one that only the specification knows."""
     known = METRICS.get(metric)
@@ -94,3 +123,65 @@ def greater_is_better(metric: str) -> bool | None:
 def metric_direction(metric: str) -> str:
     """The same in words."""
     return {True: "higher is better", False: "lower is better", None: ""}[greater_is_better(metric)]
+
+
+def comparison_words(evaluation: Evaluation) -> str | None:
+    """Say by which comparison a candidate was accepted: history, status, card and page all show this sentence.
+
+    With a champion it is that with the champion; of a first model, that with the constant prediction. None where no
+    such comparison accepted: the gate was off, or it did not accept.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> rule = RuleResult(rule="champion", metric="log_loss", verdict=Verdict.ACCEPT, value=0.019, lower=0.0042,
+    ...     upper=0.03, bound="lower bound > 0 (superiority)", rows=8120, code=None, reason="", confidence=0.95)
+    >>> window = Window(start=datetime(2013, 3, 1, tzinfo=UTC), end=datetime(2013, 3, 13, tzinfo=UTC))
+    >>> print(comparison_words(Evaluation(model="m", run_id="r", rows=8120, window=window, primary="log_loss",
+    ...     champion_version=6, candidate_metrics={"log_loss": 0.412}, champion_metrics={"log_loss": 0.431},
+    ...     baseline_metrics={}, rules=(rule,))))  # doctest: +NORMALIZE_WHITESPACE
+    log loss 0.4120 against champion v6's 0.4310 on 8,120 rows of 12 days: better by 0.0190, at least 0.0042 with 95 %
+    confidence
+    """
+    first = evaluation.champion_version is None
+    found = next((rule for rule in evaluation.rules if rule.rule == ("baseline" if first else "champion")), None)
+    if found is None or found.verdict is not Verdict.ACCEPT or found.value is None or found.lower is None:
+        return None
+    ours = _of(evaluation.candidate_metrics, found.metric)
+    if first:
+        theirs = f"the constant prediction's {_of(evaluation.baseline_metrics, found.metric)}"
+    else:
+        theirs = f"champion v{evaluation.champion_version}'s {_of(evaluation.champion_metrics or {}, found.metric)}"
+    where = f"on {found.rows:,} rows of {_span(evaluation.window.end - evaluation.window.start)}"
+    said = f"{metric_label(found.metric)} {ours} against {theirs} {where}: {_gained(found.value, found)}"
+    return f"{said}; no champion served before" if first else said
+
+
+def refit_words(rows: int, version: int) -> str:
+    """Say of a refitted model what it is, and where its evidence comes from.
+
+    >>> refit_words(52618, 7)
+    'refitted on all 52,618 rows, judged as version 7'
+    """
+    return f"refitted on all {rows:,} rows, judged as version {version}"
+
+
+def _gained(value: float, rule: RuleResult) -> str:
+    lower = math.nan if rule.lower is None else rule.lower
+    sure = "by the lower bound" if rule.confidence is None else f"with {100 * rule.confidence:g} % confidence"
+    least = f"at least {format_number(lower)}" if lower >= 0 else f"at most {format_number(-lower)} worse"
+    return f"{'better' if value >= 0 else 'worse'} by {format_number(abs(value))}, {least} {sure}"
+
+
+def _of(metrics: Mapping[str, float], name: str) -> str:
+    return format_number(metrics.get(name))
+
+
+def _span(length: timedelta) -> str:
+    """Say how long a window is, in its days; in hours below two days.
+
+    >>> _span(timedelta(days=12, microseconds=1)), _span(timedelta(hours=6))
+    ('12 days', '6 hours')
+    """
+    days, hours = round(length / timedelta(days=1)), max(1, round(length / timedelta(hours=1)))
+    return f"{days} days" if days > 1 else f"{hours} hour{'' if hours == 1 else 's'}"

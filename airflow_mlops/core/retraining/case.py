@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -12,6 +12,7 @@ from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.retraining import Action, Challenge, RetrainDecision, Signal
 from airflow_mlops.core.retraining.persistence import SignalInput
 from airflow_mlops.core.retraining.signals import signals_of
+from airflow_mlops.core.rows.windows import split
 
 _SEEN = ("decay", "estimated_decay", "prediction_drift", "input_drift")
 """Signals that say that the champion got worse, or may have."""
@@ -79,7 +80,12 @@ class RetrainCase(SignalInput):
 
     @property
     def learnable(self) -> bool:
-        """Whether so many rows are known since the change that it can be learned from them."""
+        """Whether so many rows are known since the change that it can be learned from them.
+
+        What the champion was trained for has been learned once: its blocks in service are only the newest of them.
+        """
+        if self.changed is not None and self.changed == self.champion.candidate.changed:
+            return True
         return self.rows_of_change is not None and self.rows_of_change >= self.needed_of_change
 
     @cached_property
@@ -87,13 +93,25 @@ class RetrainCase(SignalInput):
         """Challengers that were to cure what monitoring saw, refused since the last that was not; newest first.
 
         What a schedule, a person or the mere volume of rows trains while the champion is all right is refused as a
-        matter of course, and says nothing about a cure.
+        matter of course, and says nothing about a cure. Neither does one whose training rows end before the change.
         """
-        asked = {decision.key for decision in self.retrainings if decision.signal in _SEEN}
+        asked = {decision.key: decision.changed for decision in self.retrainings if decision.signal in _SEEN}
         row = takewhile(
             lambda one: not one.promoted and (one.declined or one.verdict != Verdict.ACCEPT), self.history.challenges
         )
-        return tuple(one for one in row if one.refused and not asked.isdisjoint(one.answers))
+        return tuple(one for one in row if one.refused and self._could_cure(one, asked))
+
+    def _could_cure(self, one: Challenge, asked: Mapping[str, datetime | None]) -> bool:
+        """Whether a challenger answers one of these decisions, and learned from rows since the change, if one is known.
+
+        Parameters
+        ----------
+        asked
+            By key: the change that the decision told its training of.
+        """
+        told = [asked[key] for key in one.answers if key in asked]
+        changed = self.changed
+        return any(changed is None or split(self.spec, one.as_of, known)[0].end > changed for known in told)
 
     @property
     def retrainings(self) -> tuple[RetrainDecision, ...]:

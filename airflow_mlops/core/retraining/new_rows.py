@@ -28,5 +28,8 @@ def count_new_rows(spec: ModelSpec, champion: Champion, store: DataStore, as_of:
     if now <= known:
         return 0
     time, label = spec.data.time, spec.data.label
-    batches = as_known_at(store, as_of).read(Window(start=known, end=now), time, list(dict.fromkeys((time, label))))
+    window, store = Window(start=known, end=now), as_known_at(store, as_of)
+    if label not in {column.name for column in store.schema(window, time)}:
+        return 0  # files of the newest days may have no label column yet
+    batches = store.read(window, time, list(dict.fromkeys((time, label))))
     return sum(b.num_rows - pc.is_null(b.column(label), nan_is_null=True).true_count for b in batches)

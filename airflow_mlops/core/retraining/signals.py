@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.candidate import Champion
+from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.records.retraining import RANK, History, MonitoringInput, Signal, SignalKind
 from airflow_mlops.core.retraining.persistence import (
     COUNTS,
@@ -21,12 +22,16 @@ from airflow_mlops.core.retraining.persistence import (
     input_drifts,
     prediction_drifts,
 )
+from airflow_mlops.core.stats.mean_rise import chance_of_no_rise
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 ASKED: tuple[SignalKind, ...] = ("manual", "event")
 """Signals from outside."""
 DRIFTS: tuple[SignalKind, ...] = ("prediction_drift", "input_drift")
+GOES_ON = 0.1
+"""Chance of what is seen if a change were over, below which it is taken to go on. What follows is one training more,
+which the gate judges; what is missed is found as decay, later."""
 _SENTENCES = 2
 """So many of a report's sentences are quoted."""
 
@@ -160,7 +165,8 @@ def _follow_up(case: SignalInput) -> Signal:
 
     The error of what is learned falls with the rows: while a training window reaches back beyond the change, twice as
     many are worth another training. A change may go on after it was seen: so another one follows with every third of a
-    window, until one of a whole window is refused.
+    window, as long as the last one brought more than what is no decay, or the champion's service looks worse than its
+    holdout rows did, and until one of a whole window is refused.
     """
     kind: SignalKind = "follow_up"
     candidate, report = case.champion.candidate, case.performance
@@ -175,11 +181,28 @@ def _follow_up(case: SignalInput) -> Signal:
     if known < whole and known < 2 * learned:
         return _off(kind, f"{said}; there are {_days(known)} by now, and twice as much is worth a training.")
     since = report.as_of - candidate.as_of
-    if candidate.as_of - late - changed >= whole and since < case.spec.data.window / 3:
+    if candidate.as_of - late - changed >= whole and since < whole / 3:
         return _off(kind, f"{said}, a whole window; another is worth it with a third of a window more.")
     if later and max(later) - late - changed >= whole:
         return _off(kind, f"{said}, and a later training of a whole window was refused.")
+    if candidate.as_of - late - changed >= whole and _is_over(report):
+        return _off(kind, f"{said}, a whole window, and nothing says that the change goes on.")
     return _on(kind, f"{said}; by now there are {_days(known)}.")
+
+
+def _is_over(report: PerformanceReport) -> bool:
+    """Whether the last training brought little, and the champion's service looks no worse than its holdout rows did.
+
+    Little is what would be no decay if it were lost. Both are asked: what the champion learned may be old already where
+    outcomes are late, so that holdout and service are equally bad. As long as nothing is known of its service, nothing
+    says that the change goes on.
+    """
+    before, after = ([block.excess for block in blocks] for blocks in (report.reference, report.blocks))
+    brought = report.displaced_gain
+    if not before or brought is None or report.bound is None:
+        return False  # it cannot be known, and the gate judges what is trained
+    chance = chance_of_no_rise(before, after)
+    return brought <= report.bound and (chance is None or chance > GOES_ON)
 
 
 def _days(span: timedelta) -> str:

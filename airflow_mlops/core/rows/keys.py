@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.rows.frames import to_frame
 from airflow_mlops.core.rows.types import plain_type
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
@@ -38,6 +39,20 @@ def identities(batch: pa.RecordBatch, key: Sequence[str], time: str) -> tuple[Ar
     for name in key[1:]:
         alone = _mixed(alone, _number(batch.column(name)))
     return _mixed(alone, _number(batch.column(time))), alone
+
+
+def row_numbers(batch: pa.RecordBatch) -> Array:
+    """Return a number for each row, shape (rows,), uint64: rows that are the same in every column have the same one.
+
+    Others have the same one with a chance of n**2 / 2**65 among n rows.
+    """
+    found = None
+    for column in batch.columns:
+        number = _number(column)
+        found = number if found is None else _mixed(found, number)
+    if found is None:
+        raise ValueError("rows without a column")
+    return found
 
 
 def whole_keys(batch: pa.RecordBatch, key: Sequence[str]) -> pa.RecordBatch:
@@ -80,8 +95,7 @@ def together(batches: Sequence[pa.RecordBatch]) -> pd.DataFrame:
 
     several = [pa.Table.from_batches([batch]) for batch in batches]
     filled = [table for table in several if table.num_rows] or several[:1]
-    frame: pd.DataFrame = pa.concat_tables(filled, promote_options="permissive").to_pandas()
-    return frame
+    return to_frame(pa.concat_tables(filled, promote_options="permissive"))
 
 
 def _hashed_as(type_: pa.DataType) -> str:
@@ -112,6 +126,8 @@ def _number(values: pa.Array) -> Array:
         values = values.cast(pa.timestamp("us", tz=kind.tz), safe=False).cast(pa.int64())
     elif t.is_integer(kind):
         values = values.cast(pa.uint64() if t.is_unsigned_integer(kind) else pa.int64())
+    elif t.is_nested(kind):
+        values = pa.array([repr(value) for value in values.to_pylist()], pa.string())
     return np.asarray(pd.util.hash_array(values.to_numpy(zero_copy_only=False)), dtype="uint64")
 
 

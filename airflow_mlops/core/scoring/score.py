@@ -14,6 +14,7 @@ from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.predictions import InvalidValues, Predictions
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.columns import missing_columns
+from airflow_mlops.core.rows.frames import to_frame
 from airflow_mlops.core.scoring.invalid_values import Reader
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
@@ -65,7 +66,7 @@ def score(  # noqa: PLR0917  (the stage's nouns, in the order of the sentence)
     """
     time, keys, candidate = spec.data.time, spec.data.key, champion.candidate
     wanted = tuple(dict.fromkeys([*keys, time, *(feature.name for feature in champion.candidate.features)]))
-    _require_columns(spec, champion, store)
+    _require_columns(spec, champion, store, window)
     output = _Output(champion, (*keys, time), loop_run, Reader(candidate.features, keys, spec.scoring.invalid))
     batches = (b for b in store.read(window, time, wanted, chunk_rows=spec.scoring.chunk_rows) if b.num_rows)
     first = next(batches, None)
@@ -134,7 +135,7 @@ class _Output:
 
         done = 0
         for batch in batches:
-            frame = self.reader.sound(batch.to_pandas().reset_index(drop=True))
+            frame = self.reader.sound(to_frame(batch).reset_index(drop=True))
             if len(frame):
                 frame, predicted = self.reader.predictable(
                     frame, lambda rows: predict(pipeline, rows, self.champion.candidate)
@@ -195,10 +196,12 @@ class _Output:
             )
 
 
-def _require_columns(spec: ModelSpec, champion: Champion, store: DataStore) -> None:
+def _require_columns(spec: ModelSpec, champion: Champion, store: DataStore, window: Window) -> None:
     wanted = {feature.name: f"feature {feature.name}" for feature in champion.candidate.features}
     wanted |= {spec.data.time: "data.time"} | dict.fromkeys(spec.data.key, "data.key")
-    problems = missing_columns(wanted, [column.name for column in store.schema()], where=store.description)
+    problems = missing_columns(
+        wanted, [column.name for column in store.schema(window, spec.data.time)], where=store.description
+    )
     if problems:
         raise DataError(problems, subject=f"{spec.name}, scoring with version {champion.version}")
 

@@ -11,6 +11,7 @@ from airflow_mlops.core.faults import DayRows, sample_days
 from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.rows.columns import missing_columns
+from airflow_mlops.core.rows.frames import to_frame
 from airflow_mlops.core.rows.types import plain_type
 from airflow_mlops.core.snapshot.fingerprint import fingerprint
 from airflow_mlops.spec.problems import Problem, ReasonCode
@@ -61,8 +62,7 @@ def read_snapshot(snapshot: Snapshot, storage: Storage, columns: Sequence[str] |
     if table is None or table.num_rows != snapshot.rows or found != {name: types[name] for name in wanted}:
         rows = table.num_rows if table else 0
         raise differs(snapshot, f"{rows} rows of columns {found}", f"{snapshot.rows} rows, and the manifest's types")
-    frame: pd.DataFrame = table.to_pandas(split_blocks=True)
-    return frame
+    return to_frame(table)
 
 
 def snapshot_batches(snapshot: Snapshot, storage: Storage, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -14,8 +14,8 @@ from airflow_mlops.core.faults import DaySampler
 from airflow_mlops.core.ports import DataStore, Storage, as_known_at
 from airflow_mlops.core.records.fault import FaultySpan
 from airflow_mlops.core.records.snapshot import Column, Snapshot, Window
-from airflow_mlops.core.rows.columns import missing_columns
-from airflow_mlops.core.rows.types import plain_type
+from airflow_mlops.core.rows.columns import missing_columns, one_of
+from airflow_mlops.core.rows.types import kind_of_type, plain_type
 from airflow_mlops.core.rows.windows import label_window, utc
 from airflow_mlops.core.snapshot.fingerprint import ContentHash
 from airflow_mlops.core.snapshot.label_counts import LabelCounts
@@ -80,7 +80,7 @@ def take_snapshot(
         If the storage or the database does not answer, or may not be written.
     """
     window, store = label_window(spec, as_of), as_known_at(store, as_of)
-    source = store.schema()
+    source = store.schema(window, spec.data.time)
     columns = _columns(spec, store, [column.name for column in source], also)
     _sweep(spec, storage, utc(now, "now"))
     staging = f"snapshots/{spec.name}/{_STAGING}{now.astimezone(UTC):{_STAMP}}-{uuid4().hex}.parquet"
@@ -97,12 +97,14 @@ def take_snapshot(
         unclear = labels.problem()
         if unclear is not None:
             raise DataError(unclear, subject=f"{store.description}, window {window}")
-        spans = (faults or KnownFaults()).find(days.days(), roles)
+        there = {name: role for name, role in roles.items() if name not in store.absent()}
+        spans = (faults or KnownFaults()).find(days.days(), there)
         whole = rows.content.rows
         mended = _mended(spec, storage, staging, spans, labels) if spans or labels.spelling else None
         if mended is not None and _write(rows, mended, storage, sound) is None:
             raise no_sound_rows(spec, store, window, whole, spans)
         left_out = whole - rows.content.rows
+        stored = tuple(Column(name=f.name, type=str(f.type)) for f in schema)
         snapshot = Snapshot(
             model=spec.name,
             fingerprint=rows.content.hexdigest(),
@@ -110,7 +112,7 @@ def take_snapshot(
             as_of=utc(as_of, "as-of"),
             window=window,
             rows=rows.content.rows,
-            columns=tuple(Column(name=f.name, type=str(f.type)) for f in schema),
+            columns=stored,
             source=store.description,
             source_columns=source,
             query=query,
@@ -119,8 +121,10 @@ def take_snapshot(
             label=spec.data.label,
             extracted_at=utc(now, "now"),
             known_issues=(
-                *issues(spec, store, rows.unlabelled),
+                *issues(spec, store, window, rows.unlabelled),
                 *labels.issues(),
+                *store.issues(),
+                *no_features(spec, stored),
                 *(quarantine_issue(spec, span) for span in spans),
             ),
             unlabelled=rows.unlabelled,
@@ -245,13 +249,34 @@ def _sweep(spec: ModelSpec, storage: Storage, now: datetime) -> None:
             storage.delete(f"{folder}/{name}")
 
 
-def issues(spec: ModelSpec, store: DataStore, unlabelled: int) -> Iterator[Problem]:
+def issues(spec: ModelSpec, store: DataStore, window: Window, unlabelled: int) -> Iterator[Problem]:
     """Rows that are left out, by why: known issues for the manifest."""
     if unlabelled:
         yield _left_out(ReasonCode.LABELS_MISSING, "data.label", unlabelled, f"label '{spec.data.label}'")
-    undated = store.undated(spec.data.time)
+    undated = store.undated(spec.data.time, window)
     if undated:
         yield _left_out(ReasonCode.TIME_INVALID, "data.time", undated, f"event time '{spec.data.time}', in any window")
+
+
+def no_features(spec: ModelSpec, columns: Sequence[Column]) -> Iterator[Problem]:
+    """Columns that would be features if their type were that of one: times, bytes, lists and the like."""
+    data, features = spec.data, spec.features
+    if features.numeric or features.categorical or features.transformer is not None:
+        return
+    taken = {data.time, data.label, data.weight, spec.gate.champion.entity, *data.key, *features.exclude}
+    taken |= set(features.calendar)
+    fits = {"number", "boolean", "text"}
+    others = [c for c in columns if c.name not in taken and kind_of_type(c.type) not in fits]
+    if others:
+        yield Problem(
+            code=ReasonCode.COLUMN_EXTRA,
+            field="features",
+            found=f"{len(others)} columns whose type is that of no feature: "
+            f"{one_of(f'{column.name} ({column.type})' for column in others).removeprefix('one of: ')}",
+            allowed="numbers, booleans and texts",
+            fix="they are left out; make numbers of dates by features.calendar, or of anything in a "
+            "features.transformer, or name them in features.exclude",
+        )
 
 
 def _left_out(code: ReasonCode, where: str, count: int, what: str) -> Problem:

@@ -92,12 +92,7 @@ def find_rise(
     if not len(places):
         return None
     series = _clipped(np.asarray(values, dtype=float), reference, max(allowance, widest or 0.0))
-    before, after = places.astype(float), (count - places).astype(float)
-    low, high, squares, dependence = _two_parts(series, places)
-    scale, independent = _spread(squares, dependence, count, parts=2)
-    error = np.sqrt(scale * (_inflation(dependence, after) / after + _inflation(dependence, before) / before))
-    freedom = independent - 2
-    rise = high - low
+    rise, error, freedom, dependence = _rises(series, places)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = np.where(error > 0, (rise - allowance) / error, np.where(rise > allowance, np.inf, -np.inf))
     chance = stats.t.sf(statistic, freedom)
@@ -111,6 +106,33 @@ def find_rise(
         p=float(chance[best]),
         dependence=float(dependence[best]),
     )
+
+
+def chance_of_no_rise(before: Sequence[float], after: Sequence[float]) -> float | None:
+    """Chance of a later mean as high against the earlier one if nothing had changed; one look, at a known split.
+
+    Student's t with the variance of blocks that hang together, as in :func:`find_rise`, of which it is the one split.
+
+    Parameters
+    ----------
+    before, after
+        Means of blocks in the order of time, positive is worse; finite.
+
+    Returns
+    -------
+    float or None
+        None where either side has too few blocks.
+    """
+    import numpy as np
+    from scipy import stats
+
+    if len(before) < FEWEST_BEFORE or len(after) < FEWEST_AFTER:
+        return None
+    series = _clipped(np.asarray([*before, *after], dtype=float), len(before), 0.0)
+    (rise,), (error,), (freedom,), _ = _rises(series, np.array([len(before)]))
+    if not error:
+        return 0.0 if rise > 0 else 1.0
+    return float(stats.t.sf(rise / error, freedom))
 
 
 def chance_of_no_loss(losses: Sequence[float]) -> float | None:
@@ -141,6 +163,21 @@ def chance_of_no_loss(losses: Sequence[float]) -> float | None:
     scale, independent = _spread(np.asarray(squares), dependence, count, parts=1)
     error = np.sqrt(scale * _inflation(dependence, float(count)) / count)
     return float(stats.t.sf(series.mean() / error, independent - 1))
+
+
+def _rises(series: Array, places: Array) -> tuple[Array, Array, Array, Array]:
+    """Later mean less the earlier one, its standard error and degrees of freedom, and the dependence of neighbours.
+
+    Each has the shape of `places`.
+    """
+    import numpy as np
+
+    count = len(series)
+    before, after = places.astype(float), (count - places).astype(float)
+    low, high, squares, dependence = _two_parts(series, places)
+    scale, independent = _spread(squares, dependence, count, parts=2)
+    error = np.sqrt(scale * (_inflation(dependence, after) / after + _inflation(dependence, before) / before))
+    return high - low, error, independent - 2, dependence
 
 
 def _clipped(series: Array, reference: int, beyond: float) -> Array:

@@ -6,6 +6,7 @@ from airflow_mlops.core.training.candidate import candidate_from, champion_of
 from airflow_mlops.core.training.fit import Fitted, fit, split_frame
 from airflow_mlops.core.training.golden_batch import Golden, GoldenBatch, largest_difference, make_golden, read_golden
 from airflow_mlops.core.training.reference_profile import reference_profile
+from airflow_mlops.core.training.refit import refit, refitted_profile
 from airflow_mlops.core.training.reproduce import (
     circumstance_differences,
     compare_predictions,
@@ -32,6 +33,8 @@ __all__ = [
     "read_environment",
     "read_golden",
     "reference_profile",
+    "refit",
+    "refitted_profile",
     "reproduction_text",
     "split_frame",
     "training_differences",

@@ -45,6 +45,7 @@ def candidate_from(
         seed=spec.training.seed,
         positive=fitted.positive,
         changed=fitted.changed,
+        refit_of=fitted.refit_of,
     )
 
 

@@ -23,7 +23,7 @@ from airflow_mlops.core.pipeline.estimator import (
 from airflow_mlops.core.pipeline.features import as_features, build_pipeline, require_frame, resolve, source_types
 from airflow_mlops.core.pipeline.predict import plain_classes, predict
 from airflow_mlops.core.pipeline.trusted_types import require_trusted, trusted_types
-from airflow_mlops.core.records.candidate import Feature, Label, Task
+from airflow_mlops.core.records.candidate import Feature, Label, RefitOf, Task
 from airflow_mlops.core.records.snapshot import Snapshot, Window
 from airflow_mlops.core.rows.labels import clean_labels, label_problems, positive_class, positive_problem
 from airflow_mlops.core.rows.weights import fit_arguments, require_weights_taken, row_weights
@@ -55,7 +55,8 @@ class Fitted:
     parameters: Mapping[str, Any]
     """The estimator's parameters after any search, as plain JSON data."""
     metrics: Mapping[str, float]
-    """Every metric of the task on the holdout rows, weighted by `data.weight`; not finite where it is not defined."""
+    """Every metric of the task on the holdout rows, weighted by `data.weight`; not finite where it is not defined. None
+    where the model has learned from these rows."""
     train: Window
     holdout: Window
     train_frame: pd.DataFrame
@@ -73,6 +74,8 @@ class Fitted:
     """What it tells of its own training: `core.training.convergence`."""
     changed: datetime | None = None
     """As it was handed to :func:`fit`."""
+    refit_of: RefitOf | None = None
+    """As in :class:`~airflow_mlops.core.records.candidate.Candidate`."""
 
 
 def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, *, changed: datetime | None = None) -> Fitted:

@@ -15,8 +15,9 @@ from airflow_mlops.core.pipeline.estimator import (
     matched_weights,
     with_estimators,
 )
-from airflow_mlops.core.pipeline.predict import Predicted, plain_classes
-from airflow_mlops.core.records.candidate import Task
+from airflow_mlops.core.pipeline.predict import plain_classes, predict_trial
+from airflow_mlops.core.records.candidate import Label, Task
+from airflow_mlops.core.rows.labels import positive_class
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -70,7 +71,8 @@ def search_parameters(
     }
     chosen = metric.metrics_of(spec)[search.metric or metric.primary(spec, task)]
     numbered = inputs.reset_index(drop=True)  # the scorer finds the weights of a fold's rows by their numbers
-    scorer = Scorer(chosen, task, weights)
+    positive = positive_class(plain_classes(sorted(labels.unique(), key=str)), spec.data.positive)
+    scorer = Scorer(chosen, task, weights, positive)
     folds = time_folds(times, search.folds, spec.data.label_delay)
     common: Mapping[str, Any] = {"scoring": scorer, "cv": folds, "error_score": "raise", "refit": False}
     if search.method == "grid":
@@ -165,24 +167,20 @@ def time_folds(
 class Scorer:
     """A metric of the gate in the form that scikit-learn's searches call: greater is better."""
 
-    def __init__(self, chosen: metric.Metric, task: Task, weights: Array | None = None) -> None:
+    def __init__(
+        self, chosen: metric.Metric, task: Task, weights: Array | None = None, positive: Label | None = None
+    ) -> None:
         self.chosen = chosen
         self.task: Task = task
+        self.positive = positive
         self.weights = weights
         """Of all training rows, by row number, which is the index of the inputs."""
 
     def __call__(self, pipeline: Any, inputs: pd.DataFrame, labels: np.ndarray[Any, Any]) -> float:
         """Return the metric on these rows, turned so that greater is better."""
-        import numpy as np
         import pandas as pd
 
-        probabilities = np.asarray(pipeline.predict_proba(inputs)) if self.chosen.needs_probabilities else None
-        predicted = Predicted(
-            task=self.task,
-            classes=() if self.task == "regression" else plain_classes(pipeline.classes_),
-            values=np.asarray(pipeline.predict(inputs)),
-            probabilities=probabilities,
-        )
+        predicted = predict_trial(pipeline, inputs, self.task, self.positive)
         weights = None if self.weights is None else self.weights[inputs.index.to_numpy()]
         value = self.chosen(metric.judge(pd.Series(labels), predicted, weights=weights))
         return value if self.chosen.greater_is_better else -value

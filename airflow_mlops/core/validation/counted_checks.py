@@ -69,7 +69,9 @@ def unique(expectation: Expectation, rows: CheckedRows) -> Iterator[Step]:
         else {"column_list": list(columns), "ignore_row_if": "any_value_is_missing"},
         broken="are not the only one with their value" if one else "are not the only one with their values together",
         allowed="each value once" if one else "each combination once",
-        fix="drop the repeated rows at the source, or add a column to the key" if key else "drop the repeated rows",
+        fix="drop the repeated rows at the source or by data.duplicates, or add a column to the key"
+        if key
+        else "drop the repeated rows",
         code=ReasonCode.KEY_DUPLICATED if key else ReasonCode.EXPECTATION_FAILED,
     )
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from airflow_mlops.core.records.backtest import BacktestReport, Line, Turn
 from airflow_mlops.core.records.section import Section
 from airflow_mlops.core.text import format_number
-from airflow_mlops.reports.backtest.plots import lead_over_always, loss_over_time, points
-from airflow_mlops.reports.backtest.tables import MEANINGS, NAMES, cells, heads, name_of
+from airflow_mlops.reports.backtest.plots import STYLES, lead_over_always, loss_over_time, points
+from airflow_mlops.reports.backtest.tables import MEANINGS, NAMES, all_lines, cells, heads, name_of
 from airflow_mlops.reports.html import Banner, render_page
 
 _TONES = {"retrain": "unsure", "escalate": "bad", "block": "bad", "invalid": "bad"}
@@ -17,7 +17,7 @@ _TONES = {"retrain": "unsure", "escalate": "bad", "block": "bad", "invalid": "ba
 def render(report: BacktestReport) -> str:
     """Write the whole page."""
     own = next((line for line in report.lines if line.policy == "specification"), None)
-    beside = f"<div>{loss_over_time(report, list(NAMES))}</div><div>{lead_over_always(report)}</div>"
+    beside = f"<div>{loss_over_time(report, list(STYLES))}</div><div>{lead_over_always(report)}</div>"
     return render_page(
         f"Backtest of {report.model}",
         _sections(report, own),
@@ -38,7 +38,7 @@ def _sections(report: BacktestReport, own: Line | None) -> Iterator[Section]:
         key="policies",
         title="Policies",
         headings=("Policy", *heads(report)),
-        rows=tuple((NAMES[line.policy], *cells(line)) for line in report.lines),
+        rows=tuple((NAMES[line.policy], *cells(line)) for line in all_lines(report)),
     )
     if report.grid:
         yield _grid(report)
@@ -121,6 +121,8 @@ def _meanings() -> dict[str, str]:
         "retrainings": "retrainings",
         "promotions": "promotions",
         "mean": "mean",
+        "objective": "objective",
+        "oracle": "to the oracle",
         "worst": "worst",
         "behind": "decays, days",
         "false": "false alarms",

@@ -18,7 +18,8 @@ STYLES = {
     "point_estimate": ("var(--bad)", "4 3"),
     "specification": ("var(--one)", ""),
 }
-"""Colour and dashes by policy: the dashes say what the colour says."""
+"""Colour and dashes of the policies that are drawn, which are those that can be told apart; the dashes say what the
+colour says. The table has all."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56.0, WIDTH - 14.0, 24.0, 250.0
 _MONTHS = 7
 
@@ -39,9 +40,13 @@ def loss_over_time(report: BacktestReport, policies: Sequence[str]) -> str:
     return figure(title, "".join(parts), _BOTTOM + 30, says=says) + _legend(lines)
 
 
+def _drawn(report: BacktestReport) -> list[Line]:
+    return [line for line in report.lines if line.policy in STYLES]
+
+
 def points(report: BacktestReport) -> str:
     """Draw mean loss against promotions, for the points of the grid and for the policies."""
-    drawn = [line for line in (*report.grid, *report.lines) if line.mean_loss is not None]
+    drawn = [line for line in (*report.grid, *_drawn(report)) if line.mean_loss is not None]
     if not report.grid or not drawn:
         return ""
     across = span([0.0, *(float(line.promotions) for line in drawn)], pad=0.06)
@@ -75,7 +80,7 @@ def lead_over_always(report: BacktestReport) -> str:
     The last point is the difference of the two means. It shows when a policy won or lost what it did.
     """
     base = next((line for line in report.lines if line.policy == "always"), None)
-    lines = [line for line in report.lines if line.policy != "always"]
+    lines = [line for line in _drawn(report) if line.policy != "always"]
     if base is None or base.mean_loss is None:
         return ""
     sign = 1.0 if report.greater_is_better else -1.0

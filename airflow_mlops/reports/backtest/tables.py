@@ -14,6 +14,15 @@ NAMES = {
     "schedule": "on schedule, by the gate",
     "point_estimate": "better point estimate",
     "specification": "the specification's own",
+    "calendar": "tuned calendar",
+    "cusum": "tuned CUSUM",
+    "adwin": "ADWIN",
+    "ddm": "DDM",
+    "cara_threshold": "CARA, threshold",
+    "cara_cumulative": "CARA, cumulative",
+    "cara_periodic": "CARA, periodic",
+    "upf": "UPF",
+    "oracle": "the oracle, which knows the future",
 }
 """Policies, as a reader calls them."""
 MEANINGS = {
@@ -21,12 +30,17 @@ MEANINGS = {
     "promotions": "Changes of the serving model after the first.",
     "mean": "The primary metric of the model that served, on what it had to predict from each step to the next, by the "
     "labels as they were known in the end; mean over all steps, weighted by rows.",
-    "worst": "The same, of the worst step, and when that began.",
+    "objective": "The mean, made worse by what the retrainings cost (`retraining.cost`).",
+    "oracle": "That, as a multiple of the objective of the oracle: the schedule of retrainings that would have had the "
+    "best objective, found by dynamic programming with the future known. 1 is as good; of a metric of which more is "
+    "better, the oracle's over the policy's.",
+    "worst": "The mean without the cost, of the worst step, and when that began.",
     "behind": "Decays: the model trained at a step would surely have done better on that step's future (95 % lower "
-    "bound of its gain above 0). Days from the step at which that began to the step at which it ended, in the mean "
-    "and at the longest.",
+    "bound of its gain above 0; of short steps, on the future of its and the next ones, up to four). 'In 5 of 12 "
+    "steps': of the others it is not known, and 'not known' is no 0. Days from the step at which that began to the "
+    "step at which it ended, in the mean and at the longest.",
     "false": "Retrainings at steps where the serving model had not decayed: a fresh one would not surely have done "
-    "better.",
+    "better. 'In 2 of 3': of the others it is not known.",
     "told": "Escalations and blocks: the owner was asked instead.",
     "seconds": "Of the policy's trainings, judgements and monitoring, as if it had run alone.",
 }
@@ -40,6 +54,8 @@ def heads(report: BacktestReport) -> tuple[str, ...]:
         "retrainings",
         "promotions",
         f"mean {name}",
+        "objective",
+        "to the oracle",
         f"worst {name}",
         "worst step",
         "decays",
@@ -53,19 +69,41 @@ def heads(report: BacktestReport) -> tuple[str, ...]:
 
 def cells(line: Line) -> tuple[str, ...]:
     """Numbers of one policy, in the order of `heads`."""
+    steps, retrainings = (line.known_steps, line.measured_steps), (line.known_retrainings, line.retrainings)
     return (
         str(line.retrainings),
         str(line.promotions),
         format_number(line.mean_loss),
+        format_number(line.objective),
+        "-" if line.to_oracle is None else f"{line.to_oracle:.3f}",
         format_number(line.worst_loss),
         day(line.worst_step),
-        str(line.decays),
-        short(line.recovery_days),
-        short(line.longest_days),
-        str(line.false_alarms),
+        counted(line.decays, *steps, "steps"),
+        short(line.recovery_days) if steps[0] else UNKNOWN,
+        short(line.longest_days) if steps[0] else UNKNOWN,
+        counted(line.false_alarms, *retrainings, ""),
         str(line.escalations),
         f"{line.compute_seconds:.0f}",
     )
+
+
+UNKNOWN = "not known"
+
+
+def counted(number: int, known: int, asked: int, what: str) -> str:
+    """Say how many were found, and among how many it is known at all.
+
+    >>> counted(0, 12, 12, "steps"), counted(1, 5, 12, "steps"), counted(0, 0, 12, "steps"), counted(0, 0, 0, "")
+    ('0', '1 in 5 of 12 steps', 'not known', '0')
+    """
+    if asked and not known:
+        return UNKNOWN
+    return str(number) if known == asked else f"{number} in {known} of {asked} {what}".strip()
+
+
+def all_lines(report: BacktestReport) -> tuple[Line, ...]:
+    """The policies, and the oracle below them."""
+    return report.lines if report.oracle is None else (*report.lines, report.oracle)
 
 
 def terminal(report: BacktestReport) -> Iterator[str]:
@@ -75,7 +113,7 @@ def terminal(report: BacktestReport) -> Iterator[str]:
         f"{report.every_seconds / 86400:g} days"
     )
     yield ""
-    yield from table(("policy", *heads(report)), [(NAMES[line.policy], *cells(line)) for line in report.lines])
+    yield from table(("policy", *heads(report)), [(NAMES[line.policy], *cells(line)) for line in all_lines(report)])
     if report.grid:
         yield ""
         yield from table(

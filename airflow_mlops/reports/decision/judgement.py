@@ -6,10 +6,16 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from airflow_mlops.core.records.candidate import Candidate, Label
-from airflow_mlops.core.records.decision import Evaluation, RuleResult
+from airflow_mlops.core.records.decision import Evaluation, JudgedVersion, RuleResult
 from airflow_mlops.core.records.evidence import Interval
 from airflow_mlops.core.records.section import Section
-from airflow_mlops.core.records.wording import format_interval, format_window, greater_is_better, metric_direction
+from airflow_mlops.core.records.wording import (
+    format_interval,
+    format_settings,
+    format_window,
+    greater_is_better,
+    metric_direction,
+)
 from airflow_mlops.core.text import clip_text, format_number, spell_out
 from airflow_mlops.reports.decision.wording import COMPARISONS, PASS, TONE, power, sorted_rules
 
@@ -69,8 +75,25 @@ def gains_section(rules: Sequence[RuleResult]) -> Section:
     )
 
 
-def metrics_section(evaluation: Evaluation) -> Section:
-    """Candidate, champion and baseline on the same rows: the primary metric first, the better of two models marked."""
+def remedies_section(evaluation: Evaluation) -> Section:
+    """What may help a first model that was refused, the best founded first."""
+    return Section(
+        key="remedies",
+        title="What may help",
+        sentences=(f"airflow mlops advise {clip_text(evaluation.model)} tries them, and the others, on history.",),
+        headings=("remedy", "in the specification", "because"),
+        rows=tuple((one.title, "\n".join(format_settings(one.settings)), one.because) for one in evaluation.remedies),
+    )
+
+
+def metrics_section(evaluation: Evaluation, judged: JudgedVersion | None = None) -> Section:
+    """Candidate, champion and baseline on the same rows: the primary metric first, the better of two models marked.
+
+    Parameters
+    ----------
+    judged
+        Of a refitted model: whose numbers these are.
+    """
     champion = evaluation.champion_metrics or {}
     every = set(evaluation.candidate_metrics) | set(champion) | set(evaluation.baseline_metrics)
     names = [evaluation.primary, *sorted(every - {evaluation.primary})]
@@ -78,7 +101,7 @@ def metrics_section(evaluation: Evaluation) -> Section:
     return Section(
         key="metrics",
         title="Metrics on the same rows",
-        sentences=tuple(_compared(evaluation)),
+        sentences=tuple(_compared(evaluation, judged)),
         headings=(
             "metric",
             "candidate",
@@ -95,9 +118,11 @@ def about_class(positive: Label | None) -> str:
     return f"Metrics of one class, such as recall and average precision, are about {str(positive)!r}."
 
 
-def _compared(evaluation: Evaluation) -> Iterator[str]:
+def _compared(evaluation: Evaluation, judged: JudgedVersion | None) -> Iterator[str]:
     if evaluation.positive is not None:
         yield about_class(evaluation.positive)
+    if judged is not None:
+        yield f"Of version {judged.version}, which was judged; the refitted model has learned from these rows too."
     rows = f"{evaluation.rows:,} rows ({format_window(evaluation.window)})"
     if evaluation.champion_metrics is None:
         yield f"On {rows} that it was not trained on. It was not compared with a champion on these rows."

@@ -8,10 +8,10 @@ from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult
 from airflow_mlops.core.records.evidence import RELIANCE
 from airflow_mlops.core.records.section import Section
-from airflow_mlops.core.records.wording import bound_of, format_window
+from airflow_mlops.core.records.wording import bound_of, format_window, refit_words
 from airflow_mlops.core.text import clip_text
 from airflow_mlops.reports.decision import plots
-from airflow_mlops.reports.decision.judgement import gains_section, metrics_section, rules_section
+from airflow_mlops.reports.decision.judgement import gains_section, metrics_section, remedies_section, rules_section
 from airflow_mlops.reports.decision.wording import deciding, next_steps, sentence, tone, waived
 from airflow_mlops.reports.html import Banner, render_page
 
@@ -42,9 +42,10 @@ def render(decision: GateDecision, candidate: Candidate, advice: Sequence[str], 
         f"Gate decision: {clip_text(decision.model)}, as of {decision.as_of:%Y-%m-%d %H:%M} UTC",
         (
             Section(key="steps", title="What to do next", points=next_steps(decision, advice), ranked=True),
+            *([remedies_section(evaluation)] if evaluation.remedies else []),
             rules_section(evaluation.rules),
             gains_section(evaluation.rules),
-            metrics_section(evaluation),
+            metrics_section(evaluation, decision.refit_of),
             *([Section(key="curves", title="Curves")] if drawn["curves"] else []),
             *(part for part in evidence if part.rows or part.facts),
             _origin(decision, candidate),
@@ -86,12 +87,14 @@ def _bounds(rules: Sequence[RuleResult]) -> dict[str, float | None]:
 
 
 def _origin(decision: GateDecision, candidate: Candidate) -> Section:
+    judged = decision.refit_of
     return Section(
         key="origin",
         title="Origin",
         facts={
             "judged on": f"{decision.evaluation.rows:,} rows, {format_window(decision.evaluation.window)}",
             "trained on": f"{candidate.train_rows:,} rows, {format_window(candidate.train)}",
+            **({} if judged is None else {"refitted": refit_words(candidate.train_rows, judged.version)}),
             "task": candidate.task,
             "candidate": candidate.model_uri,
             "MLflow run": candidate.run_id,

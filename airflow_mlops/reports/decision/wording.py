@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from airflow_mlops.core.records.decision import GateDecision, RuleResult, Verdict
-from airflow_mlops.core.records.wording import STOP
+from airflow_mlops.core.records.wording import STOP, comparison_words
 from airflow_mlops.core.text import format_number
 from airflow_mlops.spec.problems import ReasonCode
 
@@ -31,15 +31,19 @@ def sorted_rules(rules: Iterable[RuleResult]) -> list[RuleResult]:
 def deciding(decision: GateDecision) -> tuple[str, ...]:
     """The reasons that made the verdict, the most telling first.
 
-    An accepting decision was made by every rule: then it is the comparison with the champion, or with the baseline.
+    An accepting decision was made by every rule: then it is the comparison with the champion, or with the baseline, in
+    the words of :func:`comparison_words`; of a decision of before, in those of its rule.
     """
     counted = [rule for rule in decision.evaluation.rules if rule.enforced and rule.verdict is decision.verdict]
+    waived_rules = tuple(f"recorded only: {rule.reason}" for rule in ignored(decision))
+    words = comparison_words(decision.evaluation) if decision.verdict is Verdict.ACCEPT else None
+    if words is not None and decision.reasons and words in decision.reasons[0]:
+        return (decision.reasons[0], *waived_rules)  # of a refit, whose evidence it is stands before the words
     if decision.verdict is Verdict.ACCEPT:
         counted = [rule for name in COMPARISONS for rule in counted if rule.rule == name][:1] or counted[:1]
     texts = {rule.reason: power(rule) for rule in counted}
     ordered = [reason for reason in decision.reasons if reason in texts]
     told_too = [text for reason in ordered if (text := texts[reason])]
-    waived_rules = [f"recorded only: {rule.reason}" for rule in ignored(decision)]
     return (*ordered, *told_too, *waived_rules) if ordered else decision.reasons
 
 
@@ -79,7 +83,9 @@ def sentence(decision: GateDecision) -> str:
     if decision.verdict is Verdict.ACCEPT:
         place = "as the first one" if decision.champion_version is None else f"in place of v{decision.champion_version}"
         but = ", because rules that failed did not count" if ignored(decision) else ""
-        return f"Accepted{but}: this candidate may serve {place}."
+        judged = decision.refit_of
+        what = "this candidate" if judged is None else f"this model, a refit of v{judged.version} on all rows,"
+        return f"Accepted{but}: {what} may serve {place}."
     if decision.verdict is Verdict.REJECT:
         return f"Rejected: {serves}."
     if any(rule.enforced and rule.code is ReasonCode.LEAKAGE_ASKED for rule in decision.evaluation.rules):

@@ -13,16 +13,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
-from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.base import Record, added
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
 from airflow_mlops.core.records.section import Section, StoredSection
 from airflow_mlops.core.records.snapshot import Snapshot
+from airflow_mlops.core.records.wording import refit_words
 from airflow_mlops.core.text import format_number
 from airflow_mlops.reports import sections as card_page
 from airflow_mlops.reports.decision.judgement import metrics_of_training, metrics_section
-from airflow_mlops.reports.decision.wording import sentence
+from airflow_mlops.reports.decision.wording import deciding, sentence
 from airflow_mlops.reports.model_card.sections import (
     NOT_JUDGED,
     Trace,
@@ -53,12 +54,14 @@ class ModelCard(Record):
     risk_tier: str
     as_of: datetime
     answer: str
-    """The gate's verdict in one sentence."""
+    """The gate's verdict in one sentence, and why."""
     headline: str
     """The primary metric beside champion and baseline."""
     limitations: tuple[str, ...]
     """The owner's first, then what the evidence says."""
     sections: tuple[StoredSection, ...]
+    refitted: str = added("")
+    """Of a refitted model, in words what it is and whose numbers these are."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Names and addresses; only http and https become links."""
 
@@ -92,6 +95,7 @@ class ModelCard(Record):
             "As of": f"{self.as_of:%Y-%m-%d %H:%M} UTC",
             "Decision": self.answer,
             "Measured": self.headline,
+            **({"Refitted": self.refitted} if self.refitted else {}),
         }
 
 
@@ -160,8 +164,9 @@ def card(
         owner=spec.owner,
         risk_tier=spec.risk_tier,
         as_of=candidate.as_of,
-        answer=sentence(decision) if decision is not None else "not judged by the gate yet",
+        answer=_answer(decision),
         headline=_headline(decision),
+        refitted=_refitted(candidate, decision),
         limitations=known_limits,
         sections=tuple(
             part.stored()
@@ -183,8 +188,21 @@ def _evaluation(candidate: Candidate, decision: GateDecision | None, evidence: S
         yield metrics_of_training(candidate)
         yield Section(title="Evaluation", sentences=(NOT_JUDGED,))
         return
-    yield metrics_section(decision.evaluation)
+    yield metrics_section(decision.evaluation, decision.refit_of)
     yield from evidence
+
+
+def _answer(decision: GateDecision | None) -> str:
+    if decision is None:
+        return "not judged by the gate yet"
+    return " ".join((sentence(decision), *deciding(decision)[:1]))
+
+
+def _refitted(candidate: Candidate, decision: GateDecision | None) -> str:
+    if decision is None or decision.refit_of is None:
+        return ""
+    version = decision.refit_of.version
+    return f"{refit_words(candidate.train_rows, version)}; what is measured here is version {version}"
 
 
 def _headline(decision: GateDecision | None) -> str:

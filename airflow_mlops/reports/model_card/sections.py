@@ -60,6 +60,8 @@ _MOVES = {"promoted", "rolled_back", "moved_by_hand"}
 def _status_of_records(decision: GateDecision | None, promotion: PromotionRecord | None) -> str:
     if promotion is not None and promotion.promoted:
         return "champion"
+    if promotion is not None and promotion.refitted_as is not None:
+        return f"accepted, and refitted on all rows as v{promotion.refitted_as}, which serves by its evidence"
     if promotion is not None and promotion.declined:
         return "accepted by the gate, declined by a person"
     if decision is None:
@@ -75,6 +77,8 @@ def limitations(
     found = [*spec.limitations, f"It knows nothing of events after {candidate.train.end:%Y-%m-%d %H:%M %Z}."]
     if snapshot.known_issues:
         found.append(f"Its rows have known quality issues: {len(snapshot.known_issues)}, listed under training data.")
+    if candidate.refit_of is not None:
+        found.append("It was not judged itself: its evidence is of the same recipe, trained without the newest rows.")
     if decision is None:
         return (*found, "Nothing is known of its quality: the gate has not judged it.")
     return (*found, *_from_rules(decision), *_from_evidence(decision.evaluation))
@@ -120,6 +124,13 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + more
 
 
+def _parts(candidate: Candidate) -> str:
+    judged, held = candidate.refit_of, f"{candidate.holdout_rows:,} held out"
+    if judged is None:
+        return f"{candidate.train_rows:,} to train, {held}"
+    return f"{candidate.train_rows:,} to train; what was judged learned from {judged.train_rows:,}, with {held}"
+
+
 def origin_sections(spec: ModelSpec, candidate: Candidate, snapshot: Snapshot) -> Iterator[Section]:
     """Training data, features, estimator."""
     delay = spec.data.label_delay
@@ -130,9 +141,9 @@ def origin_sections(spec: ModelSpec, candidate: Candidate, snapshot: Snapshot) -
         facts={
             "source": snapshot.source,
             "window": format_window(snapshot.window),
-            "rows": f"{snapshot.rows:,}: {candidate.train_rows:,} to train, {candidate.holdout_rows:,} held out",
+            "rows": f"{snapshot.rows:,}: {_parts(candidate)}",
             "trained on": format_window(candidate.train),
-            "held out": format_window(candidate.holdout),
+            ("held out" if candidate.refit_of is None else "judged on"): format_window(candidate.holdout),
             "label": f"{snapshot.label}, known {format_duration(delay) if delay > timedelta() else 'at once'}"
             + (" after the event" if delay > timedelta() else ""),
             "without a label": f"{snapshot.unlabelled:,} rows, left out",

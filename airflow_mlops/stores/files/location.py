@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,11 +92,28 @@ def _unreachable(field: str, found: str, fix: str) -> Problem:
     )
 
 
-def list_files(location: Location) -> list[str]:
-    """Return the paths of all files at or below a location, sorted; none if nothing is there.
+@dataclass(frozen=True)
+class Listing:
+    """What lies at or below a location."""
+
+    files: tuple[str, ...]
+    """Paths of files, sorted."""
+    tables: Mapping[str, str]
+    """Folders that are tables of a format with a log of its own, and the format's name."""
+
+
+_LOGS = (
+    (re.compile(r"^(.*)/_delta_log(/|$)"), "Delta"),
+    (re.compile(r"^(.*)/\.hoodie(/|$)"), "Hudi"),
+    (re.compile(r"^(.*)/metadata/([^/]*\.metadata\.json(\.gz)?|version-hint\.text)$"), "Iceberg"),
+)
+
+
+def list_files(location: Location) -> Listing:
+    """List all files at or below a location; none if nothing is there.
 
     Names that begin with a dot or underscore are left out, as every tool that reads folders of tables does: they are
-    half-written, or say something about the folder (``_SUCCESS``).
+    half-written, or say something about the folder (``_SUCCESS``); unless they are a partition (``_day=1``).
     """
     import pyarrow.fs as pafs
 
@@ -102,14 +121,40 @@ def list_files(location: Location) -> list[str]:
         location.remote.invalidate_cache()
     arrow = location.arrow
     info = arrow.get_file_info(location.path)
+    above = _tables_above(arrow, location.path, is_file=info.type == pafs.FileType.File)
     if info.type == pafs.FileType.File:
-        return [location.path]
+        return Listing((location.path,), above)
     if info.type != pafs.FileType.Directory:
-        return []
+        return Listing((), {})
     found = arrow.get_file_info(pafs.FileSelector(location.path, recursive=True))
-    files = [item.path for item in found if item.type == pafs.FileType.File]
-    return sorted(path for path in files if not _hidden(path[len(location.path) :]))
+    # Folders, too: a log without a file is a damaged one, and no reason to read what it once listed.
+    tables = above | {match[1]: name for item in found for log, name in _LOGS if (match := log.match(item.path))}
+    files = (item.path for item in found if item.type == pafs.FileType.File)
+    return Listing(tuple(sorted(path for path in files if not _hidden(path[len(location.path) :]))), tables)
+
+
+def _tables_above(arrow: pafs.FileSystem, path: str, *, is_file: bool) -> dict[str, str]:
+    """Find the table that a file, or a folder of a partition, is part of."""
+    import pyarrow.fs as pafs
+
+    above: list[str] = []
+    place, inside = path, is_file
+    while inside or "=" in place.rpartition("/")[2]:
+        place, inside = place.rpartition("/")[0], False
+        above.append(place)
+    logs = {
+        f"{place}/{log}": (place, name)
+        for place in above
+        for log, name in (("_delta_log", "Delta"), (".hoodie", "Hudi"))
+    }
+    found = arrow.get_file_info(list(logs)) if logs else []
+    return dict(logs[item.path] for item in found if item.type == pafs.FileType.Directory)
 
 
 def _hidden(relative: str) -> bool:
-    return any(part.startswith((".", "_")) for part in relative.split("/") if part)
+    return any(is_hidden(part) for part in relative.split("/") if part)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is no data."""
+    return name.startswith((".", "_")) and "=" not in name

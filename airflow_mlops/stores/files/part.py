@@ -1,42 +1,100 @@
-"""What the files of one source have in common: their interface, their errors, and one type for each column."""
+"""What the files of one source have in common: their interface and their errors."""
 
 from __future__ import annotations
 
 import errno
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_mlops.core.errors import DataError, StoreUnavailableError
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.rows.types import plain_type
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.stores.files.leftovers import left_by_pandas
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeSpan:
+    """First and last event time of a file, in microseconds since 1970 in UTC; both None where it holds none."""
+
+    first: int | None
+    last: int | None
 
 
 class FilePart(Protocol):
     """One file of a source."""
 
     path: str
-    widens_numbers: bool
-    """Whether whole numbers here and fractions in another file are the same column (types are only guessed)."""
 
     @property
-    def schema(self) -> pa.Schema:
-        """Columns and types of this file."""
+    def names(self) -> Sequence[str]:
+        """Columns of this file."""
+
+    def types(self, names: Sequence[str]) -> Mapping[str, pa.DataType]:
+        """Types of some columns that it has."""
 
     def batches(
         self, window: Window | None, time: str, columns: Sequence[str], chunk_rows: int, *, encode: Sequence[str] = ()
     ) -> Iterator[pa.RecordBatch]:
-        """Rows in file order; some may lie outside of the window. `time` may come as text.
+        """Rows in file order, of columns that the file has; some may lie outside of the window.
 
-        Texts in the columns of `encode` may come as dictionaries, which costs less where they are only counted.
+        `time` may come as text. Texts in the columns of `encode` may come as dictionaries, which costs less where they
+        are only counted.
         """
+
+    def ends(self, time: str) -> pa.Array | None:
+        """First and last event time as the file's statistics have them; None where only its rows tell."""
 
     def undated(self, time: str) -> int | None:
         """Rows without an event time; None when that is not cheap to know."""
+
+    def is_all_missing(self, name: str) -> bool:
+        """Whether a column is known, without reading it, to hold no value."""
+
+    def leftovers(self) -> Mapping[str, str]:
+        """Columns that are no data, such as the index of a pandas frame: name, and what they are."""
+
+    def doubts(self, names: Sequence[str]) -> Iterator[Problem]:
+        """What is odd about columns that were read, and how it was read."""
+
+    def forget(self) -> None:
+        """Let go of what was learned of the file: no row of it is needed."""
+
+
+class RowsOnlyPart:
+    """What a part answers whose format tells nothing but its rows."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Columns of this file."""
+        raise NotImplementedError
+
+    def ends(self, time: str) -> pa.Array | None:  # noqa: ARG002
+        """Only the rows tell."""
+        return None
+
+    def undated(self, time: str) -> int | None:  # noqa: ARG002
+        """Counting them would be a read of their own."""
+        return None
+
+    def is_all_missing(self, name: str) -> bool:  # noqa: ARG002
+        """Only the rows tell."""
+        return False
+
+    def leftovers(self) -> Mapping[str, str]:
+        """Columns that pandas made of an index."""
+        return left_by_pandas(self.names)
+
+    def doubts(self, names: Sequence[str]) -> Iterator[Problem]:  # noqa: ARG002
+        """The format says what its columns are."""
+        return iter(())
+
+    def forget(self) -> None:
+        """Nothing but names and types is held."""
 
 
 def unreadable(path: str, found: str, fix: str) -> DataError:
@@ -46,7 +104,7 @@ def unreadable(path: str, found: str, fix: str) -> DataError:
             code=ReasonCode.SOURCE_UNREADABLE,
             field="data.source.path",
             found=f"{found}: {path}",
-            allowed="whole Parquet files, or CSV files with a header, of the stated encoding and delimiter",
+            allowed="whole files of the stated format, encoding and delimiter; CSV files with a header",
             fix=fix,
         )
     )
@@ -85,58 +143,3 @@ def duplicated(path: str, names: Sequence[str]) -> DataError:
         for name, count in Counter(names).items()
         if count > 1
     )
-
-
-def unify(parts: Sequence[FilePart]) -> dict[str, pa.DataType]:
-    """Return every column of the parts, with the one type that it is read as.
-
-    Raises
-    ------
-    DataError
-        If a column has types that do not go together: it names the files, the column and both types.
-    """
-    types: dict[str, pa.DataType] = {}
-    origin: dict[str, str] = {}
-    problems: list[Problem] = []
-    for part in parts:
-        for field in part.schema:
-            ours = plain_type(field.type)
-            known = types.setdefault(field.name, ours)
-            joined = _join(known, ours, widens=part.widens_numbers)
-            if joined is None:
-                problems.append(_retyped(field.name, part.path, ours, origin[field.name], known))
-                continue
-            if field.name not in origin or known != joined:
-                origin[field.name] = part.path
-            types[field.name] = joined
-    if problems:
-        raise DataError(problems)
-    return types
-
-
-def _retyped(name: str, path: str, found: pa.DataType, origin: str, known: pa.DataType) -> Problem:
-    return Problem(
-        code=ReasonCode.COLUMN_RETYPED,
-        field=f"column {name}",
-        found=f"type {found} in {path}, but {known} in {origin}",
-        allowed="one type in all files of a source",
-        fix="write one of the two files again with the other's type",
-    )
-
-
-def _join(a: pa.DataType, b: pa.DataType, *, widens: bool) -> pa.DataType | None:
-    """Return the type that holds the values of both without a loss, if there is one."""
-    import pyarrow as pa
-    import pyarrow.types as t
-
-    if a == b or t.is_null(b):
-        return a
-    if t.is_null(a):
-        return b
-    if t.is_timestamp(a) and t.is_timestamp(b) and (a.tz is None) == (b.tz is None):
-        return pa.timestamp("ns" if "ns" in (a.unit, b.unit) else "us", tz=None if a.tz is None else "UTC")
-    same_kind = any(kind(a) and kind(b) for kind in (t.is_signed_integer, t.is_unsigned_integer, t.is_floating))
-    if same_kind:
-        return a if a.bit_width >= b.bit_width else b
-    numbers = all(t.is_integer(x) or t.is_floating(x) for x in (a, b))
-    return pa.float64() if widens and numbers else None

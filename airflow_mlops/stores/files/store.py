@@ -1,39 +1,33 @@
-"""Rows in Parquet or CSV files: one file, or all files of a folder, on a disk or in an object store."""
+"""Rows in files: one file, all files of a folder, or a Delta table, on a disk or in an object store."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.profiles.build import profile_batches
 from airflow_mlops.core.records.snapshot import Column, Window
-from airflow_mlops.core.rows.columns import missing_columns, one_of
-from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.event_times import TimeReader, inside, utc_microseconds
-from airflow_mlops.stores.files.csv import CsvPart
+from airflow_mlops.core.rows.columns import missing_columns
+from airflow_mlops.spec.data import FileSource
+from airflow_mlops.spec.problems import Problem
+from airflow_mlops.stores.event_times import AS_WRITTEN, TimeReader, TimeRules, inside, utc_microseconds
+from airflow_mlops.stores.files.choose import Chosen, choose
+from airflow_mlops.stores.files.formats import FileOpener
 from airflow_mlops.stores.files.location import list_files, locate
-from airflow_mlops.stores.files.parquet import ParquetPart
-from airflow_mlops.stores.files.part import FilePart, raise_if_away, unify
+from airflow_mlops.stores.files.part import raise_if_away
 from airflow_mlops.stores.files.read_ahead import ahead
+from airflow_mlops.stores.files.read_issues import ReadIssues
+from airflow_mlops.stores.files.source_file import SourceFile
+from airflow_mlops.stores.files.unify import Unified, cast, unify
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from airflow_mlops.core.records.profile import Profile
-
-Format = Literal["parquet", "csv"]
-ENDINGS: dict[str, Format] = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".csv": "csv",
-    ".csv.gz": "csv",
-    ".csv.bz2": "csv",
-    ".csv.zst": "csv",
-}
 
 _CELLS, _LEAST_ROWS, _MOST_ROWS = 1 << 21, 1 << 13, 1 << 16
 """Of a batch that is counted."""
@@ -42,19 +36,27 @@ _CELLS, _LEAST_ROWS, _MOST_ROWS = 1 << 21, 1 << 13, 1 << 16
 class FileStore:
     r"""A :class:`~airflow_mlops.core.ports.DataStore` over files; rows are in the order of paths, then of the file.
 
-    Parquet is read by column and, where its statistics allow, by row group; CSV, which has no index, from end to end.
-    Nothing is opened before the first read. What was learned of the files (names, types) is kept for the object's life.
+    Only files that may hold rows of the window are read (:mod:`~airflow_mlops.stores.files.choose` says how they are
+    told), and only they must have the columns; where one of them lacks a column that others have, it is null. Parquet
+    is read by column and, where its statistics allow, by row group; CSV and JSON lines, which have no index, from end
+    to end. Nothing is opened before the first read. What was learned of the files (names, types) is kept for the
+    object's life.
 
     Parameters
     ----------
     path
         A file or folder: a local path, or an object-store URI that Airflow's ObjectStoragePath takes.
-    format
-        ``parquet`` or ``csv``; by the endings when None. In a folder, files of other endings are left out.
-    conn_id
-        Airflow connection of the object store.
-    encoding, delimiter
-        Of CSV files.
+    text
+        Columns that stay the texts that they are where types are guessed: the key.
+    keep
+        Columns that are data although they look like the leftover index of a pandas frame.
+    how
+        The other fields of :class:`~airflow_mlops.spec.data.FileSource`.
+
+    Raises
+    ------
+    SpecError
+        If an option is unknown or wrong.
 
     Examples
     --------
@@ -66,42 +68,51 @@ class FileStore:
     [('t', 'timestamp[us, tz=UTC]'), ('x', 'int64')]
     """
 
-    def __init__(
-        self,
-        path: str,
-        *,
-        format: Format | None = None,  # noqa: A002 -- as the specification calls it
-        conn_id: str | None = None,
-        encoding: str = "utf-8",
-        delimiter: str = ",",
-    ) -> None:
+    def __init__(self, path: str, *, text: Collection[str] = (), keep: Collection[str] = (), **how: Any) -> None:
         self._path = path
-        self._format = format
-        self._conn_id = conn_id
-        self._encoding = encoding
-        self._delimiter = delimiter
+        self._how = FileSource(path=path, **how)
+        self._rules = TimeRules.of(self._how)
+        self._text, self._keep = frozenset(text), frozenset(keep)
+        self._chosen_for: dict[tuple[Window, str], Chosen] = {}
+        self._unified_of: dict[tuple[tuple[str, ...], tuple[str, ...]], Unified] = {}
+        self._met = ReadIssues()
 
     @property
     def description(self) -> str:
         """The source in words."""
         return f"files {self._path}"
 
-    def schema(self) -> tuple[Column, ...]:
-        """Columns of all files together.
+    def schema(self, window: Window | None = None, time: str = "") -> tuple[Column, ...]:
+        """Columns of the files that may hold rows of a window together; of all files without one.
+
+        Where no file does, they are those of the last file.
 
         Raises
         ------
         DataError
-            If there is no file, one cannot be read, or a column has different types in two of them.
+            If there is no file, or one cannot be read.
         """
-        return tuple(Column(name=name, type=str(type_)) for name, type_ in self._types.items())
+        files = self._files if window is None else self._chosen(window, time).files or self._files[-1:]
+        unified = self._unified(files, _names(files))
+        return tuple(Column(name=name, type=str(type_)) for name, type_ in unified.types.items())
 
     def query(self, window: Window, time: str, columns: Sequence[str]) -> str:
         """The filter that `read` applies, for the manifest."""
+        chosen = self._chosen(window, time)
+        table = "" if self._version is None else f", version {self._version} of the Delta table,"
+        closed = "; files named after other days were not opened" if chosen.by_name else ""
         return (
-            f"columns {', '.join(columns)} of {len(self._parts)} files below {self._path} "
-            f"where {window.start.isoformat()} <= {time} < {window.end.isoformat()}"
+            f"columns {', '.join(columns)} of {len(chosen.files)} files below {self._path}{table} "
+            f"where {window.start.isoformat()} <= {time} < {window.end.isoformat()}{closed}"
         )
+
+    def issues(self) -> tuple[Problem, ...]:
+        """What was met in the last read of a window, and how it was treated."""
+        return self._met.problems()
+
+    def absent(self) -> Collection[str]:
+        """Columns that some files of the last read do not have."""
+        return self._met.absent
 
     def read(
         self, window: Window, time: str, columns: Sequence[str], *, chunk_rows: int = 50_000
@@ -130,7 +141,7 @@ class FileStore:
         texts = [column.name for column in reference.columns if column.role == "categorical"]
         batches = self._read(window, time, names, chunk_rows, encode=texts)
         with self._telling(f"{self.description}, window {window}"), ahead(batches) as following:
-            return profile_batches(reference, following, window, schema=self.schema())
+            return profile_batches(reference, following, window, schema=self.schema(window, time))
 
     def has_rows(self, window: Window, time: str) -> bool:
         """Whether the window holds any row; reads the event time only."""
@@ -159,91 +170,153 @@ class FileStore:
         batches = self._read(None, time, columns, chunk_rows) if time else self._whole(columns, chunk_rows)
         return self._told(batches, self.description)
 
-    def undated(self, time: str) -> int | None:
-        """Rows without an event time, which no window holds; None where the files do not tell."""
-        counts = [part.undated(time) for part in self._parts]
+    def undated(self, time: str, window: Window | None = None) -> int | None:
+        """Rows without an event time, which no window holds; None where the files do not tell.
+
+        Parameters
+        ----------
+        window
+            Only in files that may hold rows of it.
+        """
+        files = self._files if window is None else self._chosen(window, time).files
+        counts = [file.undated(time) for file in files]
         return None if None in counts else sum(count for count in counts if count is not None)
 
     @cached_property
-    def _parts(self) -> list[FilePart]:
-        location = locate(self._path, conn_id=self._conn_id)
+    def _listed(self) -> tuple[list[SourceFile], int | None]:
+        location = locate(self._path, conn_id=self._how.conn_id)
+        opener = FileOpener(self._how, self._text)
         try:
-            paths = list_files(location)
+            listing = list_files(location)
         except OSError as error:
             raise_if_away(error, self._path)
-            raise self._refuse("a place that cannot be listed", "check the path and its permissions") from error
-        if not paths:
-            raise self._refuse("no file", "check the path; a folder must hold files", ReasonCode.SOURCE_MISSING)
-        formats = {path: self._format_of(path) for path in paths}
-        if self._format and len(paths) == 1:
-            formats = {paths[0]: self._format}
-        chosen = {path: kind for path, kind in formats.items() if kind and self._format in (None, kind)}
-        if not chosen:
-            raise self._refuse(
-                f"{len(paths)} files, none with a known ending", "rename the files, or state data.source.format"
-            )
-        if len(set(chosen.values())) > 1:
-            raise self._refuse("Parquet and CSV files together", "state data.source.format")
-        arrow = location.arrow
-        return [
-            ParquetPart(arrow, path)
-            if kind == "parquet"
-            else CsvPart(arrow, path, encoding=self._encoding, delimiter=self._delimiter)
-            for path, kind in chosen.items()
-        ]
+            raise opener.refuse("a place that cannot be listed", "check the path and its permissions") from error
+        files, version = opener.files(location, listing)
+        for file in files:
+            file.keep = self._keep
+        return files, version
 
-    @staticmethod
-    def _format_of(path: str) -> Format | None:
-        return next((kind for ending, kind in ENDINGS.items() if path.lower().endswith(ending)), None)
+    @property
+    def _files(self) -> list[SourceFile]:
+        return self._listed[0]
 
-    @cached_property
-    def _types(self) -> dict[str, pa.DataType]:
-        return unify(self._parts)
+    @property
+    def _version(self) -> int | None:
+        return self._listed[1]
+
+    def _chosen(self, window: Window, time: str) -> Chosen:
+        if (window, time) not in self._chosen_for:
+            self._chosen_for[window, time] = choose(self._files, window, time, lambda: self._reader(time))
+        return self._chosen_for[window, time]
+
+    def _reader(self, time: str) -> TimeReader:
+        return TimeReader(time, "", self._rules)
+
+    def _unified(self, files: Sequence[SourceFile], names: Sequence[str]) -> Unified:
+        asked = (tuple(file.path for file in files), tuple(names))
+        if asked not in self._unified_of:
+            self._unified_of[asked] = unify(files, names, self._how.types)
+        return self._unified_of[asked]
 
     def _read(
         self, window: Window | None, time: str, columns: Sequence[str], chunk_rows: int, *, encode: Sequence[str] = ()
     ) -> Iterator[pa.RecordBatch]:
         """Read rows; texts of the columns of `encode` may come as dictionaries."""
+        import pyarrow.types as t
+
+        files = self._files if window is None else self._chosen(window, time).files
+        if not files:
+            missing = missing_columns({name: f"column {name}" for name in columns}, _names(self._files[-1:]))
+            if missing:
+                raise DataError(missing)
+            return
+        wanted = list(dict.fromkeys(columns))
+        types = self._types_of(files, wanted, time)
+        encoded = {name for name in encode if name != time and t.is_string(types[name]) and name not in self._how.types}
+        reader, met = self._reader(time), ReadIssues()
+        for file in files:
+            met.begin(file, [name for name in wanted if name != time])
+            there = [name for name in types if name in file.names]
+            asked = list(dict.fromkeys([*there, time]))
+            for batch in file.batches(window, time, asked, chunk_rows, encode=sorted(encoded)):
+                times = reader.convert(batch.column(time))
+                rows = self._record(batch, types, file, {time: times}, encoded)
+                chosen = None if window is None else inside(times, window)
+                # Most batches lie in the window as a whole: they are not copied.
+                if chosen is not None and chosen.true_count < len(chosen):
+                    rows = rows.filter(chosen)
+                met.count(rows.num_rows, reader.doubtful, chosen, self._rules.zone)
+                if rows.num_rows:
+                    yield rows
+        met.end(files, wanted)
+        self._met = met
+
+    def _types_of(self, files: Sequence[SourceFile], wanted: Sequence[str], time: str) -> Mapping[str, pa.DataType]:
+        """Types of the columns that are wanted, the event time among them where it is.
+
+        Raises
+        ------
+        DataError
+            If no file has a column, or its types do not go together.
+        """
+        names = _names(files)
+        problems = missing_columns(
+            {time: "data.time", **{name: f"column {name}" for name in wanted if name != time}}, names
+        )
+        if problems:
+            raise DataError(problems)
+        others = [name for name in names if name in set(wanted) - {time}]
+        unified = self._unified(files, others)
+        clash = [*unified.conflicts.values(), *self._clash_of_times(files, time)]
+        if clash:
+            raise DataError(clash)
+        return {name: utc_microseconds() if name == time else unified.types[name] for name in wanted}
+
+    def _clash_of_times(self, files: Sequence[SourceFile], time: str) -> Sequence[Problem]:
+        """Event times with a zone in one file and without in another, where nothing says which zone that is."""
+        if len(files) < 2 or self._rules != AS_WRITTEN:  # noqa: PLR2004 - one file has one type
+            return ()
+        return tuple(self._unified(files, [time]).conflicts.values())
+
+    def _whole(self, columns: Sequence[str], chunk_rows: int) -> Iterator[pa.RecordBatch]:
+        names = _names(self._files)
+        problems = missing_columns({name: f"column {name}" for name in columns}, names)
+        unified = self._unified(self._files, [name for name in names if name in set(columns)])
+        problems += unified.conflicts.values()
+        if problems:
+            raise DataError(problems)
+        types = {name: unified.types[name] for name in dict.fromkeys(columns)}
+        for file in self._files:
+            there = [name for name in types if name in file.names]
+            for batch in file.batches(None, "", there or list(file.names[:1]), chunk_rows):
+                yield self._record(batch, types, file, {}, set())
+
+    def _record(
+        self,
+        batch: pa.RecordBatch,
+        types: Mapping[str, pa.DataType],
+        file: SourceFile,
+        ready: Mapping[str, pa.Array],
+        encoded: Collection[str],
+    ) -> pa.RecordBatch:
+        """Return rows of a file in the types of the source, with nulls in columns that the file does not have."""
         import pyarrow as pa
         import pyarrow.types as t
 
-        self._require({time: "data.time", **{name: f"column {name}" for name in columns if name != time}})
-        types = {name: utc_microseconds() if name == time else self._types[name] for name in dict.fromkeys(columns)}
-        encoded = {name for name in encode if name != time and t.is_string(types[name])}
-        reader = TimeReader(time, "")
-        for part in self._parts:
-            for batch in part.batches(window, time, [*types, time], chunk_rows, encode=sorted(encoded)):
-                times = reader.convert(batch.column(time))
-                values = [
-                    times if name == time else _cast(batch.column(name), type_, decode=name not in encoded)
-                    for name, type_ in types.items()
-                ]
-                rows = pa.RecordBatch.from_arrays(values, names=list(types))
-                if window is not None:
-                    chosen = inside(times, window)
-                    # Most batches lie in the window as a whole: they are not copied.
-                    rows = rows if chosen.true_count == len(chosen) else rows.filter(chosen)
-                if rows.num_rows:
-                    yield rows
-
-    def _whole(self, columns: Sequence[str], chunk_rows: int) -> Iterator[pa.RecordBatch]:
-        import pyarrow as pa
-
-        self._require({name: f"column {name}" for name in columns})
-        types = {name: self._types[name] for name in dict.fromkeys(columns)}
-        for part in self._parts:
-            for batch in part.batches(None, "", list(types), chunk_rows):
-                values = [_cast(batch.column(name), type_) for name, type_ in types.items()]
-                yield pa.RecordBatch.from_arrays(values, schema=pa.schema(list(types.items())))
-
-    def _require(self, wanted: dict[str, str]) -> None:
-        problems = missing_columns(wanted, self._types)
-        for part in self._parts:
-            names = part.schema.names
-            here = {name: field for name, field in wanted.items() if name in self._types}
-            problems += missing_columns(here, names, where=part.path)
-        if problems:
-            raise DataError(problems)
+        there = set(batch.schema.names)
+        values = []
+        for name, type_ in types.items():
+            if name in ready:
+                values.append(ready[name])
+            elif name not in there or name not in file.names:
+                values.append(pa.nulls(batch.num_rows, type_))
+            elif name in encoded and t.is_dictionary(batch.column(name).type):
+                values.append(batch.column(name))
+            elif self._how.types.get(name) == "time":
+                values.append(TimeReader(name, file.path, self._rules).convert(batch.column(name)))
+            else:
+                values.append(cast(batch.column(name), type_, name, file.path))
+        return pa.RecordBatch.from_arrays(values, names=list(types))
 
     def _told(self, batches: Iterator[pa.RecordBatch], subject: str) -> Iterator[pa.RecordBatch]:
         with self._telling(subject):
@@ -258,22 +331,6 @@ class FileStore:
         except DataError as error:
             raise DataError(error.problems, subject=subject) from error
 
-    def _refuse(self, found: str, fix: str, code: ReasonCode = ReasonCode.SOURCE_UNREADABLE) -> DataError:
-        return DataError(
-            Problem(
-                code=code,
-                field="data.source.path",
-                found=f"{found} at {self._path}",
-                allowed=f"a file, or a folder of files, with an ending that is {one_of(ENDINGS)}",
-                fix=fix,
-            )
-        )
 
-
-def _cast(array: pa.Array, type_: pa.DataType, *, decode: bool = True) -> pa.Array:
-    import pyarrow.types as t
-
-    if not decode and t.is_dictionary(array.type):
-        return array
-    # Joined types hold every value; only whole numbers above 2**53 in a column of fractions are rounded, as anywhere.
-    return array if array.type == type_ else array.cast(type_, safe=False)
+def _names(files: Sequence[SourceFile]) -> list[str]:
+    return list(dict.fromkeys(name for file in files for name in file.names))

@@ -11,7 +11,7 @@ from airflow_mlops.core.promotion import fold
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.retraining import Challenge
 from airflow_mlops.stores.mlflow.client import GuardedClient, quoted
-from airflow_mlops.stores.mlflow.runs import LOOP_RUN, MODEL
+from airflow_mlops.stores.mlflow.runs import LOOP_RUN, MODEL, REFIT_OF
 
 _AS_OF, _VERDICT, _APPROVAL = "mlops.as_of", "mlops.verdict", "mlops.approval"
 _PAGE = 100
@@ -36,18 +36,26 @@ class MLflowChallenges:
             Name in the registry, where it is another one than the model's. Promoted is what has served, by its trail.
         """
         found = self._client.get_experiment_by_name(experiment)
-        runs = [] if found is None else list(self._trainings(found.experiment_id, model, limit))
-        served = self._served(registered_model or model, [run.info.run_id for run in runs])
+        every = [] if found is None else list(self._trainings(found.experiment_id, model, limit))
+        runs = [run for run in every if REFIT_OF not in run.data.tags]
+        refits = {run.data.tags[REFIT_OF]: str(run.info.run_id) for run in every if REFIT_OF in run.data.tags}
+        served = self._served(registered_model or model, [run.info.run_id for run in every])
         held: dict[str, list[str]] = {}
         for key, loop_run in self._log.claims(model).items():
             held.setdefault(loop_run, []).append(key)
-        return tuple(
-            _challenge(run, promoted=run.info.run_id in served, answers=held.get(run.data.tags[LOOP_RUN], ()))
-            for run in runs
-        )
+        found_challenges = []
+        for run in runs:
+            by_run = {run.info.run_id, refits.get(run.info.run_id)}
+            answers = held.get(run.data.tags[LOOP_RUN], ())
+            found_challenges.append(_challenge(run, promoted=bool(by_run & served), answers=answers))
+        return tuple(found_challenges)
 
     def _trainings(self, experiment_id: str, model: str, limit: int) -> Iterator[Any]:
-        """Runs of the loop that began to train: an as-of is told when the training is recorded."""
+        """Runs of the loop that began to train: an as-of is told when the training is recorded.
+
+        The run of a refit is no training of its own and does not count; it began later than that of what was judged, so
+        it comes before it.
+        """
         query = f"tags.`{MODEL}` = {quoted(model)} and tags.`{LOOP_RUN}` LIKE '%' and tags.`{_AS_OF}` LIKE '%'"
         order = [f"tags.`{_AS_OF}` DESC", "attributes.start_time DESC"]
         token = None
@@ -56,7 +64,8 @@ class MLflowChallenges:
                 [experiment_id], query, order_by=order, max_results=min(limit, _PAGE), page_token=token
             )
             yield from page
-            limit, token = limit - len(page), page.token
+            limit -= sum(REFIT_OF not in run.data.tags for run in page)
+            token = page.token
             if not token:
                 return
 

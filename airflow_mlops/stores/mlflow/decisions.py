@@ -32,6 +32,17 @@ class MLflowDecisions:
         tags = {"mlops.verdict": decision.verdict.value}
         self._artifacts.write_sealed(run_id, DECISION, decision.to_text(), DECISION_SEAL, tags)
 
+    def find_decision(self, run_id: str) -> GateDecision | None:
+        """Return the decision that stands in MLflow; None when the run was not judged.
+
+        Raises
+        ------
+        RecordError
+            If it was edited after the fact.
+        """
+        text = self._artifacts.read_sealed(run_id, DECISION, DECISION_SEAL)
+        return None if text is None else GateDecision.from_json(text)
+
     def decision(self, run_id: str, expected: GateDecision | None = None) -> GateDecision:
         """Return the decision that stands in MLflow.
 
@@ -47,14 +58,13 @@ class MLflowDecisions:
         StaleDecisionError
             DECISION_MISMATCH, if `expected` is another one.
         """
-        text = self._artifacts.read_sealed(run_id, DECISION, DECISION_SEAL)
-        if text is None:
+        found = self.find_decision(run_id)
+        if found is None:
             raise conflict(
                 f"MLflow run {run_id} has no decision",
                 "a run that the gate has judged",
                 "let the gate task succeed first",
             )
-        found = GateDecision.from_json(text)
         if expected is not None and expected.digest != found.digest:
             raise StaleDecisionError(
                 Problem(

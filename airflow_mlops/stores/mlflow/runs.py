@@ -16,6 +16,8 @@ LOOP_RUN = "mlops.loop_run"
 MODEL = "mlops.model"
 INPUTS = "mlops.inputs"
 FAILURE = "mlops.failure"
+REFIT_OF = "mlops.refit_of"
+"""Of the run of a refitted model: the run of what was judged, below which MLflow shows it."""
 _ENDED_BADLY = frozenset({"FAILED", "KILLED"})
 
 
@@ -76,6 +78,14 @@ class MLflowRuns:
         if standing is None:  # somebody deleted it between two requests
             raise conflict(f"the run of {model} in {loop_run} vanished", "a run that nobody deletes", "try again")
         return str(standing.info.run_id)
+
+    def find_run(self, experiment: str, loop_run: str, model: str) -> str | None:
+        """Return the model's MLflow run of a loop run; None when there is none."""
+        found = self._client.get_experiment_by_name(experiment)
+        run = None
+        if found is not None:
+            run = keep_one_run(self._client, str(found.experiment_id), {LOOP_RUN: loop_run, MODEL: model})
+        return None if run is None else str(run.info.run_id)
 
     def fail_run(self, run_id: str, reason: str) -> None:
         """End the run as FAILED, with the reason as a tag."""

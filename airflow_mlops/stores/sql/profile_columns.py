@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_mlops.core.profiles.counting import counted_as, type_problem, written
+from airflow_mlops.core.profiles.counting import counted_as, type_problem
 from airflow_mlops.core.records.profile import ColumnProfile
+from airflow_mlops.core.rows.categories import written
 from airflow_mlops.spec.problems import Problem
 
 if TYPE_CHECKING:

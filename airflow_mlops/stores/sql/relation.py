@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.columns import one_of
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.spec.suggest import did_you_mean
+from airflow_mlops.stores.event_times import AS_WRITTEN, TimeRules, micros
 from airflow_mlops.stores.files.part import duplicated
 from airflow_mlops.stores.sql.engine import query_failed, reading
 from airflow_mlops.stores.sql.query import around, column_ends, day_prefixes, window_binds
@@ -38,15 +39,25 @@ class Relation:
         One of them; the query without a semicolon.
     description
         The source in words.
+    rules
+        How it writes its times.
     """
 
-    def __init__(self, engine: sa.Engine, table: str | None, query: str | None, description: str) -> None:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        table: str | None,
+        query: str | None,
+        description: str,
+        rules: TimeRules = AS_WRITTEN,
+    ) -> None:
         self.engine = engine
         self.dialect = engine.dialect.name
         self.is_query = query is not None
         self._query = query or ""
         self._table = table or ""
         self._description = description
+        self.rules = rules
         self._numbers: dict[str, Any] = {}
 
     @cached_property
@@ -71,6 +82,7 @@ class Relation:
         DataError
             If the event-time column of a table is of a type that does not compare with times.
         """
+        window = self._asked(window)
         order = [name for name in dict.fromkeys([time, *columns]) if self._sortable(name)] if ordered else []
         if self.is_query:
             import sqlalchemy as sa
@@ -91,6 +103,7 @@ class Relation:
         """
         import sqlalchemy as sa
 
+        window = self._asked(window)
         if self.is_query:
             rows = sa.text(f"(\n{self._query}\n) AS source_rows")
             chosen, binds = sa.select(*counts).select_from(rows), window_binds(window, self.dialect)
@@ -102,7 +115,16 @@ class Relation:
         """Return the database's own type of a column: SQLAlchemy's class, or PostgreSQL's number; None if unknown."""
         return self._numbers.get(name) if self.is_query else self._declared[name]
 
+    def _asked(self, window: Window) -> Window:
+        """Of times in a zone of their own, days around the window are asked for: instants are compared once read."""
+        apart = timedelta(days=1 if self.rules.zone is not None else 0)
+        return Window(start=window.start - apart, end=window.end + apart)
+
     def _within(self, window: Window, time: str) -> Any:
+        if self.rules.unit is not None:
+            per = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[self.rules.unit]
+            first, last = (-(-micros(moment) * per // 10**6) for moment in (window.start, window.end))
+            return (column(time) >= first) & (column(time) < last)
         # SQLite's times are texts, in any ISO form: whole days are compared here, instants after they are read.
         ends = day_prefixes(window) if self.dialect == "sqlite" else column_ends(window, self.types[time])
         if ends is None:

@@ -12,7 +12,8 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.profiles.build import profile_batches
 from airflow_mlops.core.records.snapshot import Column, Window
 from airflow_mlops.core.rows.columns import missing_columns
-from airflow_mlops.stores.event_times import TimeReader, inside, utc_microseconds
+from airflow_mlops.spec.problems import Problem
+from airflow_mlops.stores.event_times import AS_WRITTEN, TimeReader, TimeRules, inside, shifted, utc_microseconds
 from airflow_mlops.stores.sql.engine import make_engine, reading
 from airflow_mlops.stores.sql.profile import pushed_down
 from airflow_mlops.stores.sql.query import checked_query
@@ -46,6 +47,8 @@ class SqlStore:
         set to UTC), SQLite the text ``2013-03-01 05:00:00``, other databases times without a zone, in UTC.
     name
         The database in words, such as the connection's id.
+    rules
+        How it writes its times.
 
     Raises
     ------
@@ -65,6 +68,7 @@ class SqlStore:
         table: str | None = None,
         query: str | None = None,
         name: str = "the database",
+        rules: TimeRules = AS_WRITTEN,
     ) -> None:
         if (table is None) == (query is None):
             raise ValueError("exactly one of table and query")
@@ -72,6 +76,8 @@ class SqlStore:
         self._table = table
         self._query = None if query is None else checked_query(query)
         self._database = database
+        self._rules = rules
+        self._doubtful = 0
 
     @cached_property
     def _relation(self) -> Relation:
@@ -79,9 +85,9 @@ class SqlStore:
 
         database = self._database
         engine = database if isinstance(database, sa.Engine) else make_engine(database, self.description)
-        return Relation(engine, self._table, self._query, self.description)
+        return Relation(engine, self._table, self._query, self.description, self._rules)
 
-    def schema(self) -> tuple[Column, ...]:
+    def schema(self, window: Window | None = None, time: str = "") -> tuple[Column, ...]:  # noqa: ARG002
         """Columns of the table or query; the type is ``unknown`` where only the values tell.
 
         Raises
@@ -119,7 +125,9 @@ class SqlStore:
         types = self._settled(
             others, lambda unknown: self._relation.select(window, time, unknown, ordered=False), subject
         )
-        return self._batches(statement, names, types, TimeReader(time, subject), window=window, chunk_rows=chunk_rows)
+        return self._batches(
+            statement, names, types, TimeReader(time, subject, self._rules), window=window, chunk_rows=chunk_rows
+        )
 
     def profile(self, reference: Profile, window: Window, time: str) -> Profile:
         """Have the window's rows counted in the bins of `reference` by the database, in one query.
@@ -161,7 +169,7 @@ class SqlStore:
         self._require({name: f"column {name}" for name in names}, self.description)
         others = [name for name in names if name != time]
         types = self._settled(others, self._relation.select_all, self.description)
-        reader = TimeReader(time, self.description) if time in names else None
+        reader = TimeReader(time, self.description, self._rules) if time in names else None
         statement = self._relation.select_all(names)
         return self._batches(statement, names, types, reader, window=None, chunk_rows=chunk_rows)
 
@@ -170,7 +178,9 @@ class SqlStore:
         subject = self._subject(window)
         self._require({time: "data.time"}, subject)
         statement = self._relation.select(window, time, [time], ordered=False)
-        batches = self._batches(statement, [time], {}, TimeReader(time, subject), window=window, chunk_rows=_PROBE)
+        batches = self._batches(
+            statement, [time], {}, TimeReader(time, subject, self._rules), window=window, chunk_rows=_PROBE
+        )
         with closing(batches):
             return next(batches, None) is not None
 
@@ -180,16 +190,24 @@ class SqlStore:
             return None
         with reading(self._relation.engine, self.description) as connection:
             ends = connection.execute(self._relation.select_bounds(time)).one()
-        reader = TimeReader(time, self.description)
+        reader = TimeReader(time, self.description, self._rules)
         known = reader.convert(_times([end for end in ends if end is not None], reader)).to_pylist()
         return (known[0], known[-1]) if known else None
 
-    def undated(self, time: str) -> int | None:
+    def undated(self, time: str, window: Window | None = None) -> int | None:  # noqa: ARG002
         """Rows of a table without an event time; None for a query."""
         if self._relation.is_query:
             return None
         with reading(self._relation.engine, self.description) as connection:
             return int(connection.execute(self._relation.select_undated(time)).scalar_one())
+
+    def issues(self) -> tuple[Problem, ...]:
+        """Times of the last read that the clock of their zone shows twice, or never."""
+        return shifted(self._doubtful, self._rules.zone)
+
+    def absent(self) -> tuple[str, ...]:
+        """A table has its columns in every row."""
+        return ()
 
     def _subject(self, window: Window) -> str:
         return f"{self.description}, window {window}"
@@ -229,16 +247,21 @@ class SqlStore:
         chunk_rows: int,
     ) -> Generator[pa.RecordBatch]:
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         time, subject = (reader.column, reader.subject) if reader else (None, self.description)
         fetched = [*names, time] if time is not None and time not in names else names
+        self._doubtful = 0
         kept = pa.schema([(name, utc_microseconds() if name == time else types[name]) for name in names])
         for rows in self._fetch(statement, fetched, chunk_rows, subject):
             times = reader.convert(_times(rows[reader.column], reader)) if reader else None
             arrays = [times if name == time else to_array(rows[name], types[name], name, subject) for name in names]
             batch = pa.RecordBatch.from_arrays(arrays, schema=kept)
             if window is not None:
-                batch = batch.filter(inside(times, window))
+                chosen = inside(times, window)
+                batch = batch.filter(chosen)
+                if reader is not None and reader.doubtful is not None:
+                    self._doubtful += int(pc.sum(pc.and_(chosen, reader.doubtful)).as_py() or 0)
             if batch.num_rows:
                 yield batch
 
@@ -259,6 +282,8 @@ def _times(values: Sequence[Any], reader: TimeReader) -> pa.Array:
     import pyarrow as pa
 
     kinds = {type(value).__name__ for value in values if value is not None}
+    if reader.rules.unit is not None and kinds <= {"int", "float", "Decimal"}:
+        return pa.array(values, pa.float64() if "float" in kinds else None)
     if not kinds <= {"datetime", "date", "str"} or len(kinds) > 1:
         raise reader.refuse(f"column '{reader.column}' of the Python types {', '.join(sorted(kinds))}")
     zoned = {value.tzinfo is not None for value in values if isinstance(value, datetime)}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_mlops.core.records.snapshot import Window
+from airflow_mlops.stores.event_times import AS_WRITTEN
 from airflow_mlops.stores.sql.query import column_ends, iso
 from airflow_mlops.stores.sql.relation import Relation, column
 
@@ -26,6 +27,8 @@ class Bounded:
 
 def bounded(relation: Relation, window: Window, time: str) -> Bounded | None:
     """Return the window's condition; None when the database cannot tell which rows are in the window."""
+    if relation.rules != AS_WRITTEN:
+        return None
     if relation.dialect == "sqlite":
         return _sqlite(window, column(time))
     if not relation.is_query:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import pytest
 
-from airflow_mlops.core.backtest.inputs import Inputs
+from airflow_mlops.core.backtest.inputs import FrameCache, Inputs
 from airflow_mlops.core.backtest.tasks import train
 from airflow_mlops.core.training import fit
 from tests.support.backtest_calls import sources
@@ -47,11 +49,38 @@ def test_the_future_is_the_rows_of_a_step_and_no_others(inputs: Inputs) -> None:
     assert frame["ordered_at"].max() < window.end
 
 
-def test_few_are_held_in_memory(inputs: Inputs) -> None:
-    for step in range(5):
-        inputs.future(step, inputs.candidate(1))
-    held = inputs._future.cache_info()
-    assert (held.maxsize, held.currsize) == (2, 2)
+def test_futures_are_held_up_to_so_many_rows_the_latest_used_ones() -> None:
+    read: list[int] = []
+
+    def frame(rows: int, name: str) -> tuple[pd.DataFrame, pd.Series[Any]]:
+        read.append(rows)
+        return pd.DataFrame({name: range(rows)}), pd.Series(range(rows))
+
+    cache = FrameCache(frame, most_rows=100)
+    for rows in (40, 50, 40, 10, 45, 40, 50):
+        assert len(cache(rows, "a")[0]) == rows
+    assert read == [40, 50, 10, 45, 50]  # 50 was used before 40, so that 45 took its place
+    assert (len(cache), cache.rows) == (2, 90)
+    assert len(cache(900, "a")[0]) == 900
+    assert (len(cache), cache.rows) == (2, 950)  # two are held, however long they are
+    cache(900, "b")
+    assert read[-2:] == [900, 900]
+
+
+def test_the_future_is_read_once(inputs: Inputs) -> None:
+    assert inputs.future(2, inputs.candidate(1))[0] is inputs.future(2, inputs.candidate(1))[0]
+
+
+def test_what_only_the_champion_decides_is_made_once_for_looks_in_a_row(inputs: Inputs) -> None:
+    made: list[str] = []
+
+    def make(name: str) -> Any:
+        made.append(name)
+        return name
+
+    found = [inputs.prepared(key, lambda key=key: make(key)) for key in ("a", "a", "b", "b", "a")]
+    assert found == ["a", "a", "b", "b", "a"]
+    assert made == ["a", "b", "a"]
 
 
 def test_nobody_may_ask_for_what_was_not_trained(inputs: Inputs) -> None:

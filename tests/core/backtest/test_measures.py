@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_mlops.core.backtest.measures import decays, line_of, with_front
+from airflow_mlops.core.backtest.measures import decays, line_of, with_front, with_objective
 from airflow_mlops.core.records.backtest import Line, Turn
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -63,3 +63,28 @@ def test_the_front_is_what_no_point_beats(points: list[tuple[float | None, int]]
             if m is not None and mean is not None and sign * m <= sign * mean and c <= count and (m, c) != (mean, count)
         ]
         assert line.pareto == (mean is not None and not better)
+
+
+@pytest.mark.parametrize(
+    ("greater", "best", "objective", "ratio"),
+    [
+        (False, 0.4, 0.56, 1.4),
+        (True, 0.48, 0.44, 0.48 / 0.44),
+        (False, None, 0.56, None),
+        (False, -0.1, 0.56, None),
+    ],
+)
+def test_retrainings_are_paid_in_the_objective(
+    greater: bool, best: float | None, objective: float, ratio: float | None
+) -> None:
+    """Three retrainings at 0.02 each make 0.5 worse by 0.06; to the oracle, above 1 is worse in both directions."""
+    turns = [turn(number, rows=10, loss=0.5, retrained=number > 0) for number in range(4)]
+    line = line_of("always", turns, end=BEGIN + 40 * DAY, greater_is_better=greater)
+    found = with_objective(line, 0.02, best, greater_is_better=greater)
+    assert found.objective == pytest.approx(objective)
+    assert found.to_oracle == (None if ratio is None else pytest.approx(ratio))
+
+
+def test_a_line_without_a_loss_has_no_objective() -> None:
+    line = line_of("never", [turn(0)], end=BEGIN + 10 * DAY, greater_is_better=False)
+    assert with_objective(line, 0.02, 0.4, greater_is_better=False) == line

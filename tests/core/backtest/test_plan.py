@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_mlops.core.backtest.plan import plan_of
+from airflow_mlops.core.backtest.plan import history_of, plan_of
 from airflow_mlops.core.errors import DataError
 from tests.support.drifting_stream import specification
 
@@ -60,3 +60,17 @@ def test_a_version_says_its_step_and_the_change_that_it_knows_of() -> None:
     assert [plan.step_of(version) for version in plain] == list(range(10))
     assert plan.changed_of(3) is None
     assert plan.version_of(5, changed) != plan.version_of(4, changed) != plan.version_of(4, changed + DAY)
+
+
+@pytest.mark.parametrize(
+    ("room", "count"), [(28, None), (46, None), (52, None), (57, 3), (58, 3), (66, 3), (67, 4), (999, 26)]
+)
+def test_steps_before_the_span_have_their_whole_training_window(room: int, count: int | None) -> None:
+    """A window of 28 days, of which a twentieth may be missing, and steps of ten: three take 58 less 1.4 days."""
+    plan = plan_of(specification(), BEGIN, BEGIN + 70 * DAY, 10 * DAY)
+    found = history_of(plan, BEGIN - room * DAY)
+    assert (None if found is None else len(found.steps)) == count
+    if found is not None:
+        assert found.end == BEGIN
+        assert (found.every, found.spec) == (plan.every, plan.spec)
+        assert found.start - 0.95 * timedelta(days=28) >= BEGIN - room * DAY

@@ -8,18 +8,26 @@ from typing import Any
 import pytest
 
 from airflow_mlops.core.backtest.inputs import Inputs
+from airflow_mlops.core.backtest.losses import KnownLosses
+from airflow_mlops.core.backtest.peers.registry import PEERS
+from airflow_mlops.core.backtest.peers.rules import Wish
 from airflow_mlops.core.backtest.policies import (
     NAMES,
     ControlledPolicy,
+    PeerPolicy,
     PolicyContext,
+    find_oracle,
     make_policy,
+    policies_of,
     promote_by_gate,
     promote_by_point,
 )
 from airflow_mlops.core.backtest.tasks import judge, judge_by_point, refer, train
 from airflow_mlops.core.records.backtest import Trained
+from airflow_mlops.spec.problems import SpecError
 from tests.support.backtest_calls import sources
 from tests.support.drifting_stream import START, specification, stream
+from tests.support.loss_tables import drawn
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +96,48 @@ def test_the_controller_trains_when_the_world_has_turned(inputs: Inputs) -> None
     assert [decision.number for decision in policy.decisions] == list(range(len(policy.decisions), 0, -1))
     assert len(policy.challenges) == len(retrained)
     assert {inputs.plan.step_of(version) for version in policy.promoted_over} <= set(retrained)
+
+
+# -- peers ------------------------------------------------------------------------------------------------------------
+
+
+def test_policies_are_named_alone_or_together() -> None:
+    assert policies_of(["simple"]) == NAMES
+    assert policies_of(["peers"]) == ("specification", *PEERS, "oracle")
+    assert policies_of(["upf", "always", "upf"]) == ("always", "specification", "upf", "oracle")
+    assert policies_of(["never", "oracle"]) == ("never", "specification", "oracle")
+    with pytest.raises(SpecError) as refused:
+        policies_of(["cusun", "peers", "nobody"])
+    said = str(refused.value)
+    assert "--policies: found 'cusun'; allowed: one of: never, " in said
+    assert "did you mean 'cusum'?" in said
+    assert "found 'nobody'" in said
+
+
+@pytest.mark.parametrize("retrain", [False, True])
+def test_a_peer_has_no_gate(inputs: Inputs, retrain: bool) -> None:
+    """What it trains is promoted; it is shown what is known at the step."""
+    shown: list[KnownLosses] = []
+
+    def rule(known: KnownLosses) -> Wish:
+        shown.append(known)
+        return Wish(retrain=retrain, reason="because")
+
+    policy = PeerPolicy(drawn(1), rule)
+    done = policy(at(inputs, 2))
+    assert (done.retrained, done.promoted, done.reason) == (retrain, retrain, "because")
+    assert (shown[0].step, shown[0].served) == (2, ((0, 1), (1, 1)))
+    broken = policy(at(inputs, 2, trained=BROKEN))
+    assert (broken.action, broken.retrained) == ("invalid" if retrain else "wait", False)
+
+
+@pytest.mark.slow
+def test_the_oracle_knows_the_turn(inputs: Inputs) -> None:
+    """After the 75th day, step 5; of a training at every step it is as good as none is worse."""
+    free, dear = (find_oracle(inputs, price, [1]) for price in (0.0, 100.0))
+    assert len(free) == len(dear) == 10
+    assert not any(turn.retrained for turn in dear)
+    assert min(number for number, turn in enumerate(free) if turn.retrained and number >= 5) in {5, 6, 7, 8}
+    assert free[0].action == "start"
+    paid = find_oracle(inputs, 0.01, [1])
+    assert 1 <= sum(turn.retrained for turn in paid) <= sum(turn.retrained for turn in free)

@@ -48,3 +48,17 @@ def test_a_retraining_is_a_false_alarm_where_the_model_had_not_decayed(
     }
     done = ReplayedTurn(turn=turn, serving=KEYS[0], before=KEYS[1]).finish(futures)
     assert (done.rows, done.loss, done.behind, done.false_alarm) == (9, 0.25, False, alarm)
+    assert done.decayed is (None if not retrained or lower is None else lower > 0)
+
+
+@pytest.mark.parametrize("name", ["always", "schedule"])
+def test_under_refit_what_serves_is_refitted(tmp_path: Path, name: str) -> None:
+    stream().to_parquet(tmp_path / "orders.parquet")
+    plain = specification()
+    spec = specification(training={**plain.training.model_dump(mode="json"), "refit": True})
+    made, without = (replace(sources(tmp_path / each.training.estimator), plan=plan(each)) for each in (spec, plain))
+    inputs = replace(made, open_store=sources(tmp_path).open_store).open()
+    served = [turn.serving for turn in replay(inputs, name, spec)]
+    assert len(served) == len(without.plan.steps)
+    assert all(inputs.plan.judged_of(key.version) != key.version for key in served)
+    assert all(inputs.plan.judged_of(key.newest) != key.newest for key in served)

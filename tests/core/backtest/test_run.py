@@ -17,12 +17,16 @@ import psutil
 import pytest
 
 from airflow_mlops.core.backtest.grid import grid_of
-from airflow_mlops.core.backtest.run import backtest
+from airflow_mlops.core.backtest.measures import line_of
+from airflow_mlops.core.backtest.peers.registry import PEERS
+from airflow_mlops.core.backtest.policies import NAMES, policies_of
+from airflow_mlops.core.backtest.run import _notes, backtest
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.records.backtest import BacktestReport, Line
 from airflow_mlops.core.text import format_number
 from airflow_mlops.reports.backtest.page import render
-from airflow_mlops.reports.backtest.tables import NAMES, terminal
+from airflow_mlops.reports.backtest.tables import NAMES as WORDS
+from airflow_mlops.reports.backtest.tables import terminal
 from tests.support.drifting_stream import END, START, TURN, openers, plan, specification, stream
 
 pytestmark = pytest.mark.slow  # whole backtests, of which each trains dozens of models
@@ -63,6 +67,14 @@ def rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [rounded(part) for part in value]
     return float(f"{value:.9g}") if isinstance(value, float) else value
+
+
+def as_before(line: dict[str, Any]) -> dict[str, Any]:
+    """A line without what turns did not have; of an acceptance, that it is one."""
+    turns = [{name: value for name, value in turn.items() if name != "decayed"} for turn in line["turns"]]
+    for turn in turns:
+        turn["reason"] = "accept" if turn["reason"].startswith("accept:") else turn["reason"]
+    return {**line, "turns": turns}
 
 
 def finished(folder: Path) -> dict[str, int]:
@@ -128,15 +140,17 @@ def test_losses_are_those_of_the_models_on_the_rows_that_came(folder: Path, repo
 def test_the_report_is_that_of_the_engine_before(report: BacktestReport) -> None:
     """Written by the code that led coroutines; to 9 digits, as other processors round otherwise in the last ones.
 
-    What the specification's own policy decides is not the engine's: monitoring has learned since.
+    What the specification's own policy decides is not the engine's: monitoring has learned since. Nor are the words of
+    an acceptance; whether a model had decayed that was replaced was not kept, and what a retraining costs not known.
     """
     frozen = json.loads((Path(__file__).parent / "report_of_before.json").read_text())["lines"]
     found = timeless(report)["lines"]
     assert len(found) == len(frozen) == len(NAMES)
     assert [one["policy"] for one in found] == [one["policy"] for one in frozen]
-    before, now = ([one for one in lines if one["policy"] != "specification"] for lines in (frozen, found))
+    before, now = ([as_before(one) for one in lines if one["policy"] != "specification"] for lines in (frozen, found))
     assert len(before) == 4
-    assert rounded(now) == rounded(before)
+    later = {"objective", "to_oracle"}
+    assert rounded([{key: one[key] for key in one.keys() - later} for one in now]) == rounded(before)
 
 
 # -- again ------------------------------------------------------------------------------------------------------------
@@ -257,7 +271,7 @@ def test_a_first_model_that_the_gate_refuses_is_said_to_be_one(
 ) -> None:
     strict = specification(gate={"absolute": [{"metric": "roc_auc", "min": 0.999}]})
     found, _ = backtest(replace(plan(), spec=strict, end=SHORT), **openers(folder), state=str(tmp_path / "strict"))
-    assert not [note for note in short.notes if "first model" in note]
+    assert not [note for note in short.notes if "not let the first model" in note]
     assert "The gate would not let the first model serve (reject: " in found.notes[-1]
 
 
@@ -292,9 +306,105 @@ def test_the_page_and_the_table_say_the_same_numbers(report: BacktestReport) -> 
     own = line(report, "specification")
     page, table = render(report), "\n".join(terminal(report))
     assert own.mean_loss is not None
-    for shown in (format_number(own.mean_loss), NAMES["specification"], "false alarms"):
+    for shown in (format_number(own.mean_loss), format_number(own.objective), WORDS["specification"], "false alarms"):
         assert escape(shown) in page
         assert shown in table
     assert "<svg" in page
     assert not any(word in page for word in ("http://", "https://", "<script"))
     assert BacktestReport.from_json(json.loads(json.dumps(report.to_json()))) == report
+
+
+@pytest.mark.parametrize(("every", "said"), [(timedelta(hours=12), True), (timedelta(days=10), False)])
+def test_outcomes_that_come_later_than_a_step_are_noted(every: timedelta, said: bool) -> None:
+    nothing = line_of("never", [], end=END, greater_is_better=False)
+    late = [
+        note
+        for note in _notes(plan(every=every), [], [nothing])
+        if note.startswith("Outcomes come 1d after the event and a step is 12h")
+    ]
+    assert len(late) == said
+    assert all("of 2 steps before, or older" in note for note in late)
+
+
+# -- peers ------------------------------------------------------------------------------------------------------------
+
+LATE = START + timedelta(days=32)
+"""So late that three steps before it have whole training windows."""
+
+
+@pytest.fixture(scope="module")
+def peers(folder: Path) -> BacktestReport:
+    found, _ = backtest(
+        plan(start=LATE), **openers(folder), policies=policies_of(["never", "peers"]), state=str(folder / "peers")
+    )
+    return found
+
+
+def test_peers_are_replayed_beside_the_specifications_own(peers: BacktestReport) -> None:
+    assert [found.policy for found in peers.lines] == ["never", "specification", *PEERS]
+    assert peers.oracle is not None
+    assert peers.retraining_cost is not None
+    for found in peers.lines:
+        assert found.mean_loss is not None
+        assert found.objective == pytest.approx(found.mean_loss + peers.retraining_cost * found.retrainings)
+        assert found.to_oracle is not None
+        assert found.to_oracle >= 1 - 1e-9
+        if found.policy in PEERS:
+            assert found.promotions == found.retrainings
+    assert peers.oracle.objective is not None
+    assert peers.oracle.objective < min(found.objective or 0 for found in peers.lines) + 1e-9
+    assert "One retraining is taken to cost as much as a log_loss that is worse by" in peers.notes[0]
+
+
+def test_the_table_and_the_page_have_the_peers_and_the_oracle(peers: BacktestReport) -> None:
+    page, table = render(peers), "\n".join(terminal(peers))
+    for shown in ("CARA, threshold", "UPF", WORDS["oracle"], "to the oracle", "objective"):
+        assert shown in page
+        assert shown in table
+    assert BacktestReport.from_json(json.loads(json.dumps(peers.to_json()))) == peers
+
+
+def test_the_future_of_the_data_changes_no_earlier_decision(
+    folder: Path, peers: BacktestReport, tmp_path: Path
+) -> None:
+    """Labels from a day on are turned over. Until they are known every policy but the oracle decides as before."""
+    rows = stream()
+    day = LATE + timedelta(days=30)
+    rows.loc[rows["ordered_at"] >= day, "late"] = 1 - rows.loc[rows["ordered_at"] >= day, "late"]
+    rows.to_parquet(tmp_path / "orders.parquet")
+    found, _ = backtest(plan(start=LATE), **openers(tmp_path), policies=policies_of(["never", "peers"]))
+    assert len(found.lines) == len(peers.lines) == 2 + len(PEERS)
+    for before, after in zip(peers.lines, found.lines, strict=True):
+        early = [
+            [
+                (turn.as_of, turn.action, turn.promoted, turn.serving, turn.reason)
+                for turn in one.turns
+                if turn.as_of <= day
+            ]
+            for one in (before, after)
+        ]
+        assert len(early[0]) == 4
+        assert early[0] == early[1]
+    assert found.lines[0].mean_loss != peers.lines[0].mean_loss
+
+
+def test_peers_that_cannot_be_tuned_are_left_out_with_a_note(folder: Path) -> None:
+    """At the stream's beginning there are no steps before the span."""
+    asked = policies_of(["calendar", "ddm"])
+    found, _ = backtest(plan(end=SHORT), **openers(folder), policies=asked)
+    assert [one.policy for one in found.lines] == ["specification", "ddm"]
+    assert [note for note in found.notes if "The policy calendar is left out: it is tuned on the steps before" in note]
+
+
+def test_what_a_retraining_costs_is_the_specifications(folder: Path, report: BacktestReport) -> None:
+    dear = specification(retraining={"cooldown": "0d", "backoff": 1.0, "cost": {"worse_by": 2.0, "per": "10d"}})
+    asked = policies_of(["simple", "oracle"])
+    found, _ = backtest(plan(dear), **openers(folder), policies=asked, state=str(folder / "done"))
+    assert found.retraining_cost == pytest.approx(0.2)
+    assert [one.mean_loss for one in found.lines] == [one.mean_loss for one in report.lines]
+    always = line(found, "always")
+    assert always.objective == pytest.approx((always.mean_loss or 0) + 9 * 0.2)
+    assert report.oracle is None
+    assert found.oracle is not None
+    assert found.oracle.retrainings < 9
+    assert min(one.to_oracle or 0 for one in found.lines) >= 1 - 1e-9

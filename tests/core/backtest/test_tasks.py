@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from airflow_mlops.core.backtest.grid import grid_of
@@ -16,15 +19,18 @@ from airflow_mlops.core.backtest.tasks import (
     measure_future,
     refer,
     score,
+    serving_version,
     train,
     watch,
     watch_settings,
 )
 from airflow_mlops.core.gate import decide, evaluate
-from airflow_mlops.core.training import reference_profile
+from airflow_mlops.core.pipeline.predict import predict
+from airflow_mlops.core.records.decision import Verdict
+from airflow_mlops.core.training import reference_profile, refit
 from airflow_mlops.spec.model import ModelSpec
 from tests.support.backtest_calls import sources
-from tests.support.drifting_stream import specification, stream
+from tests.support.drifting_stream import START, plan, specification, stream
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +117,70 @@ def test_a_judgement_is_shared_by_all_whose_gate_is_the_same(inputs: Inputs) -> 
     assert answers(inputs, "judged") == before
     judge(inputs, varied("gate.champion.confidence=0.6"), 2, 1)
     assert answers(inputs, "judged") == before + 1
+
+
+def test_short_steps_are_pooled_until_there_are_blocks_enough(tmp_path: Path) -> None:
+    stream().to_parquet(tmp_path / "orders.parquet")
+    weekly = replace(sources(tmp_path), plan=plan(every=timedelta(days=7))).open()
+    assert [train(weekly, version).outcome for version in (1, 2)] == ["trained", "trained"]
+    last = len(weekly.plan.steps) - 1
+    known, alone = (measure_future(weekly, step, 1, 2) for step in (3, last))
+    assert known.rows == 7 * 60
+    assert known.behind is not None
+    assert (alone.lower, alone.behind) == (None, None)  # nothing comes after it
+
+
+def test_so_short_steps_that_not_even_some_of_them_say_anything_are_not_known(tmp_path: Path) -> None:
+    stream().to_parquet(tmp_path / "orders.parquet")
+    daily = replace(sources(tmp_path), plan=plan(every=timedelta(days=1), end=START + timedelta(days=9))).open()
+    assert [train(daily, version).outcome for version in (1, 2)] == ["trained", "trained"]
+    assert measure_future(daily, 2, 1, 2).behind is None
+
+
+@pytest.fixture(scope="module")
+def refits(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    """Inputs of a specification that refits, with two trained versions."""
+    folder = tmp_path_factory.mktemp("refits")
+    stream().to_parquet(folder / "orders.parquet")
+    made = replace(sources(folder), plan=plan(refitting())).open()
+    assert [train(made, version).outcome for version in (1, 2)] == ["trained", "trained"]
+    return made
+
+
+def refitting() -> ModelSpec:
+    plain = specification().training.model_dump(mode="json")
+    return specification(training={**plain, "refit": True})
+
+
+def test_a_refit_has_a_number_of_its_own_and_is_the_stages_own(refits: Inputs) -> None:
+    again = refits.plan.refit_of(2)
+    assert (refits.plan.judged_of(again), refits.plan.judged_of(2)) == (2, 2)
+    assert (refits.plan.step_of(again), refits.plan.changed_of(again)) == (1, None)
+    later = refits.plan.version_of(4, refits.plan.steps[4].start - timedelta(minutes=30))
+    assert refits.plan.judged_of(refits.plan.refit_of(later)) == later
+    assert refits.plan.changed_of(refits.plan.refit_of(later)) == refits.plan.changed_of(later)
+    assert train(refits, again).outcome == "trained"
+    snapshot, frame = refits.rows(2)
+    by_hand = refit(refits.spec, snapshot, frame, refits.candidate(2), refits.pipeline(2))
+    pipelines = by_hand.pipeline, refits.pipeline(again)
+    one, other = (predict(pipeline, frame, refits.candidate(again)) for pipeline in pipelines)
+    np.testing.assert_array_equal(one.probabilities, other.probabilities)
+    assert refits.candidate(again).train.end == refits.candidate(2).holdout.end
+
+
+def test_what_serves_is_the_refit_by_the_evidence_of_what_was_judged(refits: Inputs) -> None:
+    spec = refits.spec
+    serving, seconds = serving_version(refits, spec, 2, None, gated=True)
+    assert (serving, seconds >= 0) == (refits.plan.refit_of(2), True)
+    judged, refitted = judge(refits, spec, 2, None).decision, judge(refits, spec, serving, None).decision
+    assert judged.verdict is refitted.verdict is Verdict.ACCEPT
+    assert refitted.refit_of is not None
+    assert (refitted.refit_of.version, refitted.refit_of.decision) == (2, judged.digest)
+    assert serving_version(refits, specification(), 2, None, gated=True) == (2, 0.0)
+    served = [(1, serving)]
+    seen = watch(refits, spec, 2, served, judged_against=None, history=(), performances=())
+    assert seen.performance.promised == judged.evaluation.candidate_metrics["log_loss"]
+    assert not [reason for reason in seen.performance.reasons if "its holdout rows give" in reason]
+    assert seen.drift.reference == refits.candidate(serving).train
+    profile, before = refer(refits, serving).profile, refer(refits, 2).profile
+    assert (profile.outputs, profile.importance) == (before.outputs, before.importance)

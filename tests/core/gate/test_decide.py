@@ -113,3 +113,61 @@ def test_advice_is_about_the_rules_that_made_the_verdict_and_a_stop_comes_first(
     assert len(found) == 2
     assert [text.startswith(STOP) for text in found] == [True, False]
     assert advice_of(decided(passing())) == ()
+
+
+def compared(rule: str, value: float, lower: float, **changes: Any) -> tuple[RuleResult, ...]:
+    """All that the plainest specification asks for, with one comparison of these numbers."""
+    asked = decided((), champion_version=6 if rule == "champion" else None).evaluation.rules
+    numbers = {"value": 0.02, "lower": 0.01, "upper": 0.03}
+    mine = {"value": value, "lower": lower, "upper": 1.0, "confidence": 0.95, "rows": 8120, **changes}
+    return tuple(
+        make_rule_result(one.rule, ACCEPT, metric=one.metric, **(mine if one.rule == rule else numbers))
+        for one in asked
+    )
+
+
+METRICS: dict[str, Any] = {
+    "candidate_metrics": {"log_loss": 0.412},
+    "champion_metrics": {"log_loss": 0.431},
+    "baseline_metrics": {"log_loss": 0.6},
+}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ((0.019, 0.0042), "better by 0.0190, at least 0.0042 with 95 % confidence"),
+        ((0.019, -0.0042), "better by 0.0190, at most 0.0042 worse with 95 % confidence"),
+        ((-0.001, -0.0042), "worse by 0.0010, at most 0.0042 worse with 95 % confidence"),
+    ],
+)
+def test_an_acceptance_says_first_by_which_comparison(numbers: tuple[float, float], said: str) -> None:
+    found = decided(compared("champion", *numbers), champion_version=6, **METRICS)
+    assert found.verdict is ACCEPT
+    where = "log loss 0.4120 against champion v6's 0.4310 on 8,120 rows of 14 days"
+    assert found.reasons[0] == f"{where}: {said}"
+    assert "champion" not in found.reasons[1:]  # its rule does not say it once more
+
+
+def test_the_first_model_is_accepted_by_what_it_gains_on_the_constant() -> None:
+    found = decided(compared("baseline", 0.188, 0.15), **METRICS)
+    assert found.reasons[0] == (
+        "log loss 0.4120 against the constant prediction's 0.6000 on 8,120 rows of 14 days: better by 0.1880, at least "
+        "0.1500 with 95 % confidence; no champion served before"
+    )
+    assert not {"baseline", "first_model"} & set(found.reasons)
+
+
+def test_a_refusal_and_a_gate_that_does_not_count_say_what_decided_instead() -> None:
+    rules = (*compared("champion", 0.02, 0.01), make_rule_result(STRANGER, REJECT, reason="no"))
+    refused = decided(rules, champion_version=6, **METRICS)
+    assert refused.reasons[0] == "no"
+    assert "champion" in refused.reasons  # in the words of its rule
+    dry = decided(compared("champion", 0.02, 0.01), "dry_run", champion_version=6, **METRICS)
+    assert dry.reasons[0].startswith("gate.mode is dry_run")
+    assert dry.reasons[1].startswith("recorded only: log loss 0.4120 against champion v6's 0.4310")
+
+
+def test_a_record_of_before_the_confidence_was_kept_says_the_bound() -> None:
+    found = decided(compared("champion", 0.02, 0.01, confidence=None), champion_version=6, **METRICS)
+    assert found.reasons[0].endswith("better by 0.0200, at least 0.0100 by the lower bound")

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from airflow_mlops.core.errors import RecordError, StaleDecisionError
 from airflow_mlops.core.promotion.alias_log import STATUS_TAG
 from airflow_mlops.core.promotion.audit_state import fold
-from airflow_mlops.core.promotion.promote import challenge, promote
+from airflow_mlops.core.promotion.promote import challenge, keep_judged, promote
 from airflow_mlops.core.promotion.registration import provenance_tags
 from airflow_mlops.core.promotion.rollback import rollback
 from airflow_mlops.core.promotion.verify import finish_unfinished, verify_trail
-from airflow_mlops.core.records.candidate import Candidate
-from airflow_mlops.core.records.decision import Verdict
-from airflow_mlops.core.records.promotion import Approval
+from airflow_mlops.core.records.candidate import Candidate, RefitOf
+from airflow_mlops.core.records.decision import JudgedVersion, Verdict
+from airflow_mlops.core.records.promotion import Approval, PromotionRecord
 from airflow_mlops.spec.problems import ReasonCode
 from tests.support.memory_registry import (
     AT_ONCE,
@@ -422,3 +422,117 @@ def test_whatever_is_promoted_in_whatever_order_the_invariants_hold(
     assert registry.alias(MODEL, "champion") == champion
     if champion is not None:
         assert registry.tags[champion]["mlops.status"] == "champion"
+
+
+# a judged version, and the refitted one that serves in its place
+
+
+def refit(registry: MemoryRegistry, number: int, champion: int | None, **options: Any) -> PromotionRecord:
+    """Keep candidate `number` as judged, and promote what repeats its recipe."""
+    judged = candidate_of(number)
+    decision = decision_of(judged, champion)
+    given = {"registered_model": MODEL, "by": f"airflow:late.train/{number}", "now": NOW, **AT_ONCE, **options}
+    version = keep_judged(decision, judged, registry, registry, **given)
+    origin = RefitOf(run_id=judged.run_id, model_uri=judged.model_uri, train=judged.train, train_rows=1)
+    again = replace(
+        judged, loop_run=f"{judged.loop_run}/refit", run_id=f"{judged.run_id}-again", model_uri="models:/m-again",
+        refit_of=origin,
+    )  # fmt: skip
+    about = JudgedVersion(version=version, run_id=judged.run_id, decision=decision.digest)
+    return promote(replace(decision_of(again, champion), refit_of=about), again, registry, registry, **given)
+
+
+def test_the_judged_version_is_kept_and_the_refitted_one_displaces_the_champion() -> None:
+    registry = MemoryRegistry()
+    go(registry, 1, None)
+    record = refit(registry, 2, 1)
+    assert (record.promoted, record.version, record.previous_version) == (True, 3, 1)
+    assert [registry.tags[n][STATUS_TAG] for n in (1, 2, 3)] == ["previous", "judged", "champion"]
+    assert registry.tags[3]["mlops.judged_version"] == "2"
+    assert verify_trail(registry, registry, MODEL) == ()
+    assert rollback(registry, registry, registered_model=MODEL, by="t", reason="r", now=NOW, **AT_ONCE).version == 1
+
+
+def test_a_refit_done_again_changes_nothing() -> None:
+    registry = MemoryRegistry()
+    record = refit(registry, 1, None)
+    before = registry.seen()
+    assert refit(registry, 1, None) == record
+    assert registry.seen() == before
+
+
+def test_killed_anywhere_and_done_again_a_refit_ends_the_same() -> None:
+    whole = MemoryRegistry()
+    go(whole, 1, None)
+    refit(whole, 2, 1)
+    for lives in range(40):
+        registry = MemoryRegistry()
+        go(registry, 1, None)
+        registry.lives = lives
+        with suppress(Killed):
+            refit(registry, 2, 1)
+        died, registry.lives = registry.lives == 0, -1
+        assert registry.aliases.get("champion") in {1, 3}
+        refit(registry, 2, 1)
+        assert registry.seen() == whole.seen()
+        if not died:
+            break
+    assert not died
+
+
+@pytest.mark.parametrize("champion", [None, 1])
+def test_a_stale_decision_keeps_nothing(champion: int | None) -> None:
+    registry = MemoryRegistry()
+    go(registry, 1, None)
+    go(registry, 2, 1)
+    before = registry.seen()
+    with pytest.raises(StaleDecisionError) as error:
+        refit(registry, 3, champion)
+    assert code_of(error) == {ReasonCode.DECISION_STALE}
+    assert registry.seen() == before
+
+
+@pytest.mark.parametrize("verdict", [Verdict.REJECT, Verdict.INCONCLUSIVE])
+def test_only_what_was_accepted_is_kept_to_be_refitted(verdict: Verdict) -> None:
+    registry, candidate = MemoryRegistry(), candidate_of(1)
+    with pytest.raises(StaleDecisionError, match="is refitted"):
+        keep_judged(
+            decision_of(candidate, None, verdict),
+            candidate,
+            registry,
+            registry,
+            registered_model=MODEL,
+            by="t",
+            now=NOW,
+        )
+    assert registry.seen() == MemoryRegistry().seen()
+
+
+def test_an_approval_of_the_recipe_is_one_of_its_refit_and_without_it_nothing_is_kept() -> None:
+    registry, candidate = MemoryRegistry(), candidate_of(1)
+    answer = Approval(
+        model=MODEL,
+        run_id=candidate.run_id,
+        decision=decision_of(candidate, None).digest,
+        approved=True,
+        by="ada",
+        at=NOW,
+    )
+    with pytest.raises(StaleDecisionError) as error:
+        refit(registry, 1, None, approval_needed=True)
+    assert code_of(error) == {ReasonCode.APPROVAL_MISSING}
+    assert registry.seen() == MemoryRegistry().seen()
+    assert refit(registry, 1, None, approval=answer, approval_needed=True).promoted
+    assert registry.written[-1].approval == answer.digest
+    with pytest.raises(StaleDecisionError):
+        refit(MemoryRegistry(), 1, None, approval=replace(answer, decision="other"), approval_needed=True)
+
+
+def test_a_judged_version_is_promoted_itself_where_nothing_comes_of_its_refit_and_the_note_is_told() -> None:
+    registry, candidate = MemoryRegistry(), candidate_of(1)
+    given = {"registered_model": MODEL, "by": "t", "now": NOW, **AT_ONCE}
+    keep_judged(decision_of(candidate, None), candidate, registry, registry, **given)
+    record = go(registry, 1, None, note="not refitted: a fire")
+    assert (record.promoted, record.version, record.reasons[-1]) == (True, 1, "not refitted: a fire")
+    assert registry.written[-1].reason == "because; not refitted: a fire"
+    assert registry.tags[1][STATUS_TAG] == "champion"

@@ -495,3 +495,60 @@ def test_a_follow_up_waits_for_the_cooldown_and_a_refused_one_is_no_failure_to_c
     case = decide(MonitoringInput(performance=report), history, who=who, escalate_after=1, cooldown="0d")
     assert case.rule != "escalate_after"
     assert case.evidence["refused"] == "0"
+
+
+def test_whoever_asks_for_a_training_it_is_told_of_the_change_that_the_champion_was_trained_for():
+    """A challenger of a whole window would be held against a champion that has left the old rows behind."""
+    who, report = cured(20, 12)
+    drifts = tuple(drift(at=NOW - number * DAY) for number in range(3))
+    seen = MonitoringInput(drift=drifts[0], performance=replace(report, verdict="unknown"))
+    by_drift = decide(seen, History(drift=drifts[1:]), who=who, cooldown="0d")
+    assert (by_drift.action, by_drift.signal, by_drift.changed) == ("retrain", "input_drift", NOW - 20 * DAY)
+    asked = decide(MonitoringInput(performance=report, asked=(ask(),)), who=who)
+    assert (asked.signal, asked.changed) == ("manual", NOW - 20 * DAY)
+
+
+def test_a_change_of_which_too_few_rows_are_known_is_told_to_nobody():
+    asked = MonitoringInput(performance=of_change(1), asked=(ask("manual"),))
+    assert decide(asked).changed is None
+
+
+@pytest.mark.parametrize(
+    ("tried", "told", "counts"),
+    [
+        (5, None, False),  # a holdout of 14 days: it learned from nothing of the last 19
+        (5, NOW - 10 * DAY, True),  # a third of five days is held out
+        (12, NOW - 30 * DAY, False),  # refused before the change
+    ],
+)
+def test_a_challenger_that_could_not_know_of_the_change_is_no_failure_to_cure_it(tried, told, counts):
+    asked = logged(tried, signal="decay", changed=told)
+    history = History(challenges=(challenge(tried, answers=(asked.key,)),), decisions=(asked,))
+    decision = decide(MonitoringInput(performance=of_change(100)), history)
+    assert decision.evidence["refused"] == str(int(counts))
+
+
+@pytest.mark.parametrize(
+    ("worse", "brought", "asks"),
+    [(0.0, 0.01, False), (0.2, 0.01, True), (0.0, 0.06, True), (0.0, None, True)],
+)
+def test_a_whole_window_later_a_training_follows_where_the_change_seems_to_go_on(worse, brought, asks):
+    """Where the last one brought little, and service is no worse than the holdout rows were, all is learned."""
+    who, report = cured(130, 95)
+    noise = [0.3 + 0.05 * (-1) ** number for number in range(28)]
+    reference = tuple(BlockExcess(start=NOW, rows=100, excess=value) for value in noise[:14])
+    blocks = tuple(replace(one, excess=value + worse) for one, value in zip(report.blocks, noise[14:], strict=False))
+    known = replace(report, reference=reference, blocks=blocks, bound=0.05, displaced_gain=brought)
+    young = replace(known, blocks=())
+    assert (decide(MonitoringInput(performance=young), who=who, cooldown="0d").action == "retrain") is (brought != 0.01)
+    decision = decide(MonitoringInput(performance=known), who=who, cooldown="0d")
+    assert (decision.action == "retrain") is asks
+    signal = next(one for one in decision.signals if one.kind == "follow_up")
+    assert ("goes on" in signal.reason) is not asks
+
+
+def test_a_follow_up_does_not_wait_for_the_champions_own_rows_where_outcomes_are_late():
+    who, report = cured(30, 12)
+    unknown_yet = replace(report, verdict="unknown", blocks=(), reference=())
+    decision = decide(MonitoringInput(performance=unknown_yet), who=who, cooldown="0d")
+    assert (decision.action, decision.signal, decision.changed) == ("retrain", "follow_up", NOW - 30 * DAY)

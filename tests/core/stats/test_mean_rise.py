@@ -18,6 +18,7 @@ from airflow_mlops.core.stats.mean_rise import (
     LEVEL,
     MOST_DEPENDENT,
     chance_of_no_loss,
+    chance_of_no_rise,
     find_rise,
 )
 
@@ -122,6 +123,21 @@ def test_units_and_origin_are_no_matter(values: list[float], shift: float, scale
     assert second.start == first.start
     assert second.p == pytest.approx(first.p, rel=1e-5, abs=1e-12)
     assert second.size == pytest.approx(first.size * scale, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_one_look_at_a_known_split_has_the_chance_written_out(seed: int) -> None:
+    series = np.random.default_rng(seed).uniform(-1, 1, 34)  # within three robust deviations: nothing is clipped
+    series[14:] += 0.1 * seed
+    found = chance_of_no_rise(series[:14].tolist(), series[14:].tolist())
+    assert found == pytest.approx(chance_at(series, 14, 0.0), rel=1e-9)
+
+
+def test_one_look_at_too_few_blocks_is_not_known_and_at_blocks_without_spread_is_sure() -> None:
+    assert chance_of_no_rise([1.0] * (FEWEST_BEFORE - 1), [2.0] * 9) is None
+    assert chance_of_no_rise([1.0] * 9, [2.0] * (FEWEST_AFTER - 1)) is None
+    assert chance_of_no_rise([1.0] * 9, [2.0] * 9) == 0.0
+    assert chance_of_no_rise([1.0] * 9, [1.0] * 9) == 1.0
 
 
 def test_a_loss_against_nothing_is_students_t_where_blocks_are_independent() -> None:

@@ -16,7 +16,6 @@ from sklearn.pipeline import Pipeline
 from airflow_mlops.core.training.calibrated import (
     FOLDS,
     MANY_EVENTS,
-    calibration_slope,
     is_overconfident,
     with_calibration,
 )
@@ -42,33 +41,6 @@ def boosted() -> Pipeline:
 
 def logistic() -> Pipeline:
     return Pipeline([("estimator", LogisticRegression())])
-
-
-@pytest.mark.parametrize("slope", [0.3, 1.0, 2.5])
-def test_the_slope_is_that_of_an_unpenalised_logistic_regression(slope: float) -> None:
-    rng = np.random.default_rng(3)
-    logit = rng.normal(size=3000)
-    came = rng.random(3000) < 1 / (1 + np.exp(-0.4 - slope * logit))
-    found, error = calibration_slope(1 / (1 + np.exp(-logit)), came)
-    other = LogisticRegression(C=1e12, tol=1e-10).fit(logit[:, None], came)
-    assert found == pytest.approx(float(other.coef_[0, 0]), rel=1e-4)
-    assert abs(found - slope) < 4 * error
-
-
-def test_the_error_of_the_slope_is_its_spread_over_samples() -> None:
-    rng = np.random.default_rng(4)
-    found = []
-    for _ in range(300):
-        logit = rng.normal(size=500)
-        found.append(calibration_slope(1 / (1 + np.exp(-logit)), rng.random(500) < 1 / (1 + np.exp(-logit))))
-    slopes, errors = np.array(found).T
-    assert np.mean(errors) == pytest.approx(np.std(slopes), rel=0.15)
-    assert np.mean(slopes) == pytest.approx(1.0, abs=0.05)
-
-
-def test_outcomes_that_tell_nothing_give_no_slope() -> None:
-    assert np.isnan(calibration_slope(np.full(50, 0.5), np.arange(50) % 2 == 0)[0])
-    assert np.isnan(calibration_slope(np.linspace(0.1, 0.9, 50), np.linspace(0.1, 0.9, 50) > 0.5)[0])
 
 
 @pytest.mark.parametrize(("count", "rate"), [(800, 0.5), (8000, 0.01)], ids=["few rows", "few positives"])

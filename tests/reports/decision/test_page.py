@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from airflow_mlops.core.gate import advice_of, sections_of
 from airflow_mlops.core.records.candidate import Candidate
-from airflow_mlops.core.records.decision import GateDecision, Verdict
+from airflow_mlops.core.records.decision import GateDecision, JudgedVersion, Verdict
 from airflow_mlops.core.records.evidence import RELIANCE, Evidence
+from airflow_mlops.core.records.wording import comparison_words, refit_words
 from airflow_mlops.reports.decision.page import render as render_page
 from airflow_mlops.reports.decision.wording import power
 from airflow_mlops.spec.model import ModelSpec
@@ -93,6 +94,23 @@ def test_the_answer_and_its_reasons_come_first(verdict: Verdict, word: str) -> N
     wanted = ("orders, as of 2026-03-01 00:00", word, *reasons, "What to do next", "Rules", "Origin")
     places = [text.index(part) for part in wanted]
     assert places == sorted(places)
+
+
+def test_an_acceptance_says_by_which_comparison_and_a_refit_whose_that_is() -> None:
+    evaluation = decision(Verdict.ACCEPT, rule("champion"), rule("serving")).evaluation
+    words = comparison_words(evaluation)
+    assert words is not None
+    plain = decision(Verdict.ACCEPT, rule("champion"), rule("serving"), reasons=(words, "serving: accept"))
+    about = JudgedVersion(version=7, run_id="r", decision="d")
+    refitted = replace(plain, refit_of=about, reasons=(f"{refit_words(54321, 7)}: {words}", "serving: accept"))
+    for one, told in ((plain, words), (refitted, f"refitted on all 54,321 rows, judged as version 7: {words}")):
+        text = Page(render(one, candidate())).text
+        banner = text[text.index("Accepted") : text.index("What to do next")]
+        assert told in banner
+        assert "serving: accept" not in banner
+    text = Page(render(refitted, candidate())).text
+    assert "a refit of v7 on all rows" in text
+    assert "Of version 7, which was judged; the refitted model has learned from these rows too." in text
 
 
 def test_the_banner_tells_the_reasons_that_decided_and_no_others() -> None:

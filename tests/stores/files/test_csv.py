@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Window
+from airflow_mlops.stores.files.store import FileStore
 from tests.support.files import csv, read
 
 
@@ -57,3 +60,83 @@ def test_any_offset_in_text_is_converted_as_python_does(
     store = csv(tmp_path, "t\n" + "\n".join(moment.isoformat(separator) for moment in zoned) + "\n")
     always = Window(start=datetime(1800, 1, 1, tzinfo=UTC), end=datetime(2200, 1, 1, tzinfo=UTC))
     assert read(store, "t", window=always)["t"].to_pylist() == zoned
+
+
+def test_numbers_of_a_country_are_numbers_and_others_stay_text(tmp_path: Path) -> None:
+    text = "t;a;b;c;d\n2024-03-01;1.234,5;1.000;12;1.5\n2024-03-01;-0,25;2.000.000;;x\n"
+    store = FileStore(csv(tmp_path, text)._path, delimiter=";", decimal=",", thousands=".")
+    table = read(store, "a", "b", "c", "d")
+    assert table.to_pydict() == {"a": [1234.5, -0.25], "b": [1000, 2_000_000], "c": [12, None], "d": ["1.5", "x"]}
+    assert str(table.schema.field("b").type) == "int64"
+    french = csv(tmp_path, "t;a\n2024-03-01;1\u202f234,5\n2024-03-01;12 345\n", "b.csv")._path + "/b.csv"
+    store = FileStore(french, delimiter=";", decimal=",", thousands=" ")
+    assert read(store, "a")["a"].to_pylist() == [1234.5, 12345.0]
+
+
+def test_groups_of_digits_are_groups_of_three(tmp_path: Path) -> None:
+    store = FileStore(csv(tmp_path, 't,a\n2024-03-01,"1,23"\n')._path, thousands=",")
+    assert read(store, "a")["a"].to_pylist() == ["1,23"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["1,5", "2,25"], "decimal: ','"),
+        (["1.234,50", "12,00"], "decimal: ',', thousands: "),
+        (["1,234.50", "999.00"], 'thousands: ","'),
+        (["1 234", "12 345"], 'thousands: " "'),
+        (["1,5", "a"], None),
+        (["1,2,3", "4,5"], None),
+        (["2024-01-01", "soon"], None),
+    ],
+)
+def test_texts_that_look_like_numbers_of_another_country_are_said(
+    tmp_path: Path, texts: list[str], said: str | None
+) -> None:
+    store = csv(tmp_path, "t,x\n" + "".join(f'2024-03-01,"{text}"\n' for text in texts))
+    assert read(store, "x")["x"].to_pylist() == texts
+    assert [problem.field for problem in store.issues()] == (["column x"] if said else [])
+    assert said is None or said in str(store.issues()[0])
+
+
+def test_quoted_marks_are_texts_among_texts_and_missing_among_numbers(tmp_path: Path) -> None:
+    rows = '"2024-03-01","NA","NA","NULL",NA,""\n"2024-03-01","DE","1","true","NA","x"\n'
+    store = csv(tmp_path, "t,text,number,flag,both,empty\n" + rows)
+    assert read(store, "text", "number", "flag", "both", "empty").to_pylist() == [
+        {"text": "NA", "number": None, "flag": None, "both": None, "empty": None},
+        {"text": "DE", "number": 1, "flag": True, "both": "NA", "empty": "x"},
+    ]
+
+
+def test_stated_marks_are_missing_quoted_or_not(tmp_path: Path) -> None:
+    store = FileStore(csv(tmp_path, 't,x,y\n2024-03-01,-,"-"\n2024-03-01,1,NA\n')._path, null_values=["-"])
+    assert read(store, "x", "y").to_pylist() == [{"x": None, "y": None}, {"x": 1, "y": "NA"}]
+
+
+def test_quotes_and_escapes_are_as_stated(tmp_path: Path) -> None:
+    path = csv(tmp_path, "t,x\n2024-03-01,'a,\\'b'\n2024-03-01,\"c\"\n")._path
+    store = FileStore(path, quote="'", escape="\\")
+    assert read(store, "x")["x"].to_pylist() == ["a,'b", '"c"']
+    csv(tmp_path, 't,x\n2024-03-01,5" pipe\n')
+    assert read(FileStore(path, quote=None), "x")["x"].to_pylist() == ['5" pipe']
+
+
+def test_a_column_without_a_name_is_left_out_and_said_and_duplicates_are_refused(tmp_path: Path) -> None:
+    store = csv(tmp_path, ",t,,x\n0,2024-03-01,9,1\n")
+    assert [column.name for column in store.schema()] == ["t", "x"]
+    assert read(store, "x")["x"].to_pylist() == [1]
+    assert [problem.field for problem in store.issues()] == ["a column without a name"]
+
+
+def test_stated_types_are_read_or_refused_by_name(tmp_path: Path) -> None:
+    path = csv(tmp_path, "t,zip,n,when\n2024-03-01,007,1,2024-01-01\n2024-03-01,7,2,2024-01-02T00:00Z\n")._path
+    store = FileStore(path, types={"zip": "text", "n": "number", "when": "text"})
+    assert read(store, "zip", "n", "when").to_pylist()[0] == {"zip": "007", "n": 1.0, "when": "2024-01-01"}
+    with pytest.raises(DataError, match=r"column zip: found values of type string in .*a\.csv that are no bool"):
+        read(FileStore(path, types={"zip": "boolean"}), "zip")
+
+
+def test_a_file_of_a_window_only_decides_the_types(tmp_path: Path) -> None:
+    csv(tmp_path, "t,x\n2024-03-01,1\n", "a.csv")
+    store = csv(tmp_path, "t,x\n2020-01-01,one\n", "b.csv")
+    assert read(store, "x")["x"].to_pylist() == [1]

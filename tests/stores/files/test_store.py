@@ -87,12 +87,6 @@ def zones_in_one_file_only(folder: Path) -> FileStore:
     return FileStore(str(folder))
 
 
-def column_in_one_file_only(folder: Path) -> FileStore:
-    write(folder, "a.parquet", x=[1])
-    write(folder, "b.parquet", xx=[1])
-    return FileStore(str(folder))
-
-
 def duplicate_parquet(folder: Path) -> FileStore:
     pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["x", "x"]), folder / "a.parquet")
     return FileStore(str(folder))
@@ -114,11 +108,6 @@ BROKEN: dict[str, tuple[Callable[[Path], FileStore], ReasonCode, str]] = {
         zones_in_one_file_only,
         ReasonCode.COLUMN_RETYPED,
         r"column t: found type timestamp\[us\] in .*b\.parquet, but timestamp\[us, tz=UTC\] in .*a\.parquet",
-    ),
-    "column in one file": (
-        column_in_one_file_only,
-        ReasonCode.COLUMN_RENAMED,
-        r"b\.parquet: column x: found no column 'x'; .*did you mean 'xx'",
     ),
     "duplicate in parquet": (duplicate_parquet, ReasonCode.COLUMN_DUPLICATED, "2 columns named 'x'"),
     "duplicate in csv": (

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
 from airflow_mlops.core.errors import DataError, StoreUnavailableError
+from airflow_mlops.core.profiles.build import build_profile
+from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import ReasonCode
+from airflow_mlops.stores.event_times import TimeRules
 from airflow_mlops.stores.sql.query import checked_query
 from airflow_mlops.stores.sql.store import SqlStore
 
@@ -275,3 +279,43 @@ def test_every_row_of_a_table_without_window(tmp_path: Path) -> None:
 def test_either_a_table_or_a_query() -> None:
     with pytest.raises(ValueError, match="exactly one"):
         SqlStore("sqlite:///x.db")
+
+
+BERLIN = TimeRules(zone="Europe/Berlin")
+
+
+def local_rows(folder: Path, type_: str, values: list[object]) -> str:
+    with sqlite3.connect(folder / "local.db") as connection:
+        connection.execute(f"CREATE TABLE a (t {type_}, x INTEGER)")
+        connection.executemany("INSERT INTO a VALUES (?, ?)", [(value, place) for place, value in enumerate(values)])
+    connection.close()
+    return f"sqlite:///{folder}/local.db"
+
+
+@pytest.mark.parametrize(
+    "query", [None, "SELECT * FROM a WHERE t >= :window_start AND t < :window_end"], ids=["table", "query"]
+)
+def test_times_of_a_zone_are_read_in_it_and_its_doubtful_ones_counted(tmp_path: Path, query: str | None) -> None:
+    texts = ["2024-10-26 23:30:00", "2024-10-27 00:30:00", "2024-10-27 02:30:00", "2024-10-28 00:30:00"]
+    url = local_rows(tmp_path, "TIMESTAMP", list(texts))
+    named = {"table": "a"} if query is None else {"query": query}
+    store = SqlStore(url, **named, rules=BERLIN)
+    day = Window(start=datetime(2024, 10, 26, 22, tzinfo=UTC), end=datetime(2024, 10, 27, 23, tzinfo=UTC))
+    rows = [row for batch in store.read(day, "t", ["t", "x"]) for row in batch.to_pylist()]
+    assert [row["x"] for row in rows] == [1, 2]
+    assert rows[1]["t"] == datetime(2024, 10, 27, 1, 30, tzinfo=UTC)
+    assert "1 rows with a time that the clock of Europe/Berlin shows twice" in str(store.issues()[0])
+    reference = build_profile("m", pd.DataFrame({"x": [0.0, 1.0, 2.0]}), [Feature(name="x", role="numeric")], day)
+    assert store.profile(reference, day, "t").rows == 2
+
+
+@pytest.mark.parametrize(("unit", "per"), [("s", 1), ("ms", 1000)])
+def test_numbers_since_1970_are_compared_in_the_database(tmp_path: Path, unit: str, per: int) -> None:
+    start = datetime(2024, 3, 1, tzinfo=UTC)
+    url = local_rows(tmp_path, "BIGINT", [int((start.timestamp() + 3600 * hour) * per) for hour in range(48)])
+    store = SqlStore(url, table="a", rules=TimeRules(unit=unit))
+    window = Window(start=start + timedelta(hours=3), end=start + timedelta(hours=7))
+    rows = [row for batch in store.read(window, "t", ["t", "x"]) for row in batch.to_pylist()]
+    assert [row["x"] for row in rows] == [3, 4, 5, 6]
+    assert rows[0]["t"] == window.start
+    assert store.has_rows(window, "t")

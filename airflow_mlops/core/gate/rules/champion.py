@@ -35,7 +35,9 @@ def judge_baseline(inputs: RuleInput) -> RuleOutcome:
         return RuleOutcome()
     name = inputs.metric.name
     values = inputs.candidate_metrics.get(name, math.nan), inputs.constant_metrics.get(name, math.nan)
-    over = baseline(name, _gain(inputs, own, inputs.constant), values, gate, inputs.metric.why_undefined(own))
+    over = baseline(
+        name, estimate_gain_over(inputs, own, inputs.constant), values, gate, inputs.metric.why_undefined(own)
+    )
     first = () if inputs.champion is not None else (first_model(over, gate),)
     return RuleOutcome(rules=(over, *first))
 
@@ -47,7 +49,7 @@ def judge_champion(inputs: RuleInput) -> RuleOutcome:
     if inputs.champion is None or inputs.other is None:
         return RuleOutcome()
     values = inputs.metric(inputs.judged), inputs.metric(inputs.other)
-    over = _gain(inputs, inputs.judged, inputs.other)
+    over = estimate_gain_over(inputs, inputs.judged, inputs.other)
     why = None if math.isfinite(over.value) else _why_no_gain(inputs, inputs.other)
     gate, version = inputs.spec.gate, inputs.champion.version
     return RuleOutcome(rules=(champion(inputs.metric.name, over, values, gate, version, why),))
@@ -75,6 +77,7 @@ def baseline(
         rows=gain.rows,
         code=_code(verdict, gain, ReasonCode.BASELINE_NOT_BEATEN, ReasonCode.BASELINE_NOT_BEATEN),
         reason=_sentence(metric, (*values, "the constant prediction's"), gain, least, gate, why),
+        confidence=gate.champion.confidence,
         **_shown_by(gain, least, gate),
     )
 
@@ -97,6 +100,7 @@ def champion(  # noqa: PLR0917 - as `baseline`, and whom
         rows=gain.rows,
         code=_code(verdict, gain, ReasonCode.CHAMPION_NOT_BEATEN, ReasonCode.CHAMPION_INCONCLUSIVE),
         reason=_sentence(metric, (*values, f"champion v{version}'s"), gain, least, gate, why),
+        confidence=rule.confidence,
         **_shown_by(gain, least, gate),
     )
 
@@ -245,8 +249,11 @@ def _why_no_gain(inputs: RuleInput, other: LabelledPredictions) -> str | None:
     return mine if mine is not None or theirs is None else f"of the champion, {theirs}"
 
 
-def _gain(inputs: RuleInput, judged: LabelledPredictions, other: LabelledPredictions) -> Gain:
-    """By the blocks of the specification; of panel data by its entities, too, whichever tells less."""
+def estimate_gain_over(inputs: RuleInput, judged: LabelledPredictions, other: LabelledPredictions) -> Gain:
+    """Estimate the gain over another model on the judged rows.
+
+    By the blocks of the specification; of panel data by its entities, too, whichever tells less.
+    """
     found = _gain_by(inputs.block, inputs, judged, other)
     if inputs.entities is None:
         return found
@@ -304,7 +311,8 @@ FIRST_MODEL = Rule(
     owed=_owed_first,  # made beside the baseline's, whose verdict it repeats
     rank=2,
     advice={
-        ReasonCode.FIRST_MODEL_REFUSED: "A person sets the first champion, with an override.",
+        ReasonCode.FIRST_MODEL_REFUSED: "Nothing serves until a candidate is accepted, or a person sets the first "
+        "champion.",
     },
 )
 CHAMPION = Rule(

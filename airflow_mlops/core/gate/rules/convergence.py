@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow_mlops.core.gate.rule import Rule, Seen, one_result
-from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
+from airflow_mlops.core.gate.rule_input import RuleOutcome, StoredModel
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.section import Section
 from airflow_mlops.core.text import format_number
@@ -23,7 +23,7 @@ _MOST_FACTS = 20
 """What an estimator tells beside warnings and iterations, that is shown."""
 
 
-def judge(inputs: RuleInput) -> RuleOutcome:
+def judge(inputs: StoredModel) -> RuleOutcome:
     """Refuse a candidate whose optimiser warned, or stopped at its limit.
 
     The rule's value is the number of signs of an unfinished optimiser. A candidate without the record is refused too:
@@ -115,6 +115,7 @@ RULE = Rule(
     name="convergence",
     owed=one_result,
     judge=judge,
+    judge_model=judge,
     part=True,
     evidence=frozenset({"convergence"}),
     sections=sections,

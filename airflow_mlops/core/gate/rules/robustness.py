@@ -28,7 +28,7 @@ from airflow_mlops.core.gate.rule import Asked, Rule, Seen
 from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
 from airflow_mlops.core.metrics import measure as metric
 from airflow_mlops.core.pipeline.features import as_features
-from airflow_mlops.core.pipeline.predict import predict
+from airflow_mlops.core.pipeline.predict import predict_prepared
 from airflow_mlops.core.pipeline.shuffle import shuffled
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import DROP, RELIANCE, Perturbation
@@ -120,7 +120,7 @@ def _metric(
 ) -> float:
     """The primary metric of the candidate; NaN when it fails to predict, which the log tells in full."""
     try:
-        predicted = predict(rule_input.pipeline, inputs, rule_input.candidate)
+        predicted = predict_prepared(rule_input.pipeline, inputs, rule_input.candidate)
         return rule_input.metric(metric.judge(labels, predicted, weights=weights))
     except Exception:
         # whatever an estimator raises on input that it was not made for: that it fails is what was to be found out

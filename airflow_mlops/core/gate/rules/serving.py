@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.gate.rule import Asked, Rule, Seen
-from airflow_mlops.core.gate.rule_input import RuleInput, RuleOutcome
+from airflow_mlops.core.gate.rule_input import RuleOutcome, StoredModel
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.evidence import ServingReport
 from airflow_mlops.core.records.section import Section
@@ -38,7 +38,7 @@ class _Finding:
     reason: str
 
 
-def judge(inputs: RuleInput) -> RuleOutcome:
+def judge(inputs: StoredModel) -> RuleOutcome:
     """Judge what a fresh interpreter saw: one result for the predictions, and one for each bound that is set."""
     report = inputs.serving() if callable(inputs.serving) else inputs.serving
     rules = tuple(
@@ -174,6 +174,7 @@ RULE = Rule(
     name="serving",
     owed=_owed,
     judge=judge,
+    judge_model=judge,
     part=True,
     evidence=frozenset({"serving"}),
     sections=sections,

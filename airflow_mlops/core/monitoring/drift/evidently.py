@@ -22,6 +22,7 @@ from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.candidate import Champion, Feature, compared_features
 from airflow_mlops.core.records.drift import DriftReport
+from airflow_mlops.core.rows.frames import to_frame
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.monitoring import METHODS
 from airflow_mlops.spec.problems import Problem, ReasonCode
@@ -73,7 +74,7 @@ def evidently_page(
     if before is None or now is None:
         return ""
     there = [feature for feature in features if {feature.name} <= set(before.column_names) & set(now.column_names)]
-    frames = [as_features(table.to_pandas(), there) for table in (before, now)]
+    frames = [as_features(to_frame(table), there) for table in (before, now)]
     shown = [feature for feature in there if all(_testable(frame[feature.name]) for frame in frames)]
     try:
         return _html(frames[0], frames[1], shown) if shown else ""
@@ -136,7 +137,7 @@ def _test(method: str, feature: Feature, before: pa.Table, now: pa.Table) -> Evi
     for table in (before, now):
         if feature.name not in table.column_names:
             return EvidentlyTest(drift=None, value=None, words=f"no column {feature.name} in the sampled rows")
-        values = as_features(table.select([feature.name]).to_pandas(), [feature])[feature.name]
+        values = as_features(to_frame(table.select([feature.name])), [feature])[feature.name]
         columns.append(_finite(values))
     if min(map(len, columns)) < _LEAST:
         return EvidentlyTest(drift=None, value=None, words="too few values in the sampled rows to test")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 from airflow_mlops.core.errors import DataError
@@ -13,6 +13,7 @@ from airflow_mlops.core.monitoring.drift.columns import EvidentlyTest
 from airflow_mlops.core.monitoring.drift.compare import Against, compare, invalid_report, unknown_report
 from airflow_mlops.core.monitoring.drift.hints import hints, hints_of_faults, hints_of_problems, without_released
 from airflow_mlops.core.monitoring.drift.outputs import observed_outputs
+from airflow_mlops.core.monitoring.drift.resting import resting_words
 from airflow_mlops.core.monitoring.drift.sampling import WindowSamples
 from airflow_mlops.core.monitoring.drift.schema_change import column_changes
 from airflow_mlops.core.monitoring.drift.wording import of_other
@@ -24,6 +25,7 @@ from airflow_mlops.core.records.drift import DriftReport, SchemaChange
 from airflow_mlops.core.records.fault import FaultySpan, ReleasedSpan
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
 from airflow_mlops.core.records.snapshot import Window
+from airflow_mlops.core.rows.frames import to_frame
 from airflow_mlops.core.rows.sampling import sample
 from airflow_mlops.core.rows.windows import utc
 from airflow_mlops.core.validation import enforce, validate
@@ -147,7 +149,9 @@ class _Observation:
         before, why = self._before(self._first)
         samples = self._samples(None if self._first == "training" else before.window)
         report = self._compared(self._first, before, why, current, self._tests(samples))
-        report = replace(report, quarantined=self._spans())
+        days = (self.window.end - self.window.start) / timedelta(days=1)
+        untold = tuple(resting_words(self.reference, days, report.columns))
+        report = replace(report, quarantined=self._spans(), reasons=(*report.reasons, *untold))
         if not why:
             clues = CauseInput(before, current, self.drift, self.slices, samples, self.used, self.storage is not None)
             report = replace(report, hints=hints(clues, report, self.history))
@@ -230,7 +234,7 @@ class _Observation:
 
     def _changes(self) -> tuple[SchemaChange, ...]:
         try:
-            return column_changes(self.reference.schema, self.store.schema())
+            return column_changes(self.reference.schema, self.store.schema(self.window, self.spec.data.time))
         except DataError:
             return ()  # files of two schemas have none together: what was refused tells of them
 
@@ -240,10 +244,10 @@ class _Observation:
             return
         rows = sample(self._to_validate(expectations), VALIDATED_ROWS, self.spec.training.seed)
         if rows is not None:
-            enforce(validate(rows.to_pandas(), expectations, subject=self.spec.name))
+            enforce(validate(to_frame(rows), expectations, subject=self.spec.name))
 
     def _to_validate(self, expectations: Sequence[Expectation]) -> Iterator[pa.RecordBatch]:
-        there = {column.name for column in self.store.schema()}
+        there = {column.name for column in self.store.schema(self.window, self.spec.data.time)}
         features = [column.name for column in self.reference.columns]
         named = (name for expectation in expectations for name in (*expectation.named, *self.spec.data.key))
         wanted = dict.fromkeys((*features, self.spec.data.time, *(name for name in named if name in there)))

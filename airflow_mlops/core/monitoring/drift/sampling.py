@@ -78,7 +78,7 @@ class WindowSamples:
         return found
 
     def _of_store(self, window: Window) -> pa.Table | None:
-        there = {column.name for column in self._store.schema()}
+        there = {column.name for column in self._store.schema(window, self._spec.data.time)}
         wanted = [name for name in self._columns if name in there]
         if not wanted:
             return None

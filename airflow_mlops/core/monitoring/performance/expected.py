@@ -23,8 +23,10 @@ from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.snapshot import Window
+from airflow_mlops.core.rows.frames import to_frame
 from airflow_mlops.core.rows.labels import clean_labels
 from airflow_mlops.core.rows.weights import row_weights
+from airflow_mlops.core.rows.windows import within_any
 from airflow_mlops.core.snapshot import open_snapshot, snapshot_batches
 from airflow_mlops.core.stats.bootstrap import blocks_of
 from airflow_mlops.core.stats.two_sample import SampledMetric, sampled
@@ -42,7 +44,7 @@ FALLBACK = 0.05, 0.25
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Holdout:
-    """The rows that the champion was judged on, as its pipeline predicts them now; n rows."""
+    """The rows that the champion was judged on, as the pipeline that was judged predicts them now; n rows."""
 
     rows: pd.DataFrame
     """With features, slices, entity and weight as far as the snapshot has them, sorted by event time."""
@@ -150,6 +152,12 @@ def judged_window(champion: Champion, decision: GateDecision | None) -> Window:
     return champion.candidate.holdout if decision is None else decision.evaluation.window
 
 
+def displaced_gain(decision: GateDecision | None, metric: str) -> float | None:
+    """What the champion gained at the gate on the one that served before it; None where none did, or nobody knows."""
+    rules = () if decision is None else decision.evaluation.rules
+    return next((rule.value for rule in rules if (rule.rule, rule.metric) == ("champion", metric)), None)
+
+
 def repeated(constant: Predicted, rows: int) -> Predicted:
     """Return the baseline's one prediction for so many rows."""
     import numpy as np
@@ -168,6 +176,7 @@ def _rows(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The judged rows, and time, label and weight of those that were learned from; in one pass."""
     import pandas as pd
+    import pyarrow as pa
 
     data, gate, candidate = spec.data, spec.gate, champion.candidate
     snapshot = open_snapshot(candidate.snapshot_uri, storage)
@@ -176,15 +185,13 @@ def _rows(
     wanted = list(dict.fromkeys((*plain, *(feature.name for feature in candidate.features), *also)))
     judged, learned = [], []
     for batch in snapshot_batches(snapshot, storage, wanted):
-        frame = batch.to_pandas()
-        times = frame[data.time]
-        judged.append(frame[((times >= window.start) & (times < window.end)).to_numpy()])
-        inside = (times >= candidate.train.start) & (times < candidate.train.end)
-        learned.append(frame.loc[inside.to_numpy(), plain])
+        times = batch.column(data.time)
+        judged.append(batch.filter(pa.array(within_any(times, [window]))))
+        learned.append(batch.filter(pa.array(within_any(times, [candidate.judged_train]))).select(plain))
     if not judged:
         return pd.DataFrame(columns=wanted), pd.DataFrame(columns=plain)
-    rows = pd.concat(judged, ignore_index=True).sort_values(data.time, kind="stable", ignore_index=True)
-    return rows, pd.concat(learned, ignore_index=True)
+    rows = to_frame(pa.Table.from_batches(judged)).sort_values(data.time, kind="stable", ignore_index=True)
+    return rows, to_frame(pa.Table.from_batches(learned))
 
 
 def _again(spec: ModelSpec, metric: Metric, holdout: Holdout) -> SampledMetric:

@@ -31,6 +31,7 @@ from airflow_mlops.core.monitoring.performance.excess import (
 )
 from airflow_mlops.core.monitoring.performance.expected import (
     ExpectedPerformance,
+    displaced_gain,
     repeated,
 )
 from airflow_mlops.core.monitoring.performance.health import health_of, newest_row
@@ -71,7 +72,8 @@ def measure_performance(  # noqa: PLR0917 - the stage's nouns, in the order of t
     Parameters
     ----------
     load_pipeline
-        Returns the champion's fitted pipeline: its holdout rows are predicted again, to know how sure the promise was.
+        Returns the fitted pipeline that was judged (`Candidate.judged_uri`): the holdout rows are predicted again, to
+        know how sure the promise was. Of a refitted champion it is not the one that serves, which has seen these rows.
     store
         The source, for the outcomes. Nothing after as-of is read, and no outcome that is not mature.
     storage
@@ -194,6 +196,7 @@ class _Measurement:
             reference=self.prepared.reference,
             rise=series.rise,
             changed=series.changed if verdict == "decay" else None,
+            displaced_gain=displaced_gain(self.decision, expected.metric.name),
         )
 
     def _series(self, cohort: Cohort, counted: Counted) -> ExcessSeries:

@@ -16,6 +16,7 @@ from airflow_mlops.core.monitoring.performance.prediction_log import LoggedPredi
 from airflow_mlops.core.ports import DataStore
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.columns import missing_columns
+from airflow_mlops.core.rows.frames import to_frame
 from airflow_mlops.core.rows.keys import identities, same_kinds, together, whole_keys
 from airflow_mlops.core.rows.labels import clean_labels, has_label
 from airflow_mlops.core.rows.windows import rows_outside
@@ -95,14 +96,14 @@ def join_outcomes(  # noqa: PLR0917 - whose rows, of which predictions, from whe
     Raises
     ------
     DataError
-        If the source is missing or unreadable, lacks the key, time or label column, or its key is of another kind
-        than the predictions'.
+        If the source is missing or unreadable, lacks the key or time column, or its key is of another kind than the
+        predictions'.
     """
     import numpy as np
 
-    schema = {column.name: column.type for column in store.schema()}
-    needed = {spec.data.label: "data.label"} if outcomes else {}
-    needed |= dict.fromkeys(spec.data.key, "data.key") | {spec.data.time: "data.time"}
+    schema = {column.name: column.type for column in store.schema(window, spec.data.time)}
+    outcomes = outcomes and spec.data.label in schema  # files of the newest days may have no label column yet
+    needed = dict.fromkeys(spec.data.key, "data.key") | {spec.data.time: "data.time"}
     problems = missing_columns(needed, schema, where=store.description)
     if problems:
         raise DataError(problems, subject=spec.name)
@@ -209,7 +210,7 @@ class _Gathered:
         found = np.full(len(place), np.nan)
         if len(own) and self.each is not None:
             found[own] = self.each(
-                rows.select(self.counted).take(pa.array(own)).to_pandas(),
+                to_frame(rows.select(self.counted).take(pa.array(own))),
                 predicted=self.logged.predicted.values[mine[own]],
             )
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -314,6 +315,18 @@ def test_losses_of_rows_never_seen_are_still_numbers():
     assert np.isfinite(found).all()
     assert (found >= 0).all()
     assert np.mean(model(rows, predicted=judged.y_pred)) == pytest.approx(METRICS["mape"](judged), rel=0.01)
+
+
+def test_losses_without_weights_have_the_level_of_those_whose_weights_are_all_alike():
+    rng = np.random.default_rng(0)
+    rows = measured(days(0, 10), 2000, rng)
+    judged = numbers(rows["y"], rows["x"])
+    block = np.arange(len(rows)) // 200
+    alike = replace(judged, weights=np.full(len(rows), 2.0))
+    plain, weighted = (direct_loss.fit_losses(rows, one, FEATURES, "rmse", 1, block) for one in (judged, alike))
+    assert plain.relative_error == pytest.approx(weighted.relative_error, rel=0.05)
+    told = [float(np.mean(model(rows, predicted=judged.y_pred))) for model in (plain, weighted)]
+    assert told[0] == pytest.approx(told[1], rel=0.02)
 
 
 def test_what_is_no_mean_of_losses_is_not_estimated():

@@ -10,6 +10,7 @@ from scipy import stats
 
 from airflow_mlops.core.metrics.measure import METRICS
 from airflow_mlops.core.monitoring.performance.measure import prepare
+from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.stats.two_sample import sampled
 from tests.support.measured_model import classified, live, made, unknown_because
 from tests.support.rule_inputs import binary
@@ -121,3 +122,22 @@ def test_slices_have_the_gates_bins_and_its_promise():
     expected = np.histogram(flipped["amount"], [-np.inf, *np.nextafter(edges, np.inf), np.inf])[0]
     assert sorted(amounts.values()) == sorted(expected)
     assert all(found.promised is not None for found in report.slices)
+
+
+def test_what_the_champion_gained_on_the_one_before_it_is_told_on():
+    one = made()
+    live(one, 0, 14)
+    evaluation = one.decision.evaluation
+    over = RuleResult(
+        rule="champion",
+        metric=evaluation.primary,
+        verdict=Verdict.ACCEPT,
+        value=0.07,
+        bound="> 0",
+        rows=900,
+        code=None,
+        reason="it is better",
+    )
+    decision = replace(one.decision, evaluation=replace(evaluation, rules=(*evaluation.rules, over)))
+    assert one.perform(day(14)).displaced_gain is None, "the first model displaced nobody"
+    assert one.perform(day(14), decision=decision).displaced_gain == 0.07

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.rows.slicing import SliceSource
-from airflow_mlops.core.stats.shared_resamples import on_units
+from airflow_mlops.core.stats.shared_resamples import enough, on_units, units_of, weights_of
 from airflow_mlops.core.text import metric_label
 
 
@@ -26,8 +27,26 @@ class Measure:
     """Shape (parts, groups), NaN where not defined."""
     draws: Callable[[Array, Array], Array]
     """From units of the rows, shape (n,), and weights of them, (resamples, units): (resamples, parts, groups)."""
+    counts: Array
+    """Rows that each value is of, shape (parts, groups); as equal ones, where they have weights."""
+    spread: Array
+    """Variance of what one row adds to a value, if groups do not differ, shape (parts,); NaN where it is not known."""
+    among: tuple[str, ...]
+    """What the rows of `counts` are, in words: `rows`, `rows where it is true`."""
     told: Mapping[str, Array] = field(default_factory=lambda: MappingProxyType({}))
     """What is told of each group, by name, shape (groups,)."""
+
+    def only(self, kept: Array) -> Measure:
+        """Some of the groups: a mask, shape (groups,)."""
+        drawn = self.draws
+        return replace(
+            self,
+            groups=tuple(group for group, keep in zip(self.groups, kept, strict=True) if keep),
+            values=self.values[:, kept],
+            counts=self.counts[:, kept],
+            draws=lambda units, weights: drawn(units, weights)[:, :, kept],
+            told={name: values[kept] for name, values in self.told.items()},
+        )
 
     @property
     def undefined(self) -> str:
@@ -38,7 +57,7 @@ class Measure:
         rows = self.groups[group]
         return (
             f"{rows.column} = {rows.value} ({len(rows.index):,} rows) has no {self.parts[part]}; "
-            "raise gate.fairness.min_rows, or set the bound to null"
+            "leave gate.fairness.min_rows out, or set the bound to null"
         )
 
     @property
@@ -73,6 +92,8 @@ def _rates(judged: LabelledPredictions, groups: Sequence[SliceSource]) -> list[M
     numbers = [number for _, number in named]
     found = np.stack([_by_group(judged, groups, number) for number in numbers])  # classes, rates, groups
     conditional = found[:, 1:].reshape(-1, len(groups))
+    sizes = np.stack([_denominators(judged, groups, number) for number in numbers])
+    spread = np.array([_spread_of_rates(judged, groups, number) for number in numbers])
     selection = [f"selection rate{words}" for words, _ in named]
     odds = [f"{rate}{words}" for words, _ in named for rate in ("true positive rate", "false positive rate")]
 
@@ -93,6 +114,9 @@ def _rates(judged: LabelledPredictions, groups: Sequence[SliceSource]) -> list[M
             parts=tuple(selection),
             values=found[:, 0],
             draws=selected,
+            counts=sizes[:, 0],
+            spread=spread[:, 0],
+            among=("rows",) * len(numbers),
             told=told(selection, found[:, 0]),
         ),
         Measure(
@@ -101,6 +125,9 @@ def _rates(judged: LabelledPredictions, groups: Sequence[SliceSource]) -> list[M
             parts=tuple(odds),
             values=conditional,
             draws=both,
+            counts=sizes[:, 1:].reshape(-1, len(groups)),
+            spread=spread[:, 1:].ravel(),
+            among=tuple(f"rows where it is {true}{words}" for words, _ in named for true in ("true", "false")),
             told=told(odds, conditional),
         ),
     ]
@@ -148,6 +175,30 @@ def _by_group(judged: LabelledPredictions, groups: Sequence[SliceSource], number
     return np.where(among > 0, rates, np.nan)
 
 
+def _denominators(judged: LabelledPredictions, groups: Sequence[SliceSource], number: int) -> Array:
+    """Rows that selection, true and false positive rate are of, as equal ones (Kish), shape (3, groups)."""
+    import numpy as np
+
+    weights, true = _weights(judged), judged.y_true == number
+    found = np.zeros((3, len(groups)))
+    for place, group in enumerate(groups):
+        mine, hit = weights[group.index], true[group.index]
+        for at, kept in enumerate((mine, mine[hit], mine[~hit])):
+            found[at, place] = kept.sum() ** 2 / np.square(kept).sum() if kept.any() else 0.0
+    return found
+
+
+def _spread_of_rates(judged: LabelledPredictions, groups: Sequence[SliceSource], number: int) -> tuple[float, ...]:
+    """Return p (1 - p) of selection, true and false positive rate of all groups together; of no rows, the most."""
+    import numpy as np
+
+    rows = np.concatenate([group.index for group in groups])
+    weights, true, said = _weights(judged)[rows], judged.y_true[rows] == number, judged.y_pred[rows] == number
+    kept = (np.ones(len(rows), dtype=bool), true, ~true)
+    rates = [float(weights[k & said].sum() / weights[k].sum()) if weights[k].any() else 0.5 for k in kept]
+    return tuple(rate * (1 - rate) for rate in rates)
+
+
 def _drawn_rates(
     judged: LabelledPredictions, groups: Sequence[SliceSource], classes: Sequence[int], units: Array, weights: Array
 ) -> Array:
@@ -189,5 +240,27 @@ def _primary(inputs: RuleInput, groups: Sequence[SliceSource]) -> Measure:
         parts=(metric_label(metric.name),),
         values=values[metric.name][None],
         draws=draws,
+        counts=np.array([[float(len(group.index)) for group in groups]]),
+        spread=np.array([_spread_of_metric(inputs, groups)]),
+        among=("rows",),
         told=values,
     )
+
+
+def _spread_of_metric(inputs: RuleInput, groups: Sequence[SliceSource]) -> float:
+    """Variance of the primary metric times rows, over resamples of the rows of all groups; NaN without an interval.
+
+    Asked only where its differences have a bound.
+    """
+    import numpy as np
+
+    if inputs.spec.gate.fairness.max_metric_difference is None:
+        return math.nan
+    rows = np.concatenate([group.index for group in groups])
+    seed = inputs.spec.training.seed
+    units = units_of(inputs.block, len(inputs.judged.y_true), seed)
+    if not enough(units[rows]):
+        return math.nan
+    weights = weights_of(units, inputs.spec.gate.champion.resamples, seed)
+    drawn = on_units(inputs.metric, inputs.judged, rows, units, weights)[1]
+    return float(np.var(drawn[np.isfinite(drawn)]) * len(rows)) if np.isfinite(drawn).any() else math.nan

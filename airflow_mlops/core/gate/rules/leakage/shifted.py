@@ -59,7 +59,10 @@ def shifts_of(
             columns = [one.column(name) for one in series]
             if name in found or any(column is None or _missing(column).mean() > 1 - PRESENT for column in columns):
                 continue
-            for steps in _both_ways(min(MOST_STEPS, min(len(one.label) for one in series) // 2)):
+            most = min(MOST_STEPS, min(len(one.label) for one in series) // 2)
+            # Nearly all steps are ruled out by a few rows of one part.
+            likely = set.intersection(*(one.likely(c, most) for one, c in zip(series, columns, strict=True)))
+            for steps in (step for step in _both_ways(most) if step in likely):
                 if all(one.matches(column, steps) for one, column in zip(series, columns, strict=True)):
                     apart = min(one.apart(steps) for one in series)
                     found[name] = Shift(
@@ -89,6 +92,8 @@ class _Series:
         self.frame = frame
         self.numeric = pd.api.types.is_numeric_dtype(labels.dtype)
         self.label = self._plain(labels)
+        self._steps: list[int] = []
+        self._known: tuple[Array, Array, Array] | None = None
 
     def _plain(self, values: pd.Series[Any]) -> Array:
         if self.numeric:
@@ -101,17 +106,37 @@ class _Series:
         values = self.frame[name]
         return self._plain(values) if pd.api.types.is_numeric_dtype(values.dtype) == self.numeric else None
 
+    def likely(self, column: Array, most: int) -> set[int]:
+        """Steps that some rows do not rule out: all steps at once, as there are hundreds for each column."""
+        import numpy as np
+
+        here, there, inside = self._probes(most)
+        fits = ~inside | _missing(column)[here] | (column[here] == self.label[there])
+        return {self._steps[place] for place in np.flatnonzero(fits.all(axis=1)).tolist()}
+
+    def _probes(self, most: int) -> tuple[Array, Array, Array]:
+        """Rows, those so many steps from them, and whether both are of one group; shape (steps, probes)."""
+        import numpy as np
+
+        if self._known is None:
+            rows = len(self.label)
+            self._steps = list(_both_ways(most))
+            steps = np.array(self._steps)[:, None]
+            first, last = np.maximum(steps, 0), rows + np.minimum(steps, 0)
+            here = first + np.arange(0, rows, max(1, rows // _PROBES))[None, :]
+            here = np.where(here < last, here, first)  # what would lie outside is asked of the first row again
+            self._known = here, here - steps, self.groups[here] == self.groups[here - steps]
+        return self._known
+
     def matches(self, column: Array, steps: int) -> bool:
         here, there = _ends(steps)
-        if not self._equal(column, here, there, slice(None, None, max(1, len(column) // _PROBES))):
-            return False
         inside = self.groups[here] == self.groups[there]
         moved = self.label[here][inside] != self.label[there][inside]
-        return bool(inside.any() and moved.any()) and self._equal(column, here, there, slice(None))
+        return bool(inside.any() and moved.any()) and self._equal(column, here, there)
 
-    def _equal(self, column: Array, here: slice, there: slice, rows: slice) -> bool:
-        mine, other = column[here][rows], self.label[there][rows]
-        counts = (self.groups[here][rows] == self.groups[there][rows]) & ~_missing(mine)
+    def _equal(self, column: Array, here: slice, there: slice) -> bool:
+        mine, other = column[here], self.label[there]
+        counts = (self.groups[here] == self.groups[there]) & ~_missing(mine)
         return bool((mine[counts] == other[counts]).all())
 
     def apart(self, steps: int) -> Any:

@@ -174,12 +174,12 @@ def test_bounds_of_null_are_reported_only() -> None:
     assert len(found.evidence["disparities"]) == 3
 
 
-def test_what_is_missing_is_rejected() -> None:
+def test_a_column_that_is_missing_is_rejected_and_one_whose_groups_are_small_is_undecided() -> None:
     frame, judged, block = sample(np.random.default_rng(1), {"F": 0.5, "M": 0.5}, 1000)
     found = judge(bench_of(frame, judged, block=block, fairness={"columns": ["race", "sex"], "min_rows": 600}))
     assert [(one.metric, one.verdict, one.code) for one in found.rules] == [
         ("race", Verdict.REJECT, ReasonCode.GROUP_MISSING),
-        ("sex", Verdict.REJECT, ReasonCode.GROUP_MISSING),
+        ("sex", Verdict.INCONCLUSIVE, ReasonCode.GROUPS_UNDECIDED),
     ]
     assert "no column 'race'" in found.rules[0].reason
     assert "0 of 2 groups of sex have at least 600 rows" in found.rules[1].reason
@@ -196,10 +196,18 @@ def test_predictions_that_are_not_finite_are_rejected(rows: int) -> None:
     assert (result.verdict, result.code) == (Verdict.REJECT, ReasonCode.METRIC_NOT_FINITE)
 
 
-def test_a_rate_of_no_rows_is_rejected_and_not_zero() -> None:
+def test_a_rate_of_no_rows_is_undecided_and_not_zero() -> None:
     frame, judged, block = sample(np.random.default_rng(1), {"F": 0.5, "M": 0.5}, 1000)
     judged.y_true[(frame.sex == "F").to_numpy()] = 0
-    found = judge(bench_for(frame, judged, block))
+    result = rule_for(judge(bench_for(frame, judged, block)), ODDS)
+    assert (result.verdict, result.code, result.rows_needed) == (
+        Verdict.INCONCLUSIVE,
+        ReasonCode.GROUPS_UNDECIDED,
+        None,  # no number of such rows would do
+    )
+    assert "missing are rows of sex = F (0 of " in result.reason
+    assert "rows where it is true)" in result.reason
+    found = judge(bench_for(frame, judged, block, min_rows=100))
     result = rule_for(found, ODDS)
     assert (result.verdict, result.code) == (Verdict.REJECT, ReasonCode.METRIC_NOT_FINITE)
     assert "sex = F" in result.reason

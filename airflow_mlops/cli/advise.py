@@ -1,0 +1,143 @@
+"""`airflow mlops advise MODEL`: what may help a first model that the gate refuses, tried on history."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from argparse import Namespace
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_mlops.cli._common import opened
+from airflow_mlops.cli.backtest import INTERRUPTED, cores, instant_of, open_folder, unreadable
+from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal, SpecError
+
+if TYPE_CHECKING:
+    from airflow_mlops.cli.screen import Screen
+    from airflow_mlops.core.ports import DataStore
+    from airflow_mlops.core.records.advice import AdviceReport
+    from airflow_mlops.spec.model import ModelSpec
+
+
+def advise(args: Namespace) -> None:
+    """Try each remedy that applies, and print the table and what follows. Nothing is registered or changed.
+
+    Parameters
+    ----------
+    args
+        `model`, the registered model or its specification's file; `start`, `end`, `every`, `state`, `workers`,
+        `conn_id`, `json`, `form`.
+
+    Raises
+    ------
+    SystemExit
+        With status 1 when something is refused, 130 when it was interrupted.
+    """
+    # As Airflow's own commands do: connections are looked up in the database too, not only in the environment.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    # skops asks every loaded module for the names of numpy and scipy functions; Airflow's old names warn of that.
+    warnings.filterwarnings("ignore", message="The `airflow[.].*is deprecated")
+    from airflow_mlops.cli.screen import Screen
+
+    screen = Screen(sys.stderr)
+    try:
+        report, where = _advised(args, screen)
+    except Refusal as refusal:
+        screen.clear()
+        print(refusal, *getattr(refusal, "__notes__", ()), sep="\n  ", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        screen.clear()
+        print("interrupted; the same command goes on where this one ended", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+    screen.clear()
+    if args.json or args.form == "json":
+        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+    else:
+        from airflow_mlops.reports.backtest.advice import advice_lines
+
+        print("\n".join(advice_lines(report)))
+    print(f"{where} ({screen.seconds:.0f} s)", file=sys.stderr)
+
+
+def _advised(args: Namespace, screen: Screen) -> tuple[AdviceReport, str]:
+    from airflow_mlops.config import settings
+    from airflow_mlops.core.backtest import advise as try_remedies
+    from airflow_mlops.core.backtest import plan_looks
+    from airflow_mlops.stores.open_source import open_source
+
+    spec = _specification(args.model, args.conn_id)
+    start, end, every = _times(args, spec)
+    known = settings()
+    open_store = partial(open_source, spec.data.source, data_root=known.data_root)
+    report, storage = try_remedies(
+        plan_looks(spec, _bounds(spec, open_store()), start=start, end=end, every=every),
+        open_store,
+        partial(open_folder, known.storage),
+        state=args.state,
+        workers=args.workers or cores(),
+        tell=lambda done, asked, words: screen.status(f"{done} of {asked}: {words}"),
+    )
+    return report, storage.write_text("advice.json", report.to_text())
+
+
+def _specification(model: str, conn_id: str) -> ModelSpec:
+    """Read the specification: of a file, or the one that the model's newest version was trained by."""
+    from airflow_mlops.spec import load_spec
+
+    if Path(model).suffix in {".yaml", ".yml"} or Path(model).is_file():
+        return load_spec(model)
+    with opened(conn_id) as records:
+        versions = [event.version for event in records.trail.events(model) if event.version is not None]
+        if not versions:
+            raise SpecError(
+                Problem(
+                    code=ReasonCode.VERSION_MISSING,
+                    field="MODEL",
+                    found=f"{model!r}, of which the loop has registered no version",
+                    allowed="a registered model, or the path of a specification",
+                    fix="name the specification's file: airflow mlops advise models/NAME.yaml",
+                )
+            )
+        return records.lineage.spec_of(records.candidates.candidate_of(model, max(versions)).run_id)
+
+
+def _times(args: Namespace, spec: ModelSpec) -> tuple[datetime | None, datetime | None, timedelta | None]:
+    """Read what is given: every problem of it at once."""
+    from airflow_mlops.spec.types import parse_duration
+
+    problems: list[Problem] = []
+    given = {"--from": args.start, "--to": args.end}
+    start, end = (None if text is None else instant_of(name, text, problems) for name, text in given.items())
+    every = None
+    if args.every is not None:
+        try:
+            every = parse_duration(args.every)
+        except (ValueError, OverflowError):
+            allowed = "a whole number and a unit s, m, h, d or w"
+            problems.append(unreadable("--every", args.every, allowed, "write 14d"))
+    if problems:
+        raise SpecError(problems, subject=f"advice on {spec.name}")
+    return start, end, every
+
+
+def _bounds(spec: ModelSpec, store: DataStore) -> tuple[datetime, datetime]:
+    from airflow_mlops.core.errors import DataError
+
+    found = store.bounds(spec.data.time)
+    if found is None:
+        raise DataError(
+            Problem(
+                code=ReasonCode.WINDOW_EMPTY,
+                field="data.source",
+                found=f"no row with an event time in {store.description}",
+                allowed="rows to learn from",
+                fix="check data.source, data.time and [mlops] data_root",
+            ),
+            subject=f"advice on {spec.name}",
+        )
+    return found

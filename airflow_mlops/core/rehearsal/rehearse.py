@@ -1,0 +1,110 @@
+"""Run a specification's stages up to the gate on its source: nothing is registered, stored or told anybody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlops.core.errors import DataError, TrainingError
+from airflow_mlops.core.ports import DataStore, Storage
+from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.decision import GateDecision, Verdict
+from airflow_mlops.core.records.snapshot import Snapshot
+from airflow_mlops.core.rows.windows import label_window
+from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import Problem, ReasonCode
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rehearsal:
+    """What came of it; what was not reached is None."""
+
+    as_of: datetime
+    snapshot: Snapshot | None = None
+    candidate: Candidate | None = None
+    decision: GateDecision | None = None
+    """Of the gate, without the rule on the serving model, which needs one that is stored."""
+    problems: tuple[Problem, ...] = ()
+    """What stopped it; none when the gate was reached."""
+
+    @property
+    def reason(self) -> str:
+        """Why the gate says what it says: of an acceptance, the comparison with the trivial model."""
+        if self.decision is None:
+            return ""
+        rules = self.decision.evaluation.rules if self.decision.verdict is Verdict.ACCEPT else ()
+        return next((one.reason for one in rules if one.rule == "baseline"), self.decision.reasons[0])
+
+
+def newest_as_of(spec: ModelSpec, store: DataStore, now: datetime) -> datetime:
+    """Return the newest instant at which the newest row has its label: now, or what the data reaches to.
+
+    Raises
+    ------
+    DataError
+        WINDOW_EMPTY, if the source has no row; or as the store's `bounds`.
+    """
+    found = store.bounds(spec.data.time)
+    if found is None:
+        raise DataError(
+            Problem(
+                code=ReasonCode.WINDOW_EMPTY,
+                field="data.source",
+                found=f"no row with a time in '{spec.data.time}'",
+                allowed="at least one row",
+                fix="name a source that has rows",
+            ),
+            subject=store.description,
+        )
+    return min(now, found[1] + spec.data.label_delay + _TICK)
+
+
+def rehearse(spec: ModelSpec, store: DataStore, storage: Storage, *, as_of: datetime, now: datetime) -> Rehearsal:
+    """Snapshot, validate, train and judge as the loop's first run as of `as_of` would.
+
+    Parameters
+    ----------
+    storage
+        Where the snapshot is written: a folder that the caller throws away.
+    as_of, now
+        As of :func:`~airflow_mlops.core.snapshot.take_snapshot`.
+
+    Raises
+    ------
+    StoreUnavailableError
+        If the source or the storage does not answer.
+    """
+    from airflow_mlops.core.snapshot import read_snapshot, take_snapshot
+    from airflow_mlops.core.training import candidate_from, fit
+    from airflow_mlops.core.validation import enforce, validate_snapshot
+
+    reached: dict[str, Any] = {"as_of": as_of}
+    try:
+        snapshot = reached["snapshot"] = take_snapshot(spec, as_of, store, storage, now=now)
+        frame = read_snapshot(snapshot, storage)
+        enforce(validate_snapshot(spec, snapshot, frame))
+        fitted = fit(spec, snapshot, frame)
+        candidate = reached["candidate"] = candidate_from(
+            spec, snapshot, fitted, loop_run="rehearsal", run_id="rehearsal", model_uri="rehearsal:/1"
+        )
+        reached["decision"] = _judged(spec, candidate, fitted.pipeline, frame, snapshot)
+    except (DataError, TrainingError) as refusal:
+        reached["problems"] = refusal.problems
+    return Rehearsal(**reached)
+
+
+def _judged(
+    spec: ModelSpec, candidate: Candidate, pipeline: Any, frame: pd.DataFrame, snapshot: Snapshot
+) -> GateDecision:
+    from airflow_mlops.core.gate import decide, evaluate
+
+    serving = spec.gate.serving.model_copy(update={"mode": "off"})
+    asked = spec.model_copy(update={"gate": spec.gate.model_copy(update={"serving": serving})})
+    evaluation = evaluate(asked, candidate, pipeline, None, None, frame, snapshot=snapshot)
+    return decide(asked, candidate, evaluation, now=label_window(spec, candidate.as_of).end)

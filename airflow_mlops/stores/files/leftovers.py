@@ -1,0 +1,41 @@
+"""Columns that are no data: what a table's index becomes when pandas writes it into a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from airflow_mlops.spec.problems import Problem, ReasonCode
+
+_INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+(_level_\d+)?")
+
+
+def left_by_pandas(names: Iterable[str]) -> dict[str, str]:
+    """Return the columns that pandas made of an index without a name, and what they are.
+
+    >>> left_by_pandas(["id", "Unnamed: 0", "__index_level_0__"])
+    {'Unnamed: 0': 'the index of a pandas frame', '__index_level_0__': 'the index of a pandas frame'}
+    """
+    return {name: "the index of a pandas frame" for name in names if _INDEX.fullmatch(name)}
+
+
+def left_out(leftovers: Mapping[str, Sequence[str]], files: int) -> list[Problem]:
+    """Return what the manifest says of columns that are left out.
+
+    Parameters
+    ----------
+    leftovers
+        By column: what it is, and the first file that has it.
+    files
+        How many files were read.
+    """
+    return [
+        Problem(
+            code=ReasonCode.COLUMN_EXTRA,
+            field=f"column {name}" if name else "a column without a name",
+            found=f"{what}, in {path}{' and other files' if files > 1 else ''}",
+            allowed="columns with a name and a meaning",
+            fix="it is left out; write the file with index=False, or give the column a name if it is one",
+        )
+        for name, (what, path) in leftovers.items()
+    ]

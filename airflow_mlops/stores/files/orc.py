@@ -1,0 +1,79 @@
+"""One ORC file as a part of a source, read by column, stripe by stripe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlops.core.records.snapshot import Window
+from airflow_mlops.stores.files.part import RowsOnlyPart, duplicated, raise_if_away, unreadable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.fs as pafs
+
+
+class OrcPart(RowsOnlyPart):
+    """An ORC file. Its footer is read at the first use; pyarrow does not tell the statistics in it."""
+
+    def __init__(self, filesystem: pafs.FileSystem, path: str) -> None:
+        self._filesystem = filesystem
+        self.path = path
+        self._schema: pa.Schema | None = None
+
+    @property
+    def _known(self) -> pa.Schema:
+        if self._schema is None:
+            with self._opened() as file:
+                self._schema = file.schema
+            if len(set(self._schema.names)) < len(self._schema.names):
+                raise duplicated(self.path, self._schema.names)
+        return self._schema
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Columns of the file."""
+        names: list[str] = self._known.names
+        return names
+
+    def types(self, names: Sequence[str]) -> Mapping[str, pa.DataType]:
+        """Types as the file has them."""
+        return {name: self._known.field(name).type for name in names}
+
+    def batches(
+        self,
+        window: Window | None,  # noqa: ARG002 -- as every Part
+        time: str,  # noqa: ARG002
+        columns: Sequence[str],
+        chunk_rows: int,
+        *,
+        encode: Sequence[str] = (),  # noqa: ARG002
+    ) -> Iterator[pa.RecordBatch]:
+        """Read all rows; a stripe is in memory at a time."""
+        wanted = list(dict.fromkeys(columns))
+        with self._opened() as file:
+            for stripe in range(file.nstripes):
+                rows = file.read_stripe(stripe, columns=wanted).select(wanted)
+                for start in range(0, rows.num_rows, chunk_rows):
+                    yield rows.slice(start, chunk_rows)
+
+    def undated(self, time: str) -> int | None:
+        """Count rows without an event time."""
+        return sum(int(batch.column(0).null_count) for batch in self.batches(None, time, [time], 1 << 20))
+
+    def forget(self) -> None:
+        """Let go of the footer."""
+        self._schema = None
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        import pyarrow as pa
+        from pyarrow import orc
+
+        try:
+            with self._filesystem.open_input_file(self.path) as stream:
+                yield orc.ORCFile(stream)
+        except (pa.ArrowException, OSError) as error:
+            raise_if_away(error, self.path)
+            raise unreadable(self.path, "not a whole ORC file", "write the file again") from error

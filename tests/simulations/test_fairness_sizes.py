@@ -1,0 +1,59 @@
+"""A fair model is decided as fair with the stated power, on as many rows as the rule asks for."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from airflow_mlops.core.gate.rules.fairness.group_sizes import rows_to_decide
+from airflow_mlops.core.gate.rules.fairness.judge import judge
+from airflow_mlops.core.records.decision import Verdict
+from tests.support.rule_inputs import bench_of, binary
+
+PARITY = "demographic_parity_difference"
+
+
+@pytest.mark.parametrize("groups", [2, 4, 8])
+@pytest.mark.parametrize(("rate", "bound"), [(0.5, 0.1), (0.1, 0.1), (0.3, 0.05)])
+def test_a_fair_model_stays_within_the_bound(groups: int, rate: float, bound: float) -> None:
+    worlds, confidence = 4000, 0.95
+    rows = rows_to_decide(rate * (1 - rate), bound, groups, confidence)
+    rates = np.random.default_rng(groups).binomial(rows, rate, size=(worlds, groups)) / rows
+    share = (np.ptp(rates, axis=1) <= bound).mean()
+    error = 3 * sqrt(confidence * (1 - confidence) / worlds)
+    assert share >= confidence - error - 0.01  # a normal range for a binomial one
+    assert share <= confidence + error + 0.02  # nor is more asked for than is needed
+
+
+def verdicts(rates: tuple[float, float], worlds: int, rows: int, day_effect: float = 0.0) -> list[Verdict]:
+    """What the rule says of two groups of so many rows each, selected with these rates, on 30 days."""
+    found = []
+    for seed in range(worlds):
+        rng = np.random.default_rng(seed)
+        sex, day = np.repeat(["F", "M"], rows), rng.integers(0, 30, 2 * rows)
+        rate = np.repeat(rates, rows) + day_effect * rng.normal(size=30)[day]
+        judged = binary(rng.integers(0, 2, 2 * rows), np.where(rng.random(2 * rows) < rate, 0.8, 0.2))
+        rule = {"columns": ["sex"], "max_equalized_odds_difference": None}
+        inputs = bench_of(pd.DataFrame({"sex": sex}), judged, block=day, comparison={"resamples": 400}, fairness=rule)
+        (result,) = [one for one in judge(inputs).rules if one.metric == PARITY]
+        found.append(result.verdict)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("day_effect", [0.0, 0.1], ids=["days alike", "days differ"])
+def test_the_rule_accepts_fair_models_as_often_as_it_says(day_effect: float) -> None:
+    found = verdicts((0.5, 0.5), 200, 200, day_effect)
+    accepted = sum(verdict is Verdict.ACCEPT for verdict in found) / len(found)
+    assert accepted >= 0.95 - 3 * sqrt(0.05 * 0.95 / len(found))
+    assert found.count(Verdict.REJECT) == 0
+
+
+@pytest.mark.slow
+def test_a_model_that_differs_by_far_more_than_the_bound_is_refused() -> None:
+    found = verdicts((0.3, 0.6), 100, 200)
+    assert found.count(Verdict.ACCEPT) == 0
+    assert found.count(Verdict.REJECT) >= 90
