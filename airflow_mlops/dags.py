@@ -207,7 +207,8 @@ def _monitor(spec: ModelSpec) -> DAG:
             spec=spec,
             drift=drift.output,
             performance=performance.output,
-            outlets=[Asset(name=retrain_asset(spec).name)],  # without its watchers: they belong to who is scheduled
+            # With its watchers, as where it schedules: of two assets of one name Airflow keeps whichever comes last.
+            outlets=[retrain_asset(spec)],
             doc_md=f"Asks for a run of `{spec.name}.train`. Skipped means: it does not; its log says why.",
         )
         drift >> performance >> retrain

@@ -47,6 +47,7 @@ LIBRARIES = (
     "fairlearn.metrics",
     "jinja2",
     "requests",
+    "airflow_mlops_steps",
 )
 """What tasks use, down to the submodules that the libraries themselves would load on first use."""
 FLOORS = ("airflow_mlops.core", "airflow_mlops.reports", "airflow_mlops.stores")

@@ -113,6 +113,16 @@ def test_training_runs_on_its_schedule_and_on_the_retrain_event(spec: ModelSpec)
     assert [asset.name for asset in train.get_task("promote").outlets] == [model_asset(spec).name]
 
 
+def test_who_is_watched_does_not_depend_on_the_order_in_which_airflow_meets_the_asset(spec: ModelSpec) -> None:
+    """Airflow keeps one asset of a name, whichever it meets last in a set: every one of them must have the watchers."""
+    watched = spec.model_copy(update={"retraining": {"on_new_data": "7d"}})
+    train, _, monitor = continuous_training(watched)
+    (outlet,) = monitor.get_task("retrain").outlets
+    scheduled = train.timetable.asset_condition
+    assert scheduled.name == outlet.name == f"{spec.name}.retrain"
+    assert [len(asset.watchers) for asset in (scheduled, outlet)] == [1, 1]
+
+
 def test_without_a_schedule_training_still_listens_to_the_event(spec: ModelSpec) -> None:
     train, _, _ = continuous_training(spec.model_copy(update={"schedule": {"cron": None}}))
     assert train.timetable.asset_condition == retrain_asset(spec) or retrain_asset(spec).name in str(train.schedule)

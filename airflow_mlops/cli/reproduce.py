@@ -110,6 +110,7 @@ def _comparisons(
             f"{about}whole holdout, stored model and new one",
             predict(stored, rows, candidate),
             predict(fitted.pipeline, rows, fitted),
+            candidate.classes,
         )
     ]
     try:
@@ -119,7 +120,8 @@ def _comparisons(
         return made
     recorded = golden.record.output, golden.record.predictions
     now = predict(fitted.pipeline, golden.rows, fitted)
-    return [compare_predictions(f"{about}golden batch, recorded predictions and new model", recorded, now), *made]
+    what = f"{about}golden batch, recorded predictions and new model"
+    return [compare_predictions(what, recorded, now, golden.record.classes), *made]
 
 
 def _rows(candidate: Candidate, snapshot: Snapshot, storage: Storage) -> Any:

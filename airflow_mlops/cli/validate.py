@@ -92,14 +92,17 @@ def _seen(spec: ModelSpec, found: Rehearsal) -> Iterator[str]:
         yield from (f"known       {issue}" for issue in snapshot.known_issues)
     if candidate is not None and snapshot is not None:
         yield f"training    {candidate.train_rows:,} rows; {candidate.holdout_rows:,} are judged on"
-        for role in ("numeric", "categorical"):
+        for role in ("numeric", "categorical", "time"):
             names = [feature.name for feature in candidate.features if feature.role == role]
+            if role == "time" and not names:
+                continue
             rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             yield f"{role:<12}{', '.join(names[:_SHOWN]) or 'none'}{rest}"
         used = {feature.name for feature in candidate.features}
         yield from _left_out(spec, snapshot, used)
         if candidate.classes:
-            yield f"label       {spec.data.label}: {', '.join(map(str, candidate.classes[:10]))}"
+            shown = [f"{one} (positive)" if one == candidate.positive else str(one) for one in candidate.classes[:10]]
+            yield f"label       {spec.data.label}: {', '.join(shown)}"
     if found.decision is not None:
         words = {"accept": "would accept", "reject": "would refuse", "inconclusive": "would leave open"}
         yield f"the gate    {words[found.decision.verdict.value]} a first model: {found.reason}"

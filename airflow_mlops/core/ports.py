@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.profile import Profile
@@ -91,6 +91,19 @@ class DataStore(Protocol):
         window
             Of files, only those are asked that may hold rows of it.
         """
+
+
+@runtime_checkable
+class PointInTimeStore(Protocol):
+    """A store of rows whose labels arrive apart from them, each at its own time."""
+
+    def known_at(self, instant: datetime) -> DataStore:
+        """The same rows, with the labels that were known at an instant."""
+
+
+def as_known_at(store: DataStore, instant: datetime) -> DataStore:
+    """The store as of an instant: itself, unless its labels arrive apart from its rows."""
+    return store.known_at(instant) if isinstance(store, PointInTimeStore) else store
 
 
 class Storage(Protocol):

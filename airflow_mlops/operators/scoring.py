@@ -52,5 +52,7 @@ class ScoreOperator(LoopOperator):
             loop_run=self.loop_run(context),
             now=datetime.now(UTC),
         )
+        for issue in predictions.invalid:
+            self.log.warning("%s", issue)
         self.log.info("%s rows of %s scored by version %s", predictions.rows, window, champion.version)
         return predictions.to_json()

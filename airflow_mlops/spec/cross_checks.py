@@ -30,19 +30,29 @@ def _roles(data: DataSpec) -> Iterator[Problem]:
     if data.label in data.key:
         yield wrong("data.key", f"the label {data.label!r}", "columns known before the label", "remove it")
     yield from _twice("data.key", data.key)
+    if data.labels is not None and data.labels.key and len(data.labels.key) != len(data.key):
+        yield wrong(
+            "data.labels.key",
+            f"{len(data.labels.key)} columns, and {len(data.key)} in data.key",
+            "as many columns as data.key has, in its order",
+            "name the column of the labels that holds each column of the key",
+        )
 
 
 def _features(data: DataSpec, features: FeatureSpec) -> Iterator[Problem]:
+    # A transformer may be given any column but the label: what it makes of times and keys is its team's business.
+    roles = (("label", (data.label,)), ("time", (data.time,)), ("key", data.key))
     for kind in ("numeric", "categorical"):
         names: tuple[str, ...] = getattr(features, kind)
         yield from _twice(f"features.{kind}", names)
-        for role, taken in (("label", (data.label,)), ("time", (data.time,)), ("key", data.key)):
+        for role, taken in roles if features.transformer is None else roles[:1]:
             for name in (name for name in dict.fromkeys(names) if name in taken):
                 yield wrong(
                     f"features.{kind}",
                     f"{name!r}, which is data.{role}",
                     "columns that are neither label, event time nor key",
-                    f"remove {name!r} from features.{kind}",
+                    f"remove {name!r} from features.{kind}"
+                    + (f", or write features.calendar: {{{name}: [hour, weekday]}}" if role == "time" else ""),
                 )
         for name in (name for name in names if name in features.exclude):
             yield wrong(
@@ -51,6 +61,36 @@ def _features(data: DataSpec, features: FeatureSpec) -> Iterator[Problem]:
     for name in (name for name in features.categorical if name in features.numeric):
         yield wrong(
             "features.categorical", f"{name!r}, also in features.numeric", "one of the two", "remove one of them"
+        )
+
+
+def _calendar(data: DataSpec, features: FeatureSpec) -> Iterator[Problem]:
+    for name, parts in features.calendar.items():
+        field = f"features.calendar.{name}"
+        yield from _twice(field, parts)
+        if name == data.label:
+            yield wrong(field, f"{name!r}, the label", "columns known before the label", "remove it")
+        if name in features.exclude:
+            yield wrong(field, f"{name!r}, also in features.exclude", "one of the two", "remove one of them")
+        if features.transformer is None and name in features.numeric + features.categorical:
+            yield wrong(
+                field, f"{name!r}, also listed as a feature", "one of the two", "take it out of the list: it is a date"
+            )
+        if name == data.time and "age_days" in parts:
+            yield wrong(
+                field, "age_days of the event time itself, which is 0", "another date's age_days", "remove age_days"
+            )
+
+
+def _positive(data: DataSpec, gate: GateSpec) -> Iterator[Problem]:
+    """A positive class means nothing to a regression."""
+    kinds = {name: known.kind for name, known in METRICS.items()} | {own.path: own.kind for own in gate.metrics}
+    if data.positive is not None and kinds.get(gate.primary or "") == "regression":
+        yield wrong(
+            "data.positive",
+            f"{data.positive!r}, and gate.primary {gate.primary!r} is of a regression",
+            "a positive class for classification only",
+            "remove data.positive, or name a metric of classes",
         )
 
 
@@ -157,6 +197,8 @@ def _tiers(gate: GateSpec, risk_tier: str) -> Iterator[Problem]:
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]], ...] = (
     (("data",), _roles),
     (("data", "features"), _features),
+    (("data", "features"), _calendar),
+    (("data", "gate"), _positive),
     (("data", "gate"), _windows),
     (("gate",), _blocks),
     (("gate", "training"), _kinds),
@@ -165,20 +207,32 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]], ...] = 
 )
 
 
+_SAID_LATER: tuple[tuple[str, str, Any], ...] = (
+    ("training", "calibration", "auto"),
+    ("training", "early_stopping", None),
+    ("training", "refit", False),
+    ("data", "positive", None),
+    ("data", "labels", None),
+    ("features", "calendar", {}),
+    ("features", "time_zone", "UTC"),
+)
+"""Fields that came when versions had been trained, with their defaults: who does not name them says what was said."""
+
+
 def fingerprint(spec: ModelSpec) -> str:
     """Return the SHA-256 that :attr:`ModelSpec.fingerprint` documents."""
     import hashlib
     import json
 
     whole = spec.model_dump(mode="json")
-    query = whole["data"]["source"].get("query")
-    if query is not None and is_sql_file(query):
-        whole["data"]["source"]["query"] = query.replace("\\", "/").rpartition("/")[2]
+    for source in (part["source"] for part in (whole["data"], whole["data"]["labels"]) if part):
+        query = source.get("query")
+        if query is not None and is_sql_file(query):
+            source["query"] = query.replace("\\", "/").rpartition("/")[2]
     said = {name: whole[name] for name in ("name", "data", "features", "training")}
-    if said["training"]["calibration"] == "auto":  # versions were trained before there was this to be said
-        del said["training"]["calibration"]
-    if not said["training"]["refit"]:  # the same
-        del said["training"]["refit"]
+    for part, name, default in _SAID_LATER:
+        if said[part][name] == default:
+            del said[part][name]
     _leave_out_unsaid(spec, said["data"])
     said["holdout"] = whole["gate"]["holdout"]
     if spec.training.search is not None and spec.training.search.metric is None:

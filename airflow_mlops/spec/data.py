@@ -17,11 +17,14 @@ from airflow_mlops.spec.fields import (
     choice,
     choices_by_name,
     duration,
+    lists,
+    part,
     refuse,
+    scalar,
     text,
     texts,
 )
-from airflow_mlops.spec.value_checks import connection, import_path, location, timezone
+from airflow_mlops.spec.value_checks import calendar_part, connection, import_path, location, timezone
 
 if TYPE_CHECKING:
     from airflow_mlops.spec.problems import Problem
@@ -163,6 +166,24 @@ def source_from(data: Mapping[str, Any]) -> Source:
     return SqlSource.model_validate(data) if _kind(data) == "~sql" else FileSource.model_validate(data)
 
 
+class LabelSpec(SpecModel):
+    """Labels that arrive in a source of their own, and are joined to the rows as they were known at as-of."""
+
+    source: Source = _source()
+    key: tuple[str, ...] = texts(
+        default=(),
+        words="column or list of columns",
+        single=True,
+        doc="Columns of the labels' source that hold the row's key, in the order of `data.key`; of the same names when "
+        "left out.",
+    )
+    time: str = text(
+        words="column",
+        doc="When the label became known. Labels of later than as-of are not looked at; of several for one row, the "
+        "newest known by then counts.",
+    )
+
+
 class DataSpec(SpecModel):
     """The rows: source, the columns with a meaning, and the windows."""
 
@@ -174,6 +195,13 @@ class DataSpec(SpecModel):
         words="column or list of columns", single=True, doc="Column or columns that identify a row."
     )
     label: str = text(words="column", doc="Column to predict.")
+    positive: str | int | float | bool | None = scalar(
+        doc="Of two classes, the one that metrics, `probability` and pages are about. Left out: the larger number, "
+        "true, or the second of a pair such as no/yes; of other pairs of texts it must be named."
+    )
+    labels: LabelSpec | None = part(
+        LabelSpec, default=None, doc="Where the label comes from, when it is not a column of the rows' own source."
+    )
     label_delay: timedelta = duration(
         default="0d", positive=False, doc="How long after the event its outcome is known."
     )
@@ -202,11 +230,25 @@ class FeatureSpec(SpecModel):
     exclude: tuple[str, ...] = texts(
         default=(), words="list of columns", doc="Columns never to use, when features are found by type."
     )
+    calendar: dict[str, tuple[str, ...]] = lists(
+        words="mapping of columns to lists",
+        check=calendar_part,
+        doc="Numbers that are made of dates and times, the event time included, inside the model: `{ordered_at: [hour, "
+        "weekday], birth: [age_days]}`. Beside age_days (days until the event): minute, hour, weekday (Monday 0), "
+        "weekend, day, day_of_year, week, month, quarter, year.",
+    )
+    time_zone: str = text(
+        default="UTC",
+        words="IANA time zone",
+        check=timezone,
+        doc="Zone in which `calendar` reads hours and days.",
+    )
     transformer: str | None = text(
         default=None,
         words="import path",
         check=import_path,
-        doc="A scikit-learn transformer, frame to frame, that runs first, in training and in serving.",
+        doc="A scikit-learn transformer, frame to frame, that runs first, in training and in serving. It may be given "
+        "any column by listing it, dates, event time and key included.",
     )
     encoding: Literal["auto", "ordinal", "onehot"] = choice(
         "auto",

@@ -228,19 +228,79 @@ def _one_is_a_list(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Refuse what JSON cannot carry: the specification is written to files and fingerprinted."""
+    """Refuse what JSON cannot carry: the specification is written to files and fingerprinted.
+
+    Keys become text, as they are in JSON: ``{0: 1}`` of Python is what YAML writes ``{0: 1}``.
+    """
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, dict) and all(isinstance(key, str | int | float) for key in value):
+        return {_key(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, dict):
+        refuse(
+            "a mapping with keys that are no text", "mappings with keys of text, numbers, true or false", "write it so"
+        )
     refuse(f"a {type(value).__name__}", "text, numbers, true, false, null, lists and mappings of them", "write it so")
+
+
+def _key(key: str | float) -> str:
+    return str(key).lower() if isinstance(key, bool) else str(key)
 
 
 PLAIN = core_schema.no_info_before_validator_function(
     _plain, core_schema.any_schema(), json_schema_input_schema=core_schema.any_schema()
 )
+
+
+def scalar(*, doc: str, default: Any = None) -> Any:
+    """One value as data have it: text, a finite number, `true` or `false`."""
+    kinds: list[Any] = [core_schema.bool_schema(), core_schema.int_schema(), core_schema.float_schema(), _TEXT]
+    schema = core_schema.no_info_before_validator_function(
+        _one_value, core_schema.any_schema(), json_schema_input_schema=core_schema.union_schema(kinds)
+    )
+    return Field(schema, "text, number, `true` or `false`", default, doc)
+
+
+def _one_value(value: Any) -> Any:
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    if isinstance(value, bool | int) or (isinstance(value, float) and abs(value) < float("inf")):
+        return value
+    refuse(None, "text, a finite number, true or false", "write the value as it stands in the data")
+
+
+def lists(*, doc: str, words: str, check: Check | None = None) -> Any:
+    """A mapping of names to lists of texts, at least one each; empty by default."""
+    schema = core_schema.dict_schema(
+        core_schema.str_schema(strict=True, min_length=1),
+        core_schema.no_info_before_validator_function(
+            _one_is_a_list, _tuple(_checked({**_TEXT, "min_length": 1}, check), min_length=1)
+        ),
+    )
+    return Field(schema, words, {}, doc)
+
+
+def share(*, doc: str, default: Any = REQUIRED) -> Any:
+    """A share of a whole, above 0 and below 1: a number, or per cent as text, ``10 %``."""
+    schema = core_schema.no_info_before_validator_function(
+        _per_cent,
+        {"type": "float", "gt": 0.0, "lt": 1.0, "allow_inf_nan": False},
+    )
+    return Field(schema, "share, such as `10 %` or `0.1`", default, doc)
+
+
+def _per_cent(value: Any) -> Any:
+    """Read ``10 %`` as 0.1."""
+    if isinstance(value, str) and value.rstrip().endswith("%"):
+        try:
+            value = float(value.rstrip().removesuffix("%")) / 100
+        except ValueError:
+            refuse(None, "a share above 0 % and below 100 %", "write it like 10 %")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        refuse(None, "a share above 0 % and below 100 %", "write it like 10 %")
+    return float(value)
 
 
 def plain_mapping(*, doc: str) -> Any:

@@ -186,6 +186,19 @@ class CalibrationRule(SpecModel):
     )
 
 
+class ClassesRule(SpecModel):
+    """Whether every class was learned that the judged rows have."""
+
+    mode: Mode = mode()
+    min_rows: int = whole(default=10, ge=1, doc="Training rows of a class, below which it was not learned.")
+    max_share: float = number(
+        default=0.01,
+        ge=0,
+        le=1,
+        doc="Largest share of judged rows of such classes; of two classes, neither may be one.",
+    )
+
+
 class ConvergenceRule(SpecModel):
     """Whether the optimiser ended because it was done."""
 
@@ -268,6 +281,7 @@ class GateSpec(SpecModel):
     slices: SliceRule = part(SliceRule, default={}, doc="Parts of the rows, judged one by one.")
     fairness: FairnessRule = part(FairnessRule, default={}, doc="Differences between protected groups.")
     calibration: CalibrationRule = part(CalibrationRule, default={}, doc="Whether probabilities mean what they say.")
+    classes: ClassesRule = part(ClassesRule, default={}, doc="Whether every class had rows to learn from.")
     convergence: ConvergenceRule = part(ConvergenceRule, default={}, doc="Whether training ended by itself.")
     robustness: RobustnessRule = part(RobustnessRule, default={}, doc="What broken input does to the predictions.")
     leakage: LeakageRule = part(LeakageRule, default={}, doc="What features and rows may know of the label.")

@@ -38,8 +38,11 @@ def load_spec(path: str | Path) -> ModelSpec:
     text = _text(file)
     reader = Reader(text, file.name)
     data = reader.read()
-    if isinstance(data, dict):
-        _resolve_query(data, file, reader)
+    rows = data.get("data") if isinstance(data, dict) else None
+    if isinstance(rows, dict):
+        _resolve_query(rows, ("data",), file, reader)
+        if isinstance(rows.get("labels"), dict):
+            _resolve_query(rows["labels"], ("data", "labels"), file, reader)
     return _checked(data, reader, subject=str(path))
 
 
@@ -129,9 +132,8 @@ def _file_error(
     return refusal(wrong("(file)", found, allowed, fix, code=code, where=where), subject=str(file))
 
 
-def _resolve_query(data: dict[str, Any], file: Path, reader: Reader) -> None:
-    rows = data.get("data")
-    source = rows.get("source") if isinstance(rows, dict) else None
+def _resolve_query(part: dict[str, Any], place: tuple[str, ...], file: Path, reader: Reader) -> None:
+    source = part.get("source")
     query = source.get("query") if isinstance(source, dict) else None
     if not isinstance(query, str) or not is_sql_file(query.strip()):
         return
@@ -140,11 +142,11 @@ def _resolve_query(data: dict[str, Any], file: Path, reader: Reader) -> None:
     if not target.is_file():
         reader.problems.append(
             wrong(
-                field="data.source.query",
+                field=".".join((*place, "source", "query")),
                 found=f"{query!r}, and no such file",
                 allowed="SQL text, or a .sql file relative to the specification",
                 fix=f"create {query!r} beside {file.name}, or correct the path",
-                where=reader.where(("data", "source", "query")),
+                where=reader.where((*place, "source", "query")),
             )
         )
 

@@ -97,6 +97,13 @@ class ScoringSpec(SpecModel):
     )
     window: timedelta = duration(default="1d", doc="Rows scored by a run: this long before as-of.")
     chunk_rows: int = whole(default=50_000, ge=1, doc="Rows in memory at a time.")
+    invalid: Literal["missing", "leave_out"] = choice(
+        "missing",
+        "leave_out",
+        default="missing",
+        doc="Infinite numbers, and texts that are no number or time where one is meant: missing to the model, or their "
+        "rows left out. The manifest counts and names them.",
+    )
 
 
 class ExecutionSpec(SpecModel):

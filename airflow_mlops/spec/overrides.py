@@ -15,6 +15,7 @@ from pydantic_core import ValidationError
 
 from airflow_mlops.spec.error_text import problems_of
 from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.nested import paths_in
 from airflow_mlops.spec.problems import Problem, ReasonCode, SpecError
 from airflow_mlops.spec.suggest import shown
 
@@ -32,6 +33,8 @@ LOCKED: dict[str, str] = {
     "data.key": "it says what a row is",
     "data.duplicates": "it says which rows count",
     "data.label": "it says what the model predicts",
+    "data.labels": "it says what is read, and with which credentials",
+    "data.positive": "it says what the model predicts",
     "data.label_delay": "with a shorter one, labels that were not known yet would be trained on",
     "validation": "broken data must not train a model, whoever asks",
     "gate": "a candidate must show what the specification's owner asked for, whoever started the run",
@@ -68,6 +71,7 @@ def overridden(spec: ModelSpec, overrides: Mapping[str, Any]) -> ModelSpec:
     except ValidationError as error:
         raise SpecError([*problems, *problems_of(error, ModelSpec, data)], subject=subject) from None
     problems += [_may_not(path) for path in LOCKED if _get(made, path) != _get(spec, path)]
+    problems += _other_code(made, spec)
     if problems:
         raise SpecError(problems, subject=subject)
     return made
@@ -77,6 +81,25 @@ def _get(spec: Any, path: str) -> Any:
     for name in path.split("."):
         spec = getattr(spec, name)
     return spec
+
+
+def _other_code(made: ModelSpec, spec: ModelSpec) -> list[Problem]:
+    """Estimators inside parameters are code, too: a run may use those that the specification names there, no others."""
+    new = [path for path in _paths(made) if path not in _paths(spec)]
+    return [
+        _refused(
+            "training.parameters",
+            f"the estimator {path!r}",
+            "those that the specification itself names: it is code that is run",
+            "change the YAML file",
+        )
+        for path in new
+    ]
+
+
+def _paths(spec: ModelSpec) -> tuple[str, ...]:
+    search = {} if spec.training.search is None else dict(spec.training.search.parameters)
+    return paths_in(spec.training.estimator, [spec.training.parameters, search])[1:]
 
 
 def _locked(path: str) -> Problem | None:

@@ -43,7 +43,10 @@ def json_schema() -> dict[str, Any]:
 
 def render_markdown() -> str:
     """Return docs/specification.md: a table for every part, and the words that may stand in them."""
-    return "\n".join([_BEFORE, *(line for cls in _parts(ModelSpec) for line in _table(cls)), *_after()]) + "\n"
+    return (
+        "\n".join([_BEFORE, *(line for cls in dict.fromkeys(_parts(ModelSpec)) for line in _table(cls)), *_after()])
+        + "\n"
+    )
 
 
 def _parts(cls: type[SpecModel]) -> Iterator[type[SpecModel]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.spec.base import SpecModel
 from airflow_mlops.spec.errors import wrong
-from airflow_mlops.spec.fields import choice, flag, grid, part, plain_mapping, text, texts, whole
+from airflow_mlops.spec.fields import choice, flag, grid, part, plain_mapping, share, text, texts, whole
 from airflow_mlops.spec.value_checks import import_path, metric
 
 if TYPE_CHECKING:
@@ -41,13 +41,35 @@ class SearchSpec(SpecModel):
             )
 
 
+class EarlyStoppingSpec(SpecModel):
+    """How many rounds a boosted model is trained for: until the newest training rows gain nothing more by it."""
+
+    rows: float = share(
+        default=0.1,
+        doc="The newest part of the training rows: rounds are chosen on it, and all rows trained on.",
+    )
+    rounds: int | None = whole(
+        default=None,
+        ge=1,
+        doc="Rounds without gain after which no more are tried; `early_stopping_rounds` of the parameters, or 50.",
+    )
+
+
 class TrainingSpec(SpecModel):
     """The estimator and everything that makes a second training give the same model."""
 
     estimator: str = text(
         words="import path", check=import_path, doc="Any scikit-learn-compatible estimator, by import path."
     )
-    parameters: dict[str, Any] = plain_mapping(doc="Its constructor's parameters.")
+    parameters: dict[str, Any] = plain_mapping(
+        doc="Its constructor's parameters. An estimator inside it is written {path: ..., parameters: {...}}, wherever "
+        "a parameter takes one; class weights as {label: weight}, monotonic constraints as {feature: 1 or -1}."
+    )
+    early_stopping: EarlyStoppingSpec | None = part(
+        EarlyStoppingSpec,
+        default=None,
+        doc="For XGBoost, LightGBM, CatBoost and scikit-learn's histogram boosting: how many rounds to train for.",
+    )
     search: SearchSpec | None = part(SearchSpec, default=None, doc="Search over further parameters.")
     seed: int = whole(default=42, ge=0, le=2**32 - 1, doc="Seed of everything random in training and judging.")
     calibration: Literal["auto", "always", "never"] = choice(

@@ -40,6 +40,20 @@ def import_path(value: str) -> str:
     return value
 
 
+CALENDAR_PARTS = (
+    *("minute", "hour", "weekday", "weekend", "day", "day_of_year"),
+    *("week", "month", "quarter", "year", "age_days"),
+)
+"""What a number can be made of a date or time; `airflow_mlops_steps.source_types` makes them."""
+
+
+def calendar_part(value: str) -> str:
+    """A number that can be made of a date or time."""
+    if value not in CALENDAR_PARTS:
+        refuse(None, f"one of {', '.join(CALENDAR_PARTS)}", "{did_you_mean}")
+    return value
+
+
 def metric(value: str) -> str:
     """A registered metric, or the import path of one that `gate.metrics` declares."""
     if "." in value:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.ports import DataStore
-from airflow_mlops.spec.data import FileSource, Source
+from airflow_mlops.spec.data import FileSource, LabelSpec, Source
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.deduplicated import DeduplicatedStore
@@ -17,6 +17,7 @@ from airflow_mlops.stores.event_times import TimeRules
 from airflow_mlops.stores.files.formats import options_of
 from airflow_mlops.stores.files.location import is_uri
 from airflow_mlops.stores.files.store import FileStore
+from airflow_mlops.stores.joined_labels import JoinedLabels, LabelSource
 from airflow_mlops.stores.sql.store import SqlStore
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def open_rows(spec: ModelSpec, *, data_root: str) -> DataStore:
     """Open the rows of a model, as its whole specification says that they are read. Nothing is read yet.
 
     Parts of the key are text in files whose types are guessed, and of rows with one key those are read that
-    `data.duplicates` says.
+    `data.duplicates` says. Labels of a source of their own are joined.
 
     Raises
     ------
@@ -46,15 +47,29 @@ def open_rows(spec: ModelSpec, *, data_root: str) -> DataStore:
     """
     data, features = spec.data, spec.features
     named = {data.time, data.label, data.weight, *data.key, *features.numeric, *features.categorical}
-    store = open_source(
+    store: DataStore = open_source(
         data.source,
         data_root=data_root,
         text=tuple(name for name in data.key if name not in {data.time, *features.numeric}),
         keep=tuple(name for name in named if name is not None),
     )
-    if data.duplicates == "refuse":
-        return store
-    return DeduplicatedStore(store, data.key, data.duplicates)
+    if data.duplicates != "refuse":
+        store = DeduplicatedStore(store, data.key, data.duplicates)
+    return store if data.labels is None else _with_labels(store, spec, data.labels, data_root)
+
+
+def _with_labels(store: DataStore, spec: ModelSpec, labels: LabelSpec, data_root: str) -> JoinedLabels:
+    """Join labels to rows; parts of the key are read as they are of the rows."""
+    key = labels.key or spec.data.key
+    texts = tuple(
+        theirs
+        for own, theirs in zip(spec.data.key, key, strict=True)
+        if own not in {spec.data.time, *spec.features.numeric}
+    )
+    source = open_source(labels.source, data_root=data_root, text=texts, keep=(*key, labels.time, spec.data.label))
+    return JoinedLabels(
+        store, LabelSource(store=source, label=spec.data.label, key=key, time=labels.time), spec.data.key
+    )
 
 
 def open_source(

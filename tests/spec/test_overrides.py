@@ -72,3 +72,29 @@ def test_every_problem_of_overrides_is_told() -> None:
 def test_overrides_are_a_mapping(overrides: Any) -> None:
     with pytest.raises(SpecError, match="a mapping of dotted paths"):
         apply_overrides(parse_spec(TEN_LINES), overrides)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"training.parameters.estimator": {"path": "team.Model"}},
+        {"training.parameters.estimator": "team.Model"},
+        {"training.parameters.estimators": [["a", {"path": "sklearn.svm.SVC"}], ["b", {"path": "team.Model"}]]},
+        {"training.search": {"parameters": {"final_estimator": [{"path": "team.Model"}]}}},
+    ],
+)
+def test_a_run_names_no_estimator_inside_parameters_that_the_file_does_not(overrides: dict[str, object]) -> None:
+    """It is code that is run, as `training.estimator` is."""
+    inside = {"parameters": {"estimator": {"path": "sklearn.svm.SVC", "parameters": {"C": 1.0}}}}
+    spec = parse_spec({**RAW, "training": {"estimator": "sklearn.calibration.CalibratedClassifierCV", **inside}})
+    with pytest.raises(SpecError, match=r"training\.parameters: found the estimator 'team\.Model'"):
+        apply_overrides(spec, overrides)
+    tuned = apply_overrides(spec, {"training.parameters.estimator.parameters.C": 9.0})
+    assert tuned.training.parameters["estimator"] == {"path": "sklearn.svm.SVC", "parameters": {"C": 9.0}}
+
+
+def test_labels_of_another_source_and_the_positive_class_stay_as_the_file_says() -> None:
+    spec = parse_spec(RAW)
+    for field, value in {"data.labels.time": "t", "data.positive": "x"}.items():
+        with pytest.raises(SpecError, match=rf"{field.rpartition('.')[0].replace('.', '[.]')}"):
+            apply_overrides(spec, {field: value})

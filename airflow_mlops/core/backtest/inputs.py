@@ -14,7 +14,7 @@ from airflow_mlops.core.backtest.plan import Plan
 from airflow_mlops.core.backtest.score_log import SubfolderStorage
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.backtest import Trained
-from airflow_mlops.core.records.candidate import Candidate, Champion
+from airflow_mlops.core.records.candidate import Candidate, Champion, Label
 from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.training import champion_of
 
@@ -127,6 +127,7 @@ class Inputs:
             task=candidate.task,
             features=candidate.features,
             classes=candidate.classes,
+            positive=candidate.positive,
             parameters=candidate.parameters,
             metrics=candidate.metrics,
             train=candidate.train,
@@ -155,7 +156,7 @@ class Inputs:
         data, entity = self.spec.data, self.spec.gate.champion.entity
         named = (data.time, data.label, data.weight, entity, *(feature.name for feature in model.features))
         columns = tuple(dict.fromkeys(name for name in named if name is not None))
-        return self._future(step, columns, model.task != "regression")
+        return self._future(step, columns, model.task != "regression", model.classes)
 
     def _trained(self, version: int) -> tuple[Candidate, Snapshot]:
         found = self.cache.find(Trained, [version])
@@ -176,7 +177,7 @@ class Inputs:
         return snapshot_days(uri, self.cache.storage, columns, seed=self.spec.training.seed)
 
     def _read_future(
-        self, step: int, columns: tuple[str, ...], classification: bool
+        self, step: int, columns: tuple[str, ...], classification: bool, classes: tuple[Label, ...]
     ) -> tuple[pd.DataFrame, pd.Series[Any]]:
         import pandas as pd
         import pyarrow as pa
@@ -187,4 +188,4 @@ class Inputs:
         batches = list(self.store.read(self.plan.steps[step], self.spec.data.time, columns))
         if not batches:
             return pd.DataFrame(), pd.Series(dtype="float64")
-        return clean_labels(self.spec, to_frame(pa.Table.from_batches(batches)), classification)
+        return clean_labels(self.spec, to_frame(pa.Table.from_batches(batches)), classification, classes)

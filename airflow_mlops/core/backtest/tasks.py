@@ -429,7 +429,7 @@ def _gain(
     spec, models = inputs.spec, [inputs.candidate(version) for version in versions]
     (weights,) = row_weights(spec, frame)
     said = [predict(inputs.pipeline(one), frame, model) for one, model in zip(versions, models, strict=True)]
-    known = tuple(dict.fromkeys((*models[1].classes, *models[0].classes)))
+    known = tuple(dict.fromkeys((*said[1].classes, *said[0].classes)))
     ours, theirs = (metric.judge(labels, each, known, weights) for each in said)
     return gain(
         primary,

@@ -148,4 +148,5 @@ def _evaluation(  # noqa: PLR0917 - one private maker of one record
         baseline_metrics=dict(constant_metrics),
         rules=tuple(found),
         evidence=Evidence(**evidence),
+        positive=comparison.candidate.positive,
     )

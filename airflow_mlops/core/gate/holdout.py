@@ -10,8 +10,8 @@ from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules import champion as rules
 from airflow_mlops.core.gate.rules.holdout import champion_unseen, holdout_size, one_label
 from airflow_mlops.core.metrics import measure as metric
-from airflow_mlops.core.pipeline.predict import Label, Predicted, predict
-from airflow_mlops.core.records.candidate import Candidate, Champion
+from airflow_mlops.core.pipeline.predict import Predicted, predict
+from airflow_mlops.core.records.candidate import Candidate, Champion, Label
 from airflow_mlops.core.records.decision import RuleResult, Verdict
 from airflow_mlops.core.records.snapshot import Snapshot, Window
 from airflow_mlops.core.rows.labels import clean_labels
@@ -115,7 +115,7 @@ def score_models(comparison: HoldoutComparison, rows: HoldoutRows) -> ScoredMode
     ours = predict(comparison.pipeline, rows.frame, candidate)
     theirs = champion_predictions(comparison, rows.frame) if rows.comparable else None
     broken = None
-    classes: tuple[Label, ...] = candidate.classes
+    classes: tuple[Label, ...] = ours.classes
     name = metric.primary(spec, candidate.task)
     if isinstance(theirs, str) and champion is not None:
         broken = rules.champion_unreadable(name, champion.version, len(rows.frame), theirs)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.metrics.ranking import Median
 from airflow_mlops.core.metrics.registry import ABSOLUTE
-from airflow_mlops.core.pipeline.predict import Described, Predicted
+from airflow_mlops.core.pipeline.predict import Described, Predicted, judged_classes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,10 +44,11 @@ def trivial(
         constant = Median(labels)(each[None, :])[0] if median else np.average(labels, weights=each)
         return Predicted(task=model.task, classes=(), values=np.full(rows, float(constant)), probabilities=None)
     counts = pd.Series(each).groupby(train_labels.to_numpy()).sum()
-    shares = counts.reindex(list(model.classes), fill_value=0.0).to_numpy(dtype=float) / each.sum()
+    classes = judged_classes(model)
+    shares = counts.reindex(list(classes), fill_value=0.0).to_numpy(dtype=float) / each.sum()
     return Predicted(
         task=model.task,
-        classes=model.classes,
-        values=np.full(rows, np.array(model.classes)[shares.argmax()]),
+        classes=classes,
+        values=np.full(rows, np.array(classes)[shares.argmax()]),
         probabilities=np.tile(shares, (rows, 1)),
     )

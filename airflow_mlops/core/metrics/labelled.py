@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.pipeline.predict import Label
-from airflow_mlops.core.records.candidate import Task
+from airflow_mlops.core.records.candidate import Label, Task
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ from airflow_mlops.core.metrics.custom import prepared
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.registry import FUNCTIONS
 from airflow_mlops.core.metrics.weighted import Undefined, WeightedMetric
-from airflow_mlops.core.pipeline.predict import Label, Predicted, plain_classes
-from airflow_mlops.core.records.candidate import Task
+from airflow_mlops.core.pipeline.predict import Predicted, plain_classes
+from airflow_mlops.core.records.candidate import Label, Task
 from airflow_mlops.spec.metrics import METRICS as DECLARED
 from airflow_mlops.spec.metrics import MetricDeclaration
 from airflow_mlops.spec.model import ModelSpec

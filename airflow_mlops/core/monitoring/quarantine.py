@@ -38,7 +38,9 @@ def broken_spans(
     """
     window, time = scanned_window(spec, champion, as_of), spec.data.time
     there = {column.name for column in store.schema(window, time)}
-    roles: dict[str, Role] = {one.name: one.role for one in champion.candidate.features if one.name in there}
+    roles: dict[str, Role] = {
+        one.name: one.role for one in champion.candidate.features if one.name in there and one.role != "time"
+    }
     if not roles:
         return ()
     seed, read = spec.training.seed, tuple(dict.fromkeys((time, *roles)))

@@ -3,32 +3,221 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import TrainingError
 from airflow_mlops.core.importing import import_object
-from airflow_mlops.core.records.candidate import Task
+from airflow_mlops.core.pipeline import boosters
+from airflow_mlops.core.records.candidate import Label, Task
+from airflow_mlops.core.rows.labels import ways_to_write
+from airflow_mlops.core.text import LONGEST, one_line
+from airflow_mlops.spec.nested import expanded
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.spec.suggest import did_you_mean
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def build_estimator(path: str, parameters: Mapping[str, Any], *, field: str = "training.estimator") -> Any:
-    """Import an estimator class and construct it.
+
+def build_estimator(
+    path: str, parameters: Mapping[str, Any], *, field: str = "training.estimator", inside: str = "training.parameters"
+) -> Any:
+    """Import an estimator class and construct it, with every estimator that stands inside its parameters.
+
+    Parameters
+    ----------
+    parameters
+        Of its constructor; a mapping ``{path: ..., parameters: {...}}``, however deep, is an estimator.
+    field, inside
+        Where path and parameters stand in the specification.
 
     Raises
     ------
     TrainingError
-        If it is no scikit-learn-compatible class, or a parameter is unknown or missing.
+        If it is no scikit-learn-compatible class, a parameter is unknown or missing, or it predicts several columns.
     """
     cls = import_object(path, field)
     if not (inspect.isclass(cls) and all(hasattr(cls, name) for name in ("fit", "get_params", "set_params"))):
         raise TrainingError(_no_estimator(field, path, cls))
-    check_parameters(path, parameters, allowed_parameters(cls), field="training.parameters")
+    if cls.__module__ == "sklearn.multioutput":
+        raise TrainingError(_several_columns(field, path, parameters))
+    return _construct(path, cls, parameters, inside)
+
+
+def _construct(path: str, cls: type[Any], parameters: Mapping[str, Any], inside: str) -> Any:
+    check_parameters(path, parameters, allowed_parameters(cls), field=inside)
+    values = {name: with_estimators(value, f"{inside}.{name}") for name, value in expanded(parameters).items()}
     try:
-        return cls(**parameters)
+        return cls(**values)
     except TypeError as error:
-        raise TrainingError(_not_built(path, cls, parameters)) from error
+        raise TrainingError(_not_built(path, cls, parameters, inside, error)) from error
+    except Exception as error:  # a constructor may raise anything
+        raise TrainingError(
+            Problem(
+                code=ReasonCode.ESTIMATOR_INVALID,
+                field=inside,
+                found=f"{path} raised {in_own_words(error)} when it was made",
+                allowed="parameters that its constructor takes",
+                fix="correct the parameter that it names",
+            )
+        ) from error
+
+
+def with_estimators(value: Any, field: str) -> Any:
+    """Return a parameter's value with every estimator in it built, and number keys as numbers.
+
+    Raises
+    ------
+    TrainingError
+        If what stands inside is no class with parameters, or a mapping with `path` has other fields.
+    """
+    if isinstance(value, Mapping) and "path" in value:
+        return _inner(value, field)
+    if isinstance(value, Mapping):
+        return {key: with_estimators(item, f"{field}.{key}") for key, item in _keyed(value).items()}
+    if isinstance(value, list | tuple):
+        found = [with_estimators(item, f"{field}.{place}") for place, item in enumerate(value)]
+        named = len(found) == 2 and isinstance(found[0], str) and hasattr(found[1], "get_params")  # noqa: PLR2004
+        return tuple(found) if named else found  # scikit-learn names its parts by pairs
+    return value
+
+
+def _inner(value: Mapping[str, Any], field: str) -> Any:
+    path, parameters = value["path"], value.get("parameters") or {}
+    strange = sorted(set(value) - {"path", "parameters"})
+    if strange or not isinstance(path, str) or not isinstance(parameters, Mapping):
+        raise TrainingError(
+            Problem(
+                code=ReasonCode.ESTIMATOR_INVALID,
+                field=field,
+                found=f"a mapping of {', '.join(map(str, value))}",
+                allowed="{path: import path, parameters: {name: value}}",
+                fix=f"move {strange[0]} under parameters" if strange else "write it so",
+            )
+        )
+    cls = import_object(path, f"{field}.path")
+    if not (inspect.isclass(cls) and all(hasattr(cls, name) for name in ("get_params", "set_params"))):
+        raise TrainingError(_no_estimator(f"{field}.path", path, cls))
+    return _construct(path, cls, parameters, f"{field}.parameters")
+
+
+def _keyed(value: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Mappings are kept with text keys, as JSON has them: where every key is a number, numbers were written."""
+    numbers = [_number_of(key) for key in value]
+    if value and all(number is not None for number in numbers):
+        return dict(zip(numbers, value.values(), strict=True))
+    return dict(value)
+
+
+def _number_of(key: Any) -> int | float | None:
+    for kind in (int, float):
+        try:
+            return kind(key)
+        except (TypeError, ValueError):
+            continue
+    return None
+
+
+def match_class_weights(estimator: Any, classes: Sequence[Label], numbers: Mapping[Label, int] | None = None) -> None:
+    """Give weights of classes, written by label, to the labels as the data have them.
+
+    A specification's keys are text: ``{0: 1, 1: 5}`` is about the numbers 0 and 1 where those are the labels, and
+    about the texts "0" and "1" where these are.
+
+    Parameters
+    ----------
+    estimator
+        Any estimator inside it has its weights matched, too.
+    classes
+        Labels of the training rows.
+    numbers
+        Class number of each label, where the estimator is trained on numbers.
+
+    Raises
+    ------
+    TrainingError
+        One problem for each key that is no label, and for each weight that is no number.
+    """
+    problems: list[Problem] = []
+    for name, value in list(estimator.get_params(deep=True).items()):
+        if name.rpartition("__")[2] in CLASS_WEIGHTS and isinstance(value, Mapping):
+            field = f"training.parameters.{name.replace('__', '.parameters.')}"
+            matched = matched_weights(value, classes, field, problems)
+            if numbers is not None:
+                matched = {numbers[label]: weight for label, weight in matched.items()}
+            estimator.set_params(**{name: matched})
+    if problems:
+        raise TrainingError(problems)
+
+
+CLASS_WEIGHTS = frozenset({"class_weight", "class_weights"})
+"""Parameters that hold a weight for each class."""
+
+
+def for_classes(estimator: Any, labels: pd.Series[Any], positive: Label | None) -> Any:
+    """Return a classifier that takes these labels, with its weights of classes matched to them.
+
+    Boosted models of other libraries are given class numbers, of two classes 1 for the positive one: their own order is
+    the alphabet's, and parameters such as `scale_pos_weight` are about class 1.
+
+    Parameters
+    ----------
+    labels
+        Of the training rows, shape (n,).
+    positive
+        Of two classes, the positive one.
+
+    Raises
+    ------
+    TrainingError
+        If there is a weight for what is no class.
+    """
+    import numpy as np
+
+    classes = [label.item() if hasattr(label, "item") else label for label in np.unique(labels.to_numpy())]
+    if not boosters.numbers_labels(estimator):
+        match_class_weights(estimator, classes)
+        return estimator
+    from airflow_mlops_steps import EncodedClassifier
+
+    encoded = EncodedClassifier(estimator, positive=positive)
+    numbers = encoded.number(labels.to_numpy())
+    match_class_weights(estimator, classes, dict(zip(classes, numbers.tolist(), strict=True)))
+    plain = classes == list(range(len(classes))) and not isinstance(classes[0], bool)
+    return estimator if plain and numbers.tolist() == classes else encoded
+
+
+def matched_weights(
+    value: Mapping[Any, Any], classes: Sequence[Label], field: str, problems: list[Problem]
+) -> dict[Any, Any]:
+    """Return weights by label, and note what is wrong with them."""
+    known = {written: label for label in classes for written in ways_to_write(label)}
+    matched = {}
+    for key, weight in value.items():
+        label = next((known[written] for written in ways_to_write(key) if written in known), None)
+        if label is None or isinstance(weight, bool) or not isinstance(weight, int | float) or weight < 0:
+            problems.append(_wrong_weight(f"{field}.{key}", key, weight, label is not None, classes))
+        else:
+            matched[label] = weight
+    return matched
+
+
+def _wrong_weight(field: str, key: Any, weight: Any, known: bool, classes: Sequence[Label]) -> Problem:
+    shown = ", ".join(map(str, classes[:20])) + (", ..." if len(classes) > 20 else "")  # noqa: PLR2004 - a sentence
+    return Problem(
+        code=ReasonCode.ESTIMATOR_INVALID,
+        field=field,
+        found=f"the weight {weight!r}" if known else f"a weight of the class {str(key)!r}, which no training row has",
+        allowed="a number >= 0" if known else f"one of the classes {shown}",
+        fix="write a number" if known else "write the label as the data have it, or leave it out",
+    )
+
+
+def in_own_words(error: BaseException) -> str:
+    """An error's type and what it says, in one line of a bounded length."""
+    said = one_line(str(error), LONGEST)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def allowed_parameters(cls: type[Any]) -> tuple[str, ...] | None:
@@ -73,6 +262,7 @@ def set_seed(estimator: Any, seed: int) -> None:
     >>> model = SGDClassifier(); set_seed(model, 7); model.random_state
     7
     """
+    boosters.quieten(estimator, seed)
     names = [name for name in estimator.get_params() if name == "random_state" or name.endswith("__random_state")]
     estimator.set_params(**{name: seed for name in names if estimator.get_params()[name] is None})
 
@@ -103,7 +293,7 @@ def require_probabilities(estimator: Any, path: str, task: Task, metrics: Iterab
         Names the metrics, and the two ways out.
     """
     names = sorted(set(metrics))
-    if task == "regression" or not names or hasattr(estimator, "predict_proba"):
+    if task == "regression" or not names or _gives_probabilities(estimator):
         return
     raise TrainingError(
         Problem(
@@ -111,10 +301,16 @@ def require_probabilities(estimator: Any, path: str, task: Task, metrics: Iterab
             field="training.estimator",
             found=f"{path} without predict_proba, and {', '.join(names)} needs probabilities",
             allowed="a classifier with predict_proba, or metrics of predicted labels such as accuracy",
-            fix="use sklearn.calibration.CalibratedClassifierCV around it, turn its probability parameter on, "
-            "or choose another gate.primary",
+            fix="write estimator: sklearn.calibration.CalibratedClassifierCV with parameters: {estimator: {path: "
+            f"{path}}}}}, turn its probability parameter on, or choose another gate.primary",
         )
     )
+
+
+def _gives_probabilities(estimator: Any) -> bool:
+    """Whether it will have `predict_proba`: stacking does not say so before it is fitted with the default on top."""
+    stacked = type(estimator).__name__ == "StackingClassifier" and estimator.final_estimator is None
+    return stacked or hasattr(estimator, "predict_proba")
 
 
 def _no_estimator(field: str, path: str, found: Any) -> Problem:
@@ -124,11 +320,25 @@ def _no_estimator(field: str, path: str, found: Any) -> Problem:
         field=field,
         found=f"{path}, {kind}",
         allowed="the class of a scikit-learn-compatible classifier or regressor",
-        fix="name a class such as sklearn.ensemble.HistGradientBoostingClassifier",
+        fix="name a class such as sklearn.ensemble.HistGradientBoostingClassifier"
+        if inspect.isclass(found)
+        else "name the class; estimators inside it are written {path: ..., parameters: {...}} among its parameters",
     )
 
 
-def _not_built(path: str, cls: type[Any], parameters: Mapping[str, Any]) -> Problem:
+def _several_columns(field: str, path: str, parameters: Mapping[str, Any]) -> Problem:
+    inner = parameters.get("estimator")
+    named = inner["path"] if isinstance(inner, Mapping) and "path" in inner else "the estimator inside it"
+    return Problem(
+        code=ReasonCode.ESTIMATOR_INVALID,
+        field=field,
+        found=f"{path}, which predicts several columns",
+        allowed="an estimator that predicts one column: data.label is one",
+        fix=f"name {named} as training.estimator",
+    )
+
+
+def _not_built(path: str, cls: type[Any], parameters: Mapping[str, Any], field: str, error: Exception) -> Problem:
     needed = [
         p.name
         for name, p in inspect.signature(cls.__init__).parameters.items()
@@ -137,8 +347,12 @@ def _not_built(path: str, cls: type[Any], parameters: Mapping[str, Any]) -> Prob
     missing = [name for name in needed if name not in parameters]
     return Problem(
         code=ReasonCode.ESTIMATOR_INVALID,
-        field="training.parameters",
-        found=f"{path} without {', '.join(missing)}" if missing else f"parameters that {path} does not take",
+        field=field,
+        found=f"{path} without {', '.join(missing)}"
+        if missing
+        else f"parameters that {path} does not take ({in_own_words(error)})",
         allowed=f"at least: {', '.join(needed)}" if needed else "what its constructor takes",
-        fix="write a small class of your own that builds it, and name that class as the estimator",
+        fix="write them; an estimator inside is {path: ..., parameters: {...}}"
+        if missing
+        else "correct the parameter that it names",
     )

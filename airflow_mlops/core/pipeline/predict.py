@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_mlops.core.errors import TrainingError
 from airflow_mlops.core.pipeline.features import as_features
-from airflow_mlops.core.records.candidate import Feature, Task
+from airflow_mlops.core.records.candidate import Feature, Label, Task
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
-Label = str | int | float | bool
 
 
 class Described(Protocol):
@@ -33,6 +31,10 @@ class Described(Protocol):
     def classes(self) -> tuple[Label, ...]:
         """Class labels in the order of `predict_proba`'s columns; empty for regression."""
 
+    @property
+    def positive(self) -> Label | None:
+        """Of two classes, the one that metrics are about; None: the last of `classes`."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Predicted:
@@ -40,6 +42,7 @@ class Predicted:
 
     task: Task
     classes: tuple[Label, ...]
+    """Of two classes the positive one comes last."""
     values: np.ndarray[Any, Any]
     """Predicted labels, or numbers for regression; shape (n,)."""
     probabilities: np.ndarray[Any, Any] | None
@@ -47,7 +50,7 @@ class Predicted:
 
     @property
     def positive(self) -> np.ndarray[Any, Any] | None:
-        """Probability of the positive class of a binary task, shape (n,): the larger label, or True."""
+        """Probability of the positive class of a binary task, the last of `classes`; shape (n,)."""
         return None if self.probabilities is None or self.task != "binary" else self.probabilities[:, 1]
 
 
@@ -95,12 +98,54 @@ def predict_prepared(pipeline: Any, inputs: pd.DataFrame, model: Described) -> P
         numbers = np.asarray(pipeline.predict(inputs), dtype=float).reshape(len(inputs))
         return Predicted(task=model.task, classes=(), values=numbers, probabilities=None)
     if not hasattr(pipeline, "predict_proba"):
-        labels = np.asarray(pipeline.predict(inputs))
-        return Predicted(task=model.task, classes=model.classes, values=labels, probabilities=None)
+        labels = np.asarray(pipeline.predict(inputs)).reshape(len(inputs))
+        return Predicted(task=model.task, classes=judged_classes(model), values=labels, probabilities=None)
     require_classes(pipeline, model)
     probabilities = np.asarray(pipeline.predict_proba(inputs), dtype=float)
     labels = np.asarray(pipeline.classes_)[probabilities.argmax(axis=1)]
-    return Predicted(task=model.task, classes=model.classes, values=labels, probabilities=probabilities)
+    classes = judged_classes(model)
+    if classes != model.classes:
+        probabilities = probabilities[:, ::-1]
+    return Predicted(task=model.task, classes=classes, values=labels, probabilities=probabilities)
+
+
+def judged_classes(model: Described) -> tuple[Label, ...]:
+    """Class labels in the order in which predictions are judged: of two, the positive one last.
+
+    The pipeline's own order is that of its labels as they are sorted, by the alphabet or by size, which says nothing of
+    what the model is for.
+    """
+    return _positive_last(model.classes, model.positive)
+
+
+def _positive_last(classes: tuple[Label, ...], positive: Label | None) -> tuple[Label, ...]:
+    first = len(classes) == 2 and positive is not None and classes[0] == positive  # noqa: PLR2004
+    return classes[::-1] if first else classes
+
+
+def predict_trial(pipeline: Any, inputs: pd.DataFrame, task: Task, positive: Label | None) -> Predicted:
+    """Score rows with a pipeline that is only tried: one of a search, or of a part of the rows.
+
+    Parameters
+    ----------
+    pipeline
+        Fitted.
+    inputs
+        Feature columns, as :func:`~airflow_mlops.core.pipeline.features.as_features` gives them.
+    positive
+        Of two classes, the positive one.
+    """
+    import numpy as np
+
+    values = np.asarray(pipeline.predict(inputs))
+    if task == "regression":
+        return Predicted(task=task, classes=(), values=values, probabilities=None)
+    own = plain_classes(pipeline.classes_)
+    classes = _positive_last(own, positive)
+    given = np.asarray(pipeline.predict_proba(inputs)) if hasattr(pipeline, "predict_proba") else None
+    if given is not None and classes != own:
+        given = given[:, ::-1]
+    return Predicted(task=task, classes=classes, values=values.reshape(len(inputs)), probabilities=given)
 
 
 def plain_classes(classes: Sequence[Any]) -> tuple[Label, ...]:

@@ -13,17 +13,23 @@ same rule.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from airflow_mlops.core.errors import TrainingError
 from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.nested import paths_in
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 # What the columns' preparation needs whatever the estimator is: the imputer keeps the dtype it was fitted on, which
 # skops stores as an empty array of that dtype; behind a transformer columns are selected by type, with a plain Python
 # object that holds a pattern and names of types.
 _PREPARATION = ("numpy.dtype", "sklearn.compose._column_transformer.make_column_selector")
+# Our own steps: names of columns, of parts of a date and of a time zone; a classifier and labels. Neither has a
+# __setstate__, and what they call is written in their classes.
+_STEPS = (
+    "airflow_mlops_steps.encoded_labels.EncodedClassifier",
+    "airflow_mlops_steps.source_types.SourceTypes",
+)
 # The nodes of a fitted tree: a struct array of numbers. __setstate__ checks its dtype and shape, not the indices in
 # it: who can write to the model store can make a tree that crashes the process, but not one that runs code.
 _TREE = ("sklearn.tree._tree.Tree",)
@@ -67,6 +73,16 @@ _KERNELS = (
 )
 
 
+# A boosted model of another library: its parameters, and its trees as bytes or text that the library's own parser
+# reads (XGBoosterUnserializeFromBuffer, LGBM_BoosterLoadModelFromString, CatBoost's _load_from_string). As with
+# scikit-learn's trees: who can write to the model store may crash a process with them, but not run code. An objective
+# of one's own is a function, and asked about by its own name.
+_XGBOOST = ("xgboost.core.Booster",)
+_LIGHTGBM = ("collections.OrderedDict", "lightgbm.basic.Booster")
+# Names and parts of a composed estimator: a dictionary whose keys are attributes, too; its __setstate__ does nothing.
+_BUNCH = ("sklearn.utils._bunch.Bunch",)
+
+
 def _both(prefix: str, *families: str) -> tuple[str, ...]:
     return tuple(f"{prefix}.{family}{kind}" for family in families for kind in ("Classifier", "Regressor"))
 
@@ -94,7 +110,7 @@ _TREES = (
     *_both("sklearn.ensemble", "AdaBoost", "Bagging", "ExtraTrees", "GradientBoosting", "RandomForest"),
 )
 
-REVIEWED: Mapping[str, tuple[str, ...]] = {
+REVIEWED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_LINEAR, ()),
     **dict.fromkeys(_TREES, _TREE),
     **dict.fromkeys(_both("sklearn.ensemble", "HistGradientBoosting"), _BOOSTED),
@@ -107,12 +123,44 @@ REVIEWED: Mapping[str, tuple[str, ...]] = {
 """What skops may load, beyond its own defaults, for a pipeline with this estimator (by the path that users write)."""
 
 
+OTHERS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(_both("sklearn.ensemble", "Stacking", "Voting"), _BUNCH),
+    **{
+        path: (*_XGBOOST, f"xgboost.sklearn.{path.rpartition('.')[2]}")
+        for module in ("xgboost", "xgboost.sklearn")
+        for path in _both(module, "XGB", "XGBRF")
+    },
+    **{
+        path: (*_LIGHTGBM, f"lightgbm.sklearn.{path.rpartition('.')[2]}")
+        for module in ("lightgbm", "lightgbm.sklearn")
+        for path in _both(module, "LGBM")
+    },
+    **{
+        path: (f"catboost.core.{path.rpartition('.')[2]}",)
+        for module in ("catboost", "catboost.core")
+        for path in _both(module, "CatBoost")
+    },
+}
+"""The same for estimators that hold others, and for those of other libraries, which need not be installed."""
+
+
+def reviewed_types() -> frozenset[str]:
+    """Every type that was reviewed, whatever estimator it belongs to."""
+    return frozenset(name for types in (*REVIEWED.values(), *OTHERS.values()) for name in types)
+
+
 def trusted_types(spec: ModelSpec) -> tuple[str, ...]:
     """Types that the store may be told to trust for this model: reviewed ones, then the specification's own."""
     training = spec.training
     calibrated = _CALIBRATED if training.calibration != "never" else ()
-    own = REVIEWED.get(training.estimator, ())
-    return tuple(dict.fromkeys((*_PREPARATION, *own, *calibrated, *training.trusted_types)))
+    own = [name for path in estimators_of(spec) for name in (REVIEWED | OTHERS).get(path, ())]
+    return tuple(dict.fromkeys((*_PREPARATION, *_STEPS, *own, *calibrated, *training.trusted_types)))
+
+
+def estimators_of(spec: ModelSpec) -> tuple[str, ...]:
+    """Import paths of the estimator and of all that its parameters, or values to search, hold; each once."""
+    search = {} if spec.training.search is None else spec.training.search.parameters
+    return tuple(dict.fromkeys(paths_in(spec.training.estimator, [spec.training.parameters, dict(search)])))
 
 
 def untrusted(pipeline: Any, spec: ModelSpec) -> tuple[str, ...]:

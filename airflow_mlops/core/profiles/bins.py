@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.profiles.counting import ColumnCounter, column_problem, numbers, tally
@@ -42,7 +42,8 @@ def freeze(columns: Sequence[tuple[Feature, Any]], *, bins: int, top: int) -> tu
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
             problems.append(_mixed(feature))
             continue
-        problem = column_problem(ColumnProfile(name=feature.name, role=feature.role, counts=()), array)
+        role: Literal["numeric", "categorical"] = "numeric" if feature.role == "numeric" else "categorical"
+        problem = column_problem(ColumnProfile(name=feature.name, role=role, counts=()), array)
         problems += [problem] if problem else []
         arrays.append((feature, array))
     if problems:

@@ -75,6 +75,8 @@ class Proposal:
                 "label": self.target.name,
             },
         }
+        if self.target.positive is not None:
+            found["data"]["positive"] = self.target.positive
         if self.excluded:
             found["features"] = {"exclude": list(self.excluded)}
         for setting in self.settings:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.proposal.sample import SourceSample
 from airflow_mlops.core.rows.columns import missing_columns, one_of
+from airflow_mlops.core.rows.labels import positive_class
 from airflow_mlops.core.rows.types import ValueKind, kind_of_series
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -68,6 +69,11 @@ class Target:
     def name(self) -> str:
         """The label's column."""
         return self.label.columns[0]
+
+    @property
+    def positive(self) -> str | None:
+        """Of two texts of which none is evidently positive, the rarer one; None where nothing has to be named."""
+        return self.rare if positive_class(self.classes, None) is None else None
 
 
 def find_key(sample: SourceSample, named: Sequence[str] = (), label: str | None = None) -> Role:

@@ -27,6 +27,7 @@ def to_yaml(proposal: Proposal, command: str) -> str:
         "data.time": _said(proposal.time.reason, proposal.time.sure),
         "data.key": _said(proposal.key.reason, proposal.key.sure),
         "data.label": _said(_label(proposal), proposal.target.label.sure),
+        "data.positive": _said("the rarer of the two; metrics of one class and `probability` are about it", False),
         **{setting.field: setting.reason for setting in proposal.settings},
     }
     head = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Literal
@@ -18,6 +18,8 @@ MAX_TEXT = 400
 
 
 Task = Literal["binary", "multiclass", "regression"]
+Label = str | int | float | bool
+"""A class label, as a plain Python value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +27,9 @@ class Feature:
     """A feature column and how the pipeline treats it."""
 
     name: str
-    role: Literal["numeric", "categorical"]
+    role: Literal["numeric", "categorical", "time"]
+    """`time`: a date or time, of which the pipeline makes numbers, or which a transformer is given. It moves by itself,
+    so its distribution is not compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +82,9 @@ class Candidate(Record):
     convergence: Mapping[str, Any] = field(default_factory=dict)
     """`warnings` (list of text), `iterations` and `limit` (numbers, where the estimator tells them)."""
     seed: int
+    positive: str | int | float | bool | None = added(None)
+    """Of two classes, the one that metrics and `probability` are about. None: no two classes, or trained before it was
+    recorded, when it was the last of `classes`."""
     changed: datetime | None = added(None)
     """Since when what was learned before was known not to hold; None: nothing was known to have changed."""
     refit_of: RefitOf | None = added(None)
@@ -92,6 +99,11 @@ class Candidate(Record):
     def judged_uri(self) -> str:
         """The model that was judged: this one, or the one that it repeats."""
         return self.model_uri if self.refit_of is None else self.refit_of.model_uri
+
+
+def compared_features(features: Sequence[Feature]) -> tuple[Feature, ...]:
+    """Features whose distribution means something: all but dates and times, which move by themselves."""
+    return tuple(feature for feature in features if feature.role != "time")
 
 
 @dataclass(frozen=True, kw_only=True)

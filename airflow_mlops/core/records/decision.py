@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, Literal
 
 from airflow_mlops.core.records.base import Record, added
+from airflow_mlops.core.records.candidate import Label
 from airflow_mlops.core.records.evidence import Evidence
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import ReasonCode
@@ -85,6 +86,8 @@ class Evaluation(Record):
     baseline_metrics: Mapping[str, float]
     rules: tuple[RuleResult, ...]
     evidence: Evidence = field(default_factory=Evidence)
+    positive: Label | None = added(None)
+    """Of two classes, the one that the candidate's metrics are about; None: no two classes, or not recorded."""
     remedies: tuple[Remedy, ...] = added(())
     """What may help, where no model serves yet and this one was refused: the best founded first."""
 

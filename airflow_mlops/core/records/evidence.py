@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from airflow_mlops.core.records.base import Record
+from airflow_mlops.core.records.base import Record, added
+from airflow_mlops.core.records.candidate import Label
 
 MAX_POINTS = 101
 """Points of a curve that are kept: a page cannot show more."""
@@ -180,6 +181,17 @@ class Change:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClassRows:
+    """How often one class is in the rows."""
+
+    label: Label
+    train: int
+    judged: int
+    positive: bool = False
+    """Whether metrics of one class are about it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """Everything that the rules saw."""
 
@@ -195,6 +207,8 @@ class Evidence:
     changes: tuple[Change, ...] = ()
     convergence: Mapping[str, Any] = field(default_factory=dict)
     """`warnings`, `iterations`, `limit`: what the estimator said of its own training."""
+    classes: tuple[ClassRows, ...] = added(())
+    """Rows of each class, of a classification."""
 
 
 DROP = "drop_under_broken_input"

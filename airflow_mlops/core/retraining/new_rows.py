@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from airflow_mlops.core.ports import DataStore
+from airflow_mlops.core.ports import DataStore, as_known_at
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.windows import label_window
@@ -28,7 +28,7 @@ def count_new_rows(spec: ModelSpec, champion: Champion, store: DataStore, as_of:
     if now <= known:
         return 0
     time, label = spec.data.time, spec.data.label
-    window = Window(start=known, end=now)
+    window, store = Window(start=known, end=now), as_known_at(store, as_of)
     if label not in {column.name for column in store.schema(window, time)}:
         return 0  # files of the newest days may have no label column yet
     batches = store.read(window, time, list(dict.fromkeys((time, label))))

@@ -8,13 +8,14 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.core.pipeline.predict import Predicted, predict
+from airflow_mlops.core.pipeline.predict import Predicted, judged_classes, predict
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.candidate import Champion
-from airflow_mlops.core.records.predictions import Predictions
+from airflow_mlops.core.records.predictions import InvalidValues, Predictions
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.columns import missing_columns
 from airflow_mlops.core.rows.frames import to_frame
+from airflow_mlops.core.scoring.invalid_values import Reader
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -38,7 +39,7 @@ def score(  # noqa: PLR0917  (the stage's nouns, in the order of the sentence)
     """Score a window with the champion.
 
     The rows stand in `predictions/<model>/<start>_<end>/v<version>.parquet`: the key, the event time, `prediction`,
-    the probabilities (`probability` of the second class for two classes, else `probability_<class>`),
+    the probabilities (`probability` of the positive class for two classes, else `probability_<class>`),
     `model_version`, `model_run_id` and `loop_run`. `manifest.json` beside them is the commit mark, and says which
     version's file is of record: a newer champion's file takes its place, and the older one stays for audit. The same
     version over the same rows, in the same loop run, writes the same bytes.
@@ -59,19 +60,22 @@ def score(  # noqa: PLR0917  (the stage's nouns, in the order of the sentence)
     Raises
     ------
     DataError
-        If the window is empty, a column is missing or of another type, a prediction is not finite, or a key column
-        has the name of one that is written. Nothing is written then, and the file of record stays what it was.
+        If the window is empty, a column is missing or of another type, a prediction is not finite, no row can be
+        scored, or a key column has the name of one that is written. Nothing is written then, and the file of record
+        stays what it was.
     """
-    time, keys = spec.data.time, spec.data.key
+    time, keys, candidate = spec.data.time, spec.data.key, champion.candidate
     wanted = tuple(dict.fromkeys([*keys, time, *(feature.name for feature in champion.candidate.features)]))
     _require_columns(spec, champion, store, window)
-    output = _Output(champion, (*keys, time), loop_run)
+    output = _Output(champion, (*keys, time), loop_run, Reader(candidate.features, keys, spec.scoring.invalid))
     batches = (b for b in store.read(window, time, wanted, chunk_rows=spec.scoring.chunk_rows) if b.num_rows)
     first = next(batches, None)
     if first is None:
         raise DataError(_empty(store, window), subject=spec.name)
     scored = output.score(pipeline, chain((first,), batches))
-    head = next(scored)
+    head = next(scored, None)
+    if head is None:
+        raise DataError(_all_invalid(output.reader.found), subject=spec.name)
     folder = f"{predictions_folder(spec)}/{_stamp(window.start)}_{_stamp(window.end)}"
     path = f"{folder}/v{champion.version}.parquet"
     rows = storage.write_batches(path, chain((head,), scored), head.schema)
@@ -82,6 +86,8 @@ def score(  # noqa: PLR0917  (the stage's nouns, in the order of the sentence)
         window=window,
         rows=rows,
         uri=storage.uri(path),
+        probability_of=judged_classes(candidate)[-1] if "probability" in head.schema.names else None,
+        invalid=output.reader.found,
         scored_at=None if now is None else now.astimezone(UTC),
     )
     storage.write_text(f"{folder}/manifest.json", predictions.to_text())
@@ -115,8 +121,8 @@ def _form(stamp: str) -> str:
 class _Output:
     """Turns batches of source rows into batches of predictions."""
 
-    def __init__(self, champion: Champion, carried: Sequence[str], loop_run: str) -> None:
-        self.champion, self.carried = champion, tuple(dict.fromkeys(carried))
+    def __init__(self, champion: Champion, carried: Sequence[str], loop_run: str, reader: Reader) -> None:
+        self.champion, self.carried, self.reader = champion, tuple(dict.fromkeys(carried)), reader
         self.constants = {
             "model_version": champion.version,
             "model_run_id": champion.run_id,
@@ -124,17 +130,22 @@ class _Output:
         }
 
     def score(self, pipeline: Any, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Score batch by batch, in the source's order."""
+        """Score batch by batch, in the source's order; rows that cannot be scored are left out."""
         import pyarrow as pa
 
         done = 0
         for batch in batches:
-            predicted = predict(pipeline, to_frame(batch), self.champion.candidate)
-            self._require_finite(predicted, done)
-            columns = self._columns(predicted, batch.num_rows)
-            self._require_free(columns)
-            carried = {name: batch.column(name) for name in self.carried}
-            yield pa.RecordBatch.from_pydict({**carried, **columns})
+            frame = self.reader.sound(to_frame(batch).reset_index(drop=True))
+            if len(frame):
+                frame, predicted = self.reader.predictable(
+                    frame, lambda rows: predict(pipeline, rows, self.champion.candidate)
+                )
+                self._require_finite(predicted, done)
+                columns = self._columns(predicted, len(frame))
+                self._require_free(columns)
+                kept = batch if len(frame) == batch.num_rows else batch.take(pa.array(frame.index))
+                carried = {name: kept.column(name) for name in self.carried}
+                yield pa.RecordBatch.from_pydict({**carried, **columns})
             done += batch.num_rows
 
     def _columns(self, predicted: Predicted, rows: int) -> dict[str, pa.Array]:
@@ -193,6 +204,16 @@ def _require_columns(spec: ModelSpec, champion: Champion, store: DataStore, wind
     )
     if problems:
         raise DataError(problems, subject=f"{spec.name}, scoring with version {champion.version}")
+
+
+def _all_invalid(found: Sequence[InvalidValues]) -> Problem:
+    return Problem(
+        code=ReasonCode.VALUE_NOT_FINITE,
+        field="scoring.invalid",
+        found=f"no row that can be scored: {'; '.join(map(str, found))}",
+        allowed="at least one row with finite numbers",
+        fix="mend the values in the source, or set scoring.invalid: missing",
+    )
 
 
 def _stamp(instant: datetime) -> str:

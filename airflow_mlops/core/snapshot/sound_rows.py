@@ -76,8 +76,8 @@ def compared_columns(spec: ModelSpec, source: Sequence[Column], columns: Sequenc
     }
     data = spec.data
     if listed:
-        return {name: role for name, role in listed.items() if name in types}
-    others = {data.time, data.label, data.weight, *data.key, *spec.features.exclude}
+        return {name: role for name, role in listed.items() if name in types and kind_of_type(types[name]) != "time"}
+    others = {data.time, data.label, data.weight, *data.key, *spec.features.exclude, *spec.features.calendar}
     kinds = {name: kind_of_type(types[name]) for name in columns if name not in others}
     roles: dict[str, Role] = {"number": "numeric", "boolean": "numeric", "text": "categorical"}
     return {name: roles[kind] for name, kind in kinds.items() if kind in roles}

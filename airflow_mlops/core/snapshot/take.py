@@ -11,12 +11,14 @@ from uuid import uuid4
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.faults import DaySampler
-from airflow_mlops.core.ports import DataStore, Storage
+from airflow_mlops.core.ports import DataStore, Storage, as_known_at
+from airflow_mlops.core.records.fault import FaultySpan
 from airflow_mlops.core.records.snapshot import Column, Snapshot, Window
 from airflow_mlops.core.rows.columns import missing_columns, one_of
 from airflow_mlops.core.rows.types import kind_of_type, plain_type
 from airflow_mlops.core.rows.windows import label_window, utc
 from airflow_mlops.core.snapshot.fingerprint import ContentHash
+from airflow_mlops.core.snapshot.label_counts import LabelCounts
 from airflow_mlops.core.snapshot.read import differs, open_snapshot
 from airflow_mlops.core.snapshot.sound_rows import (
     KnownFaults,
@@ -73,17 +75,18 @@ def take_snapshot(
     ------
     DataError
         If the source is unreadable, lacks the time, key, label, weight or entity column, holds no row in the window,
-        no label, or no sound row.
+        no label, no sound row, or two classes of which none is the positive one.
     StoreUnavailableError
         If the storage or the database does not answer, or may not be written.
     """
-    window = label_window(spec, as_of)
+    window, store = label_window(spec, as_of), as_known_at(store, as_of)
     source = store.schema(window, spec.data.time)
     columns = _columns(spec, store, [column.name for column in source], also)
     _sweep(spec, storage, utc(now, "now"))
     staging = f"snapshots/{spec.name}/{_STAGING}{now.astimezone(UTC):{_STAMP}}-{uuid4().hex}.parquet"
     query = store.query(window, spec.data.time, columns)
-    rows = _Rows(spec.data.label, dict.fromkeys(columns, 0))
+    labels = LabelCounts(spec)
+    rows = _Rows(labels, dict.fromkeys(columns, 0))
     roles = compared_columns(spec, source, columns)
     days = DaySampler(time=spec.data.time, columns=tuple(roles), seed=spec.training.seed)
     sound = staging.replace(".parquet", "-sound.parquet")
@@ -91,10 +94,14 @@ def take_snapshot(
         schema = _write(rows, days.passing(rows.kept(store.read(window, spec.data.time, columns))), storage, staging)
         if schema is None:
             raise nothing(spec, store, window, rows.unlabelled)
+        unclear = labels.problem()
+        if unclear is not None:
+            raise DataError(unclear, subject=f"{store.description}, window {window}")
         there = {name: role for name, role in roles.items() if name not in store.absent()}
         spans = (faults or KnownFaults()).find(days.days(), there)
         whole = rows.content.rows
-        if spans and _write(rows, sound_batches(storage, staging, spec.data.time, spans), storage, sound) is None:
+        mended = _mended(spec, storage, staging, spans, labels) if spans or labels.spelling else None
+        if mended is not None and _write(rows, mended, storage, sound) is None:
             raise no_sound_rows(spec, store, window, whole, spans)
         left_out = whole - rows.content.rows
         stored = tuple(Column(name=f.name, type=str(f.type)) for f in schema)
@@ -115,6 +122,7 @@ def take_snapshot(
             extracted_at=utc(now, "now"),
             known_issues=(
                 *issues(spec, store, window, rows.unlabelled),
+                *labels.issues(),
                 *store.issues(),
                 *no_features(spec, stored),
                 *(quarantine_issue(spec, span) for span in spans),
@@ -124,7 +132,7 @@ def take_snapshot(
             quarantined=spans,
             quarantined_rows=left_out,
         )
-        return _commit(snapshot, storage, sound if spans else staging)
+        return _commit(snapshot, storage, staging if mended is None else sound)
     finally:
         storage.delete(staging)
         storage.delete(sound)
@@ -134,7 +142,7 @@ def take_snapshot(
 class _Rows:
     """The rows on their way from source to storage: what is counted, dropped and hashed."""
 
-    label: str
+    labels: LabelCounts
     nulls: dict[str, int]
     """Missing values among the rows without a label, by column."""
     unlabelled: int = 0
@@ -146,9 +154,7 @@ class _Rows:
         import pyarrow.compute as pc
 
         for batch in batches:
-            known = pc.is_valid(batch.column(self.label))
-            if pa.types.is_floating(batch.schema.field(self.label).type):
-                known = pc.and_(known, pc.invert(pc.fill_null(pc.is_nan(batch.column(self.label)), False)))
+            known = self.labels.known(batch.column(self.labels.spec.data.label))
             rows = batch.filter(known)
             if rows.num_rows < batch.num_rows:
                 self._left_out(batch.filter(pc.invert(known)))
@@ -184,6 +190,14 @@ def _write(rows: _Rows, batches: Iterator[pa.RecordBatch], storage: Storage, pat
     return first.schema
 
 
+def _mended(
+    spec: ModelSpec, storage: Storage, staging: str, spans: Sequence[FaultySpan], labels: LabelCounts
+) -> Iterator[pa.RecordBatch]:
+    """The staged rows once more: without those of broken days, and each label spelt one way."""
+    sound = sound_batches(storage, staging, spec.data.time, spans) if spans else storage.read_batches(staging)
+    return labels.respelt(sound) if labels.spelling else sound
+
+
 def _columns(spec: ModelSpec, store: DataStore, known: list[str], also: Sequence[str]) -> tuple[str, ...]:
     """Return the columns to keep: time, key, label, then the features, and what gate and expectations name, if there.
 
@@ -198,6 +212,7 @@ def _columns(spec: ModelSpec, store: DataStore, known: list[str], also: Sequence
     if problems:
         raise DataError(problems, subject=store.description)
     listed = (*features.numeric, *features.categorical)
+    listed += tuple(features.calendar) if listed else ()
     # A transformer may make its features of any column, so it gets them all unless they are listed.
     wanted = listed or tuple(name for name in known if name not in features.exclude)
     checked = (name for expectation in spec.validation for name in expectation.named)
@@ -249,6 +264,7 @@ def no_features(spec: ModelSpec, columns: Sequence[Column]) -> Iterator[Problem]
     if features.numeric or features.categorical or features.transformer is not None:
         return
     taken = {data.time, data.label, data.weight, spec.gate.champion.entity, *data.key, *features.exclude}
+    taken |= set(features.calendar)
     fits = {"number", "boolean", "text"}
     others = [c for c in columns if c.name not in taken and kind_of_type(c.type) not in fits]
     if others:
@@ -258,8 +274,8 @@ def no_features(spec: ModelSpec, columns: Sequence[Column]) -> Iterator[Problem]
             found=f"{len(others)} columns whose type is that of no feature: "
             f"{one_of(f'{column.name} ({column.type})' for column in others).removeprefix('one of: ')}",
             allowed="numbers, booleans and texts",
-            fix="they are left out; make numbers or texts of them, also in a features.transformer, or name them "
-            "in features.exclude",
+            fix="they are left out; make numbers of dates by features.calendar, or of anything in a "
+            "features.transformer, or name them in features.exclude",
         )
 
 

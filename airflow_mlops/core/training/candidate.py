@@ -43,6 +43,7 @@ def candidate_from(
         metrics=fitted.metrics,
         convergence=fitted.convergence,
         seed=spec.training.seed,
+        positive=fitted.positive,
         changed=fitted.changed,
         refit_of=fitted.refit_of,
     )

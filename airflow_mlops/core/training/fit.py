@@ -12,17 +12,26 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.importing import import_object
 from airflow_mlops.core.metrics import measure as metric
-from airflow_mlops.core.pipeline.estimator import build_estimator, is_classification, require_probabilities, set_seed
-from airflow_mlops.core.pipeline.features import as_features, build_pipeline, require_frame, resolve
-from airflow_mlops.core.pipeline.predict import Label, plain_classes, predict
+from airflow_mlops.core.pipeline.estimator import (
+    build_estimator,
+    for_classes,
+    in_own_words,
+    is_classification,
+    require_probabilities,
+    set_seed,
+)
+from airflow_mlops.core.pipeline.features import as_features, build_pipeline, require_frame, resolve, source_types
+from airflow_mlops.core.pipeline.predict import plain_classes, predict
 from airflow_mlops.core.pipeline.trusted_types import require_trusted, trusted_types
-from airflow_mlops.core.records.candidate import Feature, RefitOf, Task
+from airflow_mlops.core.records.candidate import Feature, Label, RefitOf, Task
 from airflow_mlops.core.records.snapshot import Snapshot, Window
-from airflow_mlops.core.rows.labels import clean_labels, label_problems
+from airflow_mlops.core.rows.labels import clean_labels, label_problems, positive_class, positive_problem
 from airflow_mlops.core.rows.weights import fit_arguments, require_weights_taken, row_weights
 from airflow_mlops.core.rows.windows import rows_within, split
+from airflow_mlops.core.text import LONGEST, one_line
 from airflow_mlops.core.training.calibrated import FOLDS, METHOD, is_overconfident, with_calibration
 from airflow_mlops.core.training.convergence import observed
+from airflow_mlops.core.training.early_stopping import EarlyStopping, Rounds, choose_rounds, take_early_stopping
 from airflow_mlops.core.training.search import search_parameters
 from airflow_mlops.core.training.training_start import MIN_TRAIN_ROWS, TrainingRows, choose_start
 from airflow_mlops.spec.model import ModelSpec
@@ -41,6 +50,8 @@ class Fitted:
     task: Task
     features: tuple[Feature, ...]
     classes: tuple[Label, ...]
+    positive: Label | None = None
+    """Of two classes, the one that metrics are about."""
     parameters: Mapping[str, Any]
     """The estimator's parameters after any search, as plain JSON data."""
     metrics: Mapping[str, float]
@@ -99,11 +110,13 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, *, changed: da
     features = resolve(spec, snapshot)
     estimator = build_estimator(spec.training.estimator, spec.training.parameters)
     classification = is_classification(estimator, spec.training.estimator)
+    stopping = take_early_stopping(spec, estimator)
     windows = split(spec, snapshot.as_of, changed)
     parts = [clean_labels(spec, part, classification) for part in split_frame(spec, frame, windows)]
     (train, labels), (holdout, holdout_labels) = parts
     _refuse(spec, label_problems(spec, labels, holdout_labels, classification, MIN_TRAIN_ROWS))
     task = task_of(labels, classification)
+    positive = _positive(spec, labels) if task == "binary" else None
     metric.require_fitting(spec, task)
     require_probabilities(estimator, spec.training.estimator, task, metrics_with_probabilities(spec, task))
     require_weights_taken(spec, estimator)
@@ -111,8 +124,14 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, *, changed: da
     inputs, holdout_inputs = as_features(train, features), as_features(holdout, features)
     _refuse(spec, value_problems(inputs, holdout_inputs))
 
-    pipeline = build_pipeline(spec, features, estimator, _transformer(spec, inputs))
-    set_seed(pipeline, spec.training.seed)
+    with _refusals(spec):
+        pipeline = build_pipeline(
+            spec,
+            features,
+            estimator if task == "regression" else for_classes(estimator, labels, positive),
+            _transformer(spec, features, inputs),
+        )
+        set_seed(pipeline, spec.training.seed)
     rows = TrainingRows(inputs=inputs, labels=labels, times=train[spec.data.time], weights=weights)
     start = windows[0].start
     if changed is not None and start < changed < windows[0].end:
@@ -120,7 +139,7 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, *, changed: da
             start = choose_start(spec, task, pipeline, rows, windows[0], changed)
         rows = rows.since(start)
         windows = (Window(start=start, end=windows[0].end), windows[1])
-    pipeline, warned = _fit(spec, task, pipeline, rows)
+    pipeline, warned, rounds = _fit(spec, task, pipeline, rows, stopping)
     require_trusted(pipeline, spec)
     classes = plain_classes(pipeline.classes_) if classification else ()
     fitted = Fitted(
@@ -128,7 +147,8 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, *, changed: da
         task=task,
         features=features,
         classes=classes,
-        parameters=_parameters(pipeline, estimator),
+        positive=positive,
+        parameters=_parameters(pipeline, estimator) | ({} if rounds is None else {"chosen_rounds": rounds.words}),
         metrics={},
         train=windows[0],
         holdout=windows[1],
@@ -158,12 +178,29 @@ def is_to_be_calibrated(spec: ModelSpec, pipeline: Pipeline, rows: TrainingRows)
     return wanted == "always" or (spec.training.search is None and is_overconfident(pipeline, rows))
 
 
+def _positive(spec: ModelSpec, labels: pd.Series[Any]) -> Label | None:
+    """Which of two classes the metrics are about.
+
+    Raises
+    ------
+    DataError
+        If it is neither named nor evident: it would be chosen by the alphabet.
+    """
+    counts = dict(labels.value_counts())
+    classes = plain_classes(sorted(counts, key=str))
+    unclear = positive_problem(spec, {label: int(counts[label]) for label in classes})
+    _refuse(spec, [] if unclear is None else [unclear])
+    return positive_class(classes, spec.data.positive)
+
+
 def _parameters(pipeline: Pipeline, named: Any) -> dict[str, Any]:
     """The parameters of the estimator that was named, and how its probabilities were calibrated, if they were."""
-    last = pipeline[-1]
-    if type(last) is type(named):
-        return dict(plain(last.get_params()))
-    return {**plain(last.estimator.get_params()), "calibration": f"{METHOD}, {FOLDS} folds"}
+    last, calibrated = pipeline[-1], {}
+    while type(last) is not type(named):  # calibrated, or trained on class numbers, around it
+        if type(last).__name__ == "CalibratedClassifierCV":
+            calibrated = {"calibration": f"{METHOD}, {FOLDS} folds"}
+        last = last.estimator
+    return {**plain(last.get_params()), **calibrated}
 
 
 def split_frame(
@@ -198,7 +235,7 @@ def value_problems(train: pd.DataFrame, holdout: pd.DataFrame) -> list[Problem]:
     """
     import numpy as np
 
-    problems = []
+    problems = [*_unreadable_times(train, holdout)]
     for name in train.select_dtypes("number").columns:
         broken, also = (int(np.isinf(part[name].to_numpy()).sum()) for part in (train, holdout))
         if not broken + also:
@@ -213,6 +250,19 @@ def value_problems(train: pd.DataFrame, holdout: pd.DataFrame) -> list[Problem]:
             )
         )
     return problems
+
+
+def _unreadable_times(train: pd.DataFrame, holdout: pd.DataFrame) -> Iterator[Problem]:
+    """Columns of texts that are no times: all of their values would be missing."""
+    for name in train.select_dtypes("datetime").columns:
+        if len(train) and train[name].isna().all() and holdout[name].isna().all():
+            yield Problem(
+                code=ReasonCode.TIME_INVALID,
+                field=f"features.calendar.{name}",
+                found=f"no date or time in any of {len(train) + len(holdout)} rows",
+                allowed="dates or times, or texts in ISO 8601",
+                fix="convert the column in the source, or take it out of features.calendar",
+            )
 
 
 def plain(value: Any) -> Any:
@@ -231,7 +281,7 @@ def _refuse(spec: ModelSpec, problems: list[Problem]) -> None:
         raise DataError(problems, subject=spec.name)
 
 
-def _transformer(spec: ModelSpec, inputs: pd.DataFrame) -> Any:
+def _transformer(spec: ModelSpec, features: tuple[Feature, ...], inputs: pd.DataFrame) -> Any:
     path = spec.features.transformer
     if path is None:
         return None
@@ -246,15 +296,16 @@ def _transformer(spec: ModelSpec, inputs: pd.DataFrame) -> Any:
                 fix="derive it from sklearn.base.BaseEstimator and TransformerMixin",
             )
         )
-    sample = inputs.head(MIN_TRAIN_ROWS)
+    sample = source_types(spec, features, cls).transform(inputs.head(MIN_TRAIN_ROWS))
     try:
         made = cls().fit(sample).transform(sample)
-    except Exception as error:  # whatever a team's own code raises; its text may quote data values
+    except Exception as error:  # whatever a team's own code raises
         raise TrainingError(
             Problem(
                 code=ReasonCode.TRAINING_FAILED,
                 field="features.transformer",
-                found=f"{path} raised {type(error).__name__} on the first {len(sample)} rows",
+                found=f"{path} raised {in_own_words(error)}, on the first {len(sample)} rows of columns "
+                f"{', '.join(map(str, sample.columns[:40]))}",
                 allowed="a transformer that turns these feature columns into a frame",
                 fix="read the traceback in the task's log, then mend the transformer or the listed features",
             )
@@ -263,7 +314,10 @@ def _transformer(spec: ModelSpec, inputs: pd.DataFrame) -> Any:
     return cls()
 
 
-def _fit(spec: ModelSpec, task: Task, pipeline: Pipeline, rows: TrainingRows) -> tuple[Pipeline, tuple[str, ...]]:
+def _fit(
+    spec: ModelSpec, task: Task, pipeline: Pipeline, rows: TrainingRows, stopping: EarlyStopping | None
+) -> tuple[Pipeline, tuple[str, ...], Rounds | None]:
+    rounds = None
     with warnings.catch_warnings(record=True) as caught, _refusals(spec):
         warnings.simplefilter("always")
         if spec.training.search is not None:
@@ -276,13 +330,15 @@ def _fit(spec: ModelSpec, task: Task, pipeline: Pipeline, rows: TrainingRows) ->
                 times=rows.times,
                 weights=rows.weights,
             )
-            caught.clear()  # what losers and folds warned of says nothing about the model that is kept
+        if stopping is not None:
+            pipeline, rounds = choose_rounds(spec, pipeline, rows, stopping)
+        caught.clear()  # what losers and folds warned of says nothing about the model that is kept
         counted = rows if rows.weights is None else rows.take(rows.weights > 0)
         if task != "regression" and is_to_be_calibrated(spec, pipeline, counted):
             pipeline, rows = with_calibration(pipeline), counted  # folds are of rows that count
             caught.clear()
         pipeline.fit(rows.inputs, rows.labels.to_numpy(), **fit_arguments(rows.weights))
-    return pipeline, tuple(dict.fromkeys(f"{w.category.__name__}: {w.message}" for w in caught))
+    return pipeline, tuple(dict.fromkeys(f"{w.category.__name__}: {w.message}" for w in caught)), rounds
 
 
 @contextmanager
@@ -297,18 +353,19 @@ def _refusals(spec: ModelSpec) -> Iterator[None]:
 
 
 def _not_fitted(spec: ModelSpec, error: Exception) -> Problem:
-    # scikit-learn's own message about a parameter is safe to repeat; others may quote data values
+    """What the estimator says, in its own words, beside ours."""
     from sklearn.utils._param_validation import InvalidParameterError
 
     about_parameter = isinstance(error, InvalidParameterError)
     return Problem(
         code=ReasonCode.ESTIMATOR_INVALID if about_parameter else ReasonCode.TRAINING_FAILED,
         field="training.parameters" if about_parameter else "training.estimator",
-        found=str(error)
+        found=one_line(str(error), LONGEST)
         if about_parameter
-        else f"{spec.training.estimator} raised {type(error).__name__} while it was fitted",
+        else f"{spec.training.estimator} raised {type(error).__name__} while it was fitted: "
+        f"{one_line(str(error), LONGEST) or 'it says no more'}",
         allowed="an estimator and parameters that fit these rows",
         fix="correct the parameter"
         if about_parameter
-        else "read the traceback in the task's log, then change estimator, parameters or features.encoding",
+        else "change what it names: estimator, parameters or features.encoding; the task's log has the traceback",
     )

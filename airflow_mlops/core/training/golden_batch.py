@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.pipeline.predict import Described, Label, Predicted, predict
+from airflow_mlops.core.pipeline.predict import Described, Predicted, predict
 from airflow_mlops.core.records.base import Record
-from airflow_mlops.core.records.candidate import Feature, Task
+from airflow_mlops.core.records.candidate import Feature, Label, Task
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def make_golden(pipeline: Any, frame: pd.DataFrame, model: Described, *, name: s
     """
     rows = sample(frame, seed)
     content = to_parquet(rows, model.features)
-    kind, numbers = as_numbers(predict(pipeline, rows, model))
+    kind, numbers = as_numbers(predict(pipeline, rows, model), model.classes)
     record = Golden(
         model=name,
         task=model.task,
@@ -119,18 +119,26 @@ def read_golden(record: Golden, content: bytes) -> GoldenBatch:
     return GoldenBatch(record=record, rows=from_parquet(content, record.features))
 
 
-def as_numbers(predicted: Predicted) -> tuple[Kind, np.ndarray[Any, Any]]:
+def as_numbers(predicted: Predicted, classes: Sequence[Label] | None = None) -> tuple[Kind, np.ndarray[Any, Any]]:
     """Predictions as floats, shape (n, classes) or (n, 1), and what they are.
 
     A label becomes its class's place in the order of the classes, and NaN when it is none of them.
+
+    Parameters
+    ----------
+    classes
+        The order of the columns: a pipeline's own is not the one that predictions are judged in. As they are when None.
     """
     import numpy as np
 
+    wanted = predicted.classes if classes is None else tuple(classes)
     if predicted.probabilities is not None:
+        if wanted != predicted.classes and set(wanted) == set(predicted.classes):
+            return "probabilities", predicted.probabilities[:, [predicted.classes.index(label) for label in wanted]]
         return "probabilities", predicted.probabilities
     if predicted.task == "regression":
         return "values", predicted.values.reshape(-1, 1)
-    places = {label: float(place) for place, label in enumerate(predicted.classes)}
+    places = {label: float(place) for place, label in enumerate(wanted)}
     return "labels", np.array([places.get(v, math.nan) for v in predicted.values.tolist()], dtype=float).reshape(-1, 1)
 
 
@@ -169,16 +177,16 @@ def largest_difference(kind: Kind, recorded: Any, served: Any) -> float:
 
 
 def to_parquet(rows: pd.DataFrame, features: Sequence[Feature]) -> bytes:
-    """Write feature columns as Parquet: numbers as float64 with their NaN, text with nulls."""
+    """Write feature columns as Parquet: numbers as float64 with their NaN, text and times with nulls."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = {
-        f.name: pa.array(rows[f.name].to_numpy(dtype="float64"), type=pa.float64(), from_pandas=False)
-        if f.role == "numeric"
-        else pa.array(rows[f.name].to_numpy(dtype=object), type=pa.string(), from_pandas=True)
-        for f in features
+    written = {
+        "numeric": lambda column: pa.array(column.to_numpy(dtype="float64"), type=pa.float64(), from_pandas=False),
+        "categorical": lambda column: pa.array(column.to_numpy(dtype=object), type=pa.string(), from_pandas=True),
+        "time": lambda column: pa.array(column, type=pa.timestamp("us"), from_pandas=True),
     }
+    columns = {f.name: written[f.role](rows[f.name]) for f in features}
     stream = io.BytesIO()
     pq.write_table(pa.table(columns), stream, compression="zstd")
     return stream.getvalue()
@@ -194,7 +202,7 @@ def from_parquet(content: bytes, features: Sequence[Feature]) -> pd.DataFrame:
     columns: dict[str, Any] = {}
     for feature in features:
         column = table.column(feature.name)
-        if feature.role == "numeric":
+        if feature.role != "categorical":
             columns[feature.name] = column.to_numpy()
         else:
             texts = [math.nan if text is None else text for text in column.to_pylist()]

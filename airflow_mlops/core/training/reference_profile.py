@@ -7,7 +7,7 @@ from typing import Any
 from airflow_mlops.core.pipeline.predict import Predicted, predict
 from airflow_mlops.core.profiles.build import build_profile
 from airflow_mlops.core.profiles.days import days_of
-from airflow_mlops.core.records.candidate import Feature
+from airflow_mlops.core.records.candidate import Feature, compared_features
 from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.training.fit import Fitted
@@ -18,8 +18,8 @@ from airflow_mlops.spec.model import ModelSpec
 def reference_profile(spec: ModelSpec, snapshot: Snapshot, fitted: Fitted) -> Profile:
     """Profile what a pipeline learned from, what it says on the holdout, and what it listens to.
 
-    Features are counted on the training rows; `prediction` and `label` on the holdout rows, because a model is too
-    sure of the rows that it has seen.
+    Features, but for dates and times, are counted on the training rows; `prediction` and `label` on the holdout rows,
+    because a model is too sure of the rows that it has seen.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def reference_profile(spec: ModelSpec, snapshot: Snapshot, fitted: Fitted) -> Pr
     return build_profile(
         spec.name,
         fitted.train_frame,
-        fitted.features,
+        compared_features(fitted.features),
         fitted.train,
         outputs=(_prediction(predicted), (label, fitted.holdout_labels.to_numpy())),
         importance=permutation_importance(spec, fitted),

@@ -91,6 +91,7 @@ def refit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, judged: Cand
         task=task_of(labels, classification),
         features=judged.features,
         classes=plain_classes(fitted.classes_) if classification else (),
+        positive=judged.positive,
         parameters=judged.parameters,
         metrics={},
         train=whole,

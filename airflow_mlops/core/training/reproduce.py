@@ -11,7 +11,7 @@ from airflow_mlops.core.records.reproduction import Circumstances, Comparison, D
 from airflow_mlops.core.training.golden_batch import Kind, as_numbers, largest_difference
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.records.candidate import Candidate
+    from airflow_mlops.core.records.candidate import Candidate, Label
     from airflow_mlops.core.training.fit import Fitted
 
 _PYTHON = re.compile(r"^# Python (\S+) on (.+)$")
@@ -74,7 +74,9 @@ def training_differences(candidate: Candidate, fitted: Fitted, *, seed: int) -> 
     return tuple(found for found in (_differs(what, one, other) for what, one, other in pairs) if found is not None)
 
 
-def compare_predictions(what: str, recorded: Predicted | tuple[Kind, Any], now: Predicted) -> Comparison:
+def compare_predictions(
+    what: str, recorded: Predicted | tuple[Kind, Any], now: Predicted, classes: Sequence[Label] | None = None
+) -> Comparison:
     """Compare predictions of the same rows, bit for bit.
 
     Parameters
@@ -85,6 +87,8 @@ def compare_predictions(what: str, recorded: Predicted | tuple[Kind, Any], now: 
         Predictions, or their kind and numbers as a golden batch has them, shape (n, k).
     now
         Of the same n rows.
+    classes
+        The order in which probabilities are compared; that of each when None.
 
     Notes
     -----
@@ -92,8 +96,8 @@ def compare_predictions(what: str, recorded: Predicted | tuple[Kind, Any], now: 
     """
     import numpy as np
 
-    kind, one = recorded if isinstance(recorded, tuple) else as_numbers(recorded)
-    same_kind, other = as_numbers(now)
+    kind, one = recorded if isinstance(recorded, tuple) else as_numbers(recorded, classes)
+    same_kind, other = as_numbers(now, classes)
     one = np.asarray(one, dtype=float)
     rows = max(len(one), len(other))
     if kind != same_kind or one.shape != other.shape:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.metrics import measure as metric
-from airflow_mlops.core.pipeline.estimator import check_parameters
-from airflow_mlops.core.pipeline.predict import Predicted, plain_classes
-from airflow_mlops.core.records.candidate import Task
+from airflow_mlops.core.pipeline.estimator import (
+    CLASS_WEIGHTS,
+    check_parameters,
+    matched_weights,
+    with_estimators,
+)
+from airflow_mlops.core.pipeline.predict import plain_classes, predict_trial
+from airflow_mlops.core.records.candidate import Label, Task
+from airflow_mlops.core.rows.labels import positive_class
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -54,12 +60,19 @@ def search_parameters(
     given = {} if weights is None else {"estimator__sample_weight": weights}
     if search is None:
         return pipeline
-    allowed = tuple(pipeline[-1].get_params())
-    check_parameters(spec.training.estimator, search.parameters, allowed, field="training.search.parameters")
-    grid = {f"estimator__{name}": list(values) for name, values in search.parameters.items()}
+    named, prefix = pipeline[-1], "estimator"
+    if hasattr(named, "encode"):  # trained on class numbers: the estimator that was named is inside
+        named, prefix = named.estimator, "estimator__estimator"
+    field = "training.search.parameters"
+    check_parameters(spec.training.estimator, search.parameters, tuple(named.get_params()), field=field)
+    grid = {
+        f"{prefix}__{name}": _values(name, values, labels, f"{field}.{name}", encoder=pipeline[-1])
+        for name, values in search.parameters.items()
+    }
     chosen = metric.metrics_of(spec)[search.metric or metric.primary(spec, task)]
     numbered = inputs.reset_index(drop=True)  # the scorer finds the weights of a fold's rows by their numbers
-    scorer = Scorer(chosen, task, weights)
+    positive = positive_class(plain_classes(sorted(labels.unique(), key=str)), spec.data.positive)
+    scorer = Scorer(chosen, task, weights, positive)
     folds = time_folds(times, search.folds, spec.data.label_delay)
     common: Mapping[str, Any] = {"scoring": scorer, "cv": folds, "error_score": "raise", "refit": False}
     if search.method == "grid":
@@ -72,6 +85,30 @@ def search_parameters(
     chosen_values = {name: clone(value, safe=False) for name, value in searched.best_params_.items()}
     best: Pipeline = clone(pipeline).set_params(**chosen_values)
     return best
+
+
+def _values(name: str, values: Sequence[Any], labels: pd.Series[Any], field: str, *, encoder: Any) -> list[Any]:
+    """Values to try, with estimators built and weights of classes matched to the labels."""
+    import numpy as np
+
+    found = [with_estimators(value, f"{field}.{place}") for place, value in enumerate(values)]
+    if not any(isinstance(value, Mapping) for value in found) or name.rpartition("__")[2] not in CLASS_WEIGHTS:
+        return found
+    problems: list[Problem] = []
+    classes = plain_classes(list(np.unique(labels.to_numpy())))
+    matched = [
+        matched_weights(value, classes, f"{field}.{place}", problems) if isinstance(value, Mapping) else value
+        for place, value in enumerate(found)
+    ]
+    if problems:
+        raise TrainingError(problems)
+    if not hasattr(encoder, "encode"):
+        return matched
+    numbers = dict(zip(classes, encoder.number(labels.to_numpy()).tolist(), strict=True))
+    return [
+        {numbers[label]: weight for label, weight in value.items()} if isinstance(value, Mapping) else value
+        for value in matched
+    ]
 
 
 def time_folds(
@@ -130,24 +167,20 @@ def time_folds(
 class Scorer:
     """A metric of the gate in the form that scikit-learn's searches call: greater is better."""
 
-    def __init__(self, chosen: metric.Metric, task: Task, weights: Array | None = None) -> None:
+    def __init__(
+        self, chosen: metric.Metric, task: Task, weights: Array | None = None, positive: Label | None = None
+    ) -> None:
         self.chosen = chosen
         self.task: Task = task
+        self.positive = positive
         self.weights = weights
         """Of all training rows, by row number, which is the index of the inputs."""
 
     def __call__(self, pipeline: Any, inputs: pd.DataFrame, labels: np.ndarray[Any, Any]) -> float:
         """Return the metric on these rows, turned so that greater is better."""
-        import numpy as np
         import pandas as pd
 
-        probabilities = np.asarray(pipeline.predict_proba(inputs)) if self.chosen.needs_probabilities else None
-        predicted = Predicted(
-            task=self.task,
-            classes=() if self.task == "regression" else plain_classes(pipeline.classes_),
-            values=np.asarray(pipeline.predict(inputs)),
-            probabilities=probabilities,
-        )
+        predicted = predict_trial(pipeline, inputs, self.task, self.positive)
         weights = None if self.weights is None else self.weights[inputs.index.to_numpy()]
         value = self.chosen(metric.judge(pd.Series(labels), predicted, weights=weights))
         return value if self.chosen.greater_is_better else -value

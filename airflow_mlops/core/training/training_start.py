@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.metrics import measure as metric
-from airflow_mlops.core.pipeline.predict import Predicted, plain_classes
-from airflow_mlops.core.records.candidate import Task
+from airflow_mlops.core.pipeline.predict import plain_classes, predict_trial
+from airflow_mlops.core.records.candidate import Label, Task
 from airflow_mlops.core.records.snapshot import Window
+from airflow_mlops.core.rows.labels import positive_class
 from airflow_mlops.core.rows.weights import fit_arguments
 from airflow_mlops.spec.model import ModelSpec
 
@@ -82,7 +83,8 @@ def choose_start(  # noqa: PLR0917 - by which rules, of what, from which rows of
         return window.start
     chosen = metric.metrics_of(spec)[metric.primary(spec, task)]
     sign = 1.0 if chosen.greater_is_better else -1.0
-    whole, since = (sign * _tried(chosen, task, pipeline, part, newest) for part in (earlier, young))
+    positive = positive_class(plain_classes(sorted(rows.labels.unique(), key=str)), spec.data.positive)
+    whole, since = (sign * _tried(chosen, task, pipeline, part, newest, positive) for part in (earlier, young))
     better = math.isfinite(since) and not (math.isfinite(whole) and whole >= since)
     return changed if better else window.start
 
@@ -92,17 +94,19 @@ def _is_learnable(task: Task, labels: pd.Series[Any]) -> bool:
     return len(labels) >= MIN_TRAIN_ROWS and (task == "regression" or labels.nunique() > 1)
 
 
-def _tried(chosen: metric.Metric, task: Task, pipeline: Pipeline, part: TrainingRows, newest: TrainingRows) -> float:
+def _tried(  # noqa: PLR0917 - which metric of which pipeline, from which rows on which
+    chosen: metric.Metric,
+    task: Task,
+    pipeline: Pipeline,
+    part: TrainingRows,
+    newest: TrainingRows,
+    positive: Label | None,
+) -> float:
     """The primary metric of a model of some rows on the newest; NaN where it is not defined."""
     from sklearn.base import clone
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is only tried says nothing about the model that is kept
         model = clone(pipeline).fit(part.inputs, part.labels.to_numpy(), **fit_arguments(part.weights))
-    if task == "regression":
-        said = Predicted(task=task, classes=(), values=model.predict(newest.inputs), probabilities=None)
-    else:
-        given = model.predict_proba(newest.inputs) if hasattr(model, "predict_proba") else None
-        classes = plain_classes(model.classes_)
-        said = Predicted(task=task, classes=classes, values=model.predict(newest.inputs), probabilities=given)
+    said = predict_trial(model, newest.inputs, task, positive)
     return chosen(metric.judge(newest.labels, said, None, newest.weights))

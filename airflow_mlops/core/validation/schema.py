@@ -17,7 +17,11 @@ from airflow_mlops.spec.suggest import likeness
 if TYPE_CHECKING:
     import pandas as pd
 
-Role = Literal["time", "key", "label", "numeric", "categorical", "excluded", "named"]
+Role = Literal[
+    "time", "key", "label", "numeric", "categorical", "numeric or time", "categorical or time", "calendar", "excluded",
+    "named",
+]  # fmt: skip
+"""A transformer may be given times under either list; `calendar` is what numbers are made of."""
 
 ALIKE = 0.72
 """Smallest likeness of two names for a suggestion: below it, suggestions are more often wrong than right."""
@@ -25,6 +29,9 @@ _KINDS: Mapping[Role, frozenset[ValueKind]] = {
     "time": frozenset({"time"}),
     "numeric": frozenset({"number", "boolean"}),
     "categorical": frozenset({"text", "number", "boolean"}),
+    "numeric or time": frozenset({"number", "boolean", "time"}),
+    "categorical or time": frozenset({"text", "number", "boolean", "time"}),
+    "calendar": frozenset({"time", "text"}),
 }
 
 
@@ -44,7 +51,14 @@ class WantedColumn:
     @property
     def in_words(self) -> str:
         """The column as a person would ask for it."""
-        values = {"time": " of times", "numeric": " of numbers", "categorical": " of categories"}
+        values = {
+            "time": " of times",
+            "numeric": " of numbers",
+            "categorical": " of categories",
+            "numeric or time": " of numbers or times",
+            "categorical or time": " of categories or times",
+            "calendar": " of dates or times",
+        }
         return f"a column '{self.name}'{values.get(self.role, '')}"
 
 
@@ -148,6 +162,8 @@ def _retyped(want: WantedColumn, frame: pd.DataFrame, kind: ValueKind, rows: int
     if want.role == "numeric" and kind == "text":
         found += f"; {_unreadable(frame[want.name])}"
     fix = "write one time zone (UTC) at the source" if wrong else "cast it at the source, or give it another role"
+    if kind == "time" and want.role in ("numeric", "categorical"):
+        fix = f"write features.calendar: {{{want.name}: [hour, weekday, month, age_days]}}, or take it out of the list"
     return failed(
         "schema",
         want.name,

@@ -14,7 +14,7 @@ from airflow_mlops.core.rows.types import decoded
 from airflow_mlops.core.validation import great_expectations as gx
 from airflow_mlops.core.validation import rules
 from airflow_mlops.core.validation.plan import CheckedRows, Step
-from airflow_mlops.core.validation.schema import Schema, WantedColumn, compare
+from airflow_mlops.core.validation.schema import Role, Schema, WantedColumn, compare
 from airflow_mlops.core.validation.wording import failed, names
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem
@@ -41,15 +41,16 @@ def expectations_for(spec: ModelSpec) -> tuple[Expectation, ...]:
     """
     data, features = spec.data, spec.features
     listed = features.numeric + features.categorical
+    numbers = tuple(name for name in features.numeric if name not in (data.time, *data.key))
     implied: list[dict[str, Any]] = [
         {"expect": "row_count", "min": 1},
         {"expect": "not_null", "columns": tuple(dict.fromkeys((data.time, *data.key)))},
         {"expect": "unique", "columns": data.key},
         {"expect": "not_all_null", **({"columns": tuple(dict.fromkeys((data.label, *listed)))} if listed else {})},
-        {"expect": "finite", **({"columns": features.numeric} if features.numeric else {})},
+        {"expect": "finite", **({"columns": numbers} if numbers else {})},
         {"expect": "not_future", "columns": (data.time,)},
     ]
-    if features.numeric == () and features.categorical:
+    if numbers == () and listed:
         implied = [e for e in implied if e["expect"] != "finite"]
     if listed and not any(e.expect == "columns" for e in spec.validation):
         implied.append({"expect": "columns", "extra": "forbid", "severity": "warning"})
@@ -59,6 +60,9 @@ def expectations_for(spec: ModelSpec) -> tuple[Expectation, ...]:
 def wanted_columns(spec: ModelSpec) -> tuple[WantedColumn, ...]:
     """Return the columns that the specification gives a role, each once."""
     data, features, gate = spec.data, spec.features, spec.gate
+    numeric: Role = "numeric" if features.transformer is None else "numeric or time"
+    categorical: Role = "categorical" if features.transformer is None else "categorical or time"
+    known = {data.time, *data.key}  # a transformer may be given them, too
     # The gate says itself what it misses; here its columns are merely known, so that nobody is warned of them.
     judged = (*gate.slices.columns, *gate.fairness.columns, *((gate.champion.entity,) if gate.champion.entity else ()))
     wanted = [
@@ -66,8 +70,9 @@ def wanted_columns(spec: ModelSpec) -> tuple[WantedColumn, ...]:
         *(WantedColumn(name=name, role="key") for name in data.key),
         WantedColumn(name=data.label, role="label"),
         *((WantedColumn(name=data.weight, role="named"),) if data.weight else ()),
-        *(WantedColumn(name=name, role="numeric") for name in features.numeric),
-        *(WantedColumn(name=name, role="categorical") for name in features.categorical),
+        *(WantedColumn(name=name, role="calendar") for name in features.calendar if name != data.time),
+        *(WantedColumn(name=name, role=numeric) for name in features.numeric if name not in known),
+        *(WantedColumn(name=name, role=categorical) for name in features.categorical if name not in known),
         *(WantedColumn(name=name, role="excluded") for name in (*features.exclude, *judged)),
     ]
     return tuple({(want.name, want.role): want for want in wanted}.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.candidate import Candidate, Label
 from airflow_mlops.core.records.decision import Evaluation, JudgedVersion, RuleResult
 from airflow_mlops.core.records.evidence import Interval
 from airflow_mlops.core.records.section import Section
@@ -113,7 +113,14 @@ def metrics_section(evaluation: Evaluation, judged: JudgedVersion | None = None)
     )
 
 
+def about_class(positive: Label | None) -> str:
+    """Which class metrics of one class are about, in a sentence."""
+    return f"Metrics of one class, such as recall and average precision, are about {str(positive)!r}."
+
+
 def _compared(evaluation: Evaluation, judged: JudgedVersion | None) -> Iterator[str]:
+    if evaluation.positive is not None:
+        yield about_class(evaluation.positive)
     if judged is not None:
         yield f"Of version {judged.version}, which was judged; the refitted model has learned from these rows too."
     rows = f"{evaluation.rows:,} rows ({format_window(evaluation.window)})"
@@ -129,10 +136,16 @@ def metrics_of_training(candidate: Candidate) -> Section:
     return Section(
         key="metrics",
         title="Metrics",
-        sentences=() if found else ("No metric was recorded when it was trained.",),
+        sentences=_of_training(candidate),
         headings=("metric", "candidate", "direction"),
         rows=tuple((name, format_number(value), metric_direction(name)) for name, value in found),
     )
+
+
+def _of_training(candidate: Candidate) -> tuple[str, ...]:
+    if not candidate.metrics:
+        return ("No metric was recorded when it was trained.",)
+    return () if candidate.positive is None else (about_class(candidate.positive),)
 
 
 def _metric(name: str, evaluation: Evaluation) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from airflow_mlops.reports.decision.wording import deciding, sentence
 from airflow_mlops.reports.model_card.sections import (
     NOT_JUDGED,
     Trace,
+    calling_section,
     limitations,
     lineage_sections,
     origin_sections,
@@ -172,6 +173,7 @@ def card(
             for part in (
                 limits,
                 *origin_sections(spec, candidate, snapshot),
+                calling_section(spec, candidate),
                 *_evaluation(candidate, decision, evidence),
                 *lineage_sections(trace),
             )

@@ -157,7 +157,9 @@ def origin_sections(spec: ModelSpec, candidate: Candidate, snapshot: Snapshot) -
         headings=("feature", "used as"),
         rows=tuple((feature.name, feature.role) for feature in candidate.features),
     )
-    classes = ", ".join(str(label) for label in candidate.classes)
+    classes = ", ".join(
+        f"{label} (positive)" if label == candidate.positive else str(label) for label in candidate.classes
+    )
     yield Section(
         title="Estimator",
         sentences=() if candidate.parameters else ("No parameter was recorded: the estimator's defaults.",),
@@ -166,6 +168,27 @@ def origin_sections(spec: ModelSpec, candidate: Candidate, snapshot: Snapshot) -
         headings=("parameter", "value"),
         rows=tuple((name, str(value)) for name, value in sorted(candidate.parameters.items())),
     )
+
+
+def calling_section(spec: ModelSpec, candidate: Candidate) -> Section:
+    """How the version is called outside of the loop, in the words of MLflow."""
+    columns = [feature.name for feature in candidate.features]
+    shown = ", ".join(columns[:40]) + (f" and {len(columns) - 40} more" if len(columns) > 40 else "")  # noqa: PLR2004
+    model = f"models:/{spec.registered_model}@champion"
+    facts = {
+        "prediction": f'mlflow.pyfunc.load_model("{model}").predict(frame)',
+        "columns of the frame": f"{shown}; others are left out",
+        "types": "as the source has them: integers, numbers, true and false, texts, dates, decimals, missing values; a "
+        "text where a number is meant is refused",
+        "packages": "those of the model's requirements.txt; our own steps, airflow_mlops_steps, are stored with it",
+    }
+    if len(candidate.classes) == 2:  # noqa: PLR2004
+        positive = candidate.classes[-1] if candidate.positive is None else candidate.positive
+        place = candidate.classes.index(positive)
+        facts["probability"] = (
+            f'mlflow.sklearn.load_model("{model}").predict_proba(frame)[:, {place}] is that of {str(positive)!r}'
+        )
+    return Section(title="How to call it", facts=facts)
 
 
 def lineage_sections(trace: Trace) -> Iterator[Section]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import RecordError, TrainingError
-from airflow_mlops.core.pipeline.trusted_types import REVIEWED, trusted_types
+from airflow_mlops.core.pipeline.trusted_types import estimators_of, reviewed_types, trusted_types
 from airflow_mlops.core.source_digest import source_digest
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.model_files.loader import BrokenModelError, UntrustedTypesError, load_file
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from airflow_mlops.core.training import Fitted
 
 EXAMPLE_ROWS = 5
@@ -45,9 +48,10 @@ def write_model(path: Path, fitted: Fitted, spec: ModelSpec, *, run_id: str, log
             str(path),
             mlflow_model=Model(artifact_path=logged.artifact_location, run_id=run_id, model_id=logged.model_id),
             serialization_format=spec.training.format,
-            signature=_signature(sample, fitted.pipeline),
+            signature=_signature(sample, fitted),
             input_example=sample.head(EXAMPLE_ROWS).reset_index(drop=True),
             pip_requirements=requirements(spec),
+            code_paths=[str(steps_folder())],  # our own steps, so that it can be served where we are not installed
             skops_trusted_types=list(trusted_types(spec)) if skops else None,
         )
     except MlflowException as error:
@@ -62,6 +66,20 @@ def write_model(path: Path, fitted: Fitted, spec: ModelSpec, *, run_id: str, log
             ),
             subject=spec.name,
         ) from error
+
+
+def steps_folder() -> Path:
+    """Folder of the package that each stored model brings along: :mod:`airflow_mlops_steps`.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If this installation lacks it.
+    """
+    found = find_spec("airflow_mlops_steps")  # not imported: it is scikit-learn's
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError("airflow_mlops_steps, which comes with airflow-mlops", name="airflow_mlops_steps")
+    return Path(found.origin).parent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +143,7 @@ def model_file(folder: Path, spec: ModelSpec, *, subject: str) -> ModelFile:
     if format_ == "cloudpickle":
         _require_pickle_allowed(subject)
     # A champion may be of another estimator than the specification names today: every reviewed type is good.
-    trusted = {name for names in REVIEWED.values() for name in names} | set(trusted_types(spec))
+    trusted = reviewed_types() | set(trusted_types(spec))
     claimed = tuple(map(str, flavor.get("skops_trusted_types") or ()))
     return ModelFile(file=file, format=format_, trusted=tuple(sorted(trusted)), claimed=claimed)
 
@@ -152,19 +170,28 @@ def _flavor(folder: Path, subject: str) -> dict[str, Any]:
         raise _broken(subject, f"an MLmodel file that cannot be read ({type(error).__name__})") from error
 
 
-def _signature(sample: Any, pipeline: Any) -> Any:
-    from mlflow.models import infer_signature
+def _signature(sample: pd.DataFrame, fitted: Fitted) -> Any:
+    """The columns as the source may have them, and what is predicted.
+
+    MLflow takes no integer or truth value for a double, and no number for a string, so the columns are of any type: the
+    pipeline's first step reads what it is given (:mod:`airflow_mlops_steps.source_types`), missing values included.
+    Names are still required, and REST requests are not cast on the way.
+    """
+    from mlflow.models import ModelSignature, infer_signature
+    from mlflow.types.schema import AnyType, ColSpec, Schema
 
     with warnings.catch_warnings():
-        # Integers without missing values in the sample may have some later. Ours are float64 (as_features); labels
-        # are integers, but a prediction is never missing.
+        # Integers without missing values in the sample may have some later: but a prediction is never missing.
         warnings.filterwarnings("ignore", message=".*integer column.*", category=UserWarning)
-        return infer_signature(sample, pipeline.predict(sample))
+        outputs = infer_signature(sample, fitted.pipeline.predict(sample)).outputs
+    any_type: Any = AnyType
+    inputs = Schema([ColSpec(type=any_type(), name=feature.name) for feature in fitted.features])
+    return ModelSignature(inputs=inputs, outputs=outputs)
 
 
 def requirements(spec: ModelSpec) -> list[str]:
     """Pinned packages that loading and predicting need, given to MLflow because finding them out takes seconds."""
-    paths = [spec.training.estimator, spec.features.transformer or ""]
+    paths = [*estimators_of(spec), spec.features.transformer or ""]
     own = {_distribution(path.partition(".")[0]) for path in paths if path}
     names = {*_ALWAYS, spec.training.format, *(name for name in own if name is not None)}
     return sorted(f"{name}=={_installed()[_normal(name)]}" for name in names)

@@ -1,7 +1,7 @@
 """What a fresh interpreter runs to serve a stored model, and the one loader of model files.
 
 This file uses the standard library, numpy, pandas and skops only, and nothing of this package: it also runs, by its
-path, in an environment that has only what the model itself requires. The parent is
+path, in an environment that has only what the model itself requires (and the steps that it brings). The parent is
 :mod:`airflow_mlops.stores.serving_check.check`; they speak through files in one folder: `job.json` and `rows.json` in,
 `result.json` out.
 """
@@ -169,18 +169,17 @@ def _classes(pipeline: Any, task: str) -> list[Any]:
 
 
 def _rows(folder: Path) -> Any:
-    """Rows as the pipeline was trained on: float64, and text with NaN where it is missing."""
+    """Rows as the pipeline was trained on: float64, text with NaN where it is missing, and times."""
     import numpy as np
     import pandas as pd
 
     columns = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
-    made = {
-        column["name"]: np.array(column["values"], dtype=float)
-        if column["role"] == "numeric"
-        else np.array([np.nan if text is None else text for text in column["values"]], dtype=object)
-        for column in columns
+    read = {
+        "numeric": lambda values: np.array(values, dtype=float),
+        "categorical": lambda values: np.array([np.nan if text is None else text for text in values], dtype=object),
+        "time": lambda values: np.array(values, dtype="datetime64[us]"),
     }
-    return pd.DataFrame(made)
+    return pd.DataFrame({column["name"]: read[column["role"]](column["values"]) for column in columns})
 
 
 def _refuse_network(event: str, _arguments: Any) -> None:

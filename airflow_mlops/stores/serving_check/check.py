@@ -11,11 +11,13 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -26,7 +28,7 @@ from airflow_mlops.core.records.evidence import ServingReport
 from airflow_mlops.core.training import Golden, GoldenBatch, largest_difference
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.stores.model_files import loader as serving_child
-from airflow_mlops.stores.model_files.format import model_file
+from airflow_mlops.stores.model_files.format import model_file, steps_folder
 from airflow_mlops.stores.serving_check.environment import CannotBuildError, clean, fresh_python
 
 if TYPE_CHECKING:
@@ -200,6 +202,23 @@ def _unserved(candidate: Candidate, environment: Literal["current", "fresh"]) ->
     )
 
 
+_PLAIN: Mapping[str, Callable[[Any], list[Any]]] = {
+    "numeric": lambda values: list(values.tolist()),
+    "categorical": lambda values: [value if isinstance(value, str) else None for value in values],
+    "time": lambda values: [
+        moment.isoformat() if known else None for moment, known in zip(values, values.notna(), strict=True)
+    ],
+}
+"""How values of each role are written in JSON."""
+
+
+def _own_steps(folder: Path) -> str:
+    """Copy our own steps, which are in every pipeline, to where only they are: not the copy that the model brings."""
+    target = folder / "steps"
+    shutil.copytree(steps_folder(), target / "airflow_mlops_steps", ignore=shutil.ignore_patterns("__pycache__"))
+    return str(target)
+
+
 def _write_job(folder: Path, model: Path, batch: GoldenBatch, spec: ModelSpec, *, seconds: float) -> None:
     file = model_file(model, spec, subject=batch.record.model)
     current = spec.gate.serving.environment == "current"
@@ -211,13 +230,12 @@ def _write_job(folder: Path, model: Path, batch: GoldenBatch, spec: ModelSpec, *
         "task": batch.record.task,
         "seconds": math.ceil(seconds),
         # With the worker's packages the team's own modules are at hand too, such as those of the DAG folder.
-        "paths": [str(Path(path).resolve()) for path in sys.path] if current else [],
+        "paths": [str(Path(path).resolve()) for path in sys.path] if current else [_own_steps(folder)],
     }
     columns: list[dict[str, Any]] = []
     for feature in batch.record.features:
         values = batch.rows[feature.name]
-        plain = values.tolist() if feature.role == "numeric" else [v if isinstance(v, str) else None for v in values]
-        columns.append({"name": feature.name, "role": feature.role, "values": plain})
+        columns.append({"name": feature.name, "role": feature.role, "values": _PLAIN[feature.role](values)})
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
     (folder / "rows.json").write_text(json.dumps(columns), encoding="utf-8")
 

@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from airflow_mlops.core.errors import DataError, TrainingError
-from airflow_mlops.core.pipeline.estimator import build_estimator, set_seed
+from airflow_mlops.core.pipeline.estimator import build_estimator, match_class_weights, set_seed
 from airflow_mlops.core.pipeline.predict import predict
+from airflow_mlops.core.pipeline.trusted_types import trusted_types
 from airflow_mlops.core.training.fit import fit
+from tests.support.builders import make_spec
 
 
 def test_the_seed_reaches_every_open_random_state_and_leaves_n_jobs() -> None:
@@ -123,4 +126,131 @@ def test_a_transformer_that_returns_arrays_is_refused(loop: Any) -> None:
     path = "sklearn.preprocessing.MaxAbsScaler"
     spec, frame = loop.spec(features={"transformer": path, "numeric": ["a", "b"]}), loop.frame(800)
     with pytest.raises(TrainingError, match="returned a ndarray"):
+        fit(spec, loop.snapshot(spec, frame), frame)
+
+
+CALIBRATED = "sklearn.calibration.CalibratedClassifierCV"
+SVC = {"path": "sklearn.svm.SVC", "parameters": {"C": 2.0}}
+PARTS = [["lr", {"path": LOGISTIC}], ["hgb", {"path": HISTOGRAM, "parameters": {"max_iter": 5}}]]
+NESTED: dict[str, dict[str, Any]] = {
+    "calibration": {"estimator": CALIBRATED, "parameters": {"estimator": SVC, "cv": 3}},
+    "calibration, the path alone": {"estimator": CALIBRATED, "parameters": {"estimator": "sklearn.svm.SVC", "cv": 3}},
+    "stacking": {"estimator": "sklearn.ensemble.StackingClassifier", "parameters": {"estimators": PARTS, "cv": 3}},
+    "stacking with one on top": {
+        "estimator": "sklearn.ensemble.StackingClassifier",
+        "parameters": {"estimators": PARTS, "cv": 3, "final_estimator": {"path": FOREST}},
+    },
+    "voting": {
+        "estimator": "sklearn.ensemble.VotingClassifier",
+        "parameters": {"voting": "soft", "estimators": PARTS},
+    },
+    "boosting of trees": {
+        "estimator": "sklearn.ensemble.AdaBoostClassifier",
+        "parameters": {
+            "estimator": {"path": "sklearn.tree.DecisionTreeClassifier", "parameters": {"max_depth": 2}},
+            "n_estimators": 5,
+        },
+    },
+    "bagging of calibrated ones": {
+        "estimator": "sklearn.ensemble.BaggingClassifier",
+        "parameters": {
+            "n_estimators": 3,
+            "estimator": {"path": CALIBRATED, "parameters": {"estimator": {"path": LOGISTIC}, "cv": 3}},
+        },
+    },
+    "xgboost inside": {
+        "estimator": "sklearn.ensemble.VotingClassifier",
+        "parameters": {
+            "voting": "soft",
+            "estimators": [*PARTS, ["x", {"path": "xgboost.XGBClassifier", "parameters": {"n_estimators": 5}}]],
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("training", NESTED.values(), ids=NESTED)
+def test_estimators_inside_others_are_trained_stored_and_loaded(loop: Any, training: dict[str, Any]) -> None:
+    spec, frame = loop.spec(training={**training, "calibration": "never"}), loop.frame(900)
+    frame["y"] = np.where(frame["y"], "fraud", "legit")
+    spec = spec.model_copy(update={"data": spec.data.model_copy(update={"positive": "fraud"})})
+    fitted = fit(spec, loop.snapshot(spec, frame), frame)
+    assert fitted.metrics["roc_auc"] > 0.75
+    loaded = skops.io.loads(skops.io.dumps(fitted.pipeline), trusted=list(trusted_types(spec)))
+    ours, theirs = (predict(pipeline, frame, fitted) for pipeline in (fitted.pipeline, loaded))
+    np.testing.assert_array_equal(ours.probabilities, theirs.probabilities)
+    seeds = [value for name, value in fitted.pipeline.get_params().items() if name.endswith("random_state")]
+    assert set(seeds) <= {spec.training.seed}
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "a field beside": ({"estimator": {"path": LOGISTIC, "C": 2}}, r"parameters\.estimator: .*move C under parameters"),
+    "no estimator": ({"estimator": {"path": "collections.Counter"}}, r"parameters\.estimator\.path: found collections"),
+    "a function": (
+        {"estimator": {"path": "sklearn.base.clone"}},
+        r"estimator\.path: found sklearn\.base\.clone, a func",
+    ),
+    "a wrong name inside": (
+        {"estimator": {"path": LOGISTIC, "parameters": {"Cc": 1}}},
+        r"parameters\.estimator\.parameters\.Cc: .*did you mean 'C'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("parameters", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_stands_inside_is_refused_by_its_place(parameters: dict[str, Any], words: str) -> None:
+    with pytest.raises(TrainingError, match=words):
+        build_estimator(CALIBRATED, parameters)
+
+
+def test_nothing_inside_is_run_that_is_no_estimator() -> None:
+    """A path inside parameters may not start a program."""
+    with pytest.raises(TrainingError, match=r"subprocess\.Popen"):
+        build_estimator(CALIBRATED, {"estimator": {"path": "subprocess.Popen", "parameters": {"args": ["false"]}}})
+
+
+def test_predictors_of_several_columns_are_refused_with_the_one_to_name() -> None:
+    with pytest.raises(TrainingError, match=rf"predicts several columns; .*name {LOGISTIC} as training\.estimator"):
+        build_estimator("sklearn.multioutput.MultiOutputClassifier", {"estimator": {"path": LOGISTIC}})
+
+
+@pytest.mark.parametrize(
+    ("labels", "weights", "expected"),
+    [
+        ([0, 1], {"0": 1, "1": 5}, {0: 1, 1: 5}),
+        ([0, 1], {0: 1, 1: 5}, {0: 1, 1: 5}),
+        ([False, True], {"false": 1, "true": 5}, {False: 1, True: 5}),
+        (["0", "1"], {"0": 1, "1": 5}, {"0": 1, "1": 5}),
+        (["no", "yes"], {"no": 1, "yes": 5}, {"no": 1, "yes": 5}),
+        ([1.5, 2.0], {"1.5": 1, "2": 5}, {1.5: 1, 2.0: 5}),
+    ],
+)
+def test_class_weights_find_their_labels(labels: list[Any], weights: Any, expected: Any) -> None:
+    spec = make_spec(LOGISTIC, training={"estimator": LOGISTIC, "parameters": {"class_weight": weights}})
+    model = build_estimator(LOGISTIC, spec.training.parameters)
+    match_class_weights(model, labels)
+    assert model.class_weight == expected
+    assert [type(key) for key in model.class_weight] == [type(key) for key in expected]
+
+
+def test_weights_of_no_class_and_weights_that_are_none_are_told_at_once() -> None:
+    model = build_estimator(LOGISTIC, {"class_weight": {"2": 1, "1": "much"}})
+    with pytest.raises(TrainingError) as caught:
+        match_class_weights(model, [0, 1])
+    found = {problem.field: problem.found for problem in caught.value.problems}
+    assert found["training.parameters.class_weight.2"] == "a weight of the class '2', which no training row has"
+    assert found["training.parameters.class_weight.1"] == "the weight 'much'"
+
+
+def test_weights_inside_an_estimator_inside_are_matched_too(loop: Any) -> None:
+    inner = {"path": LOGISTIC, "parameters": {"class_weight": {"false": 1, "true": 9}}}
+    training = {"estimator": CALIBRATED, "parameters": {"estimator": inner, "cv": 3}, "calibration": "never"}
+    spec, frame = loop.spec(training=training), loop.frame(900)
+    fitted = fit(spec, loop.snapshot(spec, frame), frame)
+    assert fitted.pipeline[-1].estimator.class_weight == {False: 1, True: 9}
+
+
+def test_an_error_of_the_estimator_is_told_in_its_own_words(loop: Any) -> None:
+    training = {"estimator": "sklearn.naive_bayes.CategoricalNB", "calibration": "never"}
+    spec, frame = loop.spec(training=training), loop.frame(900)
+    with pytest.raises(TrainingError, match="raised ValueError while it was fitted: Negative values in data"):
         fit(spec, loop.snapshot(spec, frame), frame)

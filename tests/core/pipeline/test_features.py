@@ -1,18 +1,23 @@
 """Features by role, the frame that a pipeline sees, and what that pipeline forgives."""
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
 
-from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.pipeline.features import as_features, resolve, role_of
+from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.candidate import Feature
 from airflow_mlops.core.records.snapshot import Column
+from airflow_mlops.core.training.fit import fit
 from airflow_mlops.spec.problems import ReasonCode
 
+DAY = timedelta(days=1)
 AGE, KIND = Feature(name="age", role="numeric"), Feature(name="kind", role="categorical")
 
 
@@ -106,3 +111,85 @@ def test_columns_of_no_usable_type_are_said(loop: Any) -> None:
     snapshot = replace(snapshot, columns=(*snapshot.columns, Column(name="when", type="timestamp[us]")))
     with pytest.raises(DataError, match=r"when \(timestamp\[us\]\)"):
         resolve(spec, snapshot)
+
+
+def with_dates(frame: pd.DataFrame) -> pd.DataFrame:
+    ages = pd.to_timedelta(np.arange(len(frame)) % 40 + 1, unit="D")
+    return frame.assign(signed_up=(frame["t"] - ages).astype("datetime64[us, UTC]"))
+
+
+def test_dates_are_features_where_the_calendar_names_them_and_with_them_the_event_time_that_ages_need(
+    loop: Any,
+) -> None:
+    frame = with_dates(loop.frame())
+    plain = resolve(loop.spec(), loop.snapshot(loop.spec(), frame))
+    assert "signed_up" not in {feature.name for feature in plain}
+    spec = loop.spec(features={"calendar": {"signed_up": ["age_days"]}})
+    found = [(f.name, f.role) for f in resolve(spec, loop.snapshot(spec, frame))]
+    assert found == [("a", "numeric"), ("b", "numeric"), ("c", "categorical"), ("signed_up", "time"), ("t", "time")]
+    listed = loop.spec(features={"numeric": ["b"], "calendar": {"t": ["hour"]}})
+    assert [f.name for f in resolve(listed, loop.snapshot(listed, frame))] == ["b", "t"]
+
+
+def test_a_date_that_is_listed_without_a_transformer_says_what_to_write(loop: Any) -> None:
+    spec = loop.spec(features={"numeric": ["a", "signed_up"]})
+    with pytest.raises(DataError, match=r"write features\.calendar: \{signed_up: \[hour, weekday, month, age_days\]\}"):
+        resolve(spec, loop.snapshot(spec, with_dates(loop.frame())))
+
+
+def test_a_transformer_is_given_times_by_listing_and_all_of_them_when_nothing_is_listed(loop: Any) -> None:
+    frame, own = with_dates(loop.frame()), {"transformer": "a.B"}
+    everything = loop.spec(features=own)
+    found = resolve(everything, loop.snapshot(everything, frame))
+    assert [(f.name, f.role) for f in found][-2:] == [("signed_up", "time"), ("t", "time")]
+    spec = loop.spec(features={**own, "numeric": ["a", "t"], "categorical": ["c", "id"]})
+    found = resolve(spec, loop.snapshot(spec, frame))
+    assert [(f.name, f.role) for f in found] == [
+        ("a", "numeric"), ("c", "categorical"), ("id", "categorical"), ("t", "time"),
+    ]  # fmt: skip
+
+
+def test_the_hour_of_the_event_is_learned_and_served_from_any_type(loop: Any) -> None:
+    frame = with_dates(loop.frame(3000))
+    frame["y"] = (frame["t"].dt.tz_convert("Asia/Tokyo").dt.hour < 8) | (frame["signed_up"] > frame["t"] - DAY * 5)
+    features = {"calendar": {"t": ["hour"], "signed_up": ["age_days"]}, "time_zone": "Asia/Tokyo"}
+    spec = loop.spec(features=features)
+    fitted = fit(spec, loop.snapshot(spec, frame), frame)
+    assert fitted.metrics["accuracy"] > 0.99
+    texts = frame.assign(t=frame["t"].map(pd.Timestamp.isoformat), signed_up=frame["signed_up"].map(str))
+    ours = predict(fitted.pipeline, frame, fitted).probabilities
+    np.testing.assert_array_equal(predict(fitted.pipeline, texts, fitted).probabilities, ours)
+    np.testing.assert_array_equal(fitted.pipeline.predict_proba(texts[["t", "c", "b", "a", "signed_up"]]), ours)
+
+
+def test_what_the_calendar_makes_may_not_have_the_name_of_a_feature(loop: Any) -> None:
+    spec = loop.spec(features={"calendar": {"t": ["hour"]}})
+    frame = loop.frame(800).assign(t_hour=1.0)
+    with pytest.raises(TrainingError, match="t_hour, made of a time and also a feature"):
+        fit(spec, loop.snapshot(spec, frame), frame)
+
+
+def test_texts_that_are_no_dates_are_refused_in_training(loop: Any) -> None:
+    frame = loop.frame(800).assign(born="yesterday")
+    spec = loop.spec(features={"numeric": ["a"], "calendar": {"born": ["month"]}})
+    with pytest.raises(DataError, match=r"features\.calendar\.born: found no date or time in any of"):
+        fit(spec, loop.snapshot(spec, frame), frame)
+
+
+def test_times_that_a_transformer_leaves_are_no_categories(loop: Any) -> None:
+    frame = with_dates(loop.frame(800))
+    path = "tests.core.pipeline.test_features.Leaves"
+    spec = loop.spec(features={"transformer": path}, training={"trusted_types": [path]})
+    fitted = fit(spec, loop.snapshot(spec, frame), frame)
+    used = [name for _, _, names in fitted.pipeline["columns"].transformers_[:2] for name in names]
+    assert used == ["a", "b", "hour", "c"]
+
+
+class Leaves(TransformerMixin, BaseEstimator):
+    """Makes the hour of the event, and leaves every column where it is."""
+
+    def fit(self, X: pd.DataFrame, y: Any = None) -> "Leaves":  # noqa: N803
+        return self
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:  # noqa: N803
+        return X.assign(hour=X["t"].dt.hour.astype(float))

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from airflow_mlops.core.records.snapshot import Column
+from airflow_mlops.core.validation.schema import WantedColumn, compare
 from airflow_mlops.core.validation.validate import (
     expectations_for,
     validate,
@@ -120,3 +121,14 @@ def test_other_number_types_are_numbers(kind: str) -> None:
 def test_other_text_types_are_text(kind: str) -> None:
     rows = frame(carrier=frame()["carrier"].astype(kind))
     assert check(rows, validation=[{"expect": "in_set", "column": "carrier", "values": ["UA", "AA"]}]).passed
+
+
+def test_a_date_is_fine_for_a_transformer_and_named_with_its_remedy_without_one() -> None:
+    frame = pd.DataFrame({"at": pd.to_datetime(["2024-01-01T00:00Z"]), "zip": ["1010"]})
+    (refused,) = compare(frame, [WantedColumn(name="at", role="numeric")]).checks
+    assert refused.problem is not None
+    assert "features.calendar: {at: [hour" in refused.problem.fix
+    assert compare(frame, [WantedColumn(name="at", role="numeric or time")]).checks == ()
+    assert compare(frame, [WantedColumn(name="at", role="categorical or time")]).checks == ()
+    assert compare(frame, [WantedColumn(name="at", role="calendar")]).checks == ()
+    assert compare(frame, [WantedColumn(name="zip", role="calendar")]).checks == ()

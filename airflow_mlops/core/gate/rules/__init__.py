@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from airflow_mlops.core.gate.rule import Rule
-from airflow_mlops.core.gate.rules import bounds, calibration, champion, convergence, holdout, robustness, serving
+from airflow_mlops.core.gate.rules import (
+    bounds,
+    calibration,
+    champion,
+    classes,
+    convergence,
+    holdout,
+    robustness,
+    serving,
+)
 from airflow_mlops.core.gate.rules.fairness import judge as fairness
 from airflow_mlops.core.gate.rules.leakage import judge as leakage
 from airflow_mlops.core.gate.rules.slices import judge as slices
 
 RULES: tuple[Rule, ...] = (
     holdout.HOLDOUT,
+    classes.RULE,
     bounds.FINITE,
     bounds.ABSOLUTE,
     champion.BASELINE,

@@ -129,11 +129,13 @@ def _metric(
 
 
 def _with_missing(share: float, rng: Any, inputs: pd.DataFrame) -> pd.DataFrame:
+    import numpy as np
+
     gone = rng.random(inputs.shape) < share
     changed = {}
     for place, name in enumerate(inputs.columns):
         values = inputs[name].to_numpy(copy=True)  # in place: DataFrame.mask guesses new types
-        values[gone[:, place]] = math.nan
+        values[gone[:, place]] = math.nan if values.dtype.kind != "M" else np.datetime64("NaT")
         changed[name] = values
     return inputs.assign(**changed)
 

@@ -20,7 +20,7 @@ from airflow_mlops.core.monitoring.drift.columns import EvidentlyTest
 from airflow_mlops.core.monitoring.drift.sampling import WindowSamples
 from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.ports import DataStore, Storage
-from airflow_mlops.core.records.candidate import Champion, Feature
+from airflow_mlops.core.records.candidate import Champion, Feature, compared_features
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.rows.frames import to_frame
 from airflow_mlops.spec.model import ModelSpec
@@ -66,7 +66,7 @@ def evidently_page(
     """
     if not _wanted(spec, report):
         return ""
-    features = champion.candidate.features
+    features = compared_features(champion.candidate.features)
     earlier = None if report.against == "training" else report.reference
     names = [feature.name for feature in features]
     samples = WindowSamples(spec, champion, store, storage, report.window, earlier, names)

@@ -19,8 +19,8 @@ from airflow_mlops.core.monitoring.drift.schema_change import column_changes
 from airflow_mlops.core.monitoring.drift.wording import of_other
 from airflow_mlops.core.monitoring.quarantine import broken_spans
 from airflow_mlops.core.monitoring.windows import stretched_window
-from airflow_mlops.core.ports import DataStore, Storage
-from airflow_mlops.core.records.candidate import Champion
+from airflow_mlops.core.ports import DataStore, Storage, as_known_at
+from airflow_mlops.core.records.candidate import Champion, compared_features
 from airflow_mlops.core.records.drift import DriftReport, SchemaChange
 from airflow_mlops.core.records.fault import FaultySpan, ReleasedSpan
 from airflow_mlops.core.records.profile import ColumnProfile, Profile
@@ -130,7 +130,7 @@ class _Observation:
         released: tuple[ReleasedSpan, ...],
     ) -> None:
         self.spec, self.champion, self.reference = spec, champion, reference
-        self.store, self.storage, self.as_of, self.history = store, storage, as_of, history
+        self.store, self.storage, self.as_of, self.history = as_known_at(store, as_of), storage, as_of, history
         self.window = stretched_window(spec, champion, as_of)
         self.released = released
         self.drift = spec.monitoring.drift
@@ -216,7 +216,7 @@ class _Observation:
             return {}
         from airflow_mlops.core.monitoring.drift.evidently import evidently_tests
 
-        return evidently_tests(self.spec, self.champion.candidate.features, samples)
+        return evidently_tests(self.spec, compared_features(self.champion.candidate.features), samples)
 
     def _invalid(self, error: DataError) -> DriftReport:
         version = self.champion.version

@@ -41,7 +41,7 @@ from airflow_mlops.core.monitoring.performance.prepared import Prepared, prepare
 from airflow_mlops.core.monitoring.performance.realised import baseline_gain, calibration, finite, realised, slice_decay
 from airflow_mlops.core.monitoring.performance.series import ExcessSeries, series_of
 from airflow_mlops.core.monitoring.performance.wording import Counted, judged_words, oddities
-from airflow_mlops.core.ports import DataStore, Storage
+from airflow_mlops.core.ports import DataStore, Storage, as_known_at
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.performance import BlockExcess, Estimate, Measured, PerformanceReport
@@ -106,7 +106,7 @@ def measure_performance(  # noqa: PLR0917 - the stage's nouns, in the order of t
     now = utc(as_of, "as-of")
     prepared = prepared or prepare(spec, champion, load_pipeline, storage, decision=decision)
     known = tuple(history), tuple(without)
-    sight = _Measurement(spec, champion, store, storage, now, prepared, decision, *known)
+    sight = _Measurement(spec, champion, as_known_at(store, now), storage, now, prepared, decision, *known)
     try:
         return sight.report()
     except DataError as error:

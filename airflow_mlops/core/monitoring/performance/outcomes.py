@@ -18,7 +18,7 @@ from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.columns import missing_columns
 from airflow_mlops.core.rows.frames import to_frame
 from airflow_mlops.core.rows.keys import identities, same_kinds, together, whole_keys
-from airflow_mlops.core.rows.labels import clean_labels
+from airflow_mlops.core.rows.labels import clean_labels, has_label
 from airflow_mlops.core.rows.windows import rows_outside
 from airflow_mlops.spec.model import ModelSpec
 
@@ -114,7 +114,7 @@ def join_outcomes(  # noqa: PLR0917 - whose rows, of which predictions, from whe
     for batch in store.read(window, spec.data.time, asked):
         gathered.add(rows_outside(batch, spec.data.time, without))
     rows = gathered.frame()
-    known = rows[spec.data.label].notna().to_numpy() if outcomes else np.zeros(len(rows), dtype=bool)
+    known = has_label(rows[spec.data.label]) if outcomes else np.zeros(len(rows), dtype=bool)
     doubled, contradicting = _repeated(rows[known], spec.data.label) if outcomes else (0, 0)
     order = np.lexsort((np.arange(len(rows)), ~known))  # a row with an outcome stands for its doubles without
     rows, known = rows.iloc[order], known[order]
@@ -146,7 +146,7 @@ def known_labels(
     chosen = places[usable][order]
     rows = joined.rows[usable].iloc[order].reset_index(drop=True)
     rows[spec.data.time] = logged.times.iloc[chosen].reset_index(drop=True)
-    rows, labels = clean_labels(spec, rows, classification)
+    rows, labels = clean_labels(spec, rows, classification, logged.predicted.classes)
     return chosen, rows, labels
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.pipeline.predict import Predicted
+from airflow_mlops.core.pipeline.predict import Predicted, judged_classes
 from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.snapshot import Window
@@ -183,7 +183,7 @@ def _usable(rows: pd.DataFrame, columns: list[str], champion: Champion) -> Array
 def _predicted(rows: pd.DataFrame, columns: list[str], champion: Champion) -> Predicted:
     import numpy as np
 
-    task, classes = champion.candidate.task, champion.candidate.classes
+    task, classes = champion.candidate.task, judged_classes(champion.candidate)
     values = rows["prediction"].to_numpy() if "prediction" in rows else np.zeros(0)
     if task == "regression":
         values = values.astype(float)

@@ -27,6 +27,8 @@ from airflow_mlops.core.gate.rules.leakage.rows import (
 )
 from airflow_mlops.core.gate.rules.leakage.sections import sections
 from airflow_mlops.core.gate.rules.leakage.single_features import single_feature_power
+from airflow_mlops.core.gate.rules.leakage.times import times_as_days
+from airflow_mlops.core.records.candidate import compared_features
 from airflow_mlops.core.records.evidence import Leak
 from airflow_mlops.core.records.wording import STOP
 from airflow_mlops.spec.gate import LeakageRule
@@ -43,7 +45,7 @@ def judge(inputs: RuleInput) -> RuleOutcome:
     """
     rule = inputs.spec.gate.leakage
     checks: dict[str, tuple[Callable[[RuleInput], RuleOutcome], str]] = {
-        "single_feature_power": (judge_features, f"<= {rule.max_power:g}"),
+        "single_feature_power": (lambda given: judge_features(times_as_days(given)), f"<= {rule.max_power:g}"),
         "overlap": (_overlap, f"<= {rule.max_overlap:g}"),
         "time": (_time, "0 times after as-of"),
     }
@@ -68,7 +70,8 @@ def _safely(metric: str, check: Callable[[RuleInput], RuleOutcome], bound: str, 
 def _overlap(inputs: RuleInput) -> RuleOutcome:
     bound = inputs.spec.gate.leakage.max_overlap
     keys = shared_keys(inputs.snapshot.key, inputs.train, inputs.rows)
-    same = shared_content(inputs.candidate.features, (inputs.train, inputs.train_labels), (inputs.rows, inputs.labels))
+    features = compared_features(inputs.candidate.features)
+    same = shared_content(features, (inputs.train, inputs.train_labels), (inputs.rows, inputs.labels))
     by_key = f"{keys:.2%} of the holdout rows have the key of a training row"
     by_content = f"{same.share:.2%} have features and label of a training row"
     if not same.judged(bound):

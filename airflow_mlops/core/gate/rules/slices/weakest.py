@@ -17,6 +17,7 @@ from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.registry import ABSOLUTE
+from airflow_mlops.core.records.candidate import compared_features
 from airflow_mlops.core.records.evidence import Segment
 from airflow_mlops.core.rows.slicing import MISSING, as_numbers, words_of
 
@@ -157,7 +158,7 @@ def _columns(rule_input: RuleInput, search: Array, losses: Array) -> list[_Segme
     """Feature and slice columns that the rows have, without those that say nothing."""
     import numpy as np
 
-    roles = {feature.name: feature.role for feature in rule_input.candidate.features}
+    roles = {feature.name: feature.role for feature in compared_features(rule_input.candidate.features)}
     names = [*roles, *(name for name in rule_input.spec.gate.slices.columns if name not in roles)]
     found = []
     for name in names:

@@ -1,0 +1,186 @@
+"""From columns as a source has them to the numbers and texts that a model is trained on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+
+NOT_NUMBERS = "holds no numbers"
+_SECONDS_OF_A_DAY = 86_400
+_NUMBERS = frozenset({"integer", "floating", "boolean", "decimal", "empty", "mixed-integer-float", "integer-na"})
+"""What `pandas.api.types.infer_dtype` calls objects that are numbers or truth values."""
+
+
+class SourceTypes(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """The first step of a pipeline: source columns in the types that the steps behind it were fitted on.
+
+    Numbers and booleans become float64, missing ones NaN; categories become text, missing ones NaN; dates and times
+    become numbers, as `calendar` says, or stay times for a transformer. Columns that are not named are left out.
+
+    Parameters
+    ----------
+    numeric, categorical
+        Columns by what they are used as.
+    times
+        Columns of dates and times that are passed on, as naive ``datetime64[us]`` in UTC.
+    calendar
+        What is made of columns of dates and times, by column: names of :data:`PARTS`, or ``age_days``.
+    event_time
+        The column that ages are counted to.
+    time_zone
+        In which hours and days are read.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"items": [3, 4], "at": ["2026-03-01T22:30:00Z", None], "zip": [1010, 1020]})
+    >>> made = SourceTypes(["items"], ["zip"], calendar={"at": ["hour"]}, time_zone="Europe/Vienna")
+    >>> made.fit_transform(frame).to_dict("list")
+    {'items': [3.0, 4.0], 'at_hour': [23.0, nan], 'zip': ['1010', '1020']}
+    """
+
+    def __init__(  # noqa: PLR0917 - scikit-learn's way: every parameter by name
+        self,
+        numeric: Sequence[str] = (),
+        categorical: Sequence[str] = (),
+        times: Sequence[str] = (),
+        calendar: Mapping[str, Sequence[str]] | None = None,
+        event_time: str | None = None,
+        time_zone: str = "UTC",
+    ) -> None:
+        self.numeric = numeric
+        self.categorical = categorical
+        self.times = times
+        self.calendar = calendar
+        self.event_time = event_time
+        self.time_zone = time_zone
+
+    def fit(self, X: pd.DataFrame, y: Any = None) -> SourceTypes:  # noqa: N803 - scikit-learn's names
+        """Learn nothing: everything is said by the parameters."""
+        del X, y
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:  # noqa: N803
+        """Return numbers, what the calendar gives, texts and times, in this order; shape (rows, columns).
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or one of numbers holds something else.
+        """
+        columns: dict[str, Any] = {name: as_numbers(self._column(X, name)) for name in self.numeric}
+        for name, parts in (self.calendar or {}).items():
+            moments = as_times(self._column(X, name))
+            for part in parts:
+                columns[f"{name}_{part}"] = self._made(X, moments, part)
+        columns |= {name: as_texts(self._column(X, name)) for name in self.categorical}
+        columns |= {name: as_times(self._column(X, name)).dt.tz_localize(None) for name in self.times}
+        return pd.DataFrame(columns, index=X.index)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray[Any, Any]:
+        """Names of what `transform` returns."""
+        del input_features
+        made = [f"{name}_{part}" for name, parts in (self.calendar or {}).items() for part in parts]
+        return np.array([*self.numeric, *made, *self.categorical, *self.times], dtype=object)
+
+    def _made(self, frame: pd.DataFrame, moments: pd.Series[Any], part: str) -> Any:
+        if part != "age_days":
+            found = PARTS[part](moments.dt.tz_convert(self.time_zone).dt)
+            return found.astype("float64").where(moments.notna()).to_numpy()
+        if self.event_time is None:
+            raise ValueError("age_days needs the event time")
+        events = as_times(self._column(frame, self.event_time))
+        return (events - moments).dt.total_seconds().to_numpy(dtype="float64") / _SECONDS_OF_A_DAY
+
+    @staticmethod
+    def _column(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
+        if name not in frame.columns:
+            raise ValueError(f"no column {name!r}; there are: {', '.join(map(str, frame.columns[:40]))}")
+        return frame[name]
+
+
+PARTS: dict[str, Callable[[Any], pd.Series[Any]]] = {
+    "minute": lambda moments: moments.minute,
+    "hour": lambda moments: moments.hour,
+    "weekday": lambda moments: moments.weekday,
+    "weekend": lambda moments: moments.weekday >= 5,  # noqa: PLR2004 - Monday is 0
+    "day": lambda moments: moments.day,
+    "day_of_year": lambda moments: moments.dayofyear,
+    "week": lambda moments: moments.isocalendar().week,
+    "month": lambda moments: moments.month,
+    "quarter": lambda moments: moments.quarter,
+    "year": lambda moments: moments.year,
+}
+"""Numbers that are made of a moment in its zone, by name."""
+
+
+def as_numbers(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
+    """Numbers and booleans as float64, missing ones NaN; shape (rows,).
+
+    Raises
+    ------
+    ValueError
+        If the column holds something else; the text begins with the column's name and :data:`NOT_NUMBERS`.
+    """
+    column = _decoded(column)
+    kind = pd.api.types.infer_dtype(column, skipna=True) if column.dtype == object else ""
+    if not (pd.api.types.is_numeric_dtype(column.dtype) or kind in _NUMBERS):
+        raise ValueError(f"{column.name} {NOT_NUMBERS}, but values of type {kind or column.dtype}")
+    if column.dtype == object:
+        column = column.where(column.notna(), math.nan)  # pd.NA is no float
+    extended = isinstance(column.dtype, pd.api.extensions.ExtensionDtype)
+    return column.astype("Float64" if extended else "float64").to_numpy(dtype="float64", na_value=math.nan)
+
+
+def as_texts(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
+    """Values as text, missing ones NaN; shape (rows,).
+
+    One value has one text: 5, 5.0 and Decimal("5.00") are alike, and 64-bit numbers are written to the last digit. A
+    missing value elsewhere in the column (which makes pandas hold floats) does not rename a category.
+    """
+    values = column.astype(object)
+    if pd.api.types.infer_dtype(values, skipna=True) not in {"string", "empty"}:
+        values = values.map(_written, na_action="ignore")
+    return values.where(column.notna(), math.nan).to_numpy(dtype=object)
+
+
+def as_times(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Dates and times in UTC (those without a zone are read so), missing and unreadable ones NaT; shape (rows,)."""
+    column = _decoded(column)
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        moments: pd.Series[Any] = column.dt.tz_localize("UTC") if column.dt.tz is None else column.dt.tz_convert("UTC")
+        return moments
+    if isinstance(column.dtype, pd.ArrowDtype):
+        column = column.astype(object)
+    if column.dtype == object or pd.api.types.is_string_dtype(column.dtype):
+        texts = column.map(lambda value: value if isinstance(value, str) else _iso(value), na_action="ignore")
+        found: pd.Series[Any] = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
+        return found
+    raise ValueError(f"{column.name} holds no dates or times, but values of type {column.dtype}")
+
+
+def _iso(value: Any) -> str | None:
+    return value.isoformat() if hasattr(value, "isoformat") else None
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, Decimal) and value.is_finite():
+        return str(int(value)) if value == value.to_integral_value() else f"{value.normalize():f}"
+    return str(value)
+
+
+def _decoded(column: pd.Series[Any]) -> pd.Series[Any]:
+    """The values of a categorical column themselves."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return column
+    return pd.Series(np.asarray(column), index=column.index, name=column.name)
