@@ -17,6 +17,7 @@ from benchmarks import (
     estimate,
     files,
     gate,
+    groups,
     leakage,
     levels,
     loop,
@@ -70,6 +71,7 @@ ALL: dict[str, Callable[[bool], tuple[Table, dict[str, Any]]]] = {
     "estimate": lambda smoke: estimate.measure(worlds=2 if smoke else 40),
     "leakage": lambda smoke: leakage.measure(share=0.05 if smoke else 1.0, planted=1 if smoke else 5),
     "refit": lambda smoke: refit.measure(worlds=1 if smoke else 30),
+    "groups": lambda smoke: groups.measure(worlds=4 if smoke else 400),
     "levels": lambda smoke: levels.measure(worlds=40 if smoke else 500, resamples=200 if smoke else 400),
 }
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 from math import sqrt
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from airflow_mlops.core.gate.rules.fairness.group_sizes import rows_to_decide
-from airflow_mlops.core.gate.rules.fairness.judge import judge
 from airflow_mlops.core.records.decision import Verdict
-from tests.support.rule_inputs import bench_of, binary
-
-PARITY = "demographic_parity_difference"
+from tests.support.fairness_worlds import verdict_of
 
 
 @pytest.mark.parametrize("groups", [2, 4, 8])
@@ -28,25 +24,14 @@ def test_a_fair_model_stays_within_the_bound(groups: int, rate: float, bound: fl
     assert share <= confidence + error + 0.02  # nor is more asked for than is needed
 
 
-def verdicts(rates: tuple[float, float], worlds: int, rows: int, day_effect: float = 0.0) -> list[Verdict]:
-    """What the rule says of two groups of so many rows each, selected with these rates, on 30 days."""
-    found = []
-    for seed in range(worlds):
-        rng = np.random.default_rng(seed)
-        sex, day = np.repeat(["F", "M"], rows), rng.integers(0, 30, 2 * rows)
-        rate = np.repeat(rates, rows) + day_effect * rng.normal(size=30)[day]
-        judged = binary(rng.integers(0, 2, 2 * rows), np.where(rng.random(2 * rows) < rate, 0.8, 0.2))
-        rule = {"columns": ["sex"], "max_equalized_odds_difference": None}
-        inputs = bench_of(pd.DataFrame({"sex": sex}), judged, block=day, comparison={"resamples": 400}, fairness=rule)
-        (result,) = [one for one in judge(inputs).rules if one.metric == PARITY]
-        found.append(result.verdict)
-    return found
+def verdicts(rates: tuple[float, float], worlds: int, rows: int, shared: float = 0.0) -> list[Verdict]:
+    return [verdict_of(rates, rows, seed, shared=shared) for seed in range(worlds)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("day_effect", [0.0, 0.1], ids=["days alike", "days differ"])
-def test_the_rule_accepts_fair_models_as_often_as_it_says(day_effect: float) -> None:
-    found = verdicts((0.5, 0.5), 200, 200, day_effect)
+@pytest.mark.parametrize("shared", [0.0, 0.1], ids=["days alike", "days differ"])
+def test_the_rule_accepts_fair_models_as_often_as_it_says(shared: float) -> None:
+    found = verdicts((0.5, 0.5), 200, 200, shared)
     accepted = sum(verdict is Verdict.ACCEPT for verdict in found) / len(found)
     assert accepted >= 0.95 - 3 * sqrt(0.05 * 0.95 / len(found))
     assert found.count(Verdict.REJECT) == 0
