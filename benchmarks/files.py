@@ -33,10 +33,22 @@ def measure(files: int, many: int, columns: int, megabytes: int) -> tuple[Table,
         found.append({"what": f"columns of {many:,} files", "how": "", **in_child("files:listed", folder=folder)})
     with TemporaryDirectory(prefix="mlops-bench-") as folder:
         in_child("files:write_wide", folder=folder, columns=columns)
-        found.append({"what": f"a table of {columns} columns", "how": "", **in_child("files:whole", folder=folder)})
+        found.append(
+            {
+                "what": f"a table of {columns} columns",
+                "how": "",
+                **in_child("files:whole", limit_seconds=1200, folder=folder),
+            }
+        )
     with TemporaryDirectory(prefix="mlops-bench-") as folder:
-        in_child("files:write_csv", folder=folder, megabytes=megabytes)
-        found.append({"what": f"a CSV file of {megabytes} MB", "how": "", **in_child("files:whole", folder=folder)})
+        in_child("files:write_csv", limit_seconds=1200, folder=folder, megabytes=megabytes)
+        found.append(
+            {
+                "what": f"a CSV file of {megabytes} MB",
+                "how": "",
+                **in_child("files:whole", limit_seconds=1200, folder=folder),
+            }
+        )
     table = Table(
         title="Files as they come",
         heads=("what", "how", "rows", "seconds", "peak MB", "MB above imports"),

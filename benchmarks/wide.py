@@ -23,7 +23,9 @@ def measure(columns: Sequence[int]) -> tuple[Table, dict[str, Any]]:
     found = []
     for count in columns:
         with TemporaryDirectory(prefix="mlops-bench-") as folder:
-            found.append({"columns": count, **in_child("wide:judged", folder=folder, columns=count)})
+            found.append(
+                {"columns": count, **in_child("wide:judged", limit_seconds=1200, folder=folder, columns=count)}
+            )
     first, last = found[0], found[-1]
     table = Table(
         title=f"The gate on wide tables, {ROWS:,} rows",

@@ -130,6 +130,20 @@ def test_the_index_of_a_frame_is_no_feature_and_said(tmp_path: Path, name: str) 
     assert len(snapshot.known_issues) == 1
 
 
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_a_running_number_of_pandas_is_no_feature_and_an_index_of_prices_is_one(tmp_path: Path, ending: str) -> None:
+    frame = orders().reset_index()
+    other = orders().assign(index=np.arange(400)[::-1] * 1.5)
+    for name, rows in (("running", frame), ("prices", other)):
+        file = tmp_path / f"{name}.{ending}"
+        rows.to_csv(file, index=False) if ending == "csv" else rows.to_parquet(file, index=False, row_group_size=150)
+    snapshot, rows = taken(tmp_path, spec(f"running.{ending}"))
+    assert "index" not in rows
+    assert "column index: found a running number from 0" in said(snapshot)
+    assert "index" in taken(tmp_path, spec(f"prices.{ending}"))[1]
+    assert "index" in taken(tmp_path, spec(f"running.{ending}", features={"numeric": ["index"]}))[1]
+
+
 def test_keys_and_named_columns_of_a_csv_file_keep_their_zeros_and_others_are_said(tmp_path: Path) -> None:
     frame = orders().assign(order_id=[f"{i:06d}" for i in range(400)], zip="00123", code="00123")
     frame.to_csv(tmp_path / "a.csv", index=False)

@@ -85,7 +85,7 @@ def twice(rows: Rows) -> Rows:
 def written(value: Any) -> str:
     if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
         return str(int(value))
-    return str(value)
+    return str(value).rstrip("0") if isinstance(value, Decimal) and "." in str(value) else str(value)
 
 
 def by_hand(reference: ColumnProfile, found: Sequence[Any]) -> tuple[tuple[int, ...], int, int]:

@@ -15,7 +15,7 @@ from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.data import FileSource
 from airflow_mlops.spec.problems import Problem
 from airflow_mlops.stores.files.csv_values import MISSING, Guess, NumberMarks, TextRules, without_marks
-from airflow_mlops.stores.files.leftovers import left_by_pandas
+from airflow_mlops.stores.files.leftovers import RUNNING, RUNNING_NUMBER, left_by_pandas
 from airflow_mlops.stores.files.part import RowsOnlyPart, duplicated, raise_if_away, unreadable
 from airflow_mlops.stores.files.unify import cast, stated
 
@@ -85,7 +85,12 @@ class CsvPart(RowsOnlyPart):
     def leftovers(self) -> Mapping[str, str]:
         """Columns without a name, which pandas writes of an index, and those that it reads of them."""
         nameless = {"": "a CSV column without a name, such as the index of a pandas frame"}
-        return (nameless if "" in self._header else {}) | left_by_pandas(self.names)
+        maybe = [name for name in self.names if name in RUNNING and name not in self._text]
+        self._guess(maybe)
+        running = {
+            name: RUNNING_NUMBER for name in maybe if self._guesses[name].rows and self._guesses[name].is_running
+        }
+        return (nameless if "" in self._header else {}) | left_by_pandas(self.names) | running
 
     def types(self, names: Sequence[str]) -> Mapping[str, pa.DataType]:
         """Types from one pass over all rows of the columns that no earlier pass has seen."""

@@ -141,6 +141,8 @@ class Guess:
         self.nulls = self.rows = 0
         self.padded = 0
         """Whole numbers with a leading zero."""
+        self.is_running = not text
+        """Whether the values are 0, 1, 2, ... so far."""
         self._rules = rules
         self._seen = self._seen_mark = False
         instants = [pa.timestamp("us"), pa.timestamp("us", tz="UTC")]
@@ -162,6 +164,7 @@ class Guess:
         """Look at more texts of the column."""
         import pyarrow as pa
 
+        self.is_running = self.is_running and not texts.null_count and _counts_on(texts, self.rows)
         self.nulls += texts.null_count
         self.rows += len(texts)
         if texts.null_count == len(texts) or self._text:
@@ -217,6 +220,14 @@ class Guess:
                 allowed="numbers, or codes as text",
                 fix=f"they are read as numbers; if they are codes, state data.source.types: {{{name}: text}}",
             )
+
+
+def _counts_on(texts: pa.Array, start: int) -> bool:
+    """Whether texts are the whole numbers from `start` on."""
+    first = texts[0].as_py() if len(texts) else None
+    if first != str(start):
+        return False
+    return bool(texts.to_pylist() == [str(number) for number in range(start, start + len(texts))])
 
 
 def _padded(texts: pa.Array) -> int:

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
+RUNNING = frozenset({"index", "level_0"})
+"""Names that pandas gives an index that becomes a column: no data where it is nothing but 0, 1, 2, ..."""
+RUNNING_NUMBER = "a running number from 0, as pandas' reset_index() makes of an index"
 _INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+(_level_\d+)?")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import Problem
 from airflow_mlops.stores.event_times import AS_WRITTEN, TimeRules, bounds_in
-from airflow_mlops.stores.files.leftovers import left_by_pandas
+from airflow_mlops.stores.files.leftovers import RUNNING, RUNNING_NUMBER, left_by_pandas
 from airflow_mlops.stores.files.part import duplicated, raise_if_away, unreadable
 
 if TYPE_CHECKING:
@@ -62,8 +62,22 @@ class ParquetPart:
         return {name: schema.field(name).type for name in names}
 
     def leftovers(self) -> Mapping[str, str]:
-        """Columns that pandas made of an index."""
-        return left_by_pandas(self.names)
+        """Columns that pandas made of an index, by their names, and by the statistics of running numbers."""
+        running = (name for name in self.names if name in RUNNING and self._is_running(name))
+        return left_by_pandas(self.names) | dict.fromkeys(running, RUNNING_NUMBER)
+
+    def _is_running(self, name: str) -> bool:
+        """Whether a column has whole numbers from 0 to the number of rows, none missing; row group by row group."""
+        groups = [self._fragment.metadata.row_group(group) for group in range(self._fragment.metadata.num_row_groups)]
+        found = [self._statistics(group, name) for group in range(len(groups))]
+        start = 0
+        for group, known in zip(groups, found, strict=True):
+            if known is None or not known.has_min_max or known.null_count or known.min != start:
+                return False
+            start += group.num_rows
+            if known.max != start - 1:
+                return False
+        return start > 0
 
     def doubts(self, names: Sequence[str]) -> Iterator[Problem]:  # noqa: ARG002 - as every FilePart
         """A Parquet file says what its columns are."""

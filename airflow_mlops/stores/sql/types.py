@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy.types import TypeEngine
 
-_EXACT_DIGITS = 18
+_EXACT_DIGITS, _LONGEST_DIGITS = 18, 38
 _POSTGRES = {
     16: "bool", 17: "binary", 20: "int64", 21: "int64", 23: "int64", 25: "string", 700: "double", 701: "double",
     1042: "string", 1043: "string", 1082: "date32", 1114: "naive", 1184: "zoned", 1186: "duration", 1700: "double",
@@ -35,7 +35,8 @@ def _named(name: str) -> pa.DataType:
 def declared_type(type_: TypeEngine[Any], *, text_times: bool) -> pa.DataType | None:
     """Return the Arrow type of a column by its declared SQL type; None when only the values tell.
 
-    Exact numbers of more than 18 digits, or with decimals, are read as float64, which is what a model is trained on.
+    Exact numbers with decimals are read as float64, which is what a model is trained on; whole ones of more than 18
+    digits stay exact, as they may be ids.
 
     Parameters
     ----------
@@ -46,8 +47,7 @@ def declared_type(type_: TypeEngine[Any], *, text_times: bool) -> pa.DataType | 
     import sqlalchemy as sa
 
     if isinstance(type_, sa.Numeric) and not isinstance(type_, sa.Float):
-        whole = type_.scale == 0 and (type_.precision or _EXACT_DIGITS + 1) <= _EXACT_DIGITS
-        return pa.int64() if whole else pa.float64()
+        return _exact(type_.precision, type_.scale)
     if isinstance(type_, sa.DateTime):
         return utc_microseconds() if text_times or type_.timezone else pa.timestamp("us")
     kinds: tuple[tuple[type[Any], pa.DataType], ...] = (
@@ -63,6 +63,15 @@ def declared_type(type_: TypeEngine[Any], *, text_times: bool) -> pa.DataType | 
         (sa.LargeBinary, pa.binary()),
     )
     return next((arrow for kind, arrow in kinds if isinstance(type_, kind)), None)
+
+
+def _exact(precision: int | None, scale: int | None) -> pa.DataType:
+    """Whole numbers of any length stay what they are, as they may be ids; others are trained on as fractions."""
+    import pyarrow as pa
+
+    if scale != 0 or precision is None or precision > _LONGEST_DIGITS:
+        return pa.float64()
+    return pa.int64() if precision <= _EXACT_DIGITS else pa.decimal128(precision, 0)
 
 
 def postgres_types(description: Iterable[Any]) -> dict[str, pa.DataType | None]:
@@ -130,7 +139,7 @@ def to_array(values: Sequence[Any], type_: pa.DataType, column: str, subject: st
     try:
         if t.is_timestamp(type_) and any(isinstance(value, str) for value in values):
             return TimeReader(column, subject).convert(pa.array(values, pa.string())).cast(type_)
-        convert = _CONVERT.get(str(type_))
+        convert = _decimal if t.is_decimal(type_) else _CONVERT.get(str(type_))
         if convert is not None:
             values = [None if value is None else convert(value) for value in values]
         return pa.array(values, type_)
@@ -173,6 +182,10 @@ def _whole(value: Any) -> int:
     if int(value) != value:
         raise ValueError("a fraction")
     return int(value)
+
+
+def _decimal(value: Any) -> Decimal:
+    return Decimal(_whole(value))
 
 
 def _truth(value: Any) -> bool:

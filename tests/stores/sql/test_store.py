@@ -319,3 +319,11 @@ def test_numbers_since_1970_are_compared_in_the_database(tmp_path: Path, unit: s
     assert [row["x"] for row in rows] == [3, 4, 5, 6]
     assert rows[0]["t"] == window.start
     assert store.has_rows(window, "t")
+
+
+def test_whole_numbers_of_twenty_digits_stay_what_they_are(tmp_path: Path) -> None:
+    url = sqlite(tmp_path, "at TIMESTAMP, id NUMERIC(20, 0), n NUMERIC(9, 0), m NUMERIC(9, 2)",
+                 ("2024-03-01", 2**60 + 1, 7, 0.5), ("2024-03-01 01:00", None, None, None))  # fmt: skip
+    table = read(SqlStore(url, table="t"), "id", "n", "m")
+    assert [str(field.type) for field in table.schema] == ["decimal128(20, 0)", "int64", "double"]
+    assert table["id"].to_pylist() == [2**60 + 1, None]
