@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.proposal.sample import SourceSample
 from airflow_mlops.core.rows.columns import missing_columns, one_of
-from airflow_mlops.core.rows.labels import positive_class
+from airflow_mlops.core.rows.labels import folded, positive_class
 from airflow_mlops.core.rows.types import ValueKind, kind_of_series
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -175,8 +175,9 @@ def _target(sample: SourceSample, label: Role) -> Target:
     task, reason = _task_of(values)
     if task == "regression":
         return Target(label=label, task=task, task_reason=reason)
-    counts = values.value_counts()
-    classes = tuple(str(value) for value in counts.index)
+    texts = kind_of_series(values) == "text"
+    counts = (values.astype(str).map(folded) if texts else values).value_counts()
+    classes = tuple(_spelled(values, one) if texts else str(one) for one in counts.index)
     two = len(classes) == 2  # noqa: PLR2004
     return Target(
         label=label,
@@ -186,6 +187,12 @@ def _target(sample: SourceSample, label: Role) -> Target:
         share=float(counts.iloc[-1] / counts.sum()) if two else None,
         rare=classes[-1] if two else None,
     )
+
+
+def _spelled(values: pd.Series[Any], label: str) -> str:
+    """Return a class as it is written most often."""
+    texts = values.astype(str)
+    return str(texts[texts.map(folded) == label].str.strip().mode().iloc[0])
 
 
 def _task_of(values: pd.Series[Any]) -> tuple[ProposedTask, str]:

@@ -125,11 +125,24 @@ def test_the_task_follows_from_the_labels(column: str, values: list[Any], task: 
     assert (found.target.name, found.target.task) == (column, task)
 
 
+def test_of_two_texts_the_rarer_is_proposed_as_positive_where_neither_evidently_is(tmp_path: Path) -> None:
+    frame = tables.churn(1200).drop(columns=["refund"])
+    frame["churned"] = frame["churned"].map({0: "stays", 1: "leaves"}).where(frame["usage"] < 2.5, " Leaves")
+    found = proposed(frame, tmp_path)
+    assert (found.target.classes, found.target.positive) == (("stays", "leaves"), "leaves")
+    assert found.spec().data.positive == "leaves"
+    assert "A GUESS" in to_yaml(found, "new")
+    evident = proposed(
+        frame.assign(churned=frame["churned"].str.strip().str.lower().map({"stays": "no", "leaves": "yes"})), tmp_path
+    )
+    assert evident.spec().data.positive is None
+
+
 def test_what_a_person_names_is_taken(tmp_path: Path) -> None:
     frame = tables.churn(1200).assign(closed_at=lambda rows: rows["signup_time"] + pd.Timedelta(days=3))
     found = proposed(frame, tmp_path, time="closed_at", key=("customer_id",), label="plan")
     assert (found.time.columns, found.key.columns, found.target.name) == (("closed_at",), ("customer_id",), "plan")
-    assert found.target.classes == ("basic", "team", "pro") or len(found.target.classes) == 3
+    assert sorted(found.target.classes) == ["basic", "pro", "team"]
 
 
 def test_the_event_is_not_when_the_row_was_loaded(tmp_path: Path) -> None:
