@@ -24,7 +24,7 @@ from airflow_mlops.core.pipeline.predict import Predicted, plain_classes, predic
 from airflow_mlops.core.pipeline.trusted_types import require_trusted, trusted_types
 from airflow_mlops.core.profiles.build import build_profile
 from airflow_mlops.core.profiles.days import days_of
-from airflow_mlops.core.records.candidate import Candidate, RefitOf
+from airflow_mlops.core.records.candidate import Candidate, RefitOf, compared_features
 from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.records.snapshot import Snapshot, Window
 from airflow_mlops.core.rows.labels import clean_labels, label_problems
@@ -129,7 +129,7 @@ def refitted_profile(spec: ModelSpec, snapshot: Snapshot, fitted: Fitted, judged
     features = build_profile(
         spec.name,
         fitted.train_frame,
-        fitted.features,
+        compared_features(fitted.features),
         fitted.train,
         importance=judged.importance,
         schema=snapshot.source_columns,

@@ -168,3 +168,15 @@ def test_its_profile_counts_all_rows_and_keeps_what_the_judged_model_said(loop: 
     assert (profile.outputs, profile.importance) == (judged.outputs, judged.importance)
     assert [column.name for column in profile.columns] == [column.name for column in judged.columns]
     assert sum(profile.columns[0].counts) + profile.columns[0].missing == profile.rows
+
+
+def test_a_time_that_the_pipeline_makes_numbers_of_is_not_in_its_profile(loop: Any) -> None:
+    listed = {"numeric": ["a"], "categorical": ["c"], "calendar": {"t": ["hour", "weekday"]}}
+    spec, frame = loop.spec(LOGISTIC, features=listed), loop.frame(1200)
+    before, after = refitted(loop, spec, frame)
+    snapshot = loop.snapshot(spec, frame)
+    judged = reference_profile(spec, snapshot, before)
+    profile = refitted_profile(spec, snapshot, after, judged)
+    assert "t" in {feature.name for feature in after.features}
+    assert [column.name for column in profile.columns] == [column.name for column in judged.columns]
+    assert "t" not in {column.name for column in profile.columns}
