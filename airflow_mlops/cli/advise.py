@@ -68,12 +68,12 @@ def _advised(args: Namespace, screen: Screen) -> tuple[AdviceReport, str]:
     from airflow_mlops.config import settings
     from airflow_mlops.core.backtest import advise as try_remedies
     from airflow_mlops.core.backtest import plan_looks
-    from airflow_mlops.stores.open_source import open_source
+    from airflow_mlops.stores.open_source import open_rows
 
     spec = _specification(args.model, args.conn_id)
     start, end, every = _times(args, spec)
     known = settings()
-    open_store = partial(open_source, spec.data.source, data_root=known.data_root)
+    open_store = partial(open_rows, spec, data_root=known.data_root)
     report, storage = try_remedies(
         plan_looks(spec, _bounds(spec, open_store()), start=start, end=end, every=every),
         open_store,

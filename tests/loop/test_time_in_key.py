@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from argparse import Namespace
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ import yaml
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_mlops._loop_context import open_default_storage
+from airflow_mlops.cli import get_cli_commands
 from airflow_mlops.cli.advise import advise
 from airflow_mlops.cli.backtest import backtest
 from airflow_mlops.cli.reproduce import reproduce
@@ -71,6 +72,15 @@ CASES: dict[str, tuple[Any, Any]] = {
 }
 
 
+def parsed(name: str, *words: str) -> argparse.Namespace:
+    """Options as Airflow's command line would hand them over."""
+    command: Any = next(c for c in get_cli_commands()[0].subcommands if c.name == name)  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser()
+    for arg in command.args:
+        arg.add_to_parser(parser)
+    return parser.parse_args(list(words))
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_whole_loop(loop_home: Path, case: str, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
@@ -108,25 +118,15 @@ def test_the_whole_loop(loop_home: Path, case: str, capsys: pytest.CaptureFixtur
     assert again.reports["gate"]["champion_version"] == 1
     assert again.reports["gate"]["verdict"] in {"accept", "reject", "inconclusive"}
 
-    reproduce(Namespace(model=name, version=1, conn_id="mlflow_default", json=False))
+    reproduce(parsed("reproduce", name, "1"))
     assert "identical" in capsys.readouterr().out
     file = loop_home / f"{name}.yaml"
     file.write_text(yaml.safe_dump(spec.model_dump(mode="json", exclude_unset=True)))
-    span = {"start": str(AS_OF.date()), "end": str((AS_OF + 28 * DAY).date()), "every": "14d"}
-    common = {"state": None, "workers": 1, "json": True}
-    backtest(Namespace(spec=str(file), grid=None, html=None, **span, **common))
+    start, end = str(AS_OF.date()), str((AS_OF + 28 * DAY).date())
+    common = ("--every", "14d", "--workers", "1", "--json")
+    backtest(parsed("backtest", str(file), "--from", start, "--to", end, *common))
     report = json.loads(capsys.readouterr().out)
     assert [line["policy"] for line in report["lines"] if line["mean_loss"] is None] == []
     assert len(report["lines"]) >= 5
-    advise(
-        Namespace(
-            model=name,
-            start=span["end"],
-            end=span["end"],
-            every="14d",
-            form="table",
-            conn_id="mlflow_default",
-            **common,
-        )
-    )
+    advise(parsed("advise", name, "--from", end, "--to", end, *common))
     assert json.loads(capsys.readouterr().out)["recommended"] == "as_it_is"

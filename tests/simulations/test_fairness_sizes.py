@@ -42,3 +42,11 @@ def test_a_model_that_differs_by_far_more_than_the_bound_is_refused() -> None:
     found = verdicts((0.3, 0.6), 100, 200)
     assert found.count(Verdict.ACCEPT) == 0
     assert found.count(Verdict.REJECT) >= 90
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("groups", [2, 5])
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_fair_models_are_not_refused_on_small_groups(groups: int, rate: float) -> None:
+    found = [verdict_of([rate] * groups, 30, seed) for seed in range(150)]
+    assert found.count(Verdict.REJECT) <= 0.05 * len(found)

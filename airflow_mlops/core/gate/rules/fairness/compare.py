@@ -64,6 +64,11 @@ class SizedMeasure:
     left: int
     """Groups that are not compared."""
 
+    @property
+    def compared(self) -> Measure:
+        """On the groups that have rows enough; where there are no two, on all."""
+        return self.measure if len(self.measure.groups) > 1 else self.whole
+
 
 @dataclass(frozen=True, eq=False)
 class ProtectedAttribute:
@@ -114,13 +119,20 @@ class ProtectedAttribute:
             return ComparedAttribute(name=self.name, results=(self._small(cuts),), groups=self._groups(cuts))
         measured = measures(self.inputs, cuts.judged)
         sized = [self._sized(one, cuts) for one in measured]
-        seen = {one.whole.name: self._disparity(one.measure) for one in sized if len(one.measure.groups) > 1}
+        found = {one.whole.name: self._disparity(one.compared) for one in sized}
+        seen = {one.whole.name: found[one.whole.name] for one in sized if self._decides(one, found[one.whole.name])}
         return ComparedAttribute(
             name=self.name,
             results=tuple(self._results(sized, seen, cuts)),
             groups=self._groups(cuts, sized),
             disparities=tuple(seen.values()),
         )
+
+    def _decides(self, one: SizedMeasure, disparity: Disparity) -> bool:
+        """Whether there are rows enough to speak of it: a difference that is surely above its bound needs no more."""
+        seen, bound = disparity.difference, disparity.bound
+        sure = bound is not None and math.isfinite(seen.lower) and seen.lower > bound
+        return sure or one.compared is one.measure
 
     def _sized(self, one: Measure, cuts: Cut) -> SizedMeasure:
         """Leave out the groups that have too few rows for the measure's bound."""
@@ -229,7 +241,7 @@ class ProtectedAttribute:
     # -- what is known ----------------------------------------------------------------------------------------------
 
     def _bounded(self, one: SizedMeasure, disparity: Disparity) -> RuleResult:
-        measure, seen, bound = one.measure, disparity.difference, disparity.bound or 0.0
+        measure, seen, bound = one.compared, disparity.difference, disparity.bound or 0.0
         words = f"{measure.name} of {self.name} <= {bound:g}"
         if not math.isfinite(seen.value):
             reason = f"{self._words(measure)} is not defined: {measure.undefined}"
@@ -260,7 +272,7 @@ class ProtectedAttribute:
 
     def _left(self, one: SizedMeasure) -> str:
         """Which groups are not compared."""
-        if not one.left:
+        if not one.left or one.compared is not one.measure:
             return ""
         few = f"gate.fairness.min_rows = {self._least:,}"
         if len(one.needed):

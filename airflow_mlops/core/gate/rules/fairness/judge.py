@@ -13,8 +13,8 @@ lower bound above what is allowed is a rejection, a value above it alone is inco
 rejected: it resamples row by row, and rows of one day or customer are not independent.
 
 Where there are no two groups with rows enough, or no interval, nothing can be decided. That is told with the rows which
-are missing, and `gate.fairness.undecided` says what follows. A difference that was seen above its bound is never waived
-by it, whether it is sure or not.
+are missing, and `gate.fairness.undecided` says what follows. A difference above its bound is never waived by it:
+between groups that have the rows, whether it is sure or not, and between smaller ones where it is sure.
 
 References
 ----------

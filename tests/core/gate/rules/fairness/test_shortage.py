@@ -93,3 +93,10 @@ def test_a_difference_of_the_primary_metric_needs_the_rows_of_its_own_spread() -
     assert wide.verdict is Verdict.ACCEPT
     tight = rule_for(judge(bench_for(frame, judged, block, max_metric_difference=0.01, **off)), "log_loss")
     assert tight.code is ReasonCode.GROUPS_UNDECIDED
+
+
+def test_a_difference_that_is_sure_on_few_rows_needs_no_more() -> None:
+    frame, judged, block = sample(np.random.default_rng(1), {"F": 0.1, "M": 0.9}, 160)
+    for way in ("wait", "record"):
+        result = rule_for(judge(bench_for(frame, judged, block, undecided=way)), PARITY)
+        assert (result.verdict, result.code, result.enforced) == (Verdict.REJECT, ReasonCode.GROUPS_DIFFER, True)
