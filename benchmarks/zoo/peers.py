@@ -101,14 +101,13 @@ def compare(name: str, inputs: Inputs) -> Sequence[Outcome]:
     from airflow_mlops.core.metrics import measure as metric
 
     own = _own_schedule(inputs)
-    changed = sorted({version for _, version in own.served if version > len(inputs.plan.steps)})
-    table = table_of(inputs, changed)
+    table = table_of(inputs, [version for _, version in own.served])
     first = inputs.candidate(first_version(inputs))
     outcomes: list[Outcome] = []
     for ratio in RATIOS:
         cost = cost_of(inputs.spec, first, metric.primary(inputs.spec, first.task), share=ratio)
         price = cost.over(table.span)
-        schedules = {OURS: own, OUR_DATES: with_plain_models(own), **_schedules(inputs, table, ratio)}
+        schedules = {OURS: own, OUR_DATES: with_plain_models(own, table), **_schedules(inputs, table, ratio)}
         outcomes += outcomes_of(name, ratio, table, schedules, price)
     return outcomes
 
@@ -123,15 +122,15 @@ def _own_schedule(inputs: Inputs) -> Schedule:
     return Schedule(served=served, retrained=tuple(turn.serving.step for turn in turns if turn.turn.retrained))
 
 
-def with_plain_models(schedule: Schedule) -> Schedule:
+def with_plain_models(schedule: Schedule, table: LossTable) -> Schedule:
     """The same promotions, each of the model that a schedule would have trained: on the whole window.
 
     What is left of our lead is that of when we train; the rest is that of learning a change from its own rows.
     """
     from airflow_mlops.core.backtest.oracle import Path as Schedule
 
-    versions = {version: step + 1 for step, version in reversed(schedule.served)}
-    served = tuple((step, versions[version]) for step, version in schedule.served)
+    first = {version: step for step, version in reversed(schedule.served)}
+    served = tuple((step, table.trained(first[version])[0]) for step, version in schedule.served)
     return Schedule(served=served, retrained=schedule.retrained)
 
 

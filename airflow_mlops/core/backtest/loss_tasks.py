@@ -12,7 +12,7 @@ from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.backtest.inputs import Inputs
 from airflow_mlops.core.backtest.losses import LossTable, RowErrors, signed
 from airflow_mlops.core.backtest.plan import FEWEST_BEFORE
-from airflow_mlops.core.backtest.tasks import look_settings, train
+from airflow_mlops.core.backtest.tasks import look_settings, serving_version, train
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.backtest import LossBlock, ModelLosses, StepLoss, Trained
 from airflow_mlops.core.records.snapshot import Window
@@ -35,7 +35,9 @@ def measure_losses(inputs: Inputs, version: int) -> ModelLosses:
 
     def compute() -> ModelLosses:
         steps = range(inputs.plan.step_of(version), len(inputs.plan.steps))
-        loss, blocks = _measure(inputs, version, inputs.candidate(version).holdout, _holdout(inputs, version))
+        # A refitted model has learned from the holdout: what is known of it is what its recipe achieved there.
+        judged = inputs.plan.judged_of(version)
+        loss, blocks = _measure(inputs, judged, inputs.candidate(judged).holdout, _holdout(inputs, judged))
         return ModelLosses(
             steps=tuple(_step_loss(inputs, version, step) for step in steps),
             holdout_loss=loss,
@@ -45,6 +47,15 @@ def measure_losses(inputs: Inputs, version: int) -> ModelLosses:
 
     on = [version, look_settings(inputs.spec)]
     return inputs.cache.remember(ModelLosses, f"losses of version {version}", on, compute)
+
+
+def measure_served(inputs: Inputs, version: int) -> ModelLosses:
+    """Measure what serves when a version is promoted unseen: itself, or its refit (`training.refit`)."""
+    return measure_losses(inputs, _served(inputs, version))
+
+
+def _served(inputs: Inputs, version: int) -> int:
+    return serving_version(inputs, inputs.spec, version, None, gated=False)[0]
 
 
 def _step_loss(inputs: Inputs, version: int, step: int) -> StepLoss:
@@ -142,19 +153,20 @@ def _finite(value: float) -> float | None:
 # -- the table --------------------------------------------------------------------------------------------------------
 
 
-def table_of(inputs: Inputs, changed: Sequence[int] = ()) -> LossTable:
+def table_of(inputs: Inputs, served: Sequence[int] = ()) -> LossTable:
     """Put the losses of every step's model together; all of them were measured before, or are now.
 
     Parameters
     ----------
-    changed
-        Further versions, that were trained because a change was known.
+    served
+        Versions that serve in a replay: those among them that no policy without a gate and without knowledge of a
+        change would be given (models of a change, models whose refit was refused) come after the others.
     """
     from airflow_mlops.core.metrics import measure as metric
 
     plan, spec = inputs.plan, inputs.spec
-    own = _own_versions(inputs)
-    versions = (*own, *changed)
+    own = [_served(inputs, version) for version in _own_versions(inputs)]
+    versions = tuple(dict.fromkeys((*own, *served)))
     task = inputs.candidate(own[0]).task
     greater = metric.metrics_of(spec)[metric.primary(spec, task)].greater_is_better
     return LossTable(
@@ -186,9 +198,9 @@ def train_before(inputs: Inputs, version: int) -> Trained:
     return train(_before(inputs), version)
 
 
-def measure_losses_before(inputs: Inputs, version: int) -> ModelLosses:
-    """Measure a version of the steps before the span."""
-    return measure_losses(_before(inputs), version)
+def measure_served_before(inputs: Inputs, version: int) -> ModelLosses:
+    """Measure what serves when a version of the steps before the span is promoted."""
+    return measure_served(_before(inputs), version)
 
 
 def _before(inputs: Inputs) -> Inputs:
@@ -229,5 +241,6 @@ def _unit(inputs: Inputs, version: int) -> float:
     """Mean absolute error of a regression on its holdout, so that its errors have no unit; 1 of classes."""
     if inputs.candidate(version).task != "regression":
         return 1.0
-    _, judged = _judged(inputs, version, *_holdout(inputs, version))
+    origin = inputs.plan.judged_of(version)
+    _, judged = _judged(inputs, origin, *_holdout(inputs, origin))
     return float(_errors(judged).mean()) or 1.0

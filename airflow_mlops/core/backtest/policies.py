@@ -210,11 +210,10 @@ def find_oracle(inputs: Inputs, price: float, versions: Sequence[int]) -> tuple[
     price
         What one retraining adds to the mean loss.
     versions
-        That served in a replay: those that knew of a change are among the models that the oracle may train.
+        That served in a replay: they are among the models that the oracle may train.
     """
     plan = inputs.plan
-    own = len(plan.steps)
-    table = table_of(inputs, [version for version in versions if version > own])
+    table = table_of(inputs, versions)
     path = best_path(table, price)
     sign = -1.0 if greater_is_better(inputs) else 1.0
     turns = []

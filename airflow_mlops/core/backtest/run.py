@@ -16,7 +16,7 @@ from airflow_mlops.core.backtest.cache import ResultCache, identity_of
 from airflow_mlops.core.backtest.costs import RetrainingCost, cost_of
 from airflow_mlops.core.backtest.grid import GridPoint
 from airflow_mlops.core.backtest.inputs import HISTORY, InputSources
-from airflow_mlops.core.backtest.loss_tasks import measure_losses, measure_losses_before, train_before
+from airflow_mlops.core.backtest.loss_tasks import measure_served, measure_served_before, train_before
 from airflow_mlops.core.backtest.measures import line_of, with_front, with_objective
 from airflow_mlops.core.backtest.peers.registry import PEERS, why_left_out
 from airflow_mlops.core.backtest.plan import Plan, history_of
@@ -167,7 +167,7 @@ def _train_all(runner: CallRunner, plan: Plan, history: Plan | None) -> list[Tra
     trained = found[: len(versions)]
     known = [version for version, one in zip(before, found[len(versions) :], strict=True) if one.outcome == "trained"]
     runner.run(
-        [Call(f"losses of version {version} before the span", measure_losses_before, (version,)) for version in known]
+        [Call(f"losses of version {version} before the span", measure_served_before, (version,)) for version in known]
     )
     if plan.spec.training.refit:
         runner.run([Call(f"refit of version {version}", train, (plan.refit_of(version),)) for version in versions])
@@ -177,7 +177,7 @@ def _train_all(runner: CallRunner, plan: Plan, history: Plan | None) -> list[Tra
 def _measure_all(runner: CallRunner, trained: Sequence[Trained]) -> None:
     """The losses of every model at every step: peers decide by what they may know of them, the oracle by all."""
     known = [version for version, found in enumerate(trained, 1) if found.outcome == "trained"]
-    runner.run([Call(f"losses of version {version}", measure_losses, (version,)) for version in known])
+    runner.run([Call(f"losses of version {version}", measure_served, (version,)) for version in known])
 
 
 def _choose(

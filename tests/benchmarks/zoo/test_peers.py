@@ -70,6 +70,6 @@ def test_a_stream_is_run_once_and_nobody_beats_the_oracle(tmp_path: Path) -> Non
 def test_our_dates_are_ours_with_the_models_of_a_schedule() -> None:
     """Promoted at step 2 a model that knows of a change, kept at 3, promoted at 4; trained in vain at 3."""
     own = Schedule(served=((0, 1), (1, 1), (2, 20003), (3, 20003), (4, 5)), retrained=(2, 3, 4))
-    plain = with_plain_models(own)
+    plain = with_plain_models(own, drawn(1, steps=5))
     assert plain.served == ((0, 1), (1, 1), (2, 3), (3, 3), (4, 5))
     assert plain.retrained == own.retrained

@@ -15,7 +15,7 @@ from airflow_mlops.core.backtest.inputs import Inputs
 from airflow_mlops.core.backtest.loss_tasks import (
     losses_before,
     measure_losses,
-    measure_losses_before,
+    measure_served_before,
     row_errors,
     table_of,
     train_before,
@@ -107,7 +107,7 @@ def test_errors_of_rows_are_wrong_classes_in_order_of_time(inputs: Inputs) -> No
 def test_steps_before_the_span_are_known_as_far_as_their_labels_are(inputs: Inputs) -> None:
     assert inputs.history is not None
     assert [train_before(inputs, version).outcome for version in range(1, 6)] == ["trained"] * 5
-    last = measure_losses_before(inputs, 5)
+    last = measure_served_before(inputs, 5)
     found = losses_before(inputs)
     assert found is not None
     assert [step.start for step in found.steps] == [FIRST + (30 + 10 * n) * DAY for n in range(5)]
@@ -134,3 +134,19 @@ def test_errors_of_numbers_have_no_unit(folder: Path, tmp_path: Path) -> None:
     frame, labels = numbers.future(0, numbers.candidate(1))
     error = np.abs(numbers.pipeline(1).predict(frame[["load", "distance"]]) - labels)
     assert (found.errors * numbers.candidate(1).metrics["mae"]).tolist() == pytest.approx(error.tolist())
+
+
+def test_under_refit_the_table_is_that_of_the_refitted_models(folder: Path, tmp_path: Path) -> None:
+    """They serve; their holdout is what the recipe achieved before it had learned from it."""
+    (tmp_path / "orders.parquet").write_bytes((folder / "orders.parquet").read_bytes())
+    plain = specification().training.model_dump(mode="json", exclude_unset=True)
+    refitting = plan(specification(training={**plain, "refit": True}), start=FIRST + 30 * DAY, end=FIRST + 50 * DAY)
+    made = replace(sources(tmp_path), plan=refitting).open()
+    table = table_of(made, [1, refitting.refit_of(2)])
+    again = [refitting.refit_of(version) for version in (1, 2)]
+    assert list(table.trained_at.items()) == [(again[0], 0), (again[1], 1), (1, 0)]
+    assert (table.fresh(0), table.fresh(1)) == (again[0], again[1])
+    assert table.models[again[0]].holdout_loss == pytest.approx(made.candidate(1).metrics["log_loss"])
+    future = measure_future(made, 1, again[0], again[0])
+    assert table.loss(again[0], 1) == pytest.approx(future.loss)
+    assert table.loss(again[0], 1) != table.loss(1, 1)

@@ -408,3 +408,15 @@ def test_what_a_retraining_costs_is_the_specifications(folder: Path, report: Bac
     assert found.oracle is not None
     assert found.oracle.retrainings < 9
     assert min(one.to_oracle or 0 for one in found.lines) >= 1 - 1e-9
+
+
+def test_under_refit_peers_know_what_serves(folder: Path, tmp_path: Path) -> None:
+    plain = specification().training.model_dump(mode="json", exclude_unset=True)
+    spec = specification(training={**plain, "refit": True})
+    asked = policies_of(["never", "ddm", "cusum"])
+    late = plan(spec, start=LATE, end=LATE + timedelta(days=60))
+    found, _ = backtest(late, **openers(folder), policies=asked, state=str(tmp_path / "refit"))
+    assert [one.policy for one in found.lines] == ["never", "specification", "cusum", "ddm"]
+    assert all(one.to_oracle is not None and one.to_oracle >= 1 - 1e-9 for one in found.lines)
+    (cusum,) = (one for one in found.lines if one.policy == "cusum")
+    assert cusum.retrainings >= 1  # the turn lies in the span: who knows the losses of what serves sees it
