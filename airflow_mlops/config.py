@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airflow_mlops.platform_rules import DEFAULT_IMPORTS, PlatformRules
+
 CONFIG: dict[str, Any] = {
     "mlops": {
         "description": "Keeps machine-learning models good after launch.",
@@ -23,6 +25,23 @@ CONFIG: dict[str, Any] = {
                 "version_added": "0.1.0",
                 "type": "string",
                 "example": "/srv/data",
+                "default": "",
+            },
+            "allowed_imports": {
+                "description": "Modules that specifications may name classes and functions of, separated by commas: "
+                "estimators, transformers, metrics, notifiers, trusted types. Add your own packages to the default.",
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": "sklearn, xgboost, lightgbm, catboost, airflow_mlops, our_models, "
+                "airflow.providers.smtp.notifications",
+                "default": ", ".join(DEFAULT_IMPORTS),
+            },
+            "allowed_schemas": {
+                "description": "Schemas of databases that SQL sources of specifications may read, separated by commas. "
+                "Empty: any; what the connection's user may read is the database's to say.",
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": "sales, public",
                 "default": "",
             },
             "preload_workers": {
@@ -58,6 +77,20 @@ def settings() -> Settings:
         data_root=conf.get("mlops", "data_root", fallback="") or str(home),
         preload_workers=conf.getboolean("mlops", "preload_workers", fallback=True),
     )
+
+
+def platform_rules_of_config() -> PlatformRules:
+    """Read what the platform allows specifications to name."""
+    from airflow.sdk.configuration import conf
+
+    return PlatformRules(
+        imports=_listed(conf.get("mlops", "allowed_imports", fallback=", ".join(DEFAULT_IMPORTS))),
+        schemas=_listed(conf.get("mlops", "allowed_schemas", fallback="")),
+    )
+
+
+def _listed(value: str | None) -> tuple[str, ...]:
+    return tuple(name for name in (part.strip() for part in (value or "").split(",")) if name)
 
 
 def _home() -> Path:

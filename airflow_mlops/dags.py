@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
+from collections.abc import Container
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +72,7 @@ def load_models(folder: str | Path) -> dict[str, DAG]:
 
     A broken specification must not take the other models' DAGs with it, and must not vanish either: it becomes a DAG
     `<file>.invalid_spec`, whose page says what is wrong and whose only task fails with it. So do all files of a name
-    that several have.
+    that several have, and a file of which no DAG can be made, for whatever reason.
 
     Raises
     ------
@@ -89,9 +91,37 @@ def load_models(folder: str | Path) -> dict[str, DAG]:
     for path, spec in read.items():
         if isinstance(spec, ModelSpec) and names[spec.name] > 1:
             spec = _name_taken(spec.name, path)  # noqa: PLW2901 - which of two is meant is not ours to guess
-        built = continuous_training(spec) if isinstance(spec, ModelSpec) else (_invalid(path, spec),)
-        dags.update({dag.dag_id: dag for dag in built})
+        built = _built(path, spec) if isinstance(spec, ModelSpec) else spec
+        made = built if isinstance(built, tuple) else (_invalid(path, built, dags),)
+        dags.update({dag.dag_id: dag for dag in made})
     return dags
+
+
+def _built(path: Path, spec: ModelSpec) -> tuple[DAG, ...] | SpecError:
+    """Make the DAGs of one file, all or none."""
+    try:
+        return continuous_training(spec)
+    except Exception as error:  # noqa: BLE001 - whatever Airflow does not take is this file's, and no other's
+        _forget(spec)
+        return refusal(
+            wrong(
+                "(file)",
+                found=f"a specification of which no DAG can be made: {type(error).__name__}: {error}",
+                allowed="values that Airflow takes",
+                fix="correct the value that it names; if it should be right, report it as a fault of airflow_mlops",
+                where=path.name,
+            ),
+            subject="",
+        )
+
+
+def _forget(spec: ModelSpec) -> None:
+    """Take back the DAGs of a loop that is not whole: Airflow has noted each of them when it was made."""
+    from airflow.sdk.definitions._internal.contextmanager import DagContext
+
+    ids = {f"{spec.name}.{loop}" for loop in ("train", "score", "monitor")}
+    noted = [entry for entry in DagContext.autoregistered_dags if entry[0].dag_id in ids]
+    DagContext.autoregistered_dags.difference_update(noted)
 
 
 def _read(path: Path) -> ModelSpec | SpecError:
@@ -288,17 +318,40 @@ def _name_taken(name: str, path: Path) -> SpecError:
     )
 
 
-def _invalid(path: Path, error: SpecError) -> DAG:
+_LONGEST_ID = 150
+"""Characters of a file's name that a DAG's id keeps; Airflow takes 250."""
+
+
+def _invalid(path: Path, error: SpecError, taken: Container[str]) -> DAG:
     from airflow_mlops.operators.invalid_spec import InvalidSpecOperator
+    from airflow_mlops.spec.problems import storable
 
     problems = "\n".join(f"- {problem}" for problem in error.problems)
+    name = storable(path.name, _LONGEST_ID)  # a file's name may hold bytes that are no text
     with DAG(
-        dag_id=f"{re.sub(r'[^A-Za-z0-9_.-]', '_', path.stem)}.invalid_spec",
-        description=f"{path.name} cannot be loaded: {len(error.problems)} problem(s)",
+        dag_id=_invalid_id(path, taken),
+        description=f"{name} cannot be loaded: {len(error.problems)} problem(s)",
         schedule=None,
         catchup=False,
-        doc_md=f"# {path.name} cannot be loaded\n\n{problems}",
+        doc_md=f"# {name} cannot be loaded\n\n{problems}",
         tags=["mlops", "invalid"],
     ) as dag:
-        InvalidSpecOperator(task_id="problems", message=str(error), retries=0)
+        InvalidSpecOperator(task_id="problems", message=storable(str(error), _LONGEST_MESSAGE), retries=0)
     return dag
+
+
+_LONGEST_MESSAGE = 100_000
+
+
+def _invalid_id(path: Path, taken: Container[str]) -> str:
+    """Return the id of a broken file's DAG: the file's name, and where that is no id, or is taken, its digest too."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem)[:_LONGEST_ID]
+    if plain == path.stem and f"{plain}.invalid_spec" not in taken:
+        return f"{plain}.invalid_spec"
+    import hashlib
+
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()
+    length = 8
+    while f"{plain}.{digest[:length]}.invalid_spec" in taken:
+        length += 1
+    return f"{plain}.{digest[:length]}.invalid_spec"

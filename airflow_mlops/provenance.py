@@ -25,13 +25,34 @@ def provenance(context: Mapping[str, Any]) -> dict[str, str]:
     overrides = (context.get("params") or {}).get("overrides")
     if overrides:
         tags["mlops.overrides"] = json.dumps(overrides, sort_keys=True, default=str)[:MAX_TAG]
-    person = getattr(context["dag_run"], "triggering_user_name", None)
+    person = triggered_by(context)
     if person:
-        tags["mlops.triggered_by"] = str(person)
+        tags["mlops.triggered_by"] = person
     commit = code_version(ti)
     if commit:
         tags["mlflow.source.git.commit"] = commit
     return tags
+
+
+def triggered_by(context: Mapping[str, Any]) -> str:
+    """Return who triggered the run; empty where nobody did, or Airflow does not know."""
+    return str(getattr(context.get("dag_run"), "triggering_user_name", None) or "")
+
+
+def overridden_fields(context: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what the run changes of its specification, a line for each path: `training.seed = 7`.
+
+    >>> overridden_fields({"params": {"overrides": {"training.seed": 7, "data.window": "30d"}}})
+    ('data.window = "30d"', 'training.seed = 7')
+    """
+    overrides = (context.get("params") or {}).get("overrides") or {}
+    if not isinstance(overrides, Mapping):  # it is refused where it is applied
+        return ()
+    texts = {str(path): json.dumps(value, sort_keys=True, default=str) for path, value in overrides.items()}
+    return tuple(f"{path} = {text[:_LONGEST_VALUE]}" for path, text in sorted(texts.items()))
+
+
+_LONGEST_VALUE = 200
 
 
 def code_version(ti: Any) -> str | None:

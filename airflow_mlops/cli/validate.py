@@ -35,13 +35,17 @@ def validate(args: Namespace) -> None:
     SystemExit
         With status 1 when any file has a problem, or when there is no file.
     """
-    from airflow_mlops.spec import load_spec
+    from airflow_mlops.spec import SpecError, load_spec
+    from airflow_mlops.spec.platform_checks import problems_of_platform
     from airflow_mlops.spec.problems import Refusal
 
     failed = 0
     for path in _files(args.paths):
         try:
             spec = load_spec(path)
+            foreign = problems_of_platform(spec, everything=True)
+            if foreign:
+                raise SpecError(foreign)
             rehearsal = _rehearsed(spec, args.as_of) if args.against_data else None
         except Refusal as refusal:
             failed += 1

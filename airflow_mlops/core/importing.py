@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import Any
 
 from airflow_mlops.core.errors import TrainingError
+from airflow_mlops.platform_rules import is_installed
+from airflow_mlops.spec.named_code import import_problem
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.spec.suggest import find_nearest
 
@@ -16,8 +18,12 @@ def import_object(path: str, field: str) -> Any:
     Raises
     ------
     TrainingError
-        If the module cannot be imported or has no such name; it says which of the two, and the nearest name.
+        If the platform does not allow the path, the module cannot be imported or has no such name, or what is there
+        is no class or function of an allowed module; it says which, and the nearest name.
     """
+    refused = import_problem(path, field)
+    if refused is not None and is_installed(path):  # of what is not there nothing can run: that is said below
+        raise TrainingError(refused)
     module_name, _, name = path.rpartition(".")
     try:
         module = import_module(module_name)
@@ -45,7 +51,37 @@ def import_object(path: str, field: str) -> Any:
                 fix=f"did you mean '{module_name}.{near}'?" if near else "look the name up in its documentation",
             )
         )
-    return getattr(module, name)
+    found = getattr(module, name)
+    problem = definition_problem(path, field, found)
+    if problem is not None:
+        raise TrainingError(problem)
+    return found
+
+
+def definition_problem(path: str, field: str, found: Any) -> Problem | None:
+    """Say that what stands at an allowed path is not of an allowed module; None when it is.
+
+    Modules import other modules, and functions of theirs: `sklearn.utils.os` is Python's own. So what is named must be
+    a class or function, and have been defined in a module that is allowed itself.
+
+    >>> import shutil, sklearn.svm
+    >>> definition_problem("sklearn.svm.SVC", "training.estimator", sklearn.svm.SVC) is None
+    True
+    >>> definition_problem("sklearn.rmtree", "training.estimator", shutil.rmtree).found
+    'sklearn.rmtree, a function that shutil defines'
+    """
+    home = getattr(found, "__module__", None)
+    plain = isinstance(found, type) or callable(found)
+    if plain and isinstance(home, str) and import_problem(f"{home}.{path.rpartition('.')[2]}", field) is None:
+        return None
+    kind = "a class" if isinstance(found, type) else f"a {type(found).__name__}"
+    return Problem(
+        code=ReasonCode.IMPORT_NOT_ALLOWED,
+        field=field,
+        found=f"{path}, {kind} that {home} defines" if plain and home else f"{path}, {kind}",
+        allowed="a class or function that is defined in a module that [mlops] allowed_imports names",
+        fix="name it by the module that defines it, if that is one",
+    )
 
 
 def _no_module(field: str, path: str, module_name: str, error: ImportError) -> Problem:

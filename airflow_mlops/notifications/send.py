@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from importlib import import_module
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def tell(spec: ModelSpec, event: LoopEvent, context: Mapping[str, Any]) -> tuple
     event
         What happened.
     context
-        The task's, for the templates of notifiers; they see the event as `event`.
+        The task's. Templates of a notifier's arguments see the event as `event`, and nothing else.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def tell(spec: ModelSpec, event: LoopEvent, context: Mapping[str, Any]) -> tuple
             continue
         name = wanted.conn_id or str(wanted.notifier)
         try:
-            _send(wanted, event, {**context, "event": event})
+            _send(wanted, event, context)
         except Exception as error:  # noqa: BLE001 - whoever's notifier it is, its failure must not undo a promotion
             _say(name, wanted, event, error)
         else:
@@ -49,34 +49,52 @@ def tell(spec: ModelSpec, event: LoopEvent, context: Mapping[str, Any]) -> tuple
 
 
 def _send(wanted: NotificationSpec, event: LoopEvent, context: Any) -> None:
-    """Send it; a notifier renders its own template fields, and here the other arguments are rendered.
+    """Send it, by the webhook or by the notifier that is named, with its arguments rendered once and here.
 
     Nothing is rendered twice: a reason may quote a column's value, and that must stay text.
+
+    Raises
+    ------
+    TrainingError
+        If the platform does not allow the path, or there is nothing at it.
+    NotAllowedError
+        If it is no notifier, or a template asks for what templates do not see.
     """
+    from airflow.sdk import BaseNotifier
+
+    from airflow_mlops.core.importing import import_object
+    from airflow_mlops.notifications.templates import NotAllowedError, render
     from airflow_mlops.notifications.webhook import LoopNotifier
 
     if wanted.conn_id:
         LoopNotifier(wanted.conn_id, event).notify(context)
         return
-    module, _, name = str(wanted.notifier).rpartition(".")
-    made = getattr(import_module(module), name)
-    fields = frozenset(getattr(made, "template_fields", ()))
-    renderer = LoopNotifier("")  # any of Airflow's templaters: all that is used of it is render_template
-    arguments = {
-        key: value if key in fields else renderer.render_template(value, context)
-        for key, value in wanted.arguments.items()
-    }
+    path = str(wanted.notifier)
+    made = import_object(path, "notifications.notifier")
+    if not (isinstance(made, type) and issubclass(made, BaseNotifier)):
+        raise NotAllowedError(f"{path} is no notifier: name a subclass of airflow.sdk.BaseNotifier")
+    arguments = render(dict(wanted.arguments), event)
     notifier = made(**arguments)
-    # Not notifier(context): that would log the words of its error, whatever they quote.
-    notifier.render_template_fields(context)
-    notifier.notify(context)
+    # Not notifier(context), which would log the words of its error, whatever they quote, and would render its fields
+    # again, with every connection and variable at hand: here they hold text, some of it from the data.
+    notifier.notify(_shown(event, context))
+
+
+def _shown(event: LoopEvent, context: Mapping[str, Any]) -> Any:
+    """What a notifier is given beside its arguments: the event, and the task's own ids; no connection or variable."""
+    ti = context.get("ti")
+    ids = {name: str(getattr(ti, name, "")) for name in ("dag_id", "run_id", "task_id")}
+    return {"event": event, "ti": SimpleNamespace(**ids), **ids}
 
 
 def _say(name: str, wanted: NotificationSpec, event: LoopEvent, error: Exception) -> None:
+    from airflow_mlops.notifications.templates import NotAllowedError
     from airflow_mlops.notifications.webhook import NotSentError
+    from airflow_mlops.spec.problems import Refusal
 
     # The words of a stranger's error, and of a failed request, may quote an address with its key.
-    what = str(error) if isinstance(error, NotSentError) else f"{type(error).__name__} from {name}"
+    own = isinstance(error, NotSentError | NotAllowedError | Refusal)
+    what = str(error) if own else f"{type(error).__name__} from {name}"
     if wanted.conn_id:
         fix = f"look at the Airflow connection '{wanted.conn_id}' (type http: host, password), and at who listens there"
     else:

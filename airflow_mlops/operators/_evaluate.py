@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ def judge(  # noqa: PLR0917 - who judges, in which run, with which records, by w
     """
     from airflow_mlops.core.gate import advice_of, decide, evaluate, sections_of
     from airflow_mlops.core.snapshot import read_snapshot
+    from airflow_mlops.provenance import overridden_fields, triggered_by
     from airflow_mlops.reports.decision.page import render
     from airflow_mlops.stores.serving_check.check import start_serving_check
 
@@ -53,7 +55,8 @@ def judge(  # noqa: PLR0917 - who judges, in which run, with which records, by w
             served=None if trial is None else trial.report,
             packages=_packages(records, candidate, champion),
         )
-    decision = decide(spec, candidate, evaluation, now=datetime.now(UTC))
+    decided = decide(spec, candidate, evaluation, now=datetime.now(UTC))
+    decision = replace(decided, overrides=overridden_fields(context), overridden_by=triggered_by(context))
     page = render(decision, candidate, advice_of(decision), evidence=sections_of(spec, candidate, decision))
     records.decisions.record_decision(candidate.run_id, decision, page_html=page)
     operator.remember_links(records, candidate, DECISION_PAGE)

@@ -69,6 +69,7 @@ def from_source(source: Any, time: str | None, window: Sequence[str] | None) -> 
     """Read a file or table: the window if there is one, else all of it."""
     from airflow_mlops.asof import parse_as_of
     from airflow_mlops.config import settings
+    from airflow_mlops.core.rows.memory import within_memory
     from airflow_mlops.spec.data import FileSource, SqlSource
     from airflow_mlops.stores.open_source import open_source
 
@@ -85,7 +86,7 @@ def from_source(source: Any, time: str | None, window: Sequence[str] | None) -> 
     else:
         # That the event time is missing is for the validation to say: it knows what it may be called now.
         batches = store.read_all(names, time=time if time in names else None)
-    return _frame(batches, names), store.description, columns
+    return _frame(within_memory(batches, store.description), names), store.description, columns
 
 
 def _frame(batches: Iterable[pa.RecordBatch], names: Sequence[str]) -> pd.DataFrame:

@@ -64,6 +64,7 @@ def _facts(spec: ModelSpec, candidate: Candidate, decision: GateDecision, versio
     lines = [
         f"{who}: the gate says **{decision.verdict}**.",
         plain(spec.description),
+        f"**{plain(decision.overridden)}** The specification's file says otherwise." if decision.overridden else "",
         "\n".join(f"- {plain(reason)}" for reason in _first(decision.reasons)),
         f"As of {decision.as_of:%Y-%m-%d %H:%M} UTC; trained on {candidate.train_rows:,} rows, judged on {judged}.",
     ]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
 from pydantic_core import CoreSchema, PydanticCustomError, SchemaValidator, ValidationError, core_schema
 
 from airflow_mlops.spec import fields
+from airflow_mlops.spec.errors import MOST_TOLD
 from airflow_mlops.spec.types import format_duration
 
 if TYPE_CHECKING:
@@ -195,7 +197,7 @@ class SpecModel:
 
 
 def _audited(made: SpecModel) -> SpecModel:
-    problems = tuple(made.problems_within())
+    problems = tuple(islice(made.problems_within(), MOST_TOLD))
     if problems:
         raise PydanticCustomError("spec_problems", "refused", {"problems": problems})
     return made

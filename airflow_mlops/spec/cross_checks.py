@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.spec.errors import wrong
@@ -24,9 +26,21 @@ def problems_between(parts: Mapping[str, Any]) -> Iterator[Problem]:
             yield from check(*(parts[name] for name in names))
 
 
+PREDICTED = ("prediction", "probability", "model_version", "model_run_id", "loop_run", "latency_ms", "error")
+"""Columns of a scored window, which are written beside its key and its event time."""
+
+
 def _roles(data: DataSpec) -> Iterator[Problem]:
     if data.label == data.time:
         yield wrong("data.label", f"{data.label!r}, which is data.time", "a column of its own", "name another")
+    for field, name in (("data.time", data.time), *(("data.key", name) for name in data.key)):
+        if name in PREDICTED or name.startswith("probability_"):
+            yield wrong(
+                field,
+                f"{name!r}, a column that predictions carry beside key and time",
+                f"names beside {', '.join(PREDICTED)} and probability_...",
+                "rename the column in the source's query or files",
+            )
     if data.label in data.key:
         yield wrong("data.key", f"the label {data.label!r}", "columns known before the label", "remove it")
     yield from _twice("data.key", data.key)
@@ -40,8 +54,10 @@ def _roles(data: DataSpec) -> Iterator[Problem]:
 
 
 def _features(data: DataSpec, features: FeatureSpec) -> Iterator[Problem]:
+    excluded, numeric = frozenset(features.exclude), frozenset(features.numeric)
+    yield from _twice("features.exclude", features.exclude)
     # A transformer may be given any column but the label: what it makes of times and keys is its team's business.
-    roles = (("label", (data.label,)), ("time", (data.time,)), ("key", data.key))
+    roles = (("label", {data.label}), ("time", {data.time}), ("key", set(data.key)))
     for kind in ("numeric", "categorical"):
         names: tuple[str, ...] = getattr(features, kind)
         yield from _twice(f"features.{kind}", names)
@@ -54,11 +70,11 @@ def _features(data: DataSpec, features: FeatureSpec) -> Iterator[Problem]:
                     f"remove {name!r} from features.{kind}"
                     + (f", or write features.calendar: {{{name}: [hour, weekday]}}" if role == "time" else ""),
                 )
-        for name in (name for name in names if name in features.exclude):
+        for name in (name for name in names if name in excluded):
             yield wrong(
                 f"features.{kind}", f"{name!r}, also in features.exclude", "one of the two", "remove one of them"
             )
-    for name in (name for name in features.categorical if name in features.numeric):
+    for name in (name for name in features.categorical if name in numeric):
         yield wrong(
             "features.categorical", f"{name!r}, also in features.numeric", "one of the two", "remove one of them"
         )
@@ -95,11 +111,13 @@ def _positive(data: DataSpec, gate: GateSpec) -> Iterator[Problem]:
 
 
 def _twice(field: str, names: tuple[str, ...]) -> Iterator[Problem]:
-    for name in sorted({name for name in names if names.count(name) > 1}):
+    if len(set(names)) == len(names):
+        return
+    for name, times in sorted((name, times) for name, times in Counter(names).items() if times > 1):
         yield wrong(
             code="spec_duplicate",
             field=field,
-            found=f"{name!r} {names.count(name)} times",
+            found=f"{name!r} {times} times",
             allowed="each column once",
             fix="remove the repetition",
         )
@@ -129,6 +147,10 @@ def _blocks(gate: GateSpec) -> Iterator[Problem]:
         )
 
 
+_SHOWN = 40
+"""Names of metrics that are shown."""
+
+
 def _kinds(gate: GateSpec, training: TrainingSpec) -> Iterator[Problem]:
     """Every metric named exists, and all are of one kind."""
     kinds = {name: known.kind for name, known in METRICS.items()}
@@ -141,13 +163,14 @@ def _kinds(gate: GateSpec, training: TrainingSpec) -> Iterator[Problem]:
         named.append(("training.search.metric", training.search.metric))
     yield from (_unknown_metric(field, metric) for field, metric in named if metric not in kinds)
     known = [(field, metric) for field, metric in named if metric in kinds]
+    first = kinds[known[0][1]] if known else ""
+    allowed = ", ".join(islice((name for name, kind in kinds.items() if kind == first), _SHOWN))
     for field, metric in known[1:]:
-        first = kinds[known[0][1]]
         if kinds[metric] != first:
             yield wrong(
                 field,
                 f"{metric!r}, a {kinds[metric]} metric, beside {known[0][1]!r}",
-                f"{first} metrics only: one of {', '.join(name for name, kind in kinds.items() if kind == first)}",
+                f"{first} metrics only: one of {allowed}",
                 "use metrics of one kind",
             )
 
@@ -171,8 +194,9 @@ def _judged_columns(data: DataSpec, gate: GateSpec, features: FeatureSpec) -> It
             yield wrong(
                 f"gate.{field}.columns", f"{data.label!r}, the label", "columns known before the label", "remove it"
             )
+    sliced = frozenset(gate.slices.columns)
     for name in gate.slices.required:
-        if name not in gate.slices.columns:
+        if name not in sliced:
             yield wrong(
                 "gate.slices.required",
                 f"{name!r}, not in gate.slices.columns",

@@ -105,6 +105,7 @@ class SqlSource(SpecModel):
     table: str | None = text(default=None, doc="Table name, optionally with its schema: `sales.flights`.")
     query: str | None = text(
         default=None,
+        max_length=100_000,
         doc="SQL text, or the path of a .sql file beside the specification, that uses :window_start and :window_end.",
     )
     time_zone: str | None = text(default=None, words="IANA time zone", check=timezone, doc=_ZONE)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain, islice
 from typing import Any
 
 from pydantic_core import ErrorDetails, ValidationError
 
 from airflow_mlops.spec.base import SpecModel
 from airflow_mlops.spec.cross_checks import problems_between
+from airflow_mlops.spec.errors import MOST_TOLD
 from airflow_mlops.spec.problems import Problem, ReasonCode, SpecError
 from airflow_mlops.spec.suggest import did_you_mean, find_nearest, shown
 
@@ -27,12 +29,27 @@ def spec_error(
 def problems_of(
     error: ValidationError, cls: type[SpecModel], data: Any, *, where: Where = lambda _path: "", prefix: str = ""
 ) -> tuple[Problem, ...]:
-    """Translate every error, and add what the right parts contradict each other in."""
-    found = [problem for details in error.errors(include_url=False) for problem in _translated(details, cls, where)]
-    if isinstance(data, Mapping) and "name" in cls.part_fields and "gate" in cls.part_fields:
-        found += _between(cls, data, where)
-    unique = dict.fromkeys(found)
+    """Translate the errors, and add what the right parts contradict each other in: the first `MOST_TOLD` of them."""
+    found = (problem for details in error.errors(include_url=False) for problem in _translated(details, cls, where))
+    whole = isinstance(data, Mapping) and "name" in cls.part_fields and "gate" in cls.part_fields
+    unique: dict[Problem, None] = {}
+    for problem in chain(found, _between(cls, data, where) if whole else ()):
+        if len(unique) == MOST_TOLD:
+            unique[_and_more(problem)] = None
+            break
+        unique[problem] = None
     return tuple(replace(problem, field=_joined(prefix, problem.field)) if prefix else problem for problem in unique)
+
+
+def _and_more(problem: Problem) -> Problem:
+    return Problem(
+        code=problem.code,
+        field=problem.field,
+        found=f"more problems, of which this is the first that is not told after {MOST_TOLD}",
+        allowed="none",
+        fix="mend those above first",
+        where=problem.where,
+    )
 
 
 def _joined(*names: str) -> str:
@@ -53,7 +70,9 @@ def _between(cls: type[SpecModel], data: Mapping[str, Any], where: Where) -> Ite
 
 
 def _placed(problem: Problem, path: Path, where: Where) -> Problem:
-    inner: Path = tuple(int(name) if name.isdigit() else name for name in problem.field.split(".") if name)
+    # isdigit() alone: the name of a parameter may be a superscript, which is a digit and no number
+    names = (name for name in problem.field.split(".") if name)
+    inner: Path = tuple(int(name) if name.isascii() and name.isdigit() else name for name in names)
     whole = path + inner
     return replace(problem, field=".".join(map(str, whole)), where=problem.where or where(whole))
 
@@ -84,7 +103,7 @@ def _words(
         code, found, allowed = ReasonCode(context["code"]), context["found"] or shown(value), context["allowed"]
         return code, found, allowed, _suggested(context["fix"], value, allowed)
     if kind == "missing":
-        names = ", ".join(value) if isinstance(value, Mapping) and value else "nothing"
+        names = _names(value) if isinstance(value, Mapping) and value else "nothing"
         doc = _doc(cls, path)
         fix = (_misspelt(cls, path, value) or f"add {path[-1]!r}") + (f" ({doc})" if doc else "")
         return ReasonCode.SPEC_MISSING_FIELD, f"no {path[-1]!r} among {names}", "a value: it has no default", fix
@@ -93,12 +112,20 @@ def _words(
         fix = did_you_mean(str(path[-1]), known) or "remove it"
         return ReasonCode.SPEC_UNKNOWN_FIELD, f"unknown field {path[-1]!r}", ", ".join(known), fix
     if kind in ("union_tag_not_found", "union_tag_invalid"):
-        keys = f"a mapping of {', '.join(map(str, value))}" if isinstance(value, Mapping) and value else shown(value)
+        keys = f"a mapping of {_names(value)}" if isinstance(value, Mapping) and value else shown(value)
         allowed = "{path: ...}, {conn_id: ..., table: ...} or {conn_id: ..., query: ...}"
         near = did_you_mean(str(next(iter(value))), ("path", "conn_id")) if isinstance(value, Mapping) and value else ""
         return ReasonCode.SPEC_INVALID_VALUE, keys, allowed, near or "write one of these"
     allowed, fix = _typed(kind, context, value)
     return ReasonCode.SPEC_INVALID_VALUE, shown(value), allowed, fix
+
+
+_COMPARED = 100
+"""Names of a mapping that are shown, or compared with a missing one."""
+
+
+def _names(value: Mapping[str, Any]) -> str:
+    return ", ".join(map(str, islice(value, _COMPARED))) + (", ..." if len(value) > _COMPARED else "")
 
 
 def _suggested(fix: str, value: Any, allowed: str) -> str:
@@ -115,7 +142,6 @@ def _suggested(fix: str, value: Any, allowed: str) -> str:
 _SHAPES: dict[str, tuple[str, str]] = {
     "string_type": ("text", "put it in quotes"),
     "string_too_short": ("text that is not empty", "write it, or leave the field out"),
-    "string_too_long": ("one character", "shorten it"),
     "int_type": ("a whole number", "write a whole number, without quotes"),
     "int_from_float": ("a whole number", "write a whole number"),
     "float_type": ("a number", "write a number, without quotes"),
@@ -126,6 +152,9 @@ _SHAPES: dict[str, tuple[str, str]] = {
     "model_type": ("a mapping of fields", "write it like {field: value}"),
     "model_attributes_type": ("a mapping of fields", "write it like {field: value}"),
     "too_short": ("at least one", "add one"),
+    "int_parsing_size": ("a whole number of 64 bits", "write a smaller one"),
+    "string_unicode": ("text that is Unicode", "write it again"),
+    "recursion_loop": ("values without a circle", "write the values out"),
 }
 _BOUNDS = {
     "greater_than": (">", "gt"),
@@ -144,6 +173,11 @@ def _typed(kind: str, context: Mapping[str, Any], value: Any) -> tuple[str, str]
         return f"one of {', '.join(names)}", did_you_mean(str(value), names) or "use one of these"
     if kind in _SHAPES:
         return _SHAPES[kind]
+    if kind == "string_too_long":
+        most = context["max_length"]
+        return ("one character" if most == 1 else f"at most {most:,} characters"), "shorten it"
+    if kind == "too_long":
+        return f"at most {context['max_length']:,}", "shorten the list"
     return f"what the field's type allows ({kind})", "see docs/specification.md"
 
 
@@ -176,6 +210,7 @@ def _doc(cls: type[SpecModel], path: Path) -> str:
 def _misspelt(cls: type[SpecModel], path: Path, value: Any) -> str:
     """Say when an unknown field beside a missing one looks like it."""
     known = _known(cls, path[:-1])
-    unknown = [str(name) for name in value if name not in known] if isinstance(value, Mapping) else []
+    given = islice(value, _COMPARED) if isinstance(value, Mapping) else ()
+    unknown = [str(name) for name in given if name not in known]
     near = find_nearest(str(path[-1]), unknown)
     return f"rename {near!r} to {path[-1]!r}" if near is not None else ""

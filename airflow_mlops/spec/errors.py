@@ -19,10 +19,15 @@ Code = Literal[
     "spec_missing_field",
     "spec_invalid_value",
     "spec_duplicate",
+    "import_not_allowed",
+    "schema_not_allowed",
     "metric_unknown",
     "expectation_unknown",
 ]
 """The members of ReasonCode that a specification can be refused with."""
+
+MOST_TOLD = 50
+"""Problems of one specification that are told: thousands of them would fill a page, and a database, for nobody."""
 
 
 def wrong(

@@ -84,6 +84,14 @@ Check = Callable[[Any], Any]
 _TEXT: core_schema.StringSchema = {"type": "str", "strict": True, "strip_whitespace": True}
 
 
+LONGEST = 1000
+"""Characters of a text that says nothing else: Airflow and MLflow keep them in columns of their databases."""
+LARGEST = 10**12
+"""A whole number that no field needs more than, and that every library counts to."""
+_LARGEST_PLAIN = 2**63 - 1
+_MOST_PARTS = 5000
+
+
 def _checked(schema: CoreSchema, check: Check | None) -> CoreSchema:
     return schema if check is None else core_schema.no_info_after_validator_function(check, schema)
 
@@ -94,11 +102,14 @@ def text(
     default: Any = REQUIRED,
     words: str = "text",
     min_length: int = 1,
+    max_length: int = LONGEST,
     check: Check | None = None,
     nullable: bool = False,
 ) -> Any:
     """Text; never a number or truth value that YAML made of it."""
-    schema: core_schema.StringSchema = {**_TEXT, "min_length": min_length} if min_length else _TEXT
+    schema: core_schema.StringSchema = {**_TEXT, "max_length": max_length}
+    if min_length:
+        schema["min_length"] = min_length
     return Field(_checked(schema, check), words, default, doc, nullable=nullable)
 
 
@@ -120,9 +131,9 @@ def flag(*, doc: str, default: bool) -> Any:
 
 
 def whole(*, doc: str, default: Any = REQUIRED, ge: int | None = None, le: int | None = None) -> Any:
-    """A whole number within bounds."""
+    """A whole number within bounds; without an upper one, as large as any library counts to."""
     bounds = _given(ge=ge, le=le)
-    schema: Any = {"type": "int", "strict": True, **bounds}
+    schema: Any = {"type": "int", "strict": True, "le": LARGEST, **bounds}
     return Field(schema, "whole number" + _bounds(bounds), default, doc)
 
 
@@ -155,6 +166,8 @@ def _bounds(given: Mapping[str, float]) -> str:
 
 _DURATION_TEXT = core_schema.str_schema(pattern=r"^\d+\s*[smhdw]$")
 _LONGEST = timedelta(days=36525)
+_FIRST, _LAST = 1900, 2199
+"""Years of an instant: outside of them, a zone or a window would soon lead beyond what a date can be."""
 
 
 def _duration(value: Any) -> timedelta:
@@ -190,13 +203,16 @@ def duration(*, doc: str, default: Any = REQUIRED, positive: bool = True, nullab
 
 
 def _instant(value: Any) -> Any:
-    if isinstance(value, datetime | date):
-        return value
+    read = value if isinstance(value, datetime | date) else None
     if isinstance(value, str):
         try:
-            return datetime.fromisoformat(value)
+            read = datetime.fromisoformat(value)
         except ValueError:
-            pass
+            read = None
+    if read is not None and not _FIRST <= read.year <= _LAST:
+        refuse(None, f"a time in the years {_FIRST} to {_LAST}", "correct the year")
+    if read is not None:
+        return read
     refuse(None, "an ISO 8601 date or time", "write it like 2013-03-01 or 2013-03-01T06:00:00+01:00")
 
 
@@ -208,13 +224,13 @@ def instant(*, doc: str, default: Any = REQUIRED) -> Any:
     return Field(schema, "ISO 8601 date or time", default, doc)
 
 
-def _tuple(item: CoreSchema, min_length: int | None = None) -> CoreSchema:
-    return core_schema.tuple_schema([item], variadic_item_index=0, min_length=min_length)
+def _tuple(item: CoreSchema, min_length: int | None = None, max_length: int | None = None) -> CoreSchema:
+    return core_schema.tuple_schema([item], variadic_item_index=0, min_length=min_length, max_length=max_length)
 
 
 def texts(*, doc: str, default: Any = REQUIRED, words: str, check: Check | None = None, single: bool = False) -> Any:
     """A list of texts; with `single`, one text stands for a list of one."""
-    item = _checked({**_TEXT, "min_length": 1}, check)
+    item = _checked({**_TEXT, "min_length": 1, "max_length": LONGEST}, check)
     schema = _tuple(item, min_length=1 if default is REQUIRED else None)
     if single:
         schema = core_schema.no_info_before_validator_function(
@@ -232,8 +248,10 @@ def _plain(value: Any) -> Any:
 
     Keys become text, as they are in JSON: ``{0: 1}`` of Python is what YAML writes ``{0: 1}``.
     """
-    if value is None or isinstance(value, str | int | float | bool):
+    if value is None or isinstance(value, str | bool):
         return value
+    if isinstance(value, int | float):
+        return _plain_number(value)
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, dict) and all(isinstance(key, str | int | float) for key in value):
@@ -249,6 +267,16 @@ def _key(key: str | float) -> str:
     return str(key).lower() if isinstance(key, bool) else str(key)
 
 
+def _plain_number(value: float) -> float:
+    if isinstance(value, int):
+        if abs(value) > _LARGEST_PLAIN:
+            refuse("a whole number of more than 64 bits", "whole numbers of 64 bits", "write a smaller one")
+    elif value != value or value in (_INFINITE, -_INFINITE):  # noqa: PLR0124 - NaN differs from itself
+        refuse(str(value), "finite numbers, which JSON can carry", "write null where a value is missing")
+    return value
+
+
+_INFINITE = float("inf")
 PLAIN = core_schema.no_info_before_validator_function(
     _plain, core_schema.any_schema(), json_schema_input_schema=core_schema.any_schema()
 )
@@ -329,7 +357,7 @@ def part(cls: type[SpecModel], *, doc: str, default: Any = REQUIRED) -> Any:
 def parts(cls: type[SpecModel], *, doc: str) -> Any:
     """A list of parts; empty by default."""
     words = f"list of [{cls.__name__}](#{cls.__name__.lower()})"
-    return Field(_tuple(cls.core_schema()), words, (), doc, holds=cls)
+    return Field(_tuple(cls.core_schema(), max_length=_MOST_PARTS), words, (), doc, holds=cls)
 
 
 def shorthand(schema: CoreSchema, expand: Check, short: CoreSchema) -> CoreSchema:

@@ -295,8 +295,10 @@ class GateSpec(SpecModel):
 
     def problems_within(self) -> Iterator[Problem]:
         """Bounds of one metric in several entries, that no value keeps."""
-        for name in dict.fromkeys(rule.metric for rule in self.absolute):
-            mine = [rule for rule in self.absolute if rule.metric == name]
+        by_metric: dict[str, list[AbsoluteRule]] = {}
+        for rule in self.absolute:
+            by_metric.setdefault(rule.metric, []).append(rule)
+        for name, mine in by_metric.items():
             low = max((rule.min for rule in mine if rule.min is not None), default=None)
             high = min((rule.max for rule in mine if rule.max is not None), default=None)
             if len(mine) > 1 and low is not None and high is not None and low > high:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +14,8 @@ from pydantic_core import ValidationError
 from airflow_mlops.spec.cross_checks import is_sql_file
 from airflow_mlops.spec.errors import refusal, wrong
 from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.plain_data import first_unsafe
+from airflow_mlops.spec.platform_checks import problems_of_platform
 from airflow_mlops.spec.yaml_lines import LARGEST, Reader
 
 if TYPE_CHECKING:
@@ -32,9 +37,24 @@ def load_spec(path: str | Path) -> ModelSpec:
     Raises
     ------
     SpecError
-        With every problem that was found, each with file and line.
+        With every problem that was found, each with file and line; also for what nobody thought of: whatever is raised
+        while a file is read is that file's fault, and no other's.
     """
     file = Path(path)
+    try:
+        return _loaded(file)
+    except Exception as error:  # who loads many files must be able to go on with the next one
+        from airflow_mlops.spec.problems import Refusal
+
+        if isinstance(error, Refusal):
+            raise
+        # Without its words, which may quote anything, and without its traceback, which may be a thousand levels deep.
+        found = f"a file at which reading it raised {type(error).__name__}"
+        fix = "write it anew; if it should be right, report the file as a fault of airflow_mlops"
+        raise _file_error(file, found, "a specification", fix, code="spec_unsafe") from None
+
+
+def _loaded(file: Path) -> ModelSpec:
     text = _text(file)
     reader = Reader(text, file.name)
     data = reader.read()
@@ -43,7 +63,7 @@ def load_spec(path: str | Path) -> ModelSpec:
         _resolve_query(rows, ("data",), file, reader)
         if isinstance(rows.get("labels"), dict):
             _resolve_query(rows["labels"], ("data", "labels"), file, reader)
-    return _checked(data, reader, subject=str(path))
+    return _checked(data, reader, subject=str(file))
 
 
 def parse_spec(source: str | Mapping[str, Any] | ModelSpec, *, where: str = "") -> ModelSpec:
@@ -75,12 +95,27 @@ def parse_spec(source: str | Mapping[str, Any] | ModelSpec, *, where: str = "") 
     if isinstance(source, str):
         reader = Reader(source, where)
         return _checked(reader.read(), reader, subject=where)
+    if isinstance(source, Mapping):
+        problem = first_unsafe(source, where)
+        if problem is not None:
+            raise refusal(problem, subject=where)
     try:
-        return ModelSpec.validate_raw(source)
+        made = ModelSpec.validate_raw(source)
     except ValidationError as error:
         from airflow_mlops.spec.error_text import problems_of
 
         raise refusal(problems_of(error, ModelSpec, source, where=lambda _path: where), subject=where) from None
+    problems = problems_of_platform(made)
+    if problems:
+        raise refusal(problems, subject=where)
+    return made
+
+
+def _placed(problem: Problem, reader: Reader) -> Problem:
+    from dataclasses import replace
+
+    path = tuple(int(name) if name.isascii() and name.isdigit() else name for name in problem.field.split("."))
+    return replace(problem, where=reader.where(path))
 
 
 def apply_overrides(spec: ModelSpec, overrides: Mapping[str, Any]) -> ModelSpec:
@@ -105,12 +140,11 @@ def apply_overrides(spec: ModelSpec, overrides: Mapping[str, Any]) -> ModelSpec:
 
 def _text(file: Path) -> str:
     try:
-        with file.open("rb") as stream:
-            raw = stream.read(LARGEST + 1)
+        raw = _bytes(file)
     except FileNotFoundError:
         raise _file_error(file, "no such file", "an existing YAML file", "check the path") from None
-    except OSError as error:
-        found = f"a file that cannot be read ({error.strerror})"
+    except (OSError, ValueError) as error:  # ValueError: a path that no file can have
+        found = f"a file that cannot be read ({getattr(error, 'strerror', None) or error})"
         raise _file_error(file, found, "a readable YAML file", "check the path and its permissions") from None
     if len(raw) > LARGEST:
         found = f"more than {LARGEST // 1024} kB"
@@ -125,6 +159,42 @@ def _text(file: Path) -> str:
         raise _file_error(file, found, "UTF-8 text", fix, line=line) from None
 
 
+def _bytes(file: Path) -> bytes:
+    """Read a plain file of the folder that it seems to be in.
+
+    A link to elsewhere would show somebody else's file in the problems of this one, so it is not opened, and where it
+    leads is not said. Links within the folder are how Kubernetes mounts a ConfigMap. A pipe would keep its reader
+    waiting for ever, and a device has no end: it is opened without waiting, and asked what it is.
+    """
+    if leads_out(file):
+        raise _file_error(
+            file,
+            "a link to a file outside of its folder",
+            "a file, or a link within the folder",
+            "copy the file to its place",
+            code="spec_unsafe",
+        )
+    handle = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    with os.fdopen(handle, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "no plain file")
+        return stream.read(LARGEST + 1)
+
+
+def leads_out(file: Path) -> bool:
+    """Whether a file is a link, at once or through others, to one that is not below its folder.
+
+    Raises
+    ------
+    OSError
+        If links lead in a circle.
+    """
+    try:
+        return not file.resolve().is_relative_to(file.parent.resolve())
+    except RuntimeError as error:  # how Python 3.11 and 3.12 say it
+        raise OSError(errno.ELOOP, "links that lead in a circle") from error
+
+
 def _file_error(
     file: Path, found: str, allowed: str, fix: str, *, code: Code = "spec_unreadable", line: int = 1
 ) -> SpecError:
@@ -137,9 +207,21 @@ def _resolve_query(part: dict[str, Any], place: tuple[str, ...], file: Path, rea
     query = source.get("query") if isinstance(source, dict) else None
     if not isinstance(query, str) or not is_sql_file(query.strip()):
         return
-    target = (file.parent / query.strip()).resolve()
+    named = file.parent / query.strip()
+    target = named.resolve()
     source["query"] = str(target)  # type: ignore[index]  # query came out of it
-    if not target.is_file():
+    if target.suffix != ".sql" or leads_out(named):
+        reader.problems.append(
+            wrong(
+                code="spec_unsafe",
+                field=".".join((*place, "source", "query")),
+                found=f"{query!r}, a link to a file outside of its folder",
+                allowed="a .sql file, or a link to one within its folder",
+                fix="copy the file to its place",
+                where=reader.where((*place, "source", "query")),
+            )
+        )
+    elif not target.is_file():
         reader.problems.append(
             wrong(
                 field=".".join((*place, "source", "query")),
@@ -177,6 +259,7 @@ def _checked(data: Any, reader: Reader, *, subject: str) -> ModelSpec:
 
             problems += problems_of(error, ModelSpec, data, where=reader.where)
         else:
+            problems += [_placed(problem, reader) for problem in problems_of_platform(made)]
             if not problems:
                 return made
     raise refusal(sorted(problems, key=_line), subject=subject)

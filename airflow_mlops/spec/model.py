@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import CoreSchema, core_schema
@@ -28,7 +28,7 @@ from airflow_mlops.spec.promotion import NotificationSpec, PromotionSpec
 from airflow_mlops.spec.retraining import RetrainingSpec
 from airflow_mlops.spec.training import TrainingSpec
 from airflow_mlops.spec.validation import Expectation
-from airflow_mlops.spec.value_checks import connection, cron, model_name, timezone
+from airflow_mlops.spec.value_checks import LONGEST_CRON, comes_between, connection, cron, model_name, timezone
 
 if TYPE_CHECKING:
     from airflow_mlops.spec.problems import Problem
@@ -41,6 +41,7 @@ class ScheduleSpec(SpecModel):
         default=None,
         words="cron expression or preset",
         check=cron,
+        max_length=LONGEST_CRON,
         doc="Five fields, or @hourly, @daily, @weekly, @monthly, @quarterly, @yearly; null: only by hand, by backfill "
         "(monthly) or by a retraining event.",
     )
@@ -73,6 +74,21 @@ class ScheduleSpec(SpecModel):
                 allowed="an end after the start",
                 fix="exchange or correct them",
             )
+        elif self.cron and not comes_between(self.cron, self._local(self.start), self._local(self.end)):
+            yield wrong(
+                field="cron",
+                found=f"{self.cron!r}, which never comes between start and end",
+                allowed="a schedule with an instant between them",
+                fix="correct one of the three",
+            )
+
+    def _local(self, moment: datetime | None) -> datetime | None:
+        """Return an instant as the clock in `timezone` shows it, which is what a cron expression is read by."""
+        if moment is None:
+            return None
+        from zoneinfo import ZoneInfo
+
+        return moment.astimezone(UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)).replace(tzinfo=None)
 
 
 def _cron_alone(value: Any) -> Any:
@@ -93,6 +109,7 @@ class ScoringSpec(SpecModel):
         nullable=True,
         words="cron expression or preset",
         check=cron,
+        max_length=LONGEST_CRON,
         doc="When `<model>.score` runs; null: only by hand or backfill.",
     )
     window: timedelta = duration(default="1d", doc="Rows scored by a run: this long before as-of.")
@@ -109,17 +126,19 @@ class ScoringSpec(SpecModel):
 class ExecutionSpec(SpecModel):
     """How Airflow runs the tasks."""
 
-    retries: int = whole(default=2, ge=0, doc="How often a failed task is tried again.")
+    retries: int = whole(default=2, ge=0, le=100, doc="How often a failed task is tried again.")
     retry_delay: timedelta = duration(default="30s", positive=False, doc="First delay; it doubles with each retry.")
     timeout: timedelta = duration(default="1h", doc="Longest time that one task may take.")
-    pool: str | None = text(default=None, doc="Airflow pool of the tasks.")
+    pool: str | None = text(default=None, max_length=250, doc="Airflow pool of the tasks.")
 
 
 class TrackingSpec(SpecModel):
     """Where runs, models and decisions are recorded."""
 
     conn_id: str = text(default="mlflow_default", check=connection, doc="Airflow connection of type mlflow.")
-    experiment: str | None = text(default=None, doc="MLflow experiment; the model's name when left out.")
+    experiment: str | None = text(
+        default=None, max_length=400, doc="MLflow experiment; the model's name when left out."
+    )
 
 
 class ModelSpec(SpecModel):
@@ -140,8 +159,10 @@ class ModelSpec(SpecModel):
         check=model_name,
         doc="Lower-case letters, digits and _: DAG ids and the registered model carry it.",
     )
-    owner: str = text(doc="Team or person who answers for the model.")
-    description: str = text(default="", min_length=0, doc="What the model is for; shown on the DAGs' pages.")
+    owner: str = text(max_length=200, doc="Team or person who answers for the model.")
+    description: str = text(
+        default="", min_length=0, max_length=10_000, doc="What the model is for; shown on the DAGs' pages."
+    )
     risk_tier: Literal["low", "medium", "high"] = choice(
         "low", "medium", "high", default="medium", doc="How much depends on the model; a tag of its DAGs."
     )

@@ -10,7 +10,7 @@ from airflow_mlops.spec.base import SpecModel
 from airflow_mlops.spec.errors import wrong
 from airflow_mlops.spec.fields import choice, duration, flag, number, part, plain_mapping, text, texts, whole
 from airflow_mlops.spec.types import format_duration
-from airflow_mlops.spec.value_checks import cron
+from airflow_mlops.spec.value_checks import LONGEST_CRON, cron
 
 if TYPE_CHECKING:
     from airflow_mlops.spec.problems import Problem
@@ -59,7 +59,7 @@ class DriftSpec(SpecModel):
     violations: int = whole(
         default=2, ge=1, doc="Windows in drift, the newest among them, that make a signal to retrain ..."
     )
-    of: int = whole(default=5, ge=1, doc="... out of this many windows.")
+    of: int = whole(default=5, ge=1, le=1000, doc="... out of this many windows.")
     references: tuple[str, ...] = texts(
         default=("training",),
         words="list of `training`, `previous`, `year_before`",
@@ -118,7 +118,7 @@ class PerformanceSpec(SpecModel):
         doc="Drop that is urgent: it does not wait for cooldown nor for a second window; null: half of that gain.",
     )
     violations: int = whole(default=1, ge=1, doc="Decayed windows, the newest among them, that make a signal ...")
-    of: int = whole(default=3, ge=1, doc="... out of this many windows.")
+    of: int = whole(default=3, ge=1, le=1000, doc="... out of this many windows.")
     estimate: bool = flag(default=True, doc="Whether performance is estimated before outcomes are known.")
 
     def problems_within(self) -> Iterator[Problem]:
@@ -137,6 +137,7 @@ class MonitoringSpec(SpecModel):
         nullable=True,
         words="cron expression or preset",
         check=cron,
+        max_length=LONGEST_CRON,
         doc="When `<model>.monitor` runs; null: only by hand or backfill.",
     )
     window: timedelta = duration(

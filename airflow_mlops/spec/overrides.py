@@ -7,8 +7,10 @@ and its candidates are held to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 from pydantic_core import ValidationError
@@ -16,14 +18,22 @@ from pydantic_core import ValidationError
 from airflow_mlops.spec.error_text import problems_of
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.nested import paths_in
+from airflow_mlops.spec.plain_data import first_unsafe
+from airflow_mlops.spec.platform_checks import problems_of_platform
 from airflow_mlops.spec.problems import Problem, ReasonCode, SpecError
 from airflow_mlops.spec.suggest import shown
+from airflow_mlops.spec.types import format_duration
 
 LOCKED: dict[str, str] = {
     "name": "it says which model this is",
+    "owner": "it says who answers for the model",
+    "description": "it is the owner's word on what the model is for, which an approver and the model card read",
+    "limitations": "they are the owner's word on what the model must not be used for",
     "tracking": "it says where the model is recorded",
     "promotion": "it says which model is promoted, and who must agree",
     "risk_tier": "it says who must agree before a candidate serves",
+    "monitoring": "it says how the model is watched after this run, and what counts as drift or decay",
+    "execution": "Airflow has read it before the run: retries, time and pool are the owner's",
     "retraining": "it says what may cause a training, and how many",
     "retired": "a retired model is not trained, whoever asks",
     "notifications": "it says who is told, and through which code and credentials",
@@ -62,6 +72,9 @@ def overridden(spec: ModelSpec, overrides: Mapping[str, Any]) -> ModelSpec:
             _refused("overrides", shown(overrides), "a mapping of dotted paths", "write {training.seed: 7}"),
             subject=subject,
         )
+    unsafe = first_unsafe(overrides)
+    if unsafe is not None:
+        raise SpecError(unsafe, subject=subject)
     for path, value in overrides.items():
         problem = _locked(str(path)) or _set(data, str(path), value)
         if problem is not None:
@@ -72,9 +85,77 @@ def overridden(spec: ModelSpec, overrides: Mapping[str, Any]) -> ModelSpec:
         raise SpecError([*problems, *problems_of(error, ModelSpec, data)], subject=subject) from None
     problems += [_may_not(path) for path in LOCKED if _get(made, path) != _get(spec, path)]
     problems += _other_code(made, spec)
+    if not problems:
+        problems += [*_too_much(spec, made), *problems_of_platform(made)]
     if problems:
         raise SpecError(problems, subject=subject)
     return made
+
+
+MOST_TIMES = 4
+"""How many times what its specification asks for a triggered run may ask for."""
+FREELY = 1000
+"""A number among the estimator's parameters that any run may ask for."""
+_AMOUNTS: dict[str, Any] = {
+    "data.window": timedelta(days=366),
+    "scoring.window": timedelta(days=366),
+    "scoring.chunk_rows": 1_000_000,
+}
+"""What any run may ask for of windows and rows in memory."""
+_WORKERS = frozenset({"n_jobs", "nthread", "thread_count", "num_threads", "n_threads", "device", "task_type"})
+
+
+def _too_much(spec: ModelSpec, made: ModelSpec) -> list[Problem]:
+    """Bound what a run asks of the machines: its windows, its search, and the numbers that its estimator counts to."""
+    found: list[Problem] = []
+    for path, freely in _AMOUNTS.items():
+        asked, most = _get(made, path), max(_get(spec, path) * MOST_TIMES, freely)
+        if asked > most:
+            found.append(_much(path, shown(_plain(asked)), f"at most {_plain(most)}"))
+    if _settings(made) > max(MOST_TIMES * _settings(spec), 100):
+        most = max(MOST_TIMES * _settings(spec), 100)
+        found.append(_much("training.search", f"{_settings(made)} trainings", f"at most {most}"))
+    own_numbers = dict(_numbers("training.parameters", spec.training.parameters))
+    asked_numbers = [*_numbers("training.parameters", made.training.parameters)]
+    if made.training.search is not None:
+        asked_numbers += _numbers("training.search.parameters", made.training.search.parameters)
+    for path, number in asked_numbers:
+        own = own_numbers.get(path, 0)
+        if path.rpartition(".")[2].rpartition("__")[2] in _WORKERS:
+            if number != own_numbers.get(path):
+                found.append(_much(path, str(number), "the specification's own number of processors"))
+        elif abs(number) > max(FREELY, MOST_TIMES * abs(own)):
+            found.append(_much(path, str(number), f"up to {max(FREELY, MOST_TIMES * abs(own))}"))
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return format_duration(value) if isinstance(value, timedelta) else value
+
+
+def _settings(spec: ModelSpec) -> int:
+    """How many trainings a search is."""
+    search = spec.training.search
+    if search is None:
+        return 1
+    grid = prod(len(values) for values in search.parameters.values())
+    return search.folds * (grid if search.method == "grid" else min(grid, search.iterations))
+
+
+def _numbers(field: str, value: Any) -> Iterator[tuple[str, int]]:
+    """Whole numbers are counts: of trees, of steps, of units; fractions are rates."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        yield field, value
+    elif isinstance(value, dict):
+        for name, held in value.items():
+            yield from _numbers(f"{field}.{name}", held)
+    elif isinstance(value, list | tuple):
+        for held in value:
+            yield from _numbers(field, held)
+
+
+def _much(field: str, found: str, allowed: str) -> Problem:
+    return _refused(field, found, allowed, "ask for less, or change the YAML file")
 
 
 def _get(spec: Any, path: str) -> Any:

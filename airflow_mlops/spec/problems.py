@@ -20,6 +20,8 @@ class ReasonCode(StrEnum):
     SPEC_INVALID_VALUE = "spec_invalid_value"
     SPEC_DUPLICATE = "spec_duplicate"
     IMPORT_FAILED = "import_failed"
+    IMPORT_NOT_ALLOWED = "import_not_allowed"
+    SCHEMA_NOT_ALLOWED = "schema_not_allowed"
     # the data
     SOURCE_MISSING = "source_missing"
     SOURCE_UNREADABLE = "source_unreadable"
@@ -95,6 +97,25 @@ class ReasonCode(StrEnum):
     FORMAT_TOO_NEW = "format_too_new"
 
 
+LONGEST = 2000
+"""Characters of each text of a problem: what is quoted in it may be as long as a file."""
+
+
+def storable(text: str, longest: int = LONGEST) -> str:
+    r"""Return a text that every database, page and log can hold: bounded, and without control characters.
+
+    Lines and tabs stay. Half a surrogate pair, which is no Unicode text, and NUL, which PostgreSQL refuses, are written
+    as Python writes them.
+
+    >>> storable("a\x00b\ud800"), storable("x" * 10, longest=4)
+    ('a\\x00b\\ud800', 'xxxx... (10 characters)')
+    """
+    cut = text if len(text) <= longest else f"{text[:longest]}... ({len(text)} characters)"
+    if cut.isprintable():
+        return cut
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in cut)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """One thing that is wrong, in the words a person needs to mend it.
@@ -113,6 +134,13 @@ class Problem:
     fix: str
     where: str = ""
     """File and line, when there is one: ``flight_delay.yaml:12``."""
+
+    def __post_init__(self) -> None:
+        # What is wrong may be anything, of any length and with any character: a page, a log and a database take it.
+        for name in ("field", "found", "allowed", "fix", "where"):
+            given = getattr(self, name)
+            if not (given.isprintable() and len(given) <= LONGEST):
+                object.__setattr__(self, name, storable(given))
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""

@@ -55,7 +55,9 @@ class ApprovalSpec(SpecModel):
 class PromotionSpec(SpecModel):
     """Where an accepted candidate goes."""
 
-    registered_model: str | None = text(default=None, doc="Name in MLflow's registry; the model's name when left out.")
+    registered_model: str | None = text(
+        default=None, max_length=200, doc="Name in MLflow's registry; the model's name when left out."
+    )
     approval: ApprovalSpec = part(ApprovalSpec, default={}, doc="Which promotions wait for a person.")
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 _SHOWN = 60
 _COMPARED = 100
 """Characters of a word that are compared: difflib takes quadratic time, and the word may be anything."""
+_MOST = 5000
+"""Known words that are compared, each in some microseconds."""
 
 
 def find_nearest(word: str, known: Iterable[str]) -> str | None:
@@ -21,7 +24,7 @@ def find_nearest(word: str, known: Iterable[str]) -> str | None:
     """
     from difflib import get_close_matches  # only a wrong specification pays for it
 
-    lowered = {name.lower(): name for name in known}
+    lowered = {name.lower(): name for name in islice(known, _MOST)}
     near = get_close_matches(word.lower()[:_COMPARED], lowered, n=1, cutoff=0.6)
     return lowered[near[0]] if near else None
 

@@ -21,8 +21,10 @@ class SearchSpec(SpecModel):
         "random", "grid", default="random", doc="random: `iterations` settings; grid: every combination."
     )
     parameters: dict[str, tuple[Any, ...]] = grid(doc="Values to try for each parameter.")
-    iterations: int = whole(default=20, ge=1, doc="Parameter settings that a random search tries.")
-    folds: int = whole(default=4, ge=2, doc="Folds; each is validated on rows later than those it is trained on.")
+    iterations: int = whole(default=20, ge=1, le=10_000, doc="Parameter settings that a random search tries.")
+    folds: int = whole(
+        default=4, ge=2, le=100, doc="Folds; each is validated on rows later than those it is trained on."
+    )
     metric: str | None = text(
         default=None,
         words="[metric](#metrics)",

@@ -71,6 +71,10 @@ class Expectation(SpecModel):
     def problems_within(self) -> Iterator[Problem]:
         """A known name, with arguments that it takes, and those that it needs."""
         if self.expect.startswith("expect_"):
+            if self.model_extra:
+                from airflow_mlops.spec.expectation_arguments import argument_problems
+
+                yield from argument_problems(self.model_extra)
             return
         takes = SHORT_NAMES.get(self.expect)
         if takes is None:

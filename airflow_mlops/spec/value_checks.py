@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from airflow_mlops.spec.fields import refuse
 from airflow_mlops.spec.metrics import METRICS
 
-PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
-_CRON_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
-_CRON_NAMES = {
-    **dict(zip(("jan", "feb", "mar", "apr", "may", "jun"), range(1, 7), strict=True)),
-    **dict(zip(("jul", "aug", "sep", "oct", "nov", "dec"), range(7, 13), strict=True)),
-    **dict(zip(("sun", "mon", "tue", "wed", "thu", "fri", "sat"), range(7), strict=True)),
+_EXPANDED = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@quarterly": "0 0 1 */3 *",
+    "@yearly": "0 0 1 1 *",
 }
+PRESETS = tuple(_EXPANDED)
+_CRON_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_CRON_NAMES = {
+    "month": dict(zip(_MONTHS, range(1, 13), strict=True)),
+    "day of week": dict(zip(_DAYS, range(7), strict=True)),
+}
+_LENGTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+"""Days of the months, of February in a leap year."""
+LONGEST_CRON = 200
+"""Characters: Airflow keeps a schedule's description in a column of its database."""
 _LONGEST_NAME = 63
 
 
@@ -102,26 +117,81 @@ def cron(value: str) -> str:
     if len(given) != len(_CRON_FIELDS):
         refuse(None, "five cron fields: minute hour day-of-month month day-of-week", 'write it like "0 6 * * 1"')
     for (name, low, high), field in zip(_CRON_FIELDS, given, strict=True):
-        if not all(_cron_item(item, low, high) for item in field.split(",")):
+        if not all(_cron_values(item, name, low, high) for item in field.split(",")):
             refuse(
                 f"{name} {field!r}", f"*, numbers {low} to {high}, ranges a-b, steps /n", 'write it like "0 6 * * 1"'
             )
+    _require_day(given[2], given[3], given[4])
     return value
 
 
-def _cron_item(item: str, low: int, high: int) -> bool:
-    span, slash, step = item.partition("/")
-    if slash and not (step.isascii() and step.isdigit() and int(step) > 0):
-        return False
-    if span == "*":
+def _require_day(day: str, month: str, weekday: str) -> None:
+    """Refuse days that no month in question has; days of the week come in all, and cron takes either."""
+    if day == "*" or weekday != "*":
+        return
+    days, months = _all_values(day, "day of month", 1, 31), _all_values(month, "month", 1, 12)
+    if not any(number <= _LENGTHS[one - 1] for number in days for one in months):
+        refuse(
+            f"day of month {day!r} in month {month!r}, which never comes",
+            "a day that one of the months has",
+            "correct the day or the month",
+        )
+
+
+def comes_between(value: str, start: datetime | None, end: datetime | None) -> bool:
+    """Whether a checked cron expression has an instant from `start` to `end`, as the clock in its zone shows them.
+
+    Without one of them, or after nine years of looking, what is a date comes.
+
+    >>> comes_between("@monthly", datetime(2026, 3, 2), datetime(2026, 3, 31))
+    False
+    """
+    if start is None or end is None:
         return True
+    given = _EXPANDED.get(value, value).split()
+    minutes, hours, days, months, weekdays = (
+        _all_values(field, *spec) for spec, field in zip(_CRON_FIELDS, given, strict=True)
+    )
+    # cron's own rule: of a day of the month and a day of the week that are both given, either is enough.
+    together = all if "*" in (given[2], given[4]) else any
+    day = start.replace(hour=0, minute=0, second=0, microsecond=0)
+    for _ in range(_DAYS_SEARCHED):
+        if day > end:
+            return False
+        weekday = not {day.isoweekday() % 7, day.isoweekday()}.isdisjoint(weekdays)  # Sunday is 0 and 7
+        times = (day.replace(hour=hour, minute=minute) for hour in hours for minute in minutes)
+        if day.month in months and together((day.day in days, weekday)) and any(start <= t <= end for t in times):
+            return True
+        day += timedelta(days=1)
+    return True
+
+
+_DAYS_SEARCHED = 366 * 9
+"""A leap day comes once in eight years at the latest."""
+
+
+def _all_values(field: str, name: str, low: int, high: int) -> set[int]:
+    return {number for item in field.split(",") for number in _cron_values(item, name, low, high)}
+
+
+def _cron_values(item: str, name: str, low: int, high: int) -> range:
+    """Return the numbers that an item of a cron field stands for; none when it is no such item."""
+    span, slash, step = item.partition("/")
+    every = _cron_number(step, "") if slash else 1
+    if every < 1:
+        return range(0)
+    if span == "*":
+        return range(low, high + 1, every)
     first, dash, last = span.lower().partition("-")
-    start = _cron_number(first)
-    if not dash:
-        return not slash and low <= start <= high
-    return low <= start <= _cron_number(last) <= high
+    start = _cron_number(first, name)
+    end = _cron_number(last, name) if dash else start
+    if not low <= start <= end <= high or (slash and not dash):
+        return range(0)
+    return range(start, end + 1, every)
 
 
-def _cron_number(text: str) -> int:
-    """Return the number or the named day or month; -1 when it is neither."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 3 else _CRON_NAMES.get(text, -1)  # noqa: PLR2004
+def _cron_number(text: str, name: str) -> int:
+    """Return the number, or what a name of this field stands for; -1 when it is neither."""
+    if text.isascii() and text.isdigit():
+        return int(text) if len(text) <= 3 else -1  # noqa: PLR2004
+    return _CRON_NAMES.get(name, {}).get(text, -1)

@@ -26,6 +26,8 @@ DEEPEST = 20
 _ENOUGH = 20
 """Problems of the text after which reading stops: a hostile file has no use of a thousand more."""
 _LONGEST_NUMBER = 100
+MOST = 60_000
+"""Values of a file, keys among them; a table of 10,000 columns, each named in three places, is half of that."""
 
 Path = tuple[str | int, ...]
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -83,6 +85,26 @@ def _control_line(text: str) -> int:
     return 0
 
 
+def unstorable(text: str) -> str | None:
+    r"""Name the first character that is no text for a database: a control character, or half a surrogate pair.
+
+    YAML writes them as escapes (``"\0"``). Airflow keeps the specification's words in its database, and PostgreSQL
+    refuses them there: one description would keep all DAGs of the file from being stored.
+
+    >>> unstorable("café"), unstorable("a\x00"), unstorable("two\nlines")
+    (None, "'\\x00'", None)
+    """
+    if text.isprintable():
+        return None
+    bad = (c for c in text if (c < " " and c not in "\n\r\t") or "\x7f" <= c <= "\x9f" or "\ud800" <= c <= "\udfff")
+    first = next(bad, None)
+    return None if first is None else ascii(first)
+
+
+def _field(path: Path) -> str:
+    return ".".join(map(str, path)) or "(file)"
+
+
 class Unreadable(Exception):
     """The text was given up on."""
 
@@ -95,6 +117,7 @@ class Reader:
         self.problems: list[Problem] = []
         self.lines: dict[Path, int] = {}
         self._text = text
+        self._values = 0
         self._events: Iterator[Any] = yaml.parse(text, Loader=_Loader)
 
     def where(self, path: Path) -> str:
@@ -145,24 +168,36 @@ class Reader:
             raise Unreadable
         line = _line(event)
         self.lines.setdefault(path, line + 1)
-        field = ".".join(map(str, path)) or "(file)"
+        self._count(line)
         if isinstance(event, yaml.AliasEvent):
-            self._unsafe(
-                line, field, f"alias *{event.anchor}", "values written out", "write the value where it is used"
-            )
+            self._unsafe(line, path, f"alias *{event.anchor}", "values written out", "write the value where it is used")
             return None
         if event.anchor is not None:
-            self._unsafe(line, field, f"anchor &{event.anchor}", "values written out", "remove the anchor")
+            self._unsafe(line, path, f"anchor &{event.anchor}", "values written out", "remove the anchor")
         if event.tag is not None:
-            self._unsafe(line, field, f"tag {event.tag}", "values without tags", "remove the tag")
+            self._unsafe(line, path, f"tag {event.tag}", "values without tags", "remove the tag")
         if isinstance(event, yaml.ScalarEvent):
-            return plain_scalar(event.value) if event.implicit[0] else event.value
+            return self._scalar(event, path, line)
         if depth >= DEEPEST:
-            self._unsafe(line, field, f"more than {DEEPEST} levels", f"{DEEPEST} levels at most", "flatten it")
+            self._unsafe(line, path, f"more than {DEEPEST} levels", f"{DEEPEST} levels at most", "flatten it")
             raise Unreadable
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(path, depth)
         return self._mapping(path, depth)
+
+    def _count(self, line: int) -> None:
+        self._values += 1
+        if self._values > MOST:
+            self._unsafe(line, (), f"more than {MOST} values", f"{MOST} values at most", "write only the specification")
+            raise Unreadable
+
+    def _scalar(self, event: Any, path: Path, line: int) -> Any:
+        text: str = event.value
+        bad = unstorable(text)
+        if bad is not None:
+            self._unsafe(line, path, f"the character {bad}", "text without control characters", "remove the character")
+            return ""
+        return plain_scalar(text) if event.implicit[0] else text
 
     def _sequence(self, path: Path, depth: int) -> list[Any]:
         items: list[Any] = []
@@ -183,7 +218,7 @@ class Reader:
             if key in found:
                 self._wrong(
                     line,
-                    ".".join(map(str, inner)),
+                    _field(inner),
                     f"{key!r} again, first at line {self.lines[inner]}",
                     "each field once",
                     "remove one of them",
@@ -196,20 +231,23 @@ class Reader:
         return found
 
     def _key(self, event: Any, path: Path, depth: int) -> str:
-        field = ".".join(map(str, path)) or "(file)"
+        self._count(_line(event))
         if not isinstance(event, yaml.ScalarEvent):
             self._value(event, (*path, "(key)"), depth + 1)
-            self._unsafe(_line(event), field, "a key that is no text", "text keys", "write a plain key")
+            self._unsafe(_line(event), path, "a key that is no text", "text keys", "write a plain key")
             return "(key)"
         if event.tag is not None or event.anchor is not None:
-            self._unsafe(_line(event), field, "a key with a tag or anchor", "text keys", "write a plain key")
+            self._unsafe(_line(event), path, "a key with a tag or anchor", "text keys", "write a plain key")
         elif event.value == "<<" and event.implicit[0]:
-            self._unsafe(_line(event), field, "merge key <<", "fields written out", "write the fields out")
+            self._unsafe(_line(event), path, "merge key <<", "fields written out", "write the fields out")
         value: str = event.value
+        bad = unstorable(value)
+        if bad is not None:
+            self._unsafe(_line(event), path, f"a key with the character {bad}", "plain text keys", "remove it")
         return value
 
-    def _unsafe(self, line: int, field: str, found: str, allowed: str, fix: str) -> None:
-        self._wrong(line, field, found, allowed, fix, code="spec_unsafe")
+    def _unsafe(self, line: int, path: Path, found: str, allowed: str, fix: str) -> None:
+        self._wrong(line, _field(path), found, allowed, fix, code="spec_unsafe")
 
     def _wrong(
         self,

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.ports import DataStore
+from airflow_mlops.platform_rules import platform_rules
 from airflow_mlops.spec.data import FileSource, LabelSpec, Source
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.spec.sql_names import query_problems, table_problems
 from airflow_mlops.stores.deduplicated import DeduplicatedStore
 from airflow_mlops.stores.event_times import TimeRules
 from airflow_mlops.stores.files.formats import options_of
@@ -89,8 +91,8 @@ def open_source(
     Raises
     ------
     DataError
-        If the connection or the ``.sql`` file is missing, the driver is not installed, or the query is not bounded by
-        the window.
+        If the connection or the ``.sql`` file is missing, the driver is not installed, the query is not bounded by
+        the window, or a table lies in a schema that the platform does not allow.
 
     Examples
     --------
@@ -100,10 +102,21 @@ def open_source(
     if isinstance(source, FileSource):
         return FileStore(below(source.path, data_root), text=text, keep=keep, **options_of(source))
     query = None if source.query is None else query_text(source.query, data_root)
+    _require_schemas(source.table, query)
     url = connection_url(source.conn_id)
     return SqlStore(
         url, table=source.table, query=query, name=f"connection {source.conn_id}", rules=TimeRules.of(source)
     )
+
+
+def _require_schemas(table: str | None, query: str | None) -> None:
+    """Hold what is read to `[mlops] allowed_schemas`: the text of a .sql file was not looked at before."""
+    schemas = platform_rules().schemas
+    if not schemas:
+        return
+    problems = [*(table_problems(table, schemas) if table else ()), *(query_problems(query, schemas) if query else ())]
+    if problems:
+        raise DataError(problems)
 
 
 def connection_url(conn_id: str) -> sa.URL:

@@ -165,7 +165,12 @@ CASES = {
     "estimator of a package that is not installed": Case(
         ReasonCode.IMPORT_FAILED, "no_such_package", spec=with_estimator("no_such_package.Forest")
     ),
-    "estimator that is none": Case(ReasonCode.ESTIMATOR_INVALID, "pathlib.Path", spec=with_estimator("pathlib.Path")),
+    "estimator that is none": Case(
+        ReasonCode.ESTIMATOR_INVALID, "sklearn.utils.Bunch", spec=with_estimator("sklearn.utils.Bunch")
+    ),
+    "estimator of a package that is not allowed": Case(
+        ReasonCode.IMPORT_NOT_ALLOWED, "pathlib.Path", spec=with_estimator("pathlib.Path")
+    ),
     "estimator without predict_proba": Case(
         ReasonCode.ESTIMATOR_INVALID, "predict_proba", spec=with_estimator("sklearn.svm.LinearSVC")
     ),

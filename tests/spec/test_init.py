@@ -56,10 +56,15 @@ def test_what_a_specification_names_is_not_imported(tmp_path: Path) -> None:
         "training: {estimator: hostile_module.Estimator, trusted_types: [hostile_module.Type]}\n"
     )
     script = f"""
-from airflow_mlops.spec import load_spec
-print(load_spec({str(spec)!r}).training.estimator)
+from airflow_mlops.spec import SpecError, load_spec
+try:
+    load_spec({str(spec)!r})
+except SpecError as error:
+    print([problem.field for problem in error.problems])
 """
-    assert run(script, tmp_path).stdout.strip() == "hostile_module.Estimator"
+    assert run(script, tmp_path).stdout.strip() == str(
+        ["features.transformer", "training.estimator", "training.trusted_types.0"]
+    )
     assert not (tmp_path / "ran").exists()
     run("import hostile_module", tmp_path)
     assert (tmp_path / "ran").exists()

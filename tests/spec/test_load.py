@@ -62,9 +62,11 @@ def test_what_is_no_specification_at_all(data: Any) -> None:
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,62}", fullmatch=True)
 words = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=20)
+instants = st.datetimes(datetime(1900, 1, 1), datetime(2199, 1, 1), timezones=st.just(UTC))
 durations = st.builds("{}{}".format, st.integers(1, 60), st.sampled_from("smhdw"))
+numbers = st.integers(-(2**63) + 1, 2**63 - 1)
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | words,
+    st.none() | st.booleans() | numbers | st.floats(allow_nan=False, allow_infinity=False) | words,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
     max_leaves=6,
 )
@@ -87,7 +89,7 @@ def raw_specs(draw: st.DrawFn) -> dict[str, Any]:
         "risk_tier": draw(st.sampled_from(["low", "medium", "high"])),
         "schedule": {
             "cron": draw(st.sampled_from([None, *PRESETS, "0 6 * * 1"])),
-            "start": draw(st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat)),
+            "start": draw(instants.map(datetime.isoformat)),
             "timezone": draw(st.sampled_from(["UTC", "Europe/Berlin"])),
         },
         "data": {"source": draw(sources), "time": time, "label": label, "key": key, "window": "900d"},
@@ -96,7 +98,7 @@ def raw_specs(draw: st.DrawFn) -> dict[str, Any]:
             st.lists(
                 st.builds(
                     lambda column, low, level: {"expect": "between", "column": column, "min": low, "severity": level},
-                    st.sampled_from(columns), st.integers(), st.sampled_from(["error", "warning"]),
+                    st.sampled_from(columns), numbers, st.sampled_from(["error", "warning"]),
                 ),
                 max_size=2,
             )

@@ -62,7 +62,7 @@ def test_every_problem_of_overrides_is_told() -> None:
             parse_spec(TEN_LINES),
             {"name": "x", "scoring.windw": "1d", "scoring.chunk_rows": 0, "owner.first": 1, "training.search.folds": 1},
         )
-    assert {"name", "scoring.windw", "scoring.chunk_rows", "owner.first", "training.search.folds"} <= {
+    assert {"name", "scoring.windw", "scoring.chunk_rows", "owner", "training.search.folds"} <= {
         p.field for p in caught.value.problems
     }
     assert "did you mean 'window'?" in str(caught.value)

@@ -35,6 +35,7 @@ from airflow_mlops.core.metrics.registry import Prepare, of_rows
 from airflow_mlops.core.metrics.weighted import Spread, Undefined, WeightedMetric
 from airflow_mlops.spec.gate import CustomMetric
 from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.named_code import metric_problem
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ def prepared(spec: ModelSpec) -> dict[str, tuple[CustomMetric, Prepare]]:
     problems: list[Problem] = []
     for number, own in enumerate(spec.gate.metrics):
         field = f"gate.metrics[{number}].path"
+        foreign = metric_problem(own.path, field)
+        if foreign is not None:
+            problems.append(foreign)
+            continue
         try:
             function = import_object(own.path, field)
         except TrainingError as refusal:

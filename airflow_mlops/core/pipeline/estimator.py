@@ -12,6 +12,7 @@ from airflow_mlops.core.pipeline import boosters
 from airflow_mlops.core.records.candidate import Label, Task
 from airflow_mlops.core.rows.labels import ways_to_write
 from airflow_mlops.core.text import LONGEST, one_line
+from airflow_mlops.spec.named_code import problems_of_parameters
 from airflow_mlops.spec.nested import expanded
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.spec.suggest import did_you_mean
@@ -42,6 +43,9 @@ def build_estimator(
         raise TrainingError(_no_estimator(field, path, cls))
     if cls.__module__ == "sklearn.multioutput":
         raise TrainingError(_several_columns(field, path, parameters))
+    places = tuple(problems_of_parameters("training.parameters", parameters))
+    if places:
+        raise TrainingError(places)
     return _construct(path, cls, parameters, inside)
 
 

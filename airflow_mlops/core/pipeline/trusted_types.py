@@ -17,6 +17,7 @@ from typing import Any
 
 from airflow_mlops.core.errors import TrainingError
 from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.named_code import import_problem
 from airflow_mlops.spec.nested import paths_in
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -150,8 +151,17 @@ def reviewed_types() -> frozenset[str]:
 
 
 def trusted_types(spec: ModelSpec) -> tuple[str, ...]:
-    """Types that the store may be told to trust for this model: reviewed ones, then the specification's own."""
+    """Types that the store may be told to trust for this model: reviewed ones, then the specification's own.
+
+    Raises
+    ------
+    TrainingError
+        If the specification names one that the platform does not allow: to load a type is to import its module.
+    """
     training = spec.training
+    foreign = [import_problem(name, "training.trusted_types") for name in training.trusted_types]
+    if any(foreign):
+        raise TrainingError(problem for problem in foreign if problem is not None)
     calibrated = _CALIBRATED if training.calibration != "never" else ()
     own = [name for path in estimators_of(spec) for name in (REVIEWED | OTHERS).get(path, ())]
     return tuple(dict.fromkeys((*_PREPARATION, *_STEPS, *own, *calibrated, *training.trusted_types)))

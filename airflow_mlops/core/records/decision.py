@@ -14,6 +14,9 @@ from airflow_mlops.core.records.evidence import Evidence
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import ReasonCode
 
+_SHOWN = 8
+"""Changed fields that the sentence names."""
+
 
 class Verdict(StrEnum):
     """What the gate says. `inconclusive` keeps the champion, and is not the same as worse."""
@@ -130,3 +133,17 @@ class GateDecision(Record):
     refit_of: JudgedVersion | None = added(None)
     """Of a refitted model: the version whose evaluation this is, but for the rules that look at the stored model
     alone, which this one has passed itself."""
+    overrides: tuple[str, ...] = added(())
+    """What whoever triggered the run changed of the specification: `training.seed = 7`, the value as JSON."""
+    overridden_by: str = added("")
+    """Who that was, where Airflow knows."""
+
+    @property
+    def overridden(self) -> str:
+        """What was changed for this run, in one sentence; empty where nothing was."""
+        if not self.overrides:
+            return ""
+        shown = "; ".join(self.overrides[:_SHOWN])
+        more = len(self.overrides) - _SHOWN
+        by = f" by {self.overridden_by}" if self.overridden_by else ""
+        return f"Changed for this run{by}: {shown}" + (f"; and {more} more." if more > 0 else ".")

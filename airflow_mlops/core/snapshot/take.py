@@ -15,6 +15,7 @@ from airflow_mlops.core.ports import DataStore, Storage, as_known_at
 from airflow_mlops.core.records.fault import FaultySpan
 from airflow_mlops.core.records.snapshot import Column, Snapshot, Window
 from airflow_mlops.core.rows.columns import missing_columns, one_of
+from airflow_mlops.core.rows.memory import within_memory
 from airflow_mlops.core.rows.types import kind_of_type, plain_type
 from airflow_mlops.core.rows.windows import label_window, utc
 from airflow_mlops.core.snapshot.fingerprint import ContentHash
@@ -186,7 +187,7 @@ def _write(rows: _Rows, batches: Iterator[pa.RecordBatch], storage: Storage, pat
     if first is None:
         return None
     rows.content = ContentHash(first.schema)
-    storage.write_batches(path, rows.hashed(chain((first,), batches)), first.schema)
+    storage.write_batches(path, rows.hashed(within_memory(chain((first,), batches), path)), first.schema)
     return first.schema
 
 

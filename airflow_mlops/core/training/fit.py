@@ -286,7 +286,7 @@ def _transformer(spec: ModelSpec, features: tuple[Feature, ...], inputs: pd.Data
     if path is None:
         return None
     cls = import_object(path, "features.transformer")
-    if not all(hasattr(cls, name) for name in ("fit", "transform", "get_params")):
+    if not isinstance(cls, type) or not all(hasattr(cls, name) for name in ("fit", "transform", "get_params")):
         raise TrainingError(
             Problem(
                 code=ReasonCode.ESTIMATOR_INVALID,

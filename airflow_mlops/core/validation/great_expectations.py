@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.records.validation import Check
 from airflow_mlops.core.validation.plan import CheckedRows, Step
+from airflow_mlops.core.validation.row_filter import matching_rows
 from airflow_mlops.core.validation.wording import failed, names, passed, share
+from airflow_mlops.spec.named_code import import_problem
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.spec.row_conditions import RowCondition, columns_of, parse_condition
 from airflow_mlops.spec.suggest import did_you_mean
 from airflow_mlops.spec.validation import Expectation
 
@@ -38,6 +41,7 @@ _OBSERVED_IS_SAFE = (
     "expect_column_values_to_be_in_type_list",
 )
 """Names whose observed value is a count, a share or a type. A maximum, a quantile or a set is made of data."""
+_CONDITION = {"row_condition", "condition_parser"}
 _NOT_TAKEN = {"result_format", "catch_exceptions", "rendered_content", "id", "meta", "batch_id"}
 _ELSEWHERE = {
     "expect_query_results_to_match_comparison",
@@ -63,8 +67,6 @@ def _quiet() -> Iterator[None]:
     """Silence the deprecations that nobody here can mend."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="module 'sre_", category=DeprecationWarning)
-        # Row conditions as text are deprecated, but YAML has nothing else.
-        warnings.filterwarnings("ignore", message=".*(row_condition|condition_parser)", category=DeprecationWarning)
         yield
 
 
@@ -96,14 +98,25 @@ def audit(expectation: Expectation) -> tuple[Problem, ...]:
                 fix=did_you_mean(expectation.expect, known) or "see the gallery of Great Expectations for names",
             ),
         )
-    return _wrong_arguments(expectation.expect, arguments_of(expectation)[0])
+    foreign = _foreign(expectation.expect)
+    return (foreign,) if foreign else _wrong_arguments(expectation.expect, arguments_of(expectation)[0])
+
+
+def _foreign(name: str) -> Problem | None:
+    """Say that an expectation is neither Great Expectations' own nor of a module that the platform allows."""
+    home = str(_kind(name).__module__)
+    if home.startswith("great_expectations."):
+        return None
+    return import_problem(f"{home}.{name}", f"validation.{name}")
 
 
 def _wrong_arguments(name: str, kwargs: Mapping[str, Any]) -> tuple[Problem, ...]:
     takes = sorted(set(_kind(name).__fields__) - _NOT_TAKEN - {"severity", "windows"})
     said = {str(key): "not taken" for key in _NOT_TAKEN & set(kwargs)}
+    if "row_condition" in kwargs and "row_condition" not in takes:
+        said["row_condition"] = "not taken"
     try:
-        _make(name, {key: value for key, value in kwargs.items() if key not in said})
+        _make(name, {key: value for key, value in kwargs.items() if key not in said and key not in _CONDITION})
     except (ValueError, TypeError) as error:
         unknown = [{"loc": ("arguments",), "msg": type(error).__name__}]
         details: list[dict[str, Any]] = error.errors() if hasattr(error, "errors") else unknown
@@ -137,14 +150,16 @@ def _make(name: str, kwargs: Mapping[str, Any]) -> Any:
 def plan(expectation: Expectation) -> Iterator[Step]:
     """Turn an expectation of Great Expectations' own into steps. Its audit has passed."""
     for kwargs in arguments_of(expectation):
-        columns = mentioned(kwargs)
+        columns = mentioned({key: value for key, value in kwargs.items() if key not in _CONDITION})
         yield Step(
             expectation=expectation,
-            # A row condition may name any column, and a column that is asked to exist may not.
-            columns=() if kwargs.get("row_condition") or expectation.expect == "expect_column_to_exist" else columns,
+            # A column that is asked to exist may not.
+            columns=() if expectation.expect == "expect_column_to_exist" else columns,
             about=names(columns),
             type=expectation.expect,
-            kwargs=kwargs,
+            # Which rows it is about is ours to find: the library would run the condition as code.
+            kwargs={key: value for key, value in kwargs.items() if key not in _CONDITION},
+            only=parse_condition(kwargs["row_condition"]) if kwargs.get("row_condition") else None,
             allowed=names((f"{key} {value}" for key, value in kwargs.items() if value not in columns), 6)
             or "what the expectation says",
         )
@@ -154,7 +169,8 @@ def mentioned(kwargs: Mapping[str, Any]) -> tuple[str, ...]:
     """Columns that the arguments name."""
     single = [kwargs[name] for name in _COLUMN_ARGUMENTS if isinstance(kwargs.get(name), str)]
     several = kwargs.get("column_list") or ()
-    return (*single, *(name for name in several if isinstance(name, str)))
+    asked = columns_of(parse_condition(kwargs["row_condition"])) if kwargs.get("row_condition") else ()
+    return (*single, *(name for name in several if isinstance(name, str)), *asked)
 
 
 def run(steps: Iterable[Step], rows: CheckedRows) -> dict[int, Check]:
@@ -168,12 +184,45 @@ def run(steps: Iterable[Step], rows: CheckedRows) -> dict[int, Check]:
         context.data_sources.add_pandas("rows").add_dataframe_asset("rows").add_batch_definition_whole_dataframe("all")
     )
     checks: dict[int, Check] = {}
-    for number, (columns, bundle) in enumerate(_bundles(numbered, rows.frame)):
-        frame = rows.frame[list(columns)] if columns else rows.frame
-        with _quiet():
-            results = _results(context, batch, f"bundle-{number}", [step for _, step in bundle], frame)
-        checks |= {place: _check(step, result, rows) for (place, step), result in zip(bundle, results, strict=True)}
+    number = 0
+    for only in dict.fromkeys(step.only for _, step in numbered):
+        asked = [(place, step) for place, step in numbered if step.only == only]
+        chosen = _chosen(rows.frame, only)
+        if chosen is None:
+            checks |= {place: _not_compared(step, rows) for place, step in asked}
+            continue
+        for columns, bundle in _bundles(asked, chosen):
+            frame = chosen[list(columns)] if columns else chosen
+            with _quiet():
+                results = _results(context, batch, f"bundle-{number}", [step for _, step in bundle], frame)
+            checks |= {place: _check(step, result, rows) for (place, step), result in zip(bundle, results, strict=True)}
+            number += 1
     return checks
+
+
+def _chosen(frame: pd.DataFrame, only: RowCondition | None) -> pd.DataFrame | None:
+    """Return the rows that a condition holds for; None where its values do not compare with the columns'."""
+    if only is None:
+        return frame
+    try:
+        return frame[matching_rows(frame, only)]
+    except (TypeError, ValueError):  # their words may quote a value
+        return None
+
+
+def _not_compared(step: Step, rows: CheckedRows) -> Check:
+    asked = columns_of(step.only) if step.only is not None else ()
+    kinds = names(f"{column}: {rows.kinds.get(column, 'unknown')}" for column in asked)
+    return failed(
+        step.expectation.expect,
+        step.about,
+        len(rows.frame),
+        found=f"a row_condition whose values do not compare with its columns ({kinds})",
+        allowed="literals of the columns' own kind",
+        fix="correct the row_condition",
+        code=ReasonCode.SPEC_INVALID_VALUE,
+        severity=step.expectation.severity,
+    )
 
 
 def _bundles(

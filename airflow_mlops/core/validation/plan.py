@@ -11,6 +11,7 @@ from airflow_mlops.core.records.validation import Check
 from airflow_mlops.core.rows.types import ValueKind
 from airflow_mlops.core.validation.schema import WantedColumn
 from airflow_mlops.spec.problems import ReasonCode
+from airflow_mlops.spec.row_conditions import RowCondition
 from airflow_mlops.spec.validation import Expectation
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Step:
     allowed: str
     fix: str = "correct the rows at the source, or change the expectation"
     code: ReasonCode = ReasonCode.EXPECTATION_FAILED
+    only: RowCondition | None = None
+    """Which rows it is about; None: all."""
     about: str = ""
     """Column or columns as the report names them."""
 

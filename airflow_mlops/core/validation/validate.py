@@ -237,8 +237,11 @@ def _plan(expectation: Expectation, schema: Schema, rows: CheckedRows) -> Iterab
     usable = tuple(column for column in columns if column not in schema.unusable)
     if columns and not usable:
         return []
-    if expectation.targets and expectation.expect not in {"unique", "compare"}:
-        expectation = expectation.model_copy(update={"column": None, "columns": usable})
+    # Of several targets those that can be looked at are; what else is named, such as by a row_condition, is needed.
+    others = [column for column in columns if column not in expectation.targets]
+    if expectation.targets and expectation.expect not in {"unique", "compare"} and all(o in usable for o in others):
+        targets = tuple(column for column in expectation.targets if column in usable)
+        expectation = expectation.model_copy(update={"column": None, "columns": targets})
     elif usable != columns:
         return []
     if expectation.expect.startswith("expect_"):

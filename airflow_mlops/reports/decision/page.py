@@ -51,10 +51,15 @@ def render(decision: GateDecision, candidate: Candidate, advice: Sequence[str], 
             _origin(decision, candidate),
         ),
         alarm=waived(decision),
-        banner=Banner(tone=tone(decision), verdict=sentence(decision), reasons=_reasons(deciding(decision))),
+        banner=Banner(tone=tone(decision), verdict=sentence(decision), reasons=_told(decision)),
         plots=drawn,
         most=MOST_ROWS,
     )
+
+
+def _told(decision: GateDecision) -> list[str]:
+    changed = [clip_text(decision.overridden)] if decision.overridden else []
+    return [*changed, *_reasons(deciding(decision))]
 
 
 def _reasons(reasons: Sequence[str]) -> list[str]:
@@ -103,6 +108,7 @@ def _origin(decision: GateDecision, candidate: Candidate) -> Section:
             "its fingerprint": candidate.snapshot_fingerprint,
             "specification": candidate.spec_fingerprint,
             "seed": str(candidate.seed),
+            **({"changed for this run": decision.overridden} if decision.overridden else {}),
             "gate.mode": decision.mode,
             "decided at": f"{decision.decided_at:%Y-%m-%d %H:%M:%S} UTC",
             "decision's digest": decision.digest,

@@ -81,6 +81,8 @@ def limitations(
         found.append("It was not judged itself: its evidence is of the same recipe, trained without the newest rows.")
     if decision is None:
         return (*found, "Nothing is known of its quality: the gate has not judged it.")
+    if decision.overridden:
+        found.append(f"{decision.overridden} The specification's file says otherwise.")
     return (*found, *_from_rules(decision), *_from_evidence(decision.evaluation))
 
 

@@ -9,6 +9,7 @@ from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import Problem
 from airflow_mlops.stores.event_times import AS_WRITTEN, TimeRules, bounds_in
 from airflow_mlops.stores.files.leftovers import RUNNING, RUNNING_NUMBER, left_by_pandas
+from airflow_mlops.stores.files.limits import check_footer, read_bounded
 from airflow_mlops.stores.files.part import duplicated, raise_if_away, unreadable
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     import pyarrow.dataset as pads
     import pyarrow.fs as pafs
 
-_BUFFER = 1 << 20
 _TEXTS = ("string", "large_string", "string_view", "dictionary")
 
 
@@ -40,6 +40,7 @@ class ParquetPart:
         import pyarrow.dataset as pads
 
         try:
+            check_footer(self._filesystem, self.path)
             fragment = pads.ParquetFileFormat().make_fragment(self.path, self._filesystem)
             fragment.ensure_complete_metadata()
         except (pa.ArrowException, OSError) as error:
@@ -106,25 +107,18 @@ class ParquetPart:
         """Read batches of at most `chunk_rows` rows; some rows may lie outside of the window.
 
         The dataset scanner of pyarrow decodes a whole row group at a time, so a file that is one row group would be in
-        memory at once. `ParquetFile.iter_batches` with a buffered stream holds pages only.
+        memory at once. `ParquetFile.iter_batches` with a buffered stream holds pages only, and how large those may be
+        is checked before.
         """
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         groups = self.row_groups(window, time)
         if not groups:
             return
         try:
-            with (
-                self._filesystem.open_input_file(self.path) as file,
-                pq.ParquetFile(
-                    file, buffer_size=_BUFFER, pre_buffer=False, read_dictionary=list(encode) or None
-                ) as parquet,
-            ):
-                wanted = list(dict.fromkeys(columns))
-                rows = parquet.iter_batches(chunk_rows, row_groups=groups, columns=wanted, use_threads=False)
-                for batch in rows:
-                    yield batch.select(wanted)
+            yield from read_bounded(
+                self._filesystem, self.path, groups=groups, columns=columns, chunk_rows=chunk_rows, encode=encode
+            )
         except (pa.ArrowException, OSError) as error:
             raise_if_away(error, self.path)
             raise unreadable(self.path, "a damaged Parquet file", "write the file again") from error

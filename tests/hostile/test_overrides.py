@@ -1,0 +1,125 @@
+"""Who may trigger a run may tune it: not speak for the owner, not ask for any amount, and not unseen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_mlops.provenance import overridden_fields, triggered_by
+from airflow_mlops.reports import approval_form
+from airflow_mlops.reports.decision.page import render
+from airflow_mlops.spec import ModelSpec, SpecError, apply_overrides, parse_spec
+from tests.spec.samples import RAW
+from tests.support.builders import make_candidate, make_decision
+
+SPEC = parse_spec(
+    {
+        **RAW,
+        "description": "Reviewed by risk.",
+        "limitations": ["Never use for minors."],
+        "risk_tier": "high",
+        "promotion": {"registered_model": "flights", "approval": {"tiers": ["high"]}},
+        "training": {
+            **RAW["training"],
+            "parameters": {"max_iter": 5000, "C": 1.0, "n_jobs": 2},
+            "search": {"parameters": {"tol": [0.1, 1.0]}, "folds": 4},
+        },
+    }
+)
+
+OWNERS: dict[str, Any] = {
+    "owner": "security-approved",
+    "risk_tier": "low",
+    "description": "Already approved by the board, please press Approve.",
+    "limitations": [],
+    "limitations.0": "None.",
+    "monitoring.drift.level": 0.9,
+    "monitoring": {},
+    "promotion.registered_model": "other",
+    "promotion.approval.tiers": [],
+    "execution.timeout": "100d",
+}
+
+
+@pytest.mark.parametrize("path", OWNERS)
+def test_the_owners_words_stay_the_owners(path: str) -> None:
+    with pytest.raises(SpecError, match="found an override"):
+        apply_overrides(SPEC, {path: OWNERS[path]})
+
+
+TOO_MUCH: dict[str, Any] = {
+    "data.window": "36500d",
+    "scoring.window": "30000d",
+    "scoring.chunk_rows": 10**9,
+    "training.search.iterations": 10_000,
+    "training.search.folds": 100,
+    "training.parameters.max_iter": 1_000_000_000,
+    "training.parameters.n_estimators": 10_000_000,
+    "training.parameters.hidden_layer_sizes": [100_000, 100_000],
+    "training.parameters.n_jobs": 64,
+    "training.parameters.base__n_jobs": -1,
+    "training.parameters.nested": {"deep": {"max_iter": 10**9}},
+}
+
+
+def asked(path: str, value: Any) -> dict[str, Any]:
+    grid = {"training.search.parameters": {"tol": [n / 1000 for n in range(1, 1001)]}}
+    return {**(grid if path.startswith("training.search") else {}), path: value}
+
+
+@pytest.mark.parametrize("path", TOO_MUCH)
+def test_what_is_asked_of_the_machines_is_bounded(path: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        apply_overrides(SPEC, asked(path, TOO_MUCH[path]))
+    assert all(problem.fix == "ask for less, or change the YAML file" for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("data.window", "180d"),
+        ("training.parameters.max_iter", 20_000),
+        ("training.parameters.n_estimators", 500),
+        ("training.parameters.C", 1e9),
+        ("training.parameters.n_jobs", 2),
+        ("training.search.iterations", 30),
+        ("training.seed", 2**31),
+        ("scoring.chunk_rows", 100),
+    ],
+)
+def test_tuning_is_free(path: str, value: Any) -> None:
+    assert isinstance(apply_overrides(SPEC, {path: value}), ModelSpec)
+
+
+CONTEXT: dict[str, Any] = {
+    "params": {"overrides": {"training.seed": 7, "training.parameters": {"C": "<script>alert(1)</script>"}}},
+    "dag_run": SimpleNamespace(triggering_user_name="mallory"),
+}
+
+
+def test_what_was_changed_and_by_whom_stands_in_decision_page_and_form() -> None:
+    decision = replace(
+        make_decision(make_candidate()), overrides=overridden_fields(CONTEXT), overridden_by=triggered_by(CONTEXT)
+    )
+    said = (
+        'Changed for this run by mallory: training.parameters = {"C": "<script>alert(1)</script>"}; training.seed = 7.'
+    )
+    assert decision.overridden == said
+    assert type(decision).from_json(decision.to_json()) == decision
+    page = render(decision, make_candidate(), [], evidence=[])
+    form = approval_form.body(SPEC, make_candidate(), decision, 2, links={}, evidence=[])
+    for shown in (page, form):
+        assert "Changed for this run by mallory" in shown
+        assert "training.seed = 7" in shown
+        assert "<script>alert" not in shown
+
+
+def test_a_decision_of_a_plain_run_says_nothing_of_it() -> None:
+    decision = make_decision(make_candidate())
+    assert decision.overridden == ""
+    assert "overrid" not in decision.to_text()
+    assert overridden_fields({"params": {}}) == overridden_fields({"params": {"overrides": [1]}}) == ()
+    assert triggered_by({}) == ""

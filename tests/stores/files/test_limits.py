@@ -1,0 +1,235 @@
+"""Files that say more of themselves than they are: memory stays bounded, and the refusal names file and column."""
+
+from __future__ import annotations
+
+import resource
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.rows import memory
+from airflow_mlops.stores.files import limits
+from airflow_mlops.stores.files.limits import check_footer, read_bounded
+
+MEMORY = 64 << 20
+LIMIT = MEMORY // 8
+
+
+@pytest.fixture(autouse=True)
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine so small that a test can hold what does not fit into it."""
+    monkeypatch.setattr(limits, "memory_bytes", lambda: MEMORY)
+    monkeypatch.setattr(memory, "memory_bytes", lambda: MEMORY)
+
+
+def written(path: Path, column: pa.Array, **options: Any) -> Path:
+    pq.write_table(pa.table({"x": column}), path, **{"compression": "zstd", **options})
+    return path
+
+
+def read(path: Path, **options: Any) -> list[pa.RecordBatch]:
+    groups = list(range(pq.ParquetFile(path).metadata.num_row_groups))
+    given = {"groups": groups, "columns": ["x"], "chunk_rows": 50_000, **options}
+    return list(read_bounded(pafs.LocalFileSystem(), str(path), **given))
+
+
+def repeated(text: str, rows: int) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, dtype=np.int32)), pa.array([text]))
+
+
+ORDINARY = {
+    "numbers": pa.array(range(1000)),
+    "texts": pa.array([f"city {i % 7}" for i in range(1000)]),
+    "missing": pa.array([None, "a", None, "b"]),
+    "nothing but missing": pa.nulls(10, pa.string()),
+    "bytes": pa.array([b"\0\xff"] * 5),
+    "lists": pa.array([[1, 2], None, []]),
+    "structs": pa.array([{"a": 1}, {"a": None}]),
+    "categories": pa.array(["a", "b", "a"]).dictionary_encode(),
+    "dates": pa.array([-719_162, 2_932_896], pa.int32()).cast(pa.date32()),
+    "instants": pa.array([0, 10**15], pa.int64()).cast(pa.timestamp("us", "UTC")),
+    "clocks": pa.array([0, 86_399], pa.int32()).cast(pa.time32("s")),
+}
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy", "gzip", "zstd"])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("kind", ORDINARY)
+def test_ordinary_columns_are_read_as_they_were(tmp_path: Path, kind: str, version: str, compression: str) -> None:
+    path = written(tmp_path / "a.parquet", ORDINARY[kind], data_page_version=version, compression=compression)
+    whole = pq.read_table(path)["x"]
+    found = pa.chunked_array([batch.column(0) for batch in read(path, chunk_rows=400)])
+    assert found.to_pylist() == whole.to_pylist()
+    if pa.types.is_string(whole.type):
+        assert found.type == pa.string()
+        assert pa.types.is_dictionary(read(path, encode=["x"])[0].column(0).type)
+
+
+def test_a_text_that_every_row_means_is_unpacked_in_pieces_that_fit(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.parquet", repeated("a" * 100_000, 2000), dictionary_pagesize_limit=1 << 30)
+    assert path.stat().st_size < 88_000  # and 200 MB when it is unpacked
+    rows = 0
+    for batch in read_bounded(pafs.LocalFileSystem(), str(path), groups=[0], columns=["x"], chunk_rows=50_000):
+        assert batch.nbytes <= LIMIT
+        rows += batch.num_rows
+        if rows > 500:
+            break
+    assert rows > 500
+
+
+def test_one_text_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.parquet", repeated("a" * (LIMIT + 1), 3), use_dictionary=False, write_statistics=False)
+    with pytest.raises(DataError, match=r"column x: found a page that says it is 25.2 MB .*a\.parquet"):
+        read(path)
+
+
+def test_a_page_that_says_it_is_large_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    zeros = pa.array(np.zeros(4 << 20))  # 32 MB in one page, of a few kilobytes
+    path = written(tmp_path / "a.parquet", zeros, use_dictionary=False, data_page_size=1 << 30, row_group_size=8 << 20,
+                   write_batch_size=8 << 20, max_rows_per_page=1 << 30)  # fmt: skip
+    assert path.stat().st_size < 88_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(
+        DataError, match=r"column x: found a page that says it is .* MB when it is unpacked, in .*a\.parq"
+    ):
+        read(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 16 << 10  # kilobytes
+
+
+def test_many_pages_that_each_fit_but_not_together_are_refused(tmp_path: Path) -> None:
+    columns = {f"c{i}": pa.array(np.zeros(1 << 18)) for i in range(6)}  # 2 MB each, of 8 MB that may be
+    options = {
+        "use_dictionary": False,
+        "data_page_size": 1 << 30,
+        "write_batch_size": 1 << 20,
+        "max_rows_per_page": 1 << 30,
+        "compression": "zstd",
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet", **options)
+    assert read(tmp_path / "a.parquet", columns=["c0", "c1"])[0].num_rows == 50_000
+    with pytest.raises(DataError, match="column c"):
+        read(tmp_path / "a.parquet", columns=list(columns))
+
+
+def test_texts_written_as_the_one_before_are_read_few_at_a_time(tmp_path: Path) -> None:
+    texts = pa.array(["a" * 100_000] * 300)
+    path = written(tmp_path / "a.parquet", texts, use_dictionary=False, column_encoding={"x": "DELTA_BYTE_ARRAY"})
+    batches = read(path)
+    assert sum(batch.num_rows for batch in batches) == 300
+    assert len(batches) > 3
+    assert max(batch.nbytes for batch in batches) <= LIMIT
+
+
+def test_a_row_of_too_many_values_is_refused(tmp_path: Path) -> None:
+    values = pa.ListArray.from_arrays([0, 3 << 20], pa.nulls(3 << 20, pa.int8()))
+    path = written(tmp_path / "a.parquet", values)
+    assert path.stat().st_size < 88_000
+    with pytest.raises(DataError, match=r"column x: found lists of 3,145,728 values"):
+        read(path)
+
+
+OUTSIDE = {
+    "a date beyond the calendar": pa.array([2**31 - 1], pa.int32()).cast(pa.date32()),
+    "a date before the calendar": pa.array([-(2**31)], pa.int32()).cast(pa.date32()),
+    "the first day after": pa.array([2_932_897], pa.int32()).cast(pa.date32()),
+    "a time beyond the calendar": pa.array([2**62], pa.int64()).cast(pa.timestamp("us")),
+    "milliseconds beyond the calendar": pa.array([2**52], pa.int64()).cast(pa.timestamp("ms")),
+    "a time of the year 0": pa.array([-62_135_596_801_000], pa.int64()).cast(pa.timestamp("ms", "UTC")),
+    "a time of day beyond the day": pa.array([2**40], pa.int64()).cast(pa.time64("us")),
+    "a time of day before the day": pa.array([-1], pa.int32()).cast(pa.time32("ms")),
+}
+
+
+@pytest.mark.parametrize("what", OUTSIDE)
+def test_times_that_no_calendar_has_are_refused_by_file_and_column(tmp_path: Path, what: str) -> None:
+    with pytest.raises(DataError, match=r"column x: found a (date|time).* outside of the .*a\.parquet") as caught:
+        read(written(tmp_path / "a.parquet", OUTSIDE[what]))
+    assert [problem.code for problem in caught.value.problems] == ["time_invalid"]
+
+
+def test_a_footer_as_long_as_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"PAR1" + b"\0" * 5000 + struct.pack("<I", 5000) + b"PAR1")
+    check_footer(pafs.LocalFileSystem(), str(path))
+    monkeypatch.setattr(limits, "_LARGEST_FOOTER", 1000)
+    with pytest.raises(DataError, match=r"a footer of 5 kB, in .*a\.parquet"):
+        check_footer(pafs.LocalFileSystem(), str(path))
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + b"\xff" * 8, b"\xff" * 4 + b"PAR1"])
+def test_what_is_no_parquet_file_is_left_to_who_says_so(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.parquet").write_bytes(content)
+    check_footer(pafs.LocalFileSystem(), str(tmp_path / "a.parquet"))
+
+
+def forged(path: Path, content: bytes) -> None:
+    """Put other bytes where the first page's header is."""
+    chunk = pq.ParquetFile(path).metadata.row_group(0).column(0)
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    raw = bytearray(path.read_bytes())
+    raw[start : start + len(content)] = content
+    path.write_bytes(raw)
+
+
+def number(value: int) -> bytes:
+    """A signed number as Thrift's compact protocol writes it."""
+    zigzag, found = (value << 1) ^ (value >> 63), bytearray()
+    while zigzag > 127:
+        found.append(zigzag & 127 | 128)
+        zigzag >>= 7
+    return bytes([*found, zigzag])
+
+
+def header(size: int, packed: int, values: int) -> bytes:
+    return (
+        b"\x15" + number(0) + b"\x15" + number(size) + b"\x15" + number(packed) + b"\x2c\x15" + number(values) + b"\0\0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (header(2**31 - 1, 1 << 20, 10), "a page that says it is 2.15 GB"),
+        (header(-1, 10, 10), "pages of a size that cannot be"),
+        (header(10, -5, 10), "pages of a size that cannot be"),
+        (b"\x3c" * 40, "a page whose header cannot be read"),
+        (b"\x1d" * 40, "a page whose header cannot be read"),
+        (b"\xff" * 40, "a page whose header cannot be read"),
+    ],
+)
+def test_a_page_that_lies_is_refused(tmp_path: Path, content: bytes, found: str) -> None:
+    path = written(tmp_path / "a.parquet", pa.array(range(1000)), compression="none")
+    forged(path, content)
+    with pytest.raises(DataError, match=found):
+        read(path)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_struct_or_refused(raw: bytes) -> None:
+    try:
+        found = limits._Compact(raw).struct()
+    except (IndexError, ValueError):
+        return
+    assert isinstance(found, dict)
+
+
+def endless() -> Iterator[pa.RecordBatch]:
+    batch = pa.RecordBatch.from_pydict({"x": pa.array(np.zeros(1 << 17))})
+    while True:
+        yield batch
+
+
+def test_rows_without_an_end_are_refused_when_memory_ends() -> None:
+    with pytest.raises(DataError, match=r"orders: .* in the first 8,519,680 rows; allowed: rows of at most 67.1 MB"):
+        for batch in memory.within_memory(endless(), "orders"):
+            assert batch.num_rows == 1 << 17
