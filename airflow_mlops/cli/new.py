@@ -8,13 +8,14 @@ import shlex
 import sys
 import warnings
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_mlops.core.ports import DataStore
     from airflow_mlops.core.proposal import Proposal, Wishes
 
 
@@ -70,16 +71,19 @@ def _proposed(args: Namespace) -> Proposal:
 
     data_root = settings().data_root
     source = source_of(args.source, data_root)
-    store = open_source(source_from(source), data_root=data_root)
+
+    def open_store(told: Mapping[str, Any]) -> DataStore:
+        return open_source(source_from(told), data_root=data_root)
+
     wishes = Wishes(time=args.time, key=tuple(args.key or ()), label=args.label)
     about: dict[str, Any] = {"name": args.name, "owner": args.owner, "source": source, "now": now()}
     with TemporaryDirectory(prefix="mlops-new-") as folder:
         storage = open_storage(folder)
-        proposal = propose(store, storage, wishes=wishes, **about)
+        proposal = propose(open_store, storage, wishes=wishes, **about)
         if args.interactive:
             asked = _asked(proposal, wishes)
             if asked != wishes:
-                proposal = propose(store, storage, wishes=asked, **about)
+                proposal = propose(open_store, storage, wishes=asked, **about)
     return proposal
 
 

@@ -189,10 +189,23 @@ class TimeReader:
             if t.is_floating(array.type):
                 array = pc.if_else(pc.is_nan(array), None, array)
                 exact = pc.round(pc.multiply(array.cast(pa.float64()), 10**6 / _PER_SECOND[unit]))
-                return exact.cast(pa.int64()).cast(utc_microseconds())
-            return _to_microseconds(array.cast(pa.int64()).cast(pa.timestamp(unit, "UTC")))
+                times = exact.cast(pa.int64()).cast(utc_microseconds())
+            else:
+                times = _to_microseconds(array.cast(pa.int64()).cast(pa.timestamp(unit, "UTC")))
+            self._require_years(times, unit)
+            return times
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise self.refuse(f"column '{self.column}' of values that are no numbers of '{unit}' since 1970") from error
+
+    def _require_years(self, times: pa.Array, unit: str) -> None:
+        """Refuse numbers that are no times of the calendar: read in a wrong unit, most likely."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        ends = pc.min_max(times.cast(pa.int64())).as_py()
+        if ends["min"] is not None and not _YEARS[0] <= ends["min"] <= ends["max"] < _YEARS[1]:
+            found = f"column '{self.column}' of numbers that are beyond the years 1 to 9999 as '{unit}' since 1970"
+            raise self.refuse(found, "correct data.source.time_unit")
 
     def _formatted(self, texts: pa.Array) -> pa.Array:
         """Read texts by the format of the rules."""
@@ -256,6 +269,8 @@ class TimeReader:
 
 _SINCE_1970 = ((10**17, "ns"), (10**14, "us"), (10**11, "ms"), (10**8, "s"))
 """Smallest number of a unit that is a time after 1973: the numbers of two units do not meet before 5138."""
+_YEARS = (-62_135_596_800_000_000, 253_402_300_800_000_000)
+"""The first microsecond of the year 1, and the first of the year 10000, since 1970."""
 _FIRST_DAY, _LAST_DAY = 19_000_101, 21_001_231
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from airflow_mlops.cli.new import source_of
 from airflow_mlops.spec import load_spec
+from airflow_mlops.spec.data import SqlSource
 from tests.cli.test_validate import run
 from tests.support import tables
 
@@ -48,7 +49,7 @@ def test_a_table_of_a_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     file = tmp_path / "sales.yaml"
     run("new", "sales", "--from", "shop_db:shops", "-o", str(file))
     spec = load_spec(file)
-    assert spec.data.source.model_dump() == {"conn_id": "shop_db", "table": "shops", "query": None}
+    assert spec.data.source == SqlSource.model_validate({"conn_id": "shop_db", "table": "shops"})
     assert (spec.data.time, spec.data.key, spec.data.label) == ("wave", ("shop_id", "wave"), "sales")
 
 

@@ -208,3 +208,9 @@ def test_ends_for_statistics_never_lose_a_row_of_the_window(rules: TimeRules, co
     ends = bounds_in(column.type, Window(start=instant, end=instant + MICROSECOND), rules)
     assert ends is not None
     assert pc.and_(pc.greater_equal(column, ends[0]), pc.less(column, ends[1])).to_pylist() == [True]
+
+
+def test_numbers_in_a_wrong_unit_are_refused_with_the_unit() -> None:
+    reader = TimeReader("at", "the source", TimeRules(unit="s"))
+    with pytest.raises(DataError, match=r"'at' of numbers that are beyond the years 1 to 9999 as 's' since 1970"):
+        reader.convert(pa.array([1_700_000_000_000, None], pa.int64()))

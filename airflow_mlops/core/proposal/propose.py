@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from airflow_mlops.core.ports import DataStore, Storage
+from airflow_mlops.core.proposal.open_times import OpenStore, open_source_with_times
 from airflow_mlops.core.proposal.rates import Setting, settings_of
 from airflow_mlops.core.proposal.roles import Role, Target, find_key, find_target, is_named_as_key
-from airflow_mlops.core.proposal.sample import SourceSample, take_sample
+from airflow_mlops.core.proposal.sample import SourceSample
 from airflow_mlops.core.rehearsal import Rehearsal, newest_as_of, rehearse
 from airflow_mlops.core.rows.types import kind_of_series
 from airflow_mlops.spec.load import parse_spec
@@ -85,7 +86,7 @@ class Proposal:
 
 
 def propose(
-    store: DataStore,
+    open_store: OpenStore,
     storage: Storage,
     *,
     name: str,
@@ -98,6 +99,8 @@ def propose(
 
     Parameters
     ----------
+    open_store
+        Opens a `data.source`: this one, and this one with what says how its times are written.
     storage
         A folder for the rehearsal's snapshot, that the caller throws away.
     source
@@ -112,22 +115,23 @@ def propose(
     SpecError
         If the name cannot be a model's name.
     """
-    sample = take_sample(store, time=wishes.time)
+    opened = open_source_with_times(open_store, source, time=wishes.time, now=now)
+    sample = opened.sample
     first_key = find_key(sample, wishes.key, wishes.label)
     target = find_target(sample, first_key.columns, wishes.label)
     key = first_key if wishes.key else find_key(sample, wishes.key, target.name)
     made = Proposal(
         name=name,
         owner=owner,
-        source=source,
-        time=Role(columns=(sample.time,), reason=sample.time_reason),
+        source=opened.source,
+        time=Role(columns=(sample.time,), reason=sample.time_reason, sure=opened.sure),
         key=key,
         target=target,
         excluded=dict(_useless(sample, (sample.time, target.name, *key.columns))),
         settings=settings_of(sample, target, now),
         rows=_rows(sample),
     )
-    return _rehearsed(made, store, storage, now)
+    return _rehearsed(made, opened.store, storage, now)
 
 
 def _rehearsed(made: Proposal, store: DataStore, storage: Storage, now: datetime) -> Proposal:

@@ -23,6 +23,8 @@ HOLDOUT_ROWS = 1_000
 because rows of one day hang together."""
 PERIODS_TRAINED, PERIODS_JUDGED = 24, 6
 """Where rows come at distinct times (a survey's wave, a month's end): so many of them."""
+FEWEST_BLOCKS = 6
+"""Days of a holdout from which on a day is a block: fewer are no sample."""
 FEW_ROWS = 1_000
 """Fewer training rows than this are learned by a linear model: trees of 20 rows a leaf find nothing in them."""
 
@@ -115,6 +117,13 @@ class _Rate:
         yield Setting(
             field="gate.holdout", value=f"{self.holdout}d", reason=f"the newest, about {rows:,.0f} rows: judged on"
         )
+        if self.holdout < FEWEST_BLOCKS:
+            hours = max(1, 24 * self.holdout // (2 * FEWEST_BLOCKS))
+            yield Setting(
+                field="gate.champion.block",
+                value=f"{hours}h",
+                reason="rows so near in time are resampled together: days would be too few blocks of this history",
+            )
         default = GateSpec.model_validate({}).min_rows
         if rows < 1.25 * default:
             least = max(20, math.floor(0.8 * rows))

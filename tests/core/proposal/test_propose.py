@@ -1,5 +1,6 @@
 """What is proposed of tables that nobody here had seen, line by line, and that it trains."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,23 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.proposal import Proposal, Wishes, propose, to_yaml
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.spec import parse_spec
-from airflow_mlops.stores.files.store import FileStore
+from airflow_mlops.spec.data import source_from
+from airflow_mlops.stores.open_source import open_source
 from airflow_mlops.stores.storage.storage import open_storage
 from tests.support import tables
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
-def proposed(frame: pd.DataFrame, folder: Path, now: datetime = NOW, **wishes: Any) -> Proposal:
-    path = tables.write(frame, folder / "table.parquet")
+def proposed(
+    frame: pd.DataFrame, folder: Path, now: datetime = NOW, name: str = "table.parquet", **wishes: Any
+) -> Proposal:
+    path = tables.write(frame, folder / name)
     storage = open_storage(str(folder / "storage"))
-    source = {"path": str(path)}
-    about = {"name": "m", "owner": "o", "source": source, "now": now}
-    return propose(FileStore(str(path)), storage, wishes=Wishes(**wishes), **about)
+    about = {"name": "m", "owner": "o", "source": {"path": str(path)}, "now": now}
+    return propose(
+        lambda told: open_source(source_from(told), data_root="/"), storage, wishes=Wishes(**wishes), **about
+    )
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +180,38 @@ def test_a_column_that_is_not_there_is_refused_with_those_that_are(
 def test_a_table_without_a_time_says_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--time COLUMN"):
         proposed(tables.churn(300).drop(columns=["signup_time"]), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("write", "told", "sure"),
+    [
+        (lambda at: at.astype("int64") // 10**9, {"time_unit": "s"}, True),
+        (lambda at: at.astype("int64") // 10**6, {"time_unit": "ms"}, True),
+        (lambda at: at.dt.strftime("%d.%m.%Y %H:%M"), {"time_format": "%d.%m.%Y %H:%M"}, True),
+        (lambda at: at.dt.strftime("%m/%d/%Y"), {"time_format": "%m/%d/%Y"}, True),
+        (lambda at: at.dt.strftime("%Y%m%d").astype(int), {"time_format": "%Y%m%d"}, True),
+    ],
+)
+def test_times_that_are_numbers_or_local_texts_are_read_and_said(
+    write: Callable[[Any], Any], told: dict[str, str], sure: bool, tmp_path: Path
+) -> None:
+    frame = tables.churn(1200, days=100)
+    frame["signup_time"] = write(frame["signup_time"].dt.floor("s"))
+    found = proposed(frame, tmp_path, name="table.csv")
+    assert {key: value for key, value in found.source.items() if key != "path"} == told
+    assert found.time.sure is sure
+    assert "read as" in found.time.reason
+    assert found.rehearsal is not None
+    assert found.rehearsal.problems == ()
+    assert parse_spec(to_yaml(found, "new")).data.source == source_from(dict(found.source))
+
+
+def test_days_that_may_be_months_are_a_guess(tmp_path: Path) -> None:
+    frame = tables.churn(1200, days=10)
+    frame["signup_time"] = frame["signup_time"].dt.strftime("%d/%m/%Y %H:%M")
+    found = proposed(frame, tmp_path, name="table.csv")
+    assert not found.time.sure
+    assert "A GUESS" in to_yaml(found, "new")
 
 
 def test_copies_of_rows_leave_no_key_and_are_counted(tmp_path: Path) -> None:
