@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import pyarrow.dataset as pads
     import pyarrow.fs as pafs
 
-_BUFFER = 1 << 20
+_BUFFER, _LEAST_BUFFER, _BUFFERS = 1 << 20, 1 << 16, 1 << 26
+"""Bytes that are read ahead of one column, and of all together: each of hundreds of columns has a buffer of its own."""
 _TEXTS = ("string", "large_string", "string_view", "dictionary")
 
 
@@ -114,14 +115,15 @@ class ParquetPart:
         groups = self.row_groups(window, time)
         if not groups:
             return
+        wanted = list(dict.fromkeys(columns))
+        buffer = min(_BUFFER, max(_LEAST_BUFFER, _BUFFERS // max(1, len(wanted))))
         try:
             with (
                 self._filesystem.open_input_file(self.path) as file,
                 pq.ParquetFile(
-                    file, buffer_size=_BUFFER, pre_buffer=False, read_dictionary=list(encode) or None
+                    file, buffer_size=buffer, pre_buffer=False, read_dictionary=list(encode) or None
                 ) as parquet,
             ):
-                wanted = list(dict.fromkeys(columns))
                 rows = parquet.iter_batches(chunk_rows, row_groups=groups, columns=wanted, use_threads=False)
                 for batch in rows:
                     yield batch.select(wanted)
