@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _INT64 = 2**63 - 1
+_DAY = len("2013-03-01")
 _ZONE = r"\d(Z|z|[+-]\d{2}(:?\d{2})?)$"
 _APART = timedelta(days=1)
 """No clock of the world is further from UTC."""
@@ -127,6 +128,8 @@ class TimeReader:
         self.rules = rules
         self.doubtful: pa.Array | None = None
         """Of the last column that was converted: which times the zone's clock shows twice, or never."""
+        self.is_assumed = False
+        """Whether times of day without a zone were taken for UTC, because nothing says otherwise."""
         self._kinds: set[bool] = set()
 
     def convert(self, array: pa.Array) -> pa.Array:
@@ -147,6 +150,7 @@ class TimeReader:
         if t.is_dictionary(type_):
             array, type_ = array.dictionary_decode(), type_.value_type
         if t.is_timestamp(type_):
+            self.is_assumed |= type_.tz is None
             return _to_microseconds(array) if type_.tz else self._localised(array)
         if t.is_date(type_):
             return self._localised(array.cast(pa.timestamp("us")))
@@ -166,6 +170,7 @@ class TimeReader:
 
         if self.rules.zone is None:
             return _to_microseconds(naive)
+        self.is_assumed = False
         plain = _floored(naive).cast(pa.timestamp("us"), safe=False)
         late, early = (
             pc.assume_timezone(plain, self.rules.zone, ambiguous=which, nonexistent=which)
@@ -241,6 +246,7 @@ class TimeReader:
 
     def _of_kind(self, texts: pa.Array, *, zoned: bool) -> pa.Array:
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         tz = "UTC" if zoned else None
         try:
@@ -251,6 +257,8 @@ class TimeReader:
             except pa.ArrowInvalid as error:
                 found = f"column '{self.column}' of text that is not all times"
                 raise self.refuse(found, _advice(texts)) from error
+        if not zoned and not self.is_assumed:
+            self.is_assumed = pc.any(pc.greater(pc.utf8_length(texts), _DAY)).as_py() is True
         return _to_microseconds(read) if zoned else self._localised(read)
 
     def refuse(self, found: str, fix: str = "") -> DataError:
@@ -314,15 +322,32 @@ def inside(times: pa.Array, window: Window) -> pa.Array:
     return pc.fill_null(pc.and_(pc.greater_equal(times, start), pc.less(times, end)), False)
 
 
-def shifted(rows: int, zone: str | None) -> tuple[Problem, ...]:
-    """Return what a manifest says of rows whose time is two instants, or none, in their zone."""
-    if not rows:
+def said_of_times(reader: TimeReader, doubtful: int) -> tuple[Problem, ...]:
+    """Return what a manifest says of how times were read.
+
+    Parameters
+    ----------
+    doubtful
+        Rows whose time is two instants, or none, in the zone of the rules.
+    """
+    zone = reader.rules.zone
+    if reader.is_assumed:
+        return (
+            Problem(
+                code=ReasonCode.TIME_INVALID,
+                field="data.time",
+                found=f"times without a zone in '{reader.column}'",
+                allowed="times with a zone or offset, or a stated zone",
+                fix="they are read as UTC; state data.source.time_zone: their zone, or UTC if they are in it",
+            ),
+        )
+    if not doubtful:
         return ()
     return (
         Problem(
             code=ReasonCode.TIME_INVALID,
             field="data.time",
-            found=f"{rows} rows with a time that the clock of {zone} shows twice, or never",
+            found=f"{doubtful} rows with a time that the clock of {zone} shows twice, or never",
             allowed="times that are one instant",
             fix="they are read as the later instant, or as the first after the gap; write times with their offset",
         ),

@@ -191,6 +191,18 @@ def test_times_without_a_zone_are_those_of_the_stated_zone(tmp_path: Path) -> No
         assert rows["ordered_at"].max() < AS_OF - timedelta(hours=30)
 
 
+@pytest.mark.parametrize("path", ["a.parquet", "a.csv"])
+def test_that_times_without_a_zone_are_taken_for_utc_is_said_until_it_is_stated(tmp_path: Path, path: str) -> None:
+    frame = orders()
+    frame["ordered_at"] = frame["ordered_at"].dt.tz_localize(None)
+    frame.to_csv(tmp_path / path, index=False) if path.endswith("csv") else frame.to_parquet(tmp_path / path)
+    assert "times without a zone in 'ordered_at'" in said(taken(tmp_path, spec(path))[0])
+    assert taken(tmp_path, spec(path, source={"time_zone": "UTC"}))[0].known_issues == ()
+    frame["ordered_at"] = frame["ordered_at"].dt.date
+    frame.to_csv(tmp_path / path, index=False) if path.endswith("csv") else frame.to_parquet(tmp_path / path)
+    assert taken(tmp_path, spec(path))[0].known_issues == ()
+
+
 def test_an_hour_that_comes_twice_is_the_later_one_and_said(tmp_path: Path) -> None:
     autumn = datetime(2025, 10, 27, tzinfo=UTC)
     frame = orders(48, days=3, end=autumn)

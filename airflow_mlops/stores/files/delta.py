@@ -58,7 +58,7 @@ def read_log(location: Location) -> DeltaFiles:
 
     try:
         options = _options(location)
-        table = DeltaTable(location.uri if location.remote else location.path, storage_options=options)
+        table = DeltaTable(_address(location), storage_options=options)
         dataset = table.to_pyarrow_dataset()
     except DeltaProtocolError as error:
         found = "a Delta table with a feature that its files alone do not tell, such as deletion vectors"
@@ -97,6 +97,11 @@ def _ends(logged: pa.Table) -> dict[str, dict[str, pa.Array]]:
             if low[place].is_valid and high[place].is_valid:
                 found[path][name] = pa.array([low[place], high[place]], low.type)
     return found
+
+
+def _address(location: Location) -> str:
+    """The table's place as its package takes it: an address that names a connection of Airflow is none to it."""
+    return f"{location.uri.partition('://')[0]}://{location.path}" if location.remote else location.path
 
 
 def _options(location: Location) -> dict[str, str] | None:

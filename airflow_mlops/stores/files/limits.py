@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import pyarrow.fs as pafs
     import pyarrow.parquet as pq
 
-_BUFFER = 1 << 20
+_BUFFER, _LEAST_BUFFER, _BUFFERS = 1 << 20, 1 << 16, 1 << 26
+"""Bytes that are read ahead of one column, and of all together: each of hundreds of columns has a buffer of its own."""
 _SHARE = 8
 """Part of the memory, one in so many, that a batch may take: rows are copied on their way to a frame."""
 _LARGEST_FOOTER = 64 << 20
@@ -60,16 +61,16 @@ def read_bounded(
     """
     import pyarrow.parquet as pq
 
-    limit = memory_bytes() // _SHARE
+    limit, wanted = memory_bytes() // _SHARE, list(dict.fromkeys(columns))
+    buffer = min(_BUFFER, max(_LEAST_BUFFER, _BUFFERS // max(1, len(wanted))))
     with filesystem.open_input_file(path) as file:
-        with pq.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False) as asked:
+        with pq.ParquetFile(file, buffer_size=buffer, pre_buffer=False) as asked:
             few = dict(_rows_that_fit(asked, file, path, columns=columns, groups=groups, limit=limit))
             # pyarrow reads no dictionaries of texts that are written as the one before: of these, few rows at a time.
             texts = [name for name in _text_columns(asked, columns) if name not in few]
             rows = min([chunk_rows, *few.values()])
         file.seek(0)
-        with pq.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False, read_dictionary=texts or None) as parquet:
-            wanted = list(dict.fromkeys(columns))
+        with pq.ParquetFile(file, buffer_size=buffer, pre_buffer=False, read_dictionary=texts or None) as parquet:
             for batch in parquet.iter_batches(rows, row_groups=list(groups), columns=wanted, use_threads=False):
                 yield from _unpacked(batch.select(wanted), path, frozenset(encode), limit)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.spec.suggest import find_nearest
-from airflow_mlops.stores.event_times import shifted
+from airflow_mlops.stores.event_times import TimeReader, said_of_times
 from airflow_mlops.stores.files.leftovers import left_out
 from airflow_mlops.stores.files.source_file import SourceFile
 
@@ -26,7 +26,7 @@ class ReadIssues:
         self._lacking: list[str] = []
         self._file: SourceFile | None = None
         self._rows = self._doubtful = 0
-        self._zone: str | None = None
+        self._reader: TimeReader | None = None
         self._problems: list[Problem] = []
 
     def begin(self, file: SourceFile, wanted: Sequence[str]) -> None:
@@ -36,15 +36,15 @@ class ReadIssues:
         self._file, self._rows = file, 0
         self._lacking = [name for name in wanted if name not in there]
 
-    def count(self, rows: int, doubtful: pa.Array | None, chosen: pa.Array | None, zone: str | None) -> None:
+    def count(self, rows: int, reader: TimeReader, chosen: pa.Array | None) -> None:
         """Count rows of the window, and those among them whose time the clock shows twice or never."""
         import pyarrow.compute as pc
 
         self._rows += rows
-        if doubtful is None:
+        self._reader = reader
+        if reader.doubtful is None:
             return
-        self._zone = zone
-        mine = doubtful if chosen is None else pc.and_(doubtful, chosen)
+        mine = reader.doubtful if chosen is None else pc.and_(reader.doubtful, chosen)
         self._doubtful += int(pc.sum(mine).as_py() or 0)
 
     def end(self, files: Sequence[SourceFile], wanted: Sequence[str]) -> None:
@@ -59,7 +59,8 @@ class ReadIssues:
                 leftovers.setdefault(name, (what, file.path))
         came_and_went = [self._came_or_went(names, files) for names in self._together()]
         left = left_out(leftovers, len(files))
-        self._problems = [*came_and_went, *left, *told.values(), *shifted(self._doubtful, self._zone)]
+        times = said_of_times(self._reader, self._doubtful) if self._reader is not None else ()
+        self._problems = [*came_and_went, *left, *told.values(), *times]
 
     def problems(self) -> tuple[Problem, ...]:
         """What was met in all."""

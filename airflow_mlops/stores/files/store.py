@@ -245,7 +245,7 @@ class FileStore:
                 # Most batches lie in the window as a whole: they are not copied.
                 if chosen is not None and chosen.true_count < len(chosen):
                     rows = rows.filter(chosen)
-                met.count(rows.num_rows, reader.doubtful, chosen, self._rules.zone)
+                met.count(rows.num_rows, reader, chosen)
                 if rows.num_rows:
                     yield rows
         met.end(files, wanted)

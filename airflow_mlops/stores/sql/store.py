@@ -13,7 +13,7 @@ from airflow_mlops.core.profiles.build import profile_batches
 from airflow_mlops.core.records.snapshot import Column, Window
 from airflow_mlops.core.rows.columns import missing_columns
 from airflow_mlops.spec.problems import Problem
-from airflow_mlops.stores.event_times import AS_WRITTEN, TimeReader, TimeRules, inside, shifted, utc_microseconds
+from airflow_mlops.stores.event_times import AS_WRITTEN, TimeReader, TimeRules, inside, said_of_times, utc_microseconds
 from airflow_mlops.stores.sql.engine import make_engine, reading
 from airflow_mlops.stores.sql.profile import pushed_down
 from airflow_mlops.stores.sql.query import checked_query
@@ -78,6 +78,7 @@ class SqlStore:
         self._database = database
         self._rules = rules
         self._doubtful = 0
+        self._reader: TimeReader | None = None
 
     @cached_property
     def _relation(self) -> Relation:
@@ -202,8 +203,8 @@ class SqlStore:
             return int(connection.execute(self._relation.select_undated(time)).scalar_one())
 
     def issues(self) -> tuple[Problem, ...]:
-        """Times of the last read that the clock of their zone shows twice, or never."""
-        return shifted(self._doubtful, self._rules.zone)
+        """How the times of the last read were read, where they do not say it."""
+        return () if self._reader is None else said_of_times(self._reader, self._doubtful)
 
     def absent(self) -> tuple[str, ...]:
         """A table has its columns in every row."""
@@ -251,7 +252,7 @@ class SqlStore:
 
         time, subject = (reader.column, reader.subject) if reader else (None, self.description)
         fetched = [*names, time] if time is not None and time not in names else names
-        self._doubtful = 0
+        self._doubtful, self._reader = 0, reader
         kept = pa.schema([(name, utc_microseconds() if name == time else types[name]) for name in names])
         for rows in self._fetch(statement, fetched, chunk_rows, subject):
             times = reader.convert(_times(rows[reader.column], reader)) if reader else None

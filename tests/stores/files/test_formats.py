@@ -80,10 +80,10 @@ def test_blocks_of_json_lines_share_their_types(tmp_path: Path) -> None:
     assert str(rows.schema.field("x").type) == "double"
 
 
-def delta(folder: Path, rows: pa.Table, **how: Any) -> None:
+def delta(folder: Path, rows: pa.Table, place: str = "", **how: Any) -> None:
     from deltalake import write_deltalake
 
-    write_deltalake(str(folder), rows, **how)
+    write_deltalake(place or str(folder), rows, **how)
 
 
 def test_a_delta_table_is_read_at_its_version_by_its_log(tmp_path: Path) -> None:
@@ -133,3 +133,19 @@ def test_other_tables_with_a_log_are_refused(tmp_path: Path, log: str, name: str
     (tmp_path / log).write_text("{}")
     with pytest.raises(DataError, match=f"{name}, whose files are not all rows of it"):
         read(FileStore(str(tmp_path)), "x")
+
+
+def test_a_delta_table_in_an_object_store_is_read_by_its_log(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_mlops.stores.files.location import locate
+
+    (known_as,) = (part for part in locate(bucket).remote.fs.__reduce__()[1] if isinstance(part, dict))
+    host, scheme = known_as["endpoint_override"], "http"
+    known = {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret", "REGION": "us-east-1", "ALLOW_HTTP": "true"}
+    for name, value in {**known, "ENDPOINT_URL": f"{scheme}://{host}", "S3_ALLOW_UNSAFE_RENAME": "true"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    place = f"s3://{bucket.partition('@')[2]}/orders"
+    delta(Path("unused"), table(), place=place, partition_by=["s"])
+    delta(Path("unused"), table(x=[7, 8]), place=place, mode="overwrite")
+    store = FileStore(f"{bucket}/orders")
+    assert read(store, "x", "s").to_pylist() == [{"x": 7, "s": "a"}]
+    assert "version 1 of the Delta table" in store.query(DAY, "t", ["x"])
