@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from airflow_mlops.core.records.profile import Profile
 
+_MOST_CELLS = 1 << 22
+"""Of a batch that is read: of hundreds of columns, fewer rows are in memory at once."""
 _CELLS, _LEAST_ROWS, _MOST_ROWS = 1 << 21, 1 << 13, 1 << 16
 """Of a batch that is counted."""
 
@@ -231,6 +233,7 @@ class FileStore:
                 raise DataError(missing)
             return
         wanted = list(dict.fromkeys(columns))
+        chunk_rows = min(chunk_rows, max(1, _MOST_CELLS // (len(wanted) + 1)))
         types = self._types_of(files, wanted, time)
         encoded = {name for name in encode if name != time and t.is_string(types[name]) and name not in self._how.types}
         reader, met = self._reader(time), ReadIssues()
