@@ -78,10 +78,10 @@ def from_source(source: Any, time: str | None, window: Sequence[str] | None) -> 
     if isinstance(source, dict):
         source = (FileSource if "path" in source else SqlSource).model_validate(source)
     store = open_source(source, data_root=settings().data_root)
-    columns = store.schema()
+    span = Window(start=parse_as_of(window[0]), end=parse_as_of(window[1])) if window and time else None
+    columns = store.schema(span, time or "")
     names = [column.name for column in columns]
-    if window and time:
-        span = Window(start=parse_as_of(window[0]), end=parse_as_of(window[1]))
+    if span is not None and time:
         batches = store.read(span, time, names)
     else:
         # That the event time is missing is for the validation to say: it knows what it may be called now.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from airflow_mlops.core.rows.columns import one_of
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.spec.suggest import find_nearest
 from airflow_mlops.stores.event_times import TimeReader, said_of_times
@@ -60,7 +61,7 @@ class ReadIssues:
         came_and_went = [self._came_or_went(names, files) for names in self._together()]
         left = left_out(leftovers, len(files))
         times = said_of_times(self._reader, self._doubtful) if self._reader is not None else ()
-        self._problems = [*came_and_went, *left, *told.values(), *times]
+        self._problems = [*came_and_went, *left, *_shortened(list(told.values())), *times]
 
     def problems(self) -> tuple[Problem, ...]:
         """What was met in all."""
@@ -103,3 +104,20 @@ class ReadIssues:
             allowed="columns that all files of the window have, or that come or go",
             fix=f"{'it is' if one else 'they are'} read as missing in these {rows} rows{asked}",
         )
+
+
+def _shortened(doubts: list[Problem]) -> list[Problem]:
+    """Return doubts about columns, of hundreds the first few and the names of some others."""
+    rest = doubts[_SHOWN:]
+    if not rest:
+        return doubts
+    names = [problem.field.removeprefix("column ") for problem in rest]
+    first = doubts[0]
+    more = Problem(
+        code=first.code,
+        field=f"{len(rest)} more columns",
+        found=f"the like in {one_of(names).removeprefix('one of: ')}",
+        allowed=first.allowed,
+        fix="they are read as the specification says; look at them as at the columns before",
+    )
+    return [*doubts[:_SHOWN], more]

@@ -140,3 +140,15 @@ def test_a_file_of_a_window_only_decides_the_types(tmp_path: Path) -> None:
     csv(tmp_path, "t,x\n2024-03-01,1\n", "a.csv")
     store = csv(tmp_path, "t,x\n2020-01-01,one\n", "b.csv")
     assert read(store, "x")["x"].to_pylist() == [1]
+
+
+def test_doubts_about_hundreds_of_columns_are_a_few_sentences(tmp_path: Path) -> None:
+    names = [f"x{number:03}" for number in range(300)]
+    row = ";".join(["1,5"] * 300)
+    path = csv(tmp_path, f"t;{';'.join(names)}\n2024-03-01;{row}\n2024-03-01;{row}\n")._path
+    store = FileStore(path, delimiter=";")
+    assert read(store, *names).num_rows == 2
+    issues = store.issues()
+    assert len(issues) == 11
+    assert issues[-1].field == "290 more columns"
+    assert len(str(issues[-1])) < 1000

@@ -19,6 +19,7 @@ from airflow_mlops.core.gate.rule_input import RuleInput
 from airflow_mlops.core.gate.rules import robustness
 from airflow_mlops.core.gate.rules.robustness import judge
 from airflow_mlops.core.metrics.measure import METRICS
+from airflow_mlops.core.pipeline import predict as predict_module
 from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.evidence import DROP, RELIANCE, Perturbation
@@ -266,3 +267,18 @@ def test_a_wider_bound_never_turns_accept_into_reject(
     )
     assert first.verdict is Verdict.REJECT or second.verdict is Verdict.ACCEPT
     assert (first.verdict is Verdict.ACCEPT) == (max(one.drop for one in told) <= bound)
+
+
+def test_rows_are_prepared_once_however_many_columns_are_shuffled(
+    benches: dict[str, RuleInput], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = Counter[str]()
+
+    def counted(*arguments: Any) -> pd.DataFrame:
+        calls["prepared"] += 1
+        return as_features(*arguments)
+
+    for module in (robustness, predict_module):
+        monkeypatch.setattr(module, "as_features", counted)
+    assert len(perturbations(benches["binary"])) == 5
+    assert calls["prepared"] == 1
