@@ -7,6 +7,7 @@ from datetime import datetime
 from airflow_mlops.core.ports import DataStore, as_known_at
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.snapshot import Window
+from airflow_mlops.core.rows.labels import has_label_column
 from airflow_mlops.core.rows.windows import label_window
 from airflow_mlops.spec.model import ModelSpec
 
@@ -20,7 +21,7 @@ def count_new_rows(spec: ModelSpec, champion: Champion, store: DataStore, as_of:
     Raises
     ------
     DataError
-        If the source is missing or unreadable.
+        If the source is missing or unreadable, or has no label at all.
     """
     import pyarrow.compute as pc
 
@@ -29,7 +30,7 @@ def count_new_rows(spec: ModelSpec, champion: Champion, store: DataStore, as_of:
         return 0
     time, label = spec.data.time, spec.data.label
     window, store = Window(start=known, end=now), as_known_at(store, as_of)
-    if label not in {column.name for column in store.schema(window, time)}:
-        return 0  # files of the newest days may have no label column yet
+    if not has_label_column(spec, store, window):
+        return 0
     batches = store.read(window, time, list(dict.fromkeys((time, label))))
     return sum(b.num_rows - pc.is_null(b.column(label), nan_is_null=True).true_count for b in batches)

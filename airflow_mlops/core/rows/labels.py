@@ -6,8 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.ports import DataStore
 from airflow_mlops.core.records.candidate import Label
-from airflow_mlops.core.rows.columns import require_columns
+from airflow_mlops.core.records.snapshot import Window
+from airflow_mlops.core.rows.columns import missing_columns, require_columns
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.spec.suggest import did_you_mean
@@ -25,6 +28,23 @@ PAIRS: tuple[tuple[str, str], ...] = (
 )
 """Pairs of texts of which the second is the positive one, whatever their case. Of two numbers, also written as text,
 the larger is; of false and true, true."""
+
+
+def has_label_column(spec: ModelSpec, store: DataStore, window: Window) -> bool:
+    """Whether the rows of a window have a label column: files of the newest days may have none yet.
+
+    Raises
+    ------
+    DataError
+        If nothing in the whole source has it: then it was renamed or dropped.
+    """
+    label = spec.data.label
+    if label in {column.name for column in store.schema(window, spec.data.time)}:
+        return True
+    gone = missing_columns({label: "data.label"}, [column.name for column in store.schema()], where=store.description)
+    if gone:
+        raise DataError(gone, subject=spec.name)
+    return False
 
 
 def clean_labels(

@@ -36,3 +36,9 @@ def test_a_source_without_the_label_is_refused(tmp_path):
     pd.DataFrame({"t": [TRAINED + DAY]}).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(DataError):
         count_new_rows(spec(), CHAMPION, FileStore(str(tmp_path)), NOW)
+
+
+def test_rows_of_the_newest_file_that_has_no_label_yet_are_none(tmp_path):
+    pd.DataFrame({"t": [TRAINED - 30 * DAY], "y": [1.0]}).to_parquet(tmp_path / "a.parquet")
+    pd.DataFrame({"t": [TRAINED + DAY]}).to_parquet(tmp_path / "b.parquet")
+    assert count_new_rows(spec(), CHAMPION, FileStore(str(tmp_path)), NOW) == 0

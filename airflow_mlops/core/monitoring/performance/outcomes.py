@@ -18,7 +18,7 @@ from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.columns import missing_columns
 from airflow_mlops.core.rows.frames import to_frame
 from airflow_mlops.core.rows.keys import identities, same_kinds, together, whole_keys
-from airflow_mlops.core.rows.labels import clean_labels, has_label
+from airflow_mlops.core.rows.labels import clean_labels, has_label, has_label_column
 from airflow_mlops.core.rows.windows import rows_outside
 from airflow_mlops.spec.model import ModelSpec
 
@@ -102,7 +102,7 @@ def join_outcomes(  # noqa: PLR0917 - whose rows, of which predictions, from whe
     import numpy as np
 
     schema = {column.name: column.type for column in store.schema(window, spec.data.time)}
-    outcomes = outcomes and spec.data.label in schema  # files of the newest days may have no label column yet
+    outcomes = outcomes and has_label_column(spec, store, window)
     needed = dict.fromkeys(spec.data.key, "data.key") | {spec.data.time: "data.time"}
     problems = missing_columns(needed, schema, where=store.description)
     if problems:
