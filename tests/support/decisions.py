@@ -10,6 +10,7 @@ from airflow_mlops.core.records.candidate import Candidate, Feature
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult, Verdict
 from airflow_mlops.core.records.evidence import (
     Change,
+    ClassRows,
     Curve,
     Disparity,
     Evidence,
@@ -138,5 +139,6 @@ def evidence(word: str = "", number: float | None = None) -> Evidence:
         ),
         serving=serving(max_difference=n(0.0), load_seconds=n(1.5), python=f"3.11.9{word}"),
         changes=(Change(what=f"training.parameters.max_iter{word}", candidate=f"200{word}", champion=f"100{word}"),),
+        classes=(ClassRows(label=f"paid{word}", train=40, judged=12, positive=True),),
         convergence={"warnings": [f"did not converge{word}"], "iterations": 100, "limit": n(100.0)},
     )  # fmt: skip

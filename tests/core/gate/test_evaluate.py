@@ -25,7 +25,7 @@ from tests.support.core_loop import SERVED
 LOGISTIC = "sklearn.linear_model.LogisticRegression"
 RIDGE = "sklearn.linear_model.Ridge"
 ORDER = [Verdict.REJECT, Verdict.INCONCLUSIVE, Verdict.ACCEPT]
-RULES = {"holdout", "finite", "leakage", "baseline", "convergence", "serving"}
+RULES = {"holdout", "classes", "finite", "leakage", "baseline", "convergence", "serving"}
 
 
 class Case:

@@ -22,7 +22,7 @@ EMPTY = decision(Verdict.ACCEPT, rule(), evidence=Evidence())
 
 def test_every_field_of_the_evidence_but_the_curves_has_a_section_with_something_in_it() -> None:
     found = [part.key for part in sections_of(SPEC, candidate(), FILLED) if part.rows or part.facts]
-    assert len(found) == len(set(found)) == 10
+    assert len(found) == len(set(found)) == 11
     assert set(found) == {field.name for field in fields(Evidence)} - {"curves"}, "curves are drawn, not worded"
 
 
@@ -37,8 +37,8 @@ def test_what_is_empty_says_why() -> None:
     nothing = replace(candidate(), convergence={})
     found = {part.key: part for part in sections_of(SPEC, nothing, EMPTY)}
     assert set(found) == {
-        "slices", "segments", "disparities", "reliability", "convergence", "perturbations", "leaks", "serving",
-        "changes",
+        "classes", "slices", "segments", "disparities", "reliability", "convergence", "perturbations", "leaks",
+        "serving", "changes",
     }  # fmt: skip
     assert [part.key for part in found.values() if not part.sentences or part.rows or part.facts] == []
     assert found["changes"].sentences == ("No change is recorded.",)
