@@ -49,12 +49,13 @@ def inputs(folder: Path) -> Inputs:
 def test_a_step_loss_is_that_of_the_future(inputs: Inputs) -> None:
     for version in range(1, STEPS + 1):
         train(inputs, version)
-    for version in range(1, STEPS + 1):
-        found = measure_losses(inputs, version)
-        assert [step.step for step in found.steps] == list(range(version - 1, STEPS))
-        for step in found.steps:
-            future = measure_future(inputs, step.step, version, version)
-            assert (step.rows, step.loss) == (future.rows, pytest.approx(future.loss))
+    pairs = [(version, step) for version in range(1, STEPS + 1) for step in measure_losses(inputs, version).steps]
+    assert [(version, step.step) for version, step in pairs] == [
+        (version, step) for version in range(1, STEPS + 1) for step in range(version - 1, STEPS)
+    ]
+    futures = [measure_future(inputs, step.step, version, version) for version, step in pairs]
+    assert [step.rows for _, step in pairs] == [future.rows for future in futures]
+    assert [step.loss for _, step in pairs] == pytest.approx([future.loss for future in futures])
 
 
 def test_blocks_are_the_days_of_it(inputs: Inputs) -> None:
