@@ -14,7 +14,7 @@ from functools import cache
 
 DEFAULT_IMPORTS = ("sklearn", "xgboost", "lightgbm", "catboost", "airflow_mlops")
 """Packages whose classes a specification may name unless the configuration says otherwise."""
-GROUP = "airflow_mlops.allowed_imports"
+GROUP = "mlops.allowed_imports"
 """Entry points of an installed package that is made for this one: each value is a module, `team_models.estimators`."""
 
 
