@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow_mlops.spec.problems import Problem, ReasonCode, SpecError
 
+_FIRST_YEAR, _LAST_YEAR = 1900, 2199
 CLOCK_TOLERANCE = timedelta(minutes=5)
 _BY_INTERVAL = {"scheduled", "backfill"}
 
@@ -42,13 +43,15 @@ def parse_as_of(value: str | datetime) -> datetime:
     >>> parse_as_of("2013-03-01").isoformat()
     '2013-03-01T00:00:00+00:00'
     """
-    if isinstance(value, datetime):
-        return _aware(value)
     try:
-        return _aware(datetime.fromisoformat(str(value).strip()))
+        read = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
     except ValueError as error:
         allowed = "an ISO 8601 time such as 2013-03-01T00:00:00Z"
         raise SpecError(_problem(repr(str(value)[:40]), allowed, "write the time in that form")) from error
+    if not _FIRST_YEAR <= read.year <= _LAST_YEAR:  # a window before it, or a zone, would leave the calendar
+        allowed = f"a time in the years {_FIRST_YEAR} to {_LAST_YEAR}"
+        raise SpecError(_problem(read.isoformat(), allowed, "correct the year"))
+    return _aware(read)
 
 
 def events_of(context: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:

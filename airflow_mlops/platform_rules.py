@@ -14,7 +14,7 @@ from functools import cache
 
 DEFAULT_IMPORTS = ("sklearn", "xgboost", "lightgbm", "catboost", "airflow_mlops")
 """Packages whose classes a specification may name unless the configuration says otherwise."""
-GROUP = "airflow_mlops.allowed_imports"
+GROUP = "mlops.allowed_imports"
 """Entry points of an installed package that is made for this one: each value is a module, `team_models.estimators`."""
 
 
@@ -34,7 +34,11 @@ class PlatformRules:
         >>> [rules.allow_import(path) for path in ("sklearn.svm.SVC", "sklearn_evil.SVC", "os.system")]
         [True, False, False]
         """
-        return _below(path, self.imports) or _below(path, registered_imports())
+        return self.list_import(path) or _below(path, registered_imports())
+
+    def list_import(self, path: str) -> bool:
+        """Whether the rules themselves name a module that a path lies below; installed packages are not asked."""
+        return _below(path, self.imports)
 
 
 def _below(path: str, modules: tuple[str, ...]) -> bool:

@@ -45,3 +45,11 @@ def test_a_future_as_of_is_refused() -> None:
 def test_a_time_that_is_none_is_refused_in_one_sentence() -> None:
     with pytest.raises(SpecError, match="as_of: found 'last tuesday'; allowed: an ISO 8601 time"):
         parse_as_of("last tuesday")
+
+
+@pytest.mark.parametrize(
+    "value", ["0001-01-01", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "1899-12-31"]
+)
+def test_a_time_at_the_end_of_the_calendar_is_refused(value: str) -> None:
+    with pytest.raises(SpecError, match="a time in the years 1900 to 2199"):
+        parse_as_of(value)

@@ -57,7 +57,7 @@ def import_problem(path: str, field: str) -> Problem | None:
     >>> print(import_problem("os.system", "training.estimator"))  # doctest: +ELLIPSIS
     training.estimator: found 'os.system'; allowed: names below ..., as [mlops] allowed_imports says; ...
     """
-    if rules_at_hand().allow_import(path):
+    if rules_at_hand().list_import(path):
         return None
     rules = platform_rules()
     if rules.allow_import(path):
@@ -89,11 +89,15 @@ def problems_of_code(spec: ModelSpec, *, everything: bool = False) -> Iterator[P
         Also names of packages that are not installed here. When DAGs are made these are left to the worker, which may
         have them and asks again before it imports anything: nothing can run here of what is not here.
     """
+    rules = rules_at_hand()
     for field, path in named_code(spec):
-        problem = import_problem(path, field)
+        listed = rules.list_import(path)
+        if not (listed or everything or is_installed(path)):
+            continue
+        problem = None if listed else import_problem(path, field)
         if problem is None and field.startswith("gate.metrics."):
             problem = metric_problem(path, field)
-        if problem is not None and (everything or is_installed(path)):
+        if problem is not None:
             yield problem
     yield from problems_of_parameters("training.parameters", spec.training.parameters)
     if spec.training.search is not None:

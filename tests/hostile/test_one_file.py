@@ -232,7 +232,7 @@ def mutated(draw: st.DrawFn) -> str:
     text = draw(st.sampled_from([TEN_LINES, WHOLE]))
     random_ = random.Random(draw(st.integers(0, 2**32)))  # noqa: S311 - of a test
     for _ in range(draw(st.integers(1, 6))):
-        start = random_.randrange(len(text))
+        start = random_.randrange(len(text) + 1)
         end = min(len(text), start + random_.choice([0, 1, 3, 20, 200]))
         piece = random_.choice([random_.choice(PIECES), text[start:end] * 2, ""])
         text = text[:start] + piece + text[end:]

@@ -77,7 +77,7 @@ def test_an_installed_package_registers_its_module(tmp_path: Path, monkeypatch: 
     made = tmp_path / "team_models-1.dist-info"
     made.mkdir()
     (made / "METADATA").write_text("Metadata-Version: 2.1\nName: team-models\nVersion: 1\n")
-    (made / "entry_points.txt").write_text("[airflow_mlops.allowed_imports]\nteam = json.decoder\n")
+    (made / "entry_points.txt").write_text("[mlops.allowed_imports]\nteam = json.decoder\n")
     monkeypatch.syspath_prepend(tmp_path)
     registered_imports.cache_clear()
     try:

@@ -184,7 +184,14 @@ def test_estimators_inside_others_are_trained_stored_and_loaded(loop: Any, train
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a field beside": ({"estimator": {"path": LOGISTIC, "C": 2}}, r"parameters\.estimator: .*move C under parameters"),
-    "no estimator": ({"estimator": {"path": "collections.Counter"}}, r"parameters\.estimator\.path: found collections"),
+    "no estimator": (
+        {"estimator": {"path": "sklearn.utils.Bunch"}},
+        r"parameters\.estimator\.path: found sklearn\.utils\.Bunch",
+    ),
+    "nothing that the platform allows": (
+        {"estimator": {"path": "collections.Counter"}},
+        r"parameters\.estimator\.path: found 'collections\.Counter'.*allowed_imports",
+    ),
     "a function": (
         {"estimator": {"path": "sklearn.base.clone"}},
         r"estimator\.path: found sklearn\.base\.clone, a func",
