@@ -7,7 +7,7 @@ from airflow_mlops.core.gate.evaluate import evaluate
 from airflow_mlops.core.gate.holdout import HoldoutComparison, judged_rows, score_models
 from airflow_mlops.core.gate.refit import decide_refit
 from airflow_mlops.core.gate.remedies import TITLES as REMEDIES
-from airflow_mlops.core.gate.remedies import applicable_settings, learned_from
+from airflow_mlops.core.gate.remedies import applicable_settings, learned_from, settings_for_rare
 from airflow_mlops.core.gate.rules.serving import require_serving
 from airflow_mlops.core.gate.sections import sections_of
 
@@ -24,4 +24,5 @@ __all__ = [
     "require_serving",
     "score_models",
     "sections_of",
+    "settings_for_rare",
 ]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from airflow_mlops.core.gate import settings_for_rare
+from airflow_mlops.core.pipeline.simpler import LearnedFrom
 from airflow_mlops.core.proposal.roles import Target
 from airflow_mlops.core.proposal.sample import SourceSample
 from airflow_mlops.spec.gate import GateSpec
@@ -23,6 +25,7 @@ HOLDOUT_ROWS = 1_000
 because rows of one day hang together."""
 PERIODS_TRAINED, PERIODS_JUDGED = 24, 6
 """Where rows come at distinct times (a survey's wave, a month's end): so many of them."""
+_RARE_ROWS = 1_000
 FEWEST_BLOCKS = 6
 """Days of a holdout from which on a day is a block: fewer are no sample."""
 FEW_ROWS = 1_000
@@ -42,7 +45,17 @@ class Setting:
 def settings_of(sample: SourceSample, target: Target, now: datetime) -> tuple[Setting, ...]:
     """Return what differs from the defaults, or what a person should see of them, in the order of a specification."""
     rate = _Rate(sample, target)
-    return (*rate.schedule(now), *rate.data(), *rate.training(), *rate.gate(), *rate.watching())
+    return (*rate.schedule(now), *rate.data(), *rate.training(), *rate.gate(), *rate.watching(), *_of_rare(target))
+
+
+def _of_rare(target: Target) -> Iterator[Setting]:
+    """Yield what the gate knows to help where the positive class is rare."""
+    if target.share is None or not target.rare_is_positive:
+        return
+    rows = round(_RARE_ROWS / target.share)
+    why = f"{target.share:.2%} of the rows are {target.rare!r}: few"
+    for field, value in settings_for_rare(LearnedFrom(rows=rows, events=_RARE_ROWS)).items():
+        yield Setting(field=field, value=value, reason=why)
 
 
 class _Rate:

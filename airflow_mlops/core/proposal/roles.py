@@ -75,6 +75,11 @@ class Target:
         """Of two texts of which none is evidently positive, the rarer one; None where nothing has to be named."""
         return self.rare if positive_class(self.classes, None) is None else None
 
+    @property
+    def rare_is_positive(self) -> bool:
+        """Whether the positive class, as it is evident or proposed, is the rarer one."""
+        return self.rare is not None and self.rare == (positive_class(self.classes, None) or self.positive)
+
 
 def find_key(sample: SourceSample, named: Sequence[str] = (), label: str | None = None) -> Role:
     """Find the fewest columns that identify a row: one column, else columns that look like keys with the event time.

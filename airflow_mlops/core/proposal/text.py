@@ -84,6 +84,8 @@ def _comment(text: str, indent: str) -> Iterator[str]:
 
 def _scalar(value: Any) -> str:
     text = str(value)
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name}: {_scalar(one)}' for name, one in value.items())}}}"
     if not isinstance(value, str) or re.fullmatch(r"\d+[dh]", text):
         return text
     return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else json.dumps(text, ensure_ascii=False)

@@ -143,6 +143,17 @@ def test_of_two_texts_the_rarer_is_proposed_as_positive_where_neither_evidently_
     assert evident.spec().data.positive is None
 
 
+def test_rare_events_are_calibrated_and_ranked_from_the_start(tmp_path: Path) -> None:
+    frame = tables.churn(6000).drop(columns=["refund"])
+    frame["churned"] = ((frame["usage"] > 2.2) & (frame["customer_id"] % 2 == 0)).astype(int)
+    found = proposed(frame, tmp_path)
+    spec = found.spec()
+    assert spec.training.calibration == "always"
+    (ranked,) = spec.gate.absolute
+    assert (ranked.metric, ranked.min) == ("average_precision", pytest.approx(found.target.share, rel=0.1))
+    assert parse_spec(to_yaml(found, "new")).fingerprint == spec.fingerprint
+
+
 def test_what_a_person_names_is_taken(tmp_path: Path) -> None:
     frame = tables.churn(1200).assign(closed_at=lambda rows: rows["signup_time"] + pd.Timedelta(days=3))
     found = proposed(frame, tmp_path, time="closed_at", key=("customer_id",), label="plan")
