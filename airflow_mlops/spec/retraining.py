@@ -78,7 +78,6 @@ class RetrainingSpec(SpecModel):
     backoff: float = number(
         default=2.0,
         ge=1,
-        le=1000,
         doc="Each such challenger (`escalate_after`) multiplies the cooldown by this, up to `budget.per`.",
     )
     escalate_after: int = whole(
