@@ -21,7 +21,7 @@ from airflow_mlops.spec import ModelSpec
 from tests.support.builders import AS_OF, LOGISTIC, make_candidate, make_champion, make_snapshot, make_spec
 
 HISTOGRAM = "sklearn.ensemble.HistGradientBoostingClassifier"
-TYPES = {"int64": "int64", "float64": "double", "bool": "bool", "object": "string"}
+TYPES = {"int64": "int64", "float64": "double", "bool": "bool", "object": "string", "Int64": "int64"}
 SERVED = ServingReport(
     model_uri="models:/m-run",
     environment="current",

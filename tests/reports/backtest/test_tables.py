@@ -11,7 +11,7 @@ from airflow_mlops.core.records.backtest import Line, Turn
 from airflow_mlops.reports.backtest.tables import UNKNOWN, cells
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
-DECAYS, MEAN, LONGEST, ALARMS = 5, 6, 7, 8
+DECAYS, MEAN, LONGEST, ALARMS = 7, 8, 9, 10
 """Places of the columns."""
 
 
