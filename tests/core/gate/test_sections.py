@@ -38,7 +38,8 @@ def test_what_is_empty_says_why() -> None:
     found = {part.key: part for part in sections_of(SPEC, nothing, EMPTY)}
     assert set(found) == {
         "classes", "slices", "segments", "disparities", "reliability", "convergence", "perturbations", "leaks",
-        "serving", "changes",
+        "serving",
+        "changes",
     }  # fmt: skip
     assert [part.key for part in found.values() if not part.sentences or part.rows or part.facts] == []
     assert found["changes"].sentences == ("No change is recorded.",)
