@@ -255,6 +255,7 @@ def test_every_command_of_the_documentation_is_there() -> None:
             "release",
             "reproduce",
             "backtest",
+            "advise",
         ),
     }
     for command in group.subcommands:

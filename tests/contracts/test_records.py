@@ -114,10 +114,19 @@ def some(hint: Any) -> st.SearchStrategy[Any]:
     return st.from_type(hint)
 
 
+def _field(name: str, hint: Any) -> st.SearchStrategy[Any]:
+    """Values of a field: labels are no numbers that JSON does not know."""
+    if name == "classes" and "ClassRows" not in str(hint):
+        return LABELS
+    if name == "positive" and hint is not bool:
+        return st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3)
+    return some(hint)
+
+
 @cache
 def records_of(cls: type[Any]) -> st.SearchStrategy[Any]:
     hints = {name: hint for name, hint in get_type_hints(cls).items() if name in {f.name for f in fields(cls)}}
-    return st.builds(cls, **{name: LABELS if name == "classes" else some(hint) for name, hint in hints.items()})
+    return st.builds(cls, **{name: _field(name, hint) for name, hint in hints.items()})
 
 
 def evaluation(**changes: Any) -> Evaluation:
