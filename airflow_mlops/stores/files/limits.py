@@ -117,7 +117,7 @@ def _rows_that_fit(
         for index in range(described.num_columns):
             chunk = described.column(index)
             name = str(chunk.path_in_schema).partition(".")[0]
-            if name not in wanted:
+            if name not in wanted or not described.num_rows:  # a part without rows may have no page at all
                 continue
             pages = _pages(file, chunk, path, name)
             largest = max((page.size for page in pages), default=0)

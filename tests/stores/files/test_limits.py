@@ -233,3 +233,11 @@ def test_rows_without_an_end_are_refused_when_memory_ends() -> None:
     with pytest.raises(DataError, match=r"orders: .* in the first 8,519,680 rows; allowed: rows of at most 67.1 MB"):
         for batch in memory.within_memory(endless(), "orders"):
             assert batch.num_rows == 1 << 17
+
+
+def test_a_file_without_rows_has_no_page_that_could_be_refused(tmp_path: Path) -> None:
+    path = tmp_path / "none.parquet"
+    pq.write_table(pa.table({"x": pa.array([], pa.int64()), "c": pa.array([], pa.string())}), path)
+    groups = range(pq.ParquetFile(path).num_row_groups)
+    found = read_bounded(pafs.LocalFileSystem(), str(path), groups=groups, columns=["x", "c"], chunk_rows=10)
+    assert sum(batch.num_rows for batch in found) == 0
