@@ -71,7 +71,8 @@ def replay_own(inputs: Inputs) -> Iterator[OwnTurn]:
 
 def measure_own(inputs: Inputs, step: int, version: int) -> tuple[int, float | None]:
     """Rows and loss, in the future of a step, of a version; where none was trained, of the newest before it."""
-    from airflow_mlops.core.backtest.tasks import measure_future, train
+    from airflow_mlops.core.backtest.futures import measure_future
+    from airflow_mlops.core.backtest.tasks import train
 
     while train(inputs, version).outcome != "trained":
         version -= 1

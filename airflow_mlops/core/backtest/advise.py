@@ -17,13 +17,13 @@ S. Holm (1979), A simple sequentially rejective multiple test procedure, Scand. 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from airflow_mlops.core.arrays import finite_or_none
 from airflow_mlops.core.backtest.cache import ResultCache, identity_of
 from airflow_mlops.core.backtest.inputs import Inputs, InputSources
 from airflow_mlops.core.backtest.plan import Plan, plan_of
@@ -311,11 +311,11 @@ def _look(tried: _Tried, step: int, *, apart: bool) -> Look:
         verdict=found.decision.verdict,
         reason=_reason(found.decision),
         metric=evaluation.primary,
-        candidate=_finite(evaluation.candidate_metrics.get(evaluation.primary)),
-        constant=_finite(evaluation.baseline_metrics.get(evaluation.primary)),
-        gain=None if over is None else _finite(over.value),
-        lower=None if over is None else _finite(over.lower),
-        upper=None if over is None else _finite(over.upper),
+        candidate=finite_or_none(evaluation.candidate_metrics.get(evaluation.primary)),
+        constant=finite_or_none(evaluation.baseline_metrics.get(evaluation.primary)),
+        gain=None if over is None else finite_or_none(over.value),
+        lower=None if over is None else finite_or_none(over.lower),
+        upper=None if over is None else finite_or_none(over.upper),
         rows=evaluation.rows,
         apart=apart,
     )
@@ -336,10 +336,6 @@ def _apart(tried: _Tried) -> Iterator[int]:
         if before is None or holdout.end <= before:
             before = holdout.start
             yield step
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 # -- what follows -----------------------------------------------------------------------------------------------------

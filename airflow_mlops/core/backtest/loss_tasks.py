@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.arrays import Array
+from airflow_mlops.core.arrays import Array, finite_or_none
 from airflow_mlops.core.backtest.inputs import Inputs
 from airflow_mlops.core.backtest.losses import LossTable, RowErrors, signed
 from airflow_mlops.core.backtest.plan import FEWEST_BEFORE
@@ -92,8 +92,8 @@ def _measure(
     block = _block_of(frame[inputs.spec.data.time], windows)
     counts = np.bincount(block, minlength=len(windows))
     values = metric.weighted(judged).collapse(block, len(windows))(np.eye(len(windows)))
-    return _finite(metric(judged)), tuple(
-        LossBlock(start=part.start, end=part.end, rows=int(count), loss=_finite(value) if count else None)
+    return finite_or_none(metric(judged)), tuple(
+        LossBlock(start=part.start, end=part.end, rows=int(count), loss=finite_or_none(value) if count else None)
         for part, count, value in zip(windows, counts.tolist(), values.tolist(), strict=True)
     )
 
@@ -142,12 +142,6 @@ def _judged(
     predicted = predict(inputs.pipeline(version), frame, candidate)
     primary = metric.metrics_of(inputs.spec)[metric.primary(inputs.spec, candidate.task)]
     return primary, metric.judge(labels, predicted, None, weights)
-
-
-def _finite(value: float) -> float | None:
-    import math
-
-    return value if math.isfinite(value) else None
 
 
 # -- the table --------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from functools import partial
 
 from airflow_mlops.core.backtest.cache import ResultCache, identity_of
 from airflow_mlops.core.backtest.costs import RetrainingCost, cost_of
+from airflow_mlops.core.backtest.futures import measure_future
 from airflow_mlops.core.backtest.grid import GridPoint
 from airflow_mlops.core.backtest.inputs import HISTORY, InputSources
 from airflow_mlops.core.backtest.loss_tasks import measure_served, measure_served_before, train_before
@@ -24,7 +25,7 @@ from airflow_mlops.core.backtest.policies import NAMES, ORACLE, OWN, find_oracle
 from airflow_mlops.core.backtest.pool import Call, CallRunner, Tell, open_runner
 from airflow_mlops.core.backtest.replay import replay
 from airflow_mlops.core.backtest.score_log import SubfolderStorage
-from airflow_mlops.core.backtest.tasks import judge, measure_future, train
+from airflow_mlops.core.backtest.tasks import judge, train
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.metrics import measure as metric
 from airflow_mlops.core.ports import DataStore, Storage

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
+from airflow_mlops.core.backtest.futures import measure_future
 from airflow_mlops.core.backtest.inputs import Inputs
 from airflow_mlops.core.backtest.loss_tasks import (
     losses_before,
@@ -22,7 +23,7 @@ from airflow_mlops.core.backtest.loss_tasks import (
 )
 from airflow_mlops.core.backtest.losses import mean_of
 from airflow_mlops.core.backtest.plan import history_of
-from airflow_mlops.core.backtest.tasks import measure_future, train
+from airflow_mlops.core.backtest.tasks import train
 from tests.support.backtest_calls import sources
 from tests.support.drifting_stream import A_DAY, FIRST, plan, specification, stream
 

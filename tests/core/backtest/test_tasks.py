@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from airflow_mlops.core.backtest.futures import measure_future
 from airflow_mlops.core.backtest.grid import grid_of
 from airflow_mlops.core.backtest.inputs import Inputs
 from airflow_mlops.core.backtest.tasks import (
@@ -16,7 +17,6 @@ from airflow_mlops.core.backtest.tasks import (
     judge,
     judge_by_point,
     judged_spec,
-    measure_future,
     refer,
     score,
     serving_version,

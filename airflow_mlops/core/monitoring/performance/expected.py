@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.arrays import Array
+from airflow_mlops.core.arrays import Array, finite_or_none
 from airflow_mlops.core.errors import DataError, RecordError, TrainingError
 from airflow_mlops.core.metrics.baseline import trivial
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
@@ -76,7 +76,7 @@ class ExpectedPerformance:
     @property
     def value(self) -> float | None:
         """The promised value, if there is one."""
-        return self.sample.value if math.isfinite(self.sample.value) else None
+        return finite_or_none(self.sample.value)
 
 
 def read_holdout(  # noqa: PLR0917 - whose rows, where they are, which of them, and by what they are judged
@@ -226,8 +226,7 @@ def _gain(metric: Metric, decision: GateDecision | None, holdout: Holdout | None
         both = None if found[0] is None or found[1] is None else (found[0], found[1])
     if both is None and holdout is not None:
         both = metric(holdout.judged), metric(holdout.trivial)
-    gain = None if both is None else sign * (both[0] - both[1])
-    return gain if gain is not None and math.isfinite(gain) else None
+    return None if both is None else finite_or_none(sign * (both[0] - both[1]))
 
 
 def _bounds(spec: ModelSpec, value: float, gain: float | None) -> tuple[float | None, float | None, list[str]]:

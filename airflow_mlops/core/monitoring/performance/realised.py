@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_mlops.core.arrays import Array
+from airflow_mlops.core.arrays import Array, finite_or_none
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.measure import judge
 from airflow_mlops.core.monitoring.performance.cohort import Cohort
@@ -84,7 +84,7 @@ def calibration(spec: ModelSpec, cohort: Cohort) -> float | None:
         rng=np.random.default_rng(spec.training.seed),
         resamples=min(spec.gate.champion.resamples, RESAMPLES),
     )
-    return error.value if math.isfinite(error.value) else None
+    return finite_or_none(error.value)
 
 
 def finite(values: Mapping[str, float]) -> dict[str, float]:
@@ -196,8 +196,7 @@ def _measured(expected: ExpectedPerformance, rows: SliceSource | None, min_rows:
     """The primary metric of a slice on the holdout rows."""
     if expected.holdout is None or rows is None or len(rows.index) < min_rows:
         return None
-    value = expected.metric(expected.holdout.judged.take(rows.index))
-    return value if math.isfinite(value) else None
+    return finite_or_none(expected.metric(expected.holdout.judged.take(rows.index)))
 
 
 def _recorded(decision: GateDecision | None, metric: str) -> dict[tuple[str, str], float]:
