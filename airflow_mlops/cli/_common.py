@@ -12,10 +12,45 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from airflow_mlops.cli.screen import Screen
     from airflow_mlops.stores.mlflow.store import MLflowStore
 
 LONGEST_REASON = 200
 """Characters of a reason in a table: the comparison behind a promotion is to be read whole."""
+
+INTERRUPTED = 130
+"""Exit status of a command that Ctrl-C ended."""
+
+
+def look_up_connections() -> None:
+    """Let this process find Airflow's connections, as Airflow's own commands do: in its database too."""
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    # skops asks every loaded module for the names of numpy and scipy functions; Airflow's old names warn of that.
+    warnings.filterwarnings("ignore", message="The `airflow[.].*is deprecated")
+
+
+@contextmanager
+def refusals_told(screen: Screen) -> Iterator[None]:
+    """End a long command as it should: a refusal by its sentences and status 1, Ctrl-C by what comes of it and 130.
+
+    Raises
+    ------
+    SystemExit
+        As above.
+    """
+    from airflow_mlops.spec.problems import Refusal
+
+    try:
+        yield
+    except Refusal as refusal:
+        screen.clear()
+        print(refusal, *getattr(refusal, "__notes__", ()), sep="\n  ", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        screen.clear()
+        print("interrupted; the same command goes on where this one ended", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+    screen.clear()
 
 
 @contextmanager
@@ -36,10 +71,7 @@ def opened(conn_id: str, status: int = 1) -> Iterator[MLflowStore]:
     """
     from airflow_mlops.spec.problems import Refusal
 
-    # As Airflow's own commands do: connections are looked up in the database too, not only in the environment.
-    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-    # skops asks every loaded module for the names of numpy and scipy functions; Airflow's old names warn of that.
-    warnings.filterwarnings("ignore", message="The `airflow[.].*is deprecated")
+    look_up_connections()
     try:
         from airflow_mlops.hooks.mlflow import MLflowHook
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import warnings
 from argparse import Namespace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_mlops.cli._common import opened
-from airflow_mlops.cli.backtest import INTERRUPTED, cores, instant_of, open_folder, unreadable
-from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal, SpecError
+from airflow_mlops.cli._common import look_up_connections, opened, refusals_told
+from airflow_mlops.cli.backtest import cores, instant_of, open_folder, unreadable
+from airflow_mlops.spec.problems import Problem, ReasonCode, SpecError
 
 if TYPE_CHECKING:
     from airflow_mlops.cli.screen import Screen
-    from airflow_mlops.core.ports import DataStore
     from airflow_mlops.core.records.advice import AdviceReport
     from airflow_mlops.spec.model import ModelSpec
 
@@ -37,24 +34,12 @@ def advise(args: Namespace) -> None:
     SystemExit
         With status 1 when something is refused, 130 when it was interrupted.
     """
-    # As Airflow's own commands do: connections are looked up in the database too, not only in the environment.
-    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-    # skops asks every loaded module for the names of numpy and scipy functions; Airflow's old names warn of that.
-    warnings.filterwarnings("ignore", message="The `airflow[.].*is deprecated")
+    look_up_connections()
     from airflow_mlops.cli.screen import Screen
 
     screen = Screen(sys.stderr)
-    try:
+    with refusals_told(screen):
         report, where = _advised(args, screen)
-    except Refusal as refusal:
-        screen.clear()
-        print(refusal, *getattr(refusal, "__notes__", ()), sep="\n  ", file=sys.stderr)
-        raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        screen.clear()
-        print("interrupted; the same command goes on where this one ended", file=sys.stderr)
-        raise SystemExit(INTERRUPTED) from None
-    screen.clear()
     if args.json or args.form == "json":
         print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:
@@ -68,6 +53,7 @@ def _advised(args: Namespace, screen: Screen) -> tuple[AdviceReport, str]:
     from airflow_mlops.config import settings
     from airflow_mlops.core.backtest import advise as try_remedies
     from airflow_mlops.core.backtest import plan_looks
+    from airflow_mlops.core.rows.event_times import time_bounds
     from airflow_mlops.stores.open_source import open_rows
 
     spec = _specification(args.model, args.conn_id)
@@ -75,7 +61,7 @@ def _advised(args: Namespace, screen: Screen) -> tuple[AdviceReport, str]:
     known = settings()
     open_store = partial(open_rows, spec, data_root=known.data_root)
     report, storage = try_remedies(
-        plan_looks(spec, _bounds(spec, open_store()), start=start, end=end, every=every),
+        plan_looks(spec, time_bounds(open_store(), spec.data.time), start=start, end=end, every=every),
         open_store,
         partial(open_folder, known.storage),
         state=args.state,
@@ -123,21 +109,3 @@ def _times(args: Namespace, spec: ModelSpec) -> tuple[datetime | None, datetime 
     if problems:
         raise SpecError(problems, subject=f"advice on {spec.name}")
     return start, end, every
-
-
-def _bounds(spec: ModelSpec, store: DataStore) -> tuple[datetime, datetime]:
-    from airflow_mlops.core.errors import DataError
-
-    found = store.bounds(spec.data.time)
-    if found is None:
-        raise DataError(
-            Problem(
-                code=ReasonCode.WINDOW_EMPTY,
-                field="data.source",
-                found=f"no row with an event time in {store.description}",
-                allowed="rows to learn from",
-                fix="check data.source, data.time and [mlops] data_root",
-            ),
-            subject=f"advice on {spec.name}",
-        )
-    return found

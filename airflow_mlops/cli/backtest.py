@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-import warnings
 from argparse import Namespace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal, SpecError
+from airflow_mlops.cli._common import look_up_connections, refusals_told
+from airflow_mlops.spec.problems import Problem, ReasonCode, SpecError
 
 if TYPE_CHECKING:
     from airflow_mlops.cli.screen import Screen
     from airflow_mlops.core.backtest import Plan
     from airflow_mlops.core.ports import Storage
     from airflow_mlops.core.records.backtest import BacktestReport
-
-INTERRUPTED = 130
 
 
 def backtest(args: Namespace) -> None:
@@ -35,25 +33,13 @@ def backtest(args: Namespace) -> None:
     SystemExit
         With status 1 when something is refused, 130 when it was interrupted.
     """
-    # As Airflow's own commands do: connections are looked up in the database too, not only in the environment.
-    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-    # skops asks every loaded module for the names of numpy and scipy functions; Airflow's old names warn of that.
-    warnings.filterwarnings("ignore", message="The `airflow[.].*is deprecated")
+    look_up_connections()
     from airflow_mlops.cli.screen import Screen
 
     screen = Screen(sys.stderr)
-    try:
+    with refusals_told(screen):
         report, storage = _replayed(args, screen)
-        screen.clear()
         page = _written(report, storage, args.html)
-    except Refusal as refusal:
-        screen.clear()
-        print(refusal, *getattr(refusal, "__notes__", ()), sep="\n  ", file=sys.stderr)
-        raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        screen.clear()
-        print("interrupted; the same command goes on where this one ended", file=sys.stderr)
-        raise SystemExit(INTERRUPTED) from None
     if args.json:
         print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import sys
-import warnings
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -58,17 +56,14 @@ def new(args: Namespace) -> None:
 
 
 def _proposed(args: Namespace) -> Proposal:
-    # As Airflow's own commands do: connections are looked up in the database too, not only in the environment.
-    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-    # skops asks every loaded module for the names of numpy and scipy functions; Airflow's old names warn of that.
-    warnings.filterwarnings("ignore", message="The `airflow[.].*is deprecated")
-    from airflow_mlops.cli._common import now
+    from airflow_mlops.cli._common import look_up_connections, now
     from airflow_mlops.config import settings
     from airflow_mlops.core.proposal import Wishes, propose
     from airflow_mlops.spec.data import source_from
     from airflow_mlops.stores.open_source import open_source
     from airflow_mlops.stores.storage.storage import open_storage
 
+    look_up_connections()
     data_root = settings().data_root
     source = source_of(args.source, data_root)
 

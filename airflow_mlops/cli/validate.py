@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import warnings
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -70,17 +68,14 @@ def _print_problems(path: Path, problems: tuple[Problem, ...]) -> None:
 
 
 def _rehearsed(spec: ModelSpec, as_of: str | None) -> Rehearsal:
-    # As Airflow's own commands do: connections are looked up in the database too, not only in the environment.
-    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-    # skops asks every loaded module for the names of numpy and scipy functions; Airflow's old names warn of that.
-    warnings.filterwarnings("ignore", message="The `airflow[.].*is deprecated")
     from airflow_mlops.asof import parse_as_of
-    from airflow_mlops.cli._common import now
+    from airflow_mlops.cli._common import look_up_connections, now
     from airflow_mlops.config import settings
     from airflow_mlops.core.rehearsal import newest_as_of, rehearse
     from airflow_mlops.stores.open_source import open_rows
     from airflow_mlops.stores.storage.storage import open_storage
 
+    look_up_connections()
     moment = now()
     store = open_rows(spec, data_root=settings().data_root)
     instant = newest_as_of(spec, store, moment) if as_of is None else parse_as_of(as_of)
