@@ -8,8 +8,6 @@ from airflow_mlops.links import MLflowRunLink, ModelVersionLink, ReportLink
 from airflow_mlops.sensors._base import WaitingSensor
 
 if TYPE_CHECKING:
-    from airflow_mlops.core.ports import DataStore
-    from airflow_mlops.core.records.snapshot import Window
     from airflow_mlops.triggers.base import WaitingTrigger
 
 
@@ -47,7 +45,7 @@ class DriftSensor(WaitingSensor):
 
     def look(self, context: Any) -> dict[str, Any] | None:
         """Return the report when it is one to fire with."""
-        from airflow_mlops.core.monitoring.windows import monitoring_window
+        from airflow_mlops.core.monitoring.windows import monitoring_window, require_flowing
         from airflow_mlops.operators.drift import observed
 
         spec, as_of = self.model_spec(context), self.as_of(context)
@@ -56,7 +54,7 @@ class DriftSensor(WaitingSensor):
         self._seen = ""
         if not store.has_rows(window, spec.data.time):
             if self.wait_for == "window":
-                _require_flowing(store, window, spec.data.time)
+                require_flowing(store, window, spec.data.time)
             self.lacking = f"no rows yet in {window} of {store.description}"
             self.log.info("%s", self.lacking)
             return None
@@ -78,26 +76,3 @@ class DriftSensor(WaitingSensor):
         spec = self.model_spec(context)
         rows = self.rows_of(spec, monitoring_window(spec, self.as_of(context)))
         return ChangeTrigger(seen=self._seen, **rows, **how) if self._seen else WindowTrigger(**rows, **how)
-
-
-def _require_flowing(store: DataStore, window: Window, time: str) -> None:
-    """Refuse to wait for rows of a source that has stopped: the run would hold the place of all others for days."""
-    from airflow_mlops.core.errors import DataError
-    from airflow_mlops.core.records.snapshot import Window
-    from airflow_mlops.spec.problems import Problem, ReasonCode
-
-    if store.has_rows(Window(start=window.start - (window.end - window.start), end=window.start), time):
-        return
-    ends = store.bounds(time)
-    newest = "the source has no row at all" if ends is None else f"the newest row is of {ends[1].isoformat()}"
-    raise DataError(
-        Problem(
-            code=ReasonCode.WINDOW_EMPTY,
-            field="monitoring.window",
-            found=f"no row in {window}, and none for as long before it: {newest}",
-            allowed="a source into which rows still come",
-            fix="look why they stopped; or, if the data is history, run this DAG as of a time that it reaches "
-            "(`as_of`), and set schedule.end",
-        ),
-        subject=store.description,
-    )

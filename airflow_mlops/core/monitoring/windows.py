@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta
 
+from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.ports import DataStore
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.windows import utc
 from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import Problem, ReasonCode
 
 WINDOWS = 4
 """Monitoring windows that are scanned for faults at least: the newest day is held against the days before it."""
@@ -39,3 +42,28 @@ def scanned_window(spec: ModelSpec, champion: Champion, as_of: datetime) -> Wind
     stretched = stretched_window(spec, champion, now)
     cohort = spec.data.label_delay + monitoring.performance.window
     return Window(start=min(stretched.start, now - max(WINDOWS * monitoring.window, cohort)), end=now)
+
+
+def require_flowing(store: DataStore, window: Window, time: str) -> None:
+    """Refuse to wait for rows of a source that has stopped: the run would hold the place of all others for days.
+
+    Raises
+    ------
+    DataError
+        WINDOW_EMPTY, if no row came for as long before the window either.
+    """
+    if store.has_rows(Window(start=window.start - (window.end - window.start), end=window.start), time):
+        return
+    ends = store.bounds(time)
+    newest = "the source has no row at all" if ends is None else f"the newest row is of {ends[1].isoformat()}"
+    raise DataError(
+        Problem(
+            code=ReasonCode.WINDOW_EMPTY,
+            field="monitoring.window",
+            found=f"no row in {window}, and none for as long before it: {newest}",
+            allowed="a source into which rows still come",
+            fix="look why they stopped; or, if the data is history, run this DAG as of a time that it reaches "
+            "(`as_of`), and set schedule.end",
+        ),
+        subject=store.description,
+    )

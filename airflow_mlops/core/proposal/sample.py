@@ -12,6 +12,8 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.ports import DataStore
 from airflow_mlops.core.records.snapshot import Column, Window
 from airflow_mlops.core.rows.columns import missing_columns, one_of
+from airflow_mlops.core.rows.event_times import time_bounds
+from airflow_mlops.core.rows.frames import to_frame
 from airflow_mlops.core.rows.types import kind_of_type
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -121,9 +123,7 @@ def _read(store: DataStore, window: Window, time: str, names: Sequence[str]) -> 
         if rows < MOST_ROWS:
             kept.append(batch.slice(0, MOST_ROWS - rows))
         rows += batch.num_rows
-    if not kept:
-        raise _no_rows(store, time)
-    return pa.Table.from_batches(kept).to_pandas(), rows
+    return to_frame(pa.Table.from_batches(kept)), rows
 
 
 def _event_time(
@@ -131,10 +131,7 @@ def _event_time(
 ) -> tuple[str, str, tuple[datetime, datetime]]:
     """Return the event-time column, why it is that one, and the ends of its values."""
     if named is not None:
-        found = store.bounds(named)
-        if found is None:
-            raise _no_rows(store, named)
-        return named, "named by you", found
+        return named, "named by you", time_bounds(store, named)
     refused: list[str] = []
     for name, reason in _candidates(columns):
         try:
@@ -177,16 +174,3 @@ def _candidates(columns: Sequence[Column]) -> Iterator[tuple[str, str]]:
                 yield name, f"{what}, and it is named as an event; others: {', '.join(rest[:5])}"
             else:
                 yield name, f"{what}; others: {', '.join(rest[:5])}"
-
-
-def _no_rows(store: DataStore, time: str) -> DataError:
-    return DataError(
-        Problem(
-            code=ReasonCode.WINDOW_EMPTY,
-            field="data.source",
-            found=f"no row with a time in '{time}'",
-            allowed="at least one row",
-            fix="name a source that has rows, or another --time",
-        ),
-        subject=store.description,
-    )

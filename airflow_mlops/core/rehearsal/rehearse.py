@@ -11,9 +11,10 @@ from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.snapshot import Snapshot
+from airflow_mlops.core.rows.event_times import time_bounds
 from airflow_mlops.core.rows.windows import label_window
 from airflow_mlops.spec.model import ModelSpec
-from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.spec.problems import Problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,19 +51,8 @@ def newest_as_of(spec: ModelSpec, store: DataStore, now: datetime) -> datetime:
     DataError
         WINDOW_EMPTY, if the source has no row; or as the store's `bounds`.
     """
-    found = store.bounds(spec.data.time)
-    if found is None:
-        raise DataError(
-            Problem(
-                code=ReasonCode.WINDOW_EMPTY,
-                field="data.source",
-                found=f"no row with a time in '{spec.data.time}'",
-                allowed="at least one row",
-                fix="name a source that has rows",
-            ),
-            subject=store.description,
-        )
-    return min(now, found[1] + spec.data.label_delay + _TICK)
+    _, last = time_bounds(store, spec.data.time)
+    return min(now, last + spec.data.label_delay + _TICK)
 
 
 def rehearse(spec: ModelSpec, store: DataStore, storage: Storage, *, as_of: datetime, now: datetime) -> Rehearsal:
