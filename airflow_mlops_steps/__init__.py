@@ -3,10 +3,6 @@
 A stored model must be servable where neither this project nor Airflow is installed, so this package stands by itself:
 it needs numpy, pandas and scikit-learn, imports nothing of `airflow_mlops`, and is small enough to be stored with each
 model (MLflow's ``code_paths``). Paths and attributes of its classes are on disk with every model: a class may be added,
-and an attribute with a default, but none is renamed or removed.
+and an attribute with a default, but none is renamed or removed. Nothing is imported here: how a category is written is
+asked where scikit-learn must not be loaded.
 """
-
-from airflow_mlops_steps.encoded_labels import EncodedClassifier
-from airflow_mlops_steps.source_types import SourceTypes
-
-__all__ = ["EncodedClassifier", "SourceTypes"]

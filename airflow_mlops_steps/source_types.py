@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
+
+from airflow_mlops_steps.categories import written
 
 NOT_NUMBERS = "holds no numbers"
 _SECONDS_OF_A_DAY = 86_400
@@ -148,7 +149,7 @@ def as_texts(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
     """
     values = column.astype(object)
     if pd.api.types.infer_dtype(values, skipna=True) not in {"string", "empty"}:
-        values = values.map(_written, na_action="ignore")
+        values = values.map(written, na_action="ignore")
     return values.where(column.notna(), math.nan).to_numpy(dtype=object)
 
 
@@ -169,14 +170,6 @@ def as_times(column: pd.Series[Any]) -> pd.Series[Any]:
 
 def _iso(value: Any) -> str | None:
     return value.isoformat() if hasattr(value, "isoformat") else None
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, Decimal) and value.is_finite():
-        return str(int(value)) if value == value.to_integral_value() else f"{value.normalize():f}"
-    return str(value)
 
 
 def _decoded(column: pd.Series[Any]) -> pd.Series[Any]:

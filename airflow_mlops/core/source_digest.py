@@ -6,19 +6,19 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1]
-FLOORS = ("core", "spec")
-"""Folders of the package whose code decides what a model is; those above them only carry it about."""
+ROOT = Path(__file__).parents[2]
+FLOORS = ("airflow_mlops/core", "airflow_mlops/spec", "airflow_mlops_steps")
+"""Folders whose code decides what a model is; those above them only carry it about."""
 
 
 @cache
-def source_digest(package: Path = PACKAGE) -> str:
+def source_digest(root: Path = ROOT) -> str:
     """SHA-256, in hexadecimal digits, of path and content of every Python file of these floors, however deep.
 
     Parameters
     ----------
-    package
-        The folder that has the floors.
+    root
+        The folder that has the packages.
 
     Raises
     ------
@@ -27,9 +27,9 @@ def source_digest(package: Path = PACKAGE) -> str:
     """
     found = hashlib.sha256()
     for floor in FLOORS:
-        files = sorted((package / floor).rglob("*.py"))
+        files = sorted((root / floor).rglob("*.py"))
         if not files:
-            raise FileNotFoundError(f"no Python file under {package / floor}")
+            raise FileNotFoundError(f"no Python file under {root / floor}")
         for file in files:
-            found.update(f"{file.relative_to(package).as_posix()}\0".encode() + file.read_bytes() + b"\0")
+            found.update(f"{file.relative_to(root).as_posix()}\0".encode() + file.read_bytes() + b"\0")
     return found.hexdigest()

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import LogisticRegression
 
-from airflow_mlops_steps import EncodedClassifier
+from airflow_mlops_steps.encoded_labels import EncodedClassifier
 
 
 def rows(labels: list[Any], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

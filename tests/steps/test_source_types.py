@@ -14,8 +14,7 @@ import pandas as pd
 import pytest
 
 from airflow_mlops.spec.value_checks import CALENDAR_PARTS
-from airflow_mlops_steps import SourceTypes
-from airflow_mlops_steps.source_types import PARTS, as_numbers, as_texts, as_times
+from airflow_mlops_steps.source_types import PARTS, SourceTypes, as_numbers, as_texts, as_times
 
 NUMBERS: dict[str, Any] = {
     "int64": np.array([1, 0, 2]),

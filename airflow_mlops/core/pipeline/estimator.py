@@ -183,7 +183,7 @@ def for_classes(estimator: Any, labels: pd.Series[Any], positive: Label | None) 
     if not boosters.numbers_labels(estimator):
         match_class_weights(estimator, classes)
         return estimator
-    from airflow_mlops_steps import EncodedClassifier
+    from airflow_mlops_steps.encoded_labels import EncodedClassifier
 
     encoded = EncodedClassifier(estimator, positive=positive)
     numbers = encoded.number(labels.to_numpy())

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
-    from airflow_mlops_steps import SourceTypes
+    from airflow_mlops_steps.source_types import SourceTypes
 
 ONEHOT_CATEGORIES = 50
 """Columns that one categorical feature becomes at most; rarer values share the last."""
@@ -195,7 +195,7 @@ def source_types(spec: ModelSpec, features: Sequence[Feature], transformer: Any 
     TrainingError
         If what the calendar makes has the name of a feature.
     """
-    from airflow_mlops_steps import SourceTypes
+    from airflow_mlops_steps.source_types import SourceTypes
 
     listed = spec.features.numeric + spec.features.categorical
     names = {role: [f.name for f in features if f.role == role] for role in ("numeric", "categorical", "time")}

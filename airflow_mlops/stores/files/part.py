@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,13 +66,13 @@ class FilePart(Protocol):
         """Let go of what was learned of the file: no row of it is needed."""
 
 
-class RowsOnlyPart:
+class RowsOnlyPart(ABC):
     """What a part answers whose format tells nothing but its rows."""
 
     @property
+    @abstractmethod
     def names(self) -> Sequence[str]:
         """Columns of this file."""
-        raise NotImplementedError
 
     def ends(self, time: str) -> pa.Array | None:  # noqa: ARG002
         """Only the rows tell."""
@@ -93,7 +94,7 @@ class RowsOnlyPart:
         """The format says what its columns are."""
         return iter(())
 
-    def forget(self) -> None:
+    def forget(self) -> None:  # noqa: B027 - not abstract: a format that holds more lets go of it
         """Nothing but names and types is held."""
 
 
