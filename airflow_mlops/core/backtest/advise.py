@@ -42,6 +42,7 @@ from airflow_mlops.core.rows.labels import clean_labels
 from airflow_mlops.core.rows.windows import rows_within
 from airflow_mlops.core.stats.multiple_testing import holm
 from airflow_mlops.core.text import format_number
+from airflow_mlops.spec.dotted import put
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode, SpecError
 
@@ -175,12 +176,7 @@ def changed_spec(spec: ModelSpec, settings: Mapping[str, Any]) -> ModelSpec:
     """
     raw = spec.model_dump(mode="json", exclude_unset=True)
     for path, value in settings.items():
-        *parents, last = path.split(".")
-        here: dict[str, Any] = raw
-        for name in parents:
-            here[name] = here.get(name) or {}
-            here = here[name]
-        here[last] = value
+        put(raw, path, value)
     return ModelSpec.model_validate(raw)
 
 

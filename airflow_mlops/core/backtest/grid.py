@@ -11,6 +11,7 @@ from typing import Any
 from pydantic_core import ValidationError
 
 from airflow_mlops.spec.base import SpecModel
+from airflow_mlops.spec.dotted import put
 from airflow_mlops.spec.error_text import problems_of
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode, SpecError
@@ -136,13 +137,7 @@ def _unknown(path: str) -> Iterator[Problem]:
 def _varied(spec: ModelSpec, settings: Mapping[str, str]) -> ModelSpec | Sequence[Problem]:
     data = spec.model_dump(mode="json", exclude_unset=True)
     for path, value in settings.items():
-        *parents, last = path.split(".")
-        here: dict[str, Any] = data
-        for name in parents:
-            if here.get(name) is None:
-                here[name] = {}
-            here = here[name]
-        here[last] = _value(value)
+        put(data, path, _value(value))
     try:
         return ModelSpec.validate_raw(data)
     except ValidationError as error:

@@ -14,6 +14,7 @@ from airflow_mlops.core.proposal.roles import Role, Target, find_key, find_targe
 from airflow_mlops.core.proposal.sample import SourceSample
 from airflow_mlops.core.rehearsal import Rehearsal, newest_as_of, rehearse
 from airflow_mlops.core.rows.types import kind_of_series
+from airflow_mlops.spec.dotted import put
 from airflow_mlops.spec.load import parse_spec
 from airflow_mlops.spec.model import ModelSpec
 
@@ -81,7 +82,7 @@ class Proposal:
         if self.excluded:
             found["features"] = {"exclude": list(self.excluded)}
         for setting in self.settings:
-            _put(found, setting.field.split("."), setting.value)
+            put(found, setting.field, setting.value)
         return found
 
 
@@ -185,9 +186,3 @@ def _numbers_rows(name: str, values: Any, distinct: int) -> bool:
 def _rows(sample: SourceSample) -> str:
     much = "every row" if sample.whole else f"the newest {len(sample.frame):,} rows"
     return f"{much}; {sample.first:%Y-%m-%d} to {sample.last:%Y-%m-%d}, {sample.per_day:,.1f} a day"
-
-
-def _put(into: dict[str, Any], path: list[str], value: Any) -> None:
-    for part in path[:-1]:
-        into = into.setdefault(part, {})
-    into[path[-1]] = value

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.importing import import_object
 from airflow_mlops.core.metrics import measure as metric
+from airflow_mlops.core.pipeline.class_weights import for_classes
 from airflow_mlops.core.pipeline.estimator import (
     build_estimator,
-    for_classes,
     in_own_words,
     is_classification,
     require_probabilities,

@@ -9,12 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.metrics import measure as metric
-from airflow_mlops.core.pipeline.estimator import (
-    CLASS_WEIGHTS,
-    check_parameters,
-    matched_weights,
-    with_estimators,
-)
+from airflow_mlops.core.pipeline.class_weights import CLASS_WEIGHTS, matched_weights
+from airflow_mlops.core.pipeline.estimator import check_parameters, with_estimators
 from airflow_mlops.core.pipeline.predict import plain_classes, predict_trial
 from airflow_mlops.core.records.candidate import Label, Task
 from airflow_mlops.core.rows.labels import positive_class

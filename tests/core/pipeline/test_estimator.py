@@ -12,7 +12,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from airflow_mlops.core.errors import DataError, TrainingError
-from airflow_mlops.core.pipeline.estimator import build_estimator, match_class_weights, set_seed
+from airflow_mlops.core.pipeline.class_weights import match_class_weights
+from airflow_mlops.core.pipeline.estimator import build_estimator, set_seed
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.pipeline.trusted_types import trusted_types
 from airflow_mlops.core.training.fit import fit
