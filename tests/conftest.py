@@ -48,13 +48,17 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection(session: pytest.Session) -> None:
-    """Take away hypothesis' deadline: no test asserts on time, and the first example imports what the others use."""
+    """Take away hypothesis' deadline, and let a commit give one answer: its examples follow from the tests alone.
+
+    No test asserts on time, and the first example imports what the others use. `make explore` draws examples anew.
+    """
     if session.config.pluginmanager.has_plugin("dsession"):
         return  # the workers collect
     from hypothesis import settings
 
-    settings.register_profile("untimed", deadline=None)
-    settings.load_profile("untimed")
+    settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+    settings.register_profile("explore", deadline=None, max_examples=1_000)
+    settings.load_profile("explore" if os.environ.get("EXPLORE") else "repeatable")
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

@@ -149,22 +149,38 @@ def comes_between(value: str, start: datetime | None, end: datetime | None) -> b
     if start is None or end is None:
         return True
     given = _EXPANDED.get(value, value).split()
-    minutes, hours, days, months, weekdays = (
+    minutes, hours, days, months, named = (
         _all_values(field, *spec) for spec, field in zip(_CRON_FIELDS, given, strict=True)
     )
+    weekdays = {number % 7 for number in named}  # Sunday is 0 and 7
+    one_says_nothing = _is_every(given[2], days, _DAYS_OF_MONTH, given[4]) or _is_every(
+        given[4], weekdays, _DAYS_OF_WEEK, given[2]
+    )
     # cron's own rule: of a day of the month and a day of the week that are both given, either is enough.
-    together = all if "*" in (given[2], given[4]) else any
+    together = all if one_says_nothing else any
     day = start.replace(hour=0, minute=0, second=0, microsecond=0)
     for _ in range(_DAYS_SEARCHED):
         if day > end:
             return False
-        weekday = not {day.isoweekday() % 7, day.isoweekday()}.isdisjoint(weekdays)  # Sunday is 0 and 7
         times = (day.replace(hour=hour, minute=minute) for hour in hours for minute in minutes)
-        if day.month in months and together((day.day in days, weekday)) and any(start <= t <= end for t in times):
+        chosen = together((day.day in days, day.isoweekday() % 7 in weekdays))
+        if day.month in months and chosen and any(start <= t <= end for t in times):
             return True
         day += timedelta(days=1)
     return True
 
+
+def _is_every(field: str, values: set[int], possible: frozenset[int], other: str) -> bool:
+    """Whether a field of days is as good as `*`, by croniter's rule: it is, or names all where the other has a `*`.
+
+    What Airflow asks decides: `* * */31 * 0-7` is the first of the month, `* * 1 * 0-7` is every day.
+    """
+    return field == "*" or ("*" in other and values == possible)
+
+
+_DAYS_OF_WEEK = frozenset(range(7))
+
+_DAYS_OF_MONTH = frozenset(range(1, 32))
 
 _DAYS_SEARCHED = 366 * 9
 """A leap day comes once in eight years at the latest."""

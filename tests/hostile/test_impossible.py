@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from croniter import croniter
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_mlops.spec import SpecError, parse_spec
@@ -85,7 +85,20 @@ def test_it_is_refused_with_field_and_fix(what: str) -> None:
 fields = st.tuples(
     *(
         st.sampled_from(
-            ["*", "0", f"{low}", f"{high}", f"*/{high}", f"{low}-{high}", f"{low}-{high}/2", f"{low},{high}", word]
+            [
+                "*",
+                "0",
+                f"{low}",
+                f"{high}",
+                f"*/{high}",
+                f"{low}-{high}",
+                f"{low}-{high}/2",
+                f"{low},{high}",
+                word,
+                "*/1",
+                "*/2",
+                "1-7",
+            ]
         )
         for low, high, word in ((0, 59, "jan"), (0, 23, "mon"), (29, 31, "mon"), (2, 4, "feb"), (0, 7, "fri"))
     )
@@ -106,6 +119,10 @@ def test_every_schedule_that_is_taken_comes_and_the_others_never_do(cron: str) -
 
 
 @given(fields, st.datetimes(datetime(2026, 1, 1), datetime(2028, 1, 1)), st.integers(0, 100_000))
+@example("* * */31 * 0-7", datetime(2026, 1, 2), 0)
+@example("* * 1 * 0-7", datetime(2026, 1, 2), 0)
+@example("* * */31 * 1-7", datetime(2026, 1, 2), 0)
+@example("* * 1-31 * */2", datetime(2026, 1, 2), 1_440)
 def test_whether_a_schedule_comes_between_is_what_croniter_says(cron: str, start: datetime, minutes: int) -> None:
     try:
         parse_spec({**RAW, "schedule": cron})
