@@ -20,6 +20,7 @@ import airflow_mlops.core
 import airflow_mlops.reports
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.base import Record, added
+from airflow_mlops.core.records.candidate import Label
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult, Verdict
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import ReasonCode
@@ -91,8 +92,9 @@ WINDOWS = st.builds(
     st.timedeltas(timedelta(microseconds=1), timedelta(days=4000)),
 )
 # Class labels and the estimator's parameters are what a person writes down; all other numbers may be NaN or infinite.
-LABELS = st.lists(st.text() | st.integers() | FINITE | st.booleans(), max_size=4).map(tuple)
-PLAIN: dict[Any, st.SearchStrategy[Any]] = {datetime: TIMES, Window: WINDOWS, Any: JSON}
+LABEL = st.text() | st.integers() | FINITE | st.booleans()
+LABELS = st.lists(LABEL, max_size=4).map(tuple)
+PLAIN: dict[Any, st.SearchStrategy[Any]] = {datetime: TIMES, Window: WINDOWS, Any: JSON, Label: LABEL}
 
 
 @cache  # or each example of each test would read the annotations anew
