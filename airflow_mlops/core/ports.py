@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from airflow_mlops.core.records.attempt import LoopVersion
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.records.promotion import AuditEvent
@@ -169,6 +170,9 @@ class Registry(Protocol):
 
     def version_of(self, model: str, run_id: str) -> int | None:
         """The version that this run registered, if it did."""
+
+    def loop_versions(self, model: str, loop_run: str) -> Sequence[LoopVersion]:
+        """Every version that a loop run or its refit registered, in the order of their numbers."""
 
     def register(self, model: str, candidate: Candidate, tags: Mapping[str, str]) -> int:
         """Register the candidate's model; returns the version that already stands for this run, if one does.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -101,6 +102,32 @@ def skip_retired(reason: str | None) -> None:
 
     if reason:
         raise AirflowSkipException(f"the model is retired, and is not trained any more: {reason}")
+
+
+@contextmanager
+def leaving_served(context: Mapping[str, Any]) -> Iterator[None]:
+    """In a backfill, skip a run whose version has served, instead of failing: nobody asked for this one.
+
+    A backfill sweeps over all slots of a span. Who clears a single run gets the refusal: they mean this one.
+
+    Raises
+    ------
+    AirflowSkipException
+        With the refusal's words.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from airflow_mlops.core.errors import RecordError
+    from airflow_mlops.spec.problems import ReasonCode
+
+    run = context.get("dag_run")
+    try:
+        yield
+    except RecordError as refusal:
+        is_backfill = str(getattr(run.run_type, "value", run.run_type)) == "backfill" if run else False
+        if not is_backfill or any(problem.code is not ReasonCode.VERSION_SERVED for problem in refusal.problems):
+            raise
+        raise AirflowSkipException(f"the run stays as it was: {refusal}") from refusal
 
 
 def form_url(ti: Any) -> str:

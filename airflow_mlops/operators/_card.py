@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 MARKDOWN, PAGE = "model_card.md", "model_card.html"
 
 
+def version_links(records: MLflowStore, model: str, run_id: str, version: int) -> dict[str, str]:
+    """Return the addresses that a card names."""
+    return {
+        "MLflow run": records.run_url(run_id),
+        "Report": records.artifact_url(run_id, "gate/decision.html"),
+        "Model version": records.version_url(model, version),
+    }
+
+
 def write_card(
     records: MLflowStore,
     spec: ModelSpec,

@@ -61,33 +61,29 @@ def refit_accepted(  # noqa: PLR0917 - who refits, in which run, with which reco
         return f"not refitted on all rows: {refusal.problems[0]}"
 
 
-def refit_run(candidate: Candidate) -> str:
-    """Name the loop run of a refit: it trains, is decided about and registers one version of its own."""
-    return f"{candidate.loop_run}/refit"
-
-
 def has_served(records: MLflowStore, spec: ModelSpec, candidate: Candidate) -> bool:
     """Whether what a run trained serves or has served, or the refitted model that repeats it."""
     from airflow_mlops.core.promotion import has_served as version_has_served
 
     model = spec.registered_model
-    runs = [candidate.run_id, records.runs.find_run(spec.experiment, refit_run(candidate), spec.name)]
-    versions = (records.registry.version_of(model, run_id) for run_id in runs if run_id is not None)
-    return any(version is not None and version_has_served(records.registry, model, version) for version in versions)
+    judged = records.registry.version_of(model, candidate.run_id)
+    versions = records.registry.loop_versions(model, candidate.loop_run)
+    return any(one.attempt == judged and version_has_served(records.registry, model, one.number) for one in versions)
 
 
 def _train(
     operator: LoopOperator, context: Mapping[str, Any], records: MLflowStore, spec: ModelSpec, judged: Candidate
 ) -> Candidate:
+    from airflow_mlops.core.records.attempt import inputs_of, refit_run
     from airflow_mlops.core.snapshot import read_snapshot, verify_snapshot
     from airflow_mlops.core.training import refit, refitted_profile
     from airflow_mlops.provenance import provenance
     from airflow_mlops.stores.mlflow.runs import REFIT_OF
 
-    loop_run, snapshot = refit_run(judged), records.lineage.snapshot_of(judged.run_id)
+    loop_run, snapshot = refit_run(judged.loop_run), records.lineage.snapshot_of(judged.run_id)
     origin = {**provenance(context), REFIT_OF: judged.run_id, "mlflow.parentRunId": judged.run_id}
-    inputs = f"{snapshot.fingerprint}/{spec.fingerprint}"
-    run_id = records.runs.open_run(spec.experiment, loop_run, model=spec.name, inputs=inputs, tags=origin)
+    inputs = inputs_of(snapshot.fingerprint, spec.fingerprint)
+    run_id = records.attempts.open_attempt(spec, loop_run, inputs=inputs, tags=origin)
     standing = records.candidates.find_candidate(run_id)
     if standing is not None and standing.refit_of is not None and standing.refit_of.model_uri == judged.model_uri:
         return standing

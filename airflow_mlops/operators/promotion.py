@@ -71,6 +71,7 @@ class PromoteOperator(LoopOperator):
         from airflow.sdk.exceptions import AirflowSkipException
 
         from airflow_mlops.core.records.candidate import Candidate
+        from airflow_mlops.operators._superseded import mark_superseded
 
         spec, candidate = self.model_spec(context), Candidate.from_json(self.candidate)
         with self.records(spec) as records:
@@ -87,6 +88,7 @@ class PromoteOperator(LoopOperator):
                 self.tell(spec, "promoted", context, record.reasons, as_of=record.as_of)
             for one in (*done.beside, done):
                 self._write_card(records, spec, one)
+            mark_superseded(self, records, spec, [one.record for one in (*done.beside, done)])
         if not record.promoted:
             context["ti"].xcom_push(key="return_value", value=record.to_json())
             what = "declined" if record.declined else str(record.verdict)
@@ -206,14 +208,9 @@ class PromoteOperator(LoopOperator):
 
     def _write_card(self, records: MLflowStore, spec: ModelSpec, one: RegisteredVersion) -> None:
         """Write the version's model card into its run, and its summary into the registry."""
-        from airflow_mlops.operators._card import write_card
+        from airflow_mlops.operators._card import version_links, write_card
 
-        model, run_id = spec.registered_model, one.candidate.run_id
-        links = {
-            "MLflow run": records.run_url(run_id),
-            "Report": records.artifact_url(run_id, "gate/decision.html"),
-            "Model version": records.version_url(model, one.record.version),
-        }
+        links = version_links(records, spec.registered_model, one.candidate.run_id, one.record.version)
         self.card_url = write_card(
             records, spec, one.candidate, one.decision, one.record, approval=one.approval, links=links
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_mlops.links import MLflowRunLink
-from airflow_mlops.operators._base import LoopOperator
+from airflow_mlops.operators._base import LoopOperator, leaving_served
 
 
 class TrainOperator(LoopOperator):
@@ -35,6 +35,7 @@ class TrainOperator(LoopOperator):
     def run_stage(self, context: Any) -> dict[str, Any]:
         """Fit, then record."""
         from airflow_mlops.asof import change_of
+        from airflow_mlops.core.records.attempt import inputs_of
         from airflow_mlops.core.records.snapshot import Snapshot
         from airflow_mlops.core.snapshot import read_snapshot, verify_snapshot
         from airflow_mlops.core.training import fit, reference_profile
@@ -43,8 +44,9 @@ class TrainOperator(LoopOperator):
         spec, snapshot = self.model_spec(context), Snapshot.from_json(self.snapshot)
         loop_run, origin = self.loop_run(context), provenance(context)
         with self.records(spec) as records:
-            inputs = f"{snapshot.fingerprint}/{spec.fingerprint}"
-            run_id = records.runs.open_run(spec.experiment, loop_run, model=spec.name, inputs=inputs, tags=origin)
+            inputs = inputs_of(snapshot.fingerprint, spec.fingerprint)
+            with leaving_served(context):
+                run_id = records.attempts.open_attempt(spec, loop_run, inputs=inputs, tags=origin)
             self.run_url = records.run_url(run_id)
             with records.runs.failing(run_id):
                 verify_snapshot(snapshot, self.storage())

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlops.links import MLflowRunLink, ReportLink
-from airflow_mlops.operators._base import LoopOperator
+from airflow_mlops.operators._base import LoopOperator, leaving_served
 from airflow_mlops.spec.validation import Expectation
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ class DataValidationOperator(LoopOperator):
 
     def _in_the_loop(self, context: Any, spec: ModelSpec) -> ValidationReport:
         """Check a snapshot; the page and the report also belong to the loop run's MLflow run."""
+        from airflow_mlops.core.records.attempt import inputs_of
         from airflow_mlops.core.records.snapshot import Snapshot
         from airflow_mlops.core.snapshot import read_snapshot
         from airflow_mlops.core.validation import validate_snapshot
@@ -127,13 +128,9 @@ class DataValidationOperator(LoopOperator):
         report = validate_snapshot(spec, snapshot, read_snapshot(snapshot, self.storage()), self._given())
         report, html = self._written(report, context, _meta(snapshot), snapshot.known_issues)
         with self.records(spec) as records:
-            run_id = records.runs.open_run(
-                spec.experiment,
-                self.loop_run(context),
-                model=spec.name,
-                inputs=f"{snapshot.fingerprint}/{spec.fingerprint}",
-                tags=provenance(context),
-            )
+            inputs, tags = inputs_of(snapshot.fingerprint, spec.fingerprint), provenance(context)
+            with leaving_served(context):
+                run_id = records.attempts.open_attempt(spec, self.loop_run(context), inputs=inputs, tags=tags)
             records.artifacts.write_text(run_id, "validation/report.html", html)
             records.artifacts.write_record(run_id, "validation/report", report)
             self.run_url = records.run_url(run_id)

@@ -84,6 +84,7 @@ class ReasonCode(StrEnum):
     APPROVAL_MISSING = "approval_missing"
     APPROVAL_DECLINED = "approval_declined"
     VERSION_MISSING = "version_missing"
+    VERSION_SERVED = "version_served"
     NOTHING_TO_ROLL_BACK_TO = "nothing_to_roll_back_to"
     PROMOTION_UNFINISHED = "promotion_unfinished"
     AUDIT_BROKEN = "audit_broken"

@@ -9,6 +9,7 @@ from typing import Any
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.promotion.audit_chain import require_whole
 from airflow_mlops.core.promotion.promote import promote
+from airflow_mlops.core.records.attempt import LOOP_RUN, LoopVersion, refit_run
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.promotion import AuditEvent, PromotionRecord
@@ -64,6 +65,14 @@ class MemoryRegistry:
 
     def version_of(self, model: str, run_id: str) -> int | None:
         return next((number for number, made in self.candidates.items() if made.run_id == run_id), None)
+
+    def loop_versions(self, model: str, loop_run: str) -> tuple[LoopVersion, ...]:
+        runs = {loop_run, refit_run(loop_run)}
+        return tuple(
+            LoopVersion(number=number, run_id=self.candidates[number].run_id, tags=dict(tags))
+            for number, tags in sorted(self.tags.items())
+            if number in self.candidates and tags.get(LOOP_RUN) in runs
+        )
 
     def register(self, model: str, candidate: Candidate, tags: Mapping[str, str]) -> int:
         standing = self.version_of(model, candidate.run_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airflow_mlops.core.promotion.alias_log import STATUS_TAG
+from airflow_mlops.core.promotion.attempts import registered_by, require_new_attempt
 from airflow_mlops.core.promotion.audit_chain import from_lines, require_whole, to_lines, trail_seal, verify_lines
 from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, broken_trail, fold, no_trail, version_words
 from airflow_mlops.core.promotion.checks import declined_because
@@ -45,8 +46,10 @@ __all__ = [
     "nonce_of",
     "override",
     "promote",
+    "registered_by",
     "release",
     "released_spans",
+    "require_new_attempt",
     "require_reason",
     "require_whole",
     "required_decision",

@@ -16,6 +16,8 @@ from airflow_mlops.spec.problems import Problem, ReasonCode
 
 SERVED_STATUSES = frozenset({"champion", "previous", "archived", "rolled_back"})
 """Statuses of versions that have been champion: they come back by rollback, not by promoting them again."""
+SUPERSEDED = "superseded"
+"""Status of a version whose loop run was judged anew from other inputs: it was refused, or never promoted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +178,10 @@ def _declined(state: AuditState, event: AuditEvent) -> AuditState:
     return _registered(state, replace(event, status="declined"))
 
 
+def _superseded(state: AuditState, event: AuditEvent) -> AuditState:
+    return _registered(state, replace(event, status=SUPERSEDED))
+
+
 def _aside(state: AuditState, now: AuditState) -> AuditState:
     """Keep what did not move the champion also when the unfinished move comes to nothing."""
     if now.before is None:
@@ -213,6 +219,7 @@ _MEANING: Mapping[str, Callable[[AuditState, AuditEvent], AuditState]] = {
     "promoted": _ended,
     "registered": _registered,
     "declined": _declined,
+    "superseded": _superseded,
     "rolling_back": _rolling_back,
     "rolled_back": _ended,
     "moved_by_hand": _moved_by_hand,

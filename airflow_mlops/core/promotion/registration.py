@@ -6,17 +6,26 @@ from collections.abc import Mapping, Sequence
 
 from airflow_mlops.core.ports import Registry
 from airflow_mlops.core.promotion.alias_log import CHAMPION, PREVIOUS, STATUS_TAG, AliasLog, tag
+from airflow_mlops.core.promotion.attempts import changed, require_new_attempt, require_one_run
 from airflow_mlops.core.promotion.audit_chain import ending
-from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, AuditState, fold, version_words
+from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, SUPERSEDED, AuditState, fold, version_words
 from airflow_mlops.core.promotion.checks import first_reason, require_active, require_not_older, stale
+from airflow_mlops.core.records.attempt import (
+    JUDGED_VERSION,
+    LOOP_RUN,
+    SNAPSHOT_TAG,
+    SPEC_TAG,
+    SUPERSEDED_BY,
+    LoopVersion,
+    inputs_of,
+    judged_run,
+)
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
 
 DECISION_DIGEST_TAG = "mlops.decision_digest"
 DISPLACES = "mlops.displaces"
-JUDGED_VERSION = "mlops.judged_version"
-"""Of a refitted version: the one whose evidence it serves by."""
 
 
 class CandidateRegistration:
@@ -56,7 +65,10 @@ class CandidateRegistration:
             if state.champion != holder:
                 alias_log.note_hand(state, holder)
                 continue
+            others = self._other_attempts(state)
             version = self._register()
+            if self._supersede(state, others):
+                continue
             begun = alias_log.append(
                 state,
                 kind="promoting",
@@ -87,7 +99,10 @@ class CandidateRegistration:
                 return self.standing  # its refit may serve by now, and then it is that one's promotion that looks
             require_active(state, alias_log.model)
             self._fresh(None)
+            others = self._other_attempts(state)
             version = self._register()
+            if self._supersede(state, others):
+                continue
             if self._is_kept(events, "registered", status) or alias_log.append(
                 state,
                 kind="registered",
@@ -111,7 +126,10 @@ class CandidateRegistration:
                 alias_log.finish(state.unfinished)
                 continue
             self._require_unserved(state)
+            others = self._other_attempts(state)
             version = self._register()
+            if self._supersede(state, others):
+                continue
             if self._is_kept(events, kind, status) or alias_log.append(
                 state,
                 kind=kind,
@@ -185,6 +203,7 @@ class CandidateRegistration:
             as_of=self.candidate.as_of,
             verdict=self.decision.verdict,
             reasons=self.reasons,
+            supersedes=self._superseded(),
         )
 
     def _unpromoted(self, version: int, reason: str, *, declined: bool) -> PromotionRecord:
@@ -200,6 +219,7 @@ class CandidateRegistration:
             verdict=self.decision.verdict,
             reasons=(reason, *self.decision.reasons) if declined else self.decision.reasons,
             declined=declined,
+            supersedes=self._superseded(),
         )
 
     def _register(self) -> int:
@@ -208,9 +228,67 @@ class CandidateRegistration:
         self.standing = alias_log.registry.register(
             alias_log.model, self.candidate, {**self.tags, STATUS_TAG: "candidate"}
         )
-        # The version of an earlier try may carry an earlier decision.
-        tag(alias_log.registry, alias_log.model, self.standing, self.tags)
+        # The version of an earlier try may carry an earlier decision, and one of an earlier attempt is back with it.
+        before = alias_log.registry.version_tags(alias_log.model, self.standing) or {}
+        back = {SUPERSEDED_BY: ""} if before.get(SUPERSEDED_BY) else {}
+        tag(alias_log.registry, alias_log.model, self.standing, {**self.tags, **back})
         return self.standing
+
+    # other attempts of the same loop run -----------------------------------------------------------------------------
+
+    @property
+    def _attempt(self) -> int | None:
+        """The version that was judged in this attempt; None before it is registered."""
+        judged = self.decision.refit_of
+        return self.standing if judged is None else judged.version
+
+    def _loop_versions(self) -> Sequence[LoopVersion]:
+        candidate = self.candidate
+        run = candidate.loop_run if candidate.refit_of is None else judged_run(candidate.loop_run)
+        return self.alias_log.registry.loop_versions(self.alias_log.model, run)
+
+    def _other_attempts(self, state: AuditState) -> tuple[LoopVersion, ...]:
+        """Return the versions of the loop run's other attempts, none of which may have served.
+
+        Asked in each round, right before a version is registered: whatever was deleted, cleared or tried at the same
+        time meanwhile, the registry and the trail know what stands.
+        """
+        alias_log, candidate, versions = self.alias_log, self.candidate, self._loop_versions()
+        inputs = inputs_of(candidate.snapshot_fingerprint, candidate.spec_fingerprint)
+        told = {"model": alias_log.model, "loop_run": candidate.loop_run, "inputs": inputs}
+        require_one_run(versions, **told, run_id=candidate.run_id)
+        others = tuple(one for one in versions if one.attempt != self._attempt)
+
+        def served(one: LoopVersion) -> bool:
+            return one.number in state.served or has_served(alias_log.registry, alias_log.model, one.number)
+
+        require_new_attempt(others, **told, served=served)
+        return others
+
+    def _supersede(self, state: AuditState, others: Sequence[LoopVersion]) -> bool:
+        """Mark what earlier attempts registered; True when an event was written, and the trail must be read anew."""
+        alias_log, attempt = self.alias_log, str(self._attempt)
+        for one in others:
+            if state.statuses.get(one.number) != SUPERSEDED:
+                what = changed(
+                    one.inputs, inputs_of(self.candidate.snapshot_fingerprint, self.candidate.spec_fingerprint)
+                )
+                reason = f"superseded by version {attempt}: the same run was judged anew, from {what}"
+                alias_log.append(state, kind="superseded", reason=reason, version=one.number)
+                return True
+            if (one.tags.get(SUPERSEDED_BY), one.tags.get(STATUS_TAG)) != (attempt, SUPERSEDED):
+                alias_log.follow_challenger(one.number)
+                tag(alias_log.registry, alias_log.model, one.number, {SUPERSEDED_BY: attempt})
+        return False
+
+    def _superseded(self) -> tuple[int, ...]:
+        """Return the versions that this attempt has superseded."""
+        attempt = self._attempt
+        return tuple(
+            one.number
+            for one in self._loop_versions()
+            if one.attempt != attempt and one.tags.get(SUPERSEDED_BY) == str(attempt)
+        )
 
     def _require_unserved(self, state: AuditState) -> None:
         """A version that serves, or has served, keeps the decision that it was promoted by."""
@@ -274,15 +352,15 @@ def provenance_tags(decision: GateDecision, candidate: Candidate) -> dict[str, s
     """Return everything that made a version, as the tags it carries in the registry."""
     displaced = decision.champion_version
     return {
-        "mlops.loop_run": candidate.loop_run,
+        LOOP_RUN: candidate.loop_run,
         "mlops.as_of": candidate.as_of.isoformat(),
         "mlops.train": str(candidate.train),
         "mlops.holdout": str(candidate.holdout),
         "mlops.train_rows": str(candidate.train_rows),
         "mlops.holdout_rows": str(candidate.holdout_rows),
-        "mlops.snapshot": candidate.snapshot_fingerprint,
+        SNAPSHOT_TAG: candidate.snapshot_fingerprint,
         "mlops.snapshot_uri": candidate.snapshot_uri,
-        "mlops.spec": candidate.spec_fingerprint,
+        SPEC_TAG: candidate.spec_fingerprint,
         "mlops.seed": str(candidate.seed),
         "mlops.verdict": decision.verdict.value,
         DECISION_DIGEST_TAG: decision.digest,

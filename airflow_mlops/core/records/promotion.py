@@ -46,6 +46,11 @@ class PromotionRecord(Record):
     """Accepted by the gate, and not approved."""
     refitted_as: int | None = added(None)
     """Of a judged version: the one that repeats its recipe on all rows, and serves by its evidence."""
+    supersedes: tuple[int, ...] = added(())
+    """Versions that the same loop run registered before, from other inputs, and that never served."""
+    superseded_by: int | None = added(None)
+    """The version that a later attempt of the same loop run registered, from other inputs; this one is kept as it was
+    judged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +93,7 @@ class AuditEvent(Record):
         "promoted",
         "registered",
         "declined",
+        "superseded",
         "rolling_back",
         "rolled_back",
         "moved_by_hand",
@@ -95,7 +101,8 @@ class AuditEvent(Record):
         "unretired",
         "released",
     ]
-    """`promoting` and `rolling_back` are written before the alias moves, `promoted` and `rolled_back` after it."""
+    """`promoting` and `rolling_back` are written before the alias moves, `promoted` and `rolled_back` after it;
+    `superseded` says that the same loop run was judged anew from other inputs, as another version."""
     at: datetime
     by: str
     """`airflow:<dag_id>/<run_id>`, `user:<name>`."""

@@ -224,7 +224,7 @@ def _columns(spec: ModelSpec, store: DataStore, known: list[str], also: Sequence
 
 
 def _commit(snapshot: Snapshot, storage: Storage, staging: str) -> Snapshot:
-    """Give the staged rows their name and manifest, or return the snapshot that already stands for them."""
+    """Give the staged rows their name and manifest, or return the snapshot that already stands for them, whole."""
     base = f"snapshots/{snapshot.model}/{snapshot.fingerprint}"
     # The same rows may answer another request (a later as-of without new rows): their window differs, and with it the
     # split into train and holdout, so it is a snapshot of its own.
@@ -237,6 +237,9 @@ def _commit(snapshot: Snapshot, storage: Storage, staging: str) -> Snapshot:
             return named
         existing = open_snapshot(named.uri, storage)
         if replace(existing, extracted_at=named.extracted_at) == named:
+            if not storage.exists(f"{folder}/data.parquet"):
+                # Somebody cleaned up the rows and left the manifest: what was staged are the same rows, by their hash.
+                storage.move(staging, f"{folder}/data.parquet")
             return existing
     raise differs(snapshot, f"another manifest at {named.uri}", "the manifest of these rows")
 

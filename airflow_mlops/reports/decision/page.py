@@ -12,7 +12,7 @@ from airflow_mlops.core.records.wording import bound_of, format_window, refit_wo
 from airflow_mlops.core.text import clip_text
 from airflow_mlops.reports.decision import plots
 from airflow_mlops.reports.decision.judgement import gains_section, metrics_section, remedies_section, rules_section
-from airflow_mlops.reports.decision.wording import deciding, next_steps, sentence, tone, waived
+from airflow_mlops.reports.decision.wording import deciding, next_steps, sentence, superseded, tone, waived
 from airflow_mlops.reports.html import Banner, render_page
 
 MOST_REASONS = 6
@@ -21,7 +21,14 @@ MOST_ROWS = 40
 """Rows of one table."""
 
 
-def render(decision: GateDecision, candidate: Candidate, advice: Sequence[str], *, evidence: Sequence[Section]) -> str:
+def render(
+    decision: GateDecision,
+    candidate: Candidate,
+    advice: Sequence[str],
+    *,
+    evidence: Sequence[Section],
+    superseded_by: int | None = None,
+) -> str:
     """Return one self-contained HTML page, below 200 kB, that needs no network and no script.
 
     What is too long for a page (rules, slices, groups, features) is cut to the
@@ -35,6 +42,8 @@ def render(decision: GateDecision, candidate: Candidate, advice: Sequence[str], 
         What the rules say should be done.
     evidence
         What the rules saw, in sections; those without rows and facts are left out.
+    superseded_by
+        The version of a later attempt of the same run, which was judged from other rows or another specification.
     """
     evaluation = decision.evaluation
     drawn = _plots(evaluation)
@@ -50,7 +59,7 @@ def render(decision: GateDecision, candidate: Candidate, advice: Sequence[str], 
             *(part for part in evidence if part.rows or part.facts),
             _origin(decision, candidate),
         ),
-        alarm=waived(decision),
+        alarm=waived(decision) if superseded_by is None else superseded(superseded_by, waived(decision)),
         banner=Banner(tone=tone(decision), verdict=sentence(decision), reasons=_told(decision)),
         plots=drawn,
         most=MOST_ROWS,

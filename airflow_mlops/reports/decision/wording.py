@@ -98,6 +98,19 @@ def tone(decision: GateDecision) -> str:
     return "unsure" if ignored(decision) else TONE[decision.verdict]
 
 
+def superseded(version: int, alarm: tuple[str, str] | None) -> tuple[str, str]:
+    """Heading and sentence of the page of a decision that the same run made anew, before any other warning.
+
+    >>> superseded(3, None)[0]
+    'Superseded by version 3'
+    """
+    said = (
+        f"The same run was judged anew, from other rows or another specification: version {version} is what came of "
+        "it. This page says what was decided before."
+    )
+    return f"Superseded by version {version}", " ".join((said, *(alarm or ())))
+
+
 def waived(decision: GateDecision) -> tuple[str, str] | None:
     """Heading and sentence of the warning that rules did not count; None when all did."""
     if decision.mode == "off":

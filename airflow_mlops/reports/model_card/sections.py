@@ -60,6 +60,9 @@ _MOVES = {"promoted", "rolled_back", "moved_by_hand"}
 def _status_of_records(decision: GateDecision | None, promotion: PromotionRecord | None) -> str:
     if promotion is not None and promotion.promoted:
         return "champion"
+    if promotion is not None and promotion.superseded_by is not None:
+        before = _status_of_records(decision, replace(promotion, superseded_by=None))
+        return f"superseded by v{promotion.superseded_by}: the same run was judged anew; before: {before}"
     if promotion is not None and promotion.refitted_as is not None:
         return f"accepted, and refitted on all rows as v{promotion.refitted_as}, which serves by its evidence"
     if promotion is not None and promotion.declined:
@@ -258,7 +261,8 @@ def _lineage(trace: Trace) -> Section:
 def _promotion(record: PromotionRecord) -> str:
     before = "no champion" if record.previous_version is None else f"v{record.previous_version}"
     after = "no champion" if record.champion_version is None else f"v{record.champion_version}"
-    return f"{'promoted' if record.promoted else 'not promoted'}; champion after it {after}, previous {before}"
+    older = "".join(f", supersedes v{number}" for number in record.supersedes)
+    return f"{'promoted' if record.promoted else 'not promoted'}; champion after it {after}, previous {before}{older}"
 
 
 def _events(history: Sequence[AuditEvent], version: int | None) -> Section:

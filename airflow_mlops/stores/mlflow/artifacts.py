@@ -46,6 +46,26 @@ class MLflowArtifacts:
         """
         return self._text_of(get_run(self._client, run_id), path)
 
+    def find_text(self, run_id: str, path: str) -> str | None:
+        """Read a text artifact of a run; None when the run has none there.
+
+        Raises
+        ------
+        RecordError
+            If the run does not exist, or the artifact is no text.
+        StoreUnavailableError
+            If the artifact is there, but cannot be had now.
+        """
+        from mlflow.artifacts import list_artifacts
+
+        above = str(PurePosixPath(path).parent)
+        root = str(get_run(self._client, run_id).info.artifact_uri).rstrip("/")
+        address = self._client.address
+        with answering(address):
+            listed = list_artifacts(artifact_uri=root if above == "." else f"{root}/{above}", tracking_uri=address.uri)
+        there = PurePosixPath(path).name in {PurePosixPath(entry.path).name for entry in listed}
+        return self.read_text(run_id, path) if there else None
+
     def write_sealed(self, run_id: str, path: str, text: str, seal: str, tags: Mapping[str, str]) -> None:
         """Write a text artifact, then tag the run with its SHA-256 (`seal`) and `tags`.
 

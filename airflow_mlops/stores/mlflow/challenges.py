@@ -8,12 +8,15 @@ from typing import Any
 
 from airflow_mlops.core.ports import AuditTrail, RetrainLog
 from airflow_mlops.core.promotion import fold
+from airflow_mlops.core.records.attempt import LOOP_RUN, SUPERSEDED_BY
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.retraining import Challenge
 from airflow_mlops.stores.mlflow.client import GuardedClient, quoted
-from airflow_mlops.stores.mlflow.runs import LOOP_RUN, MODEL, REFIT_OF
+from airflow_mlops.stores.mlflow.runs import MODEL, REFIT_OF
 
 _AS_OF, _VERDICT, _APPROVAL = "mlops.as_of", "mlops.verdict", "mlops.approval"
+_NO_CHALLENGE = frozenset({REFIT_OF, SUPERSEDED_BY})
+"""Tags of runs that are no challenge of their own: a loop run that was judged anew is one challenge, the last."""
 _PAGE = 100
 _NAMED = 50
 """So many runs are named in one question, which is a URL: servers and proxies refuse long ones."""
@@ -37,7 +40,7 @@ class MLflowChallenges:
         """
         found = self._client.get_experiment_by_name(experiment)
         every = [] if found is None else list(self._trainings(found.experiment_id, model, limit))
-        runs = [run for run in every if REFIT_OF not in run.data.tags]
+        runs = [run for run in every if not _NO_CHALLENGE & set(run.data.tags)]
         refits = {run.data.tags[REFIT_OF]: str(run.info.run_id) for run in every if REFIT_OF in run.data.tags}
         served = self._served(registered_model or model, [run.info.run_id for run in every])
         held: dict[str, list[str]] = {}
@@ -64,7 +67,7 @@ class MLflowChallenges:
                 [experiment_id], query, order_by=order, max_results=min(limit, _PAGE), page_token=token
             )
             yield from page
-            limit -= sum(REFIT_OF not in run.data.tags for run in page)
+            limit -= sum(not _NO_CHALLENGE & set(run.data.tags) for run in page)
             token = page.token
             if not token:
                 return

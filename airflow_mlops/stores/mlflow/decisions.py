@@ -13,6 +13,7 @@ DECISION = "gate/decision.json"
 DECISION_PAGE = "gate/decision.html"
 DECISION_SEAL = "mlops.decision_digest"
 APPROVAL = "approval/approval.json"
+PROMOTION = "promotion"
 APPROVAL_SEAL = "mlops.approval_digest"
 
 
@@ -93,6 +94,11 @@ class MLflowDecisions:
         text = self._artifacts.read_sealed(run_id, APPROVAL, APPROVAL_SEAL)
         return None if text is None else Approval.from_json(text)
 
+    def find_promotion(self, run_id: str) -> PromotionRecord | None:
+        """Return what promotion did with the run's version; None when it has not come to that."""
+        text = self._artifacts.find_text(run_id, f"{PROMOTION}.json")
+        return None if text is None else PromotionRecord.from_json(text)
+
     def record_promotion(self, run_id: str, record: PromotionRecord) -> None:
         """Keep what promotion did as artifact `promotion.json` of the run."""
-        self._artifacts.write_record(run_id, "promotion", record)
+        self._artifacts.write_record(run_id, PROMOTION, record)

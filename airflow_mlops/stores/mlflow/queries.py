@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow_mlops.stores.mlflow.client import GuardedClient, quoted
@@ -61,16 +61,45 @@ def get_run(client: GuardedClient, run_id: str) -> Any:
 
 def keep_one_run(client: GuardedClient, experiment_id: str, key: Mapping[str, str]) -> Any | None:
     """Return the live run with these tags; of several, which only a repeated request makes, the earliest stays."""
+    return keep_one_of(client, runs_with(client, experiment_id, key))
+
+
+def runs_with(client: GuardedClient, experiment_id: str, key: Mapping[str, str]) -> list[Any]:
+    """Return the live runs with these tags, the earliest first."""
     query = " and ".join(f"tags.`{name}` = {quoted(value)}" for name, value in key.items())
     found = [
         run
         for run in client.search_runs([experiment_id], query, order_by=["attributes.start_time ASC"])
         if all(run.data.tags.get(name) == value for name, value in key.items())
     ]
-    found.sort(key=lambda run: (run.info.start_time, run.info.run_id))
-    for double in found[1:]:
-        client.delete_run(double.info.run_id)
-    return found[0] if found else None
+    return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+
+
+def keep_one_of(client: GuardedClient, runs: Sequence[Any]) -> Any | None:
+    """Return the first of runs that a repeated request made, and delete the others; none of none.
+
+    A run that has a version is never deleted for another: it stays whichever was earlier, as when somebody restored one
+    that was deleted.
+
+    Raises
+    ------
+    RecordError
+        RECORD_CONFLICT, if two of them have versions.
+    """
+    if len(runs) < 2:  # noqa: PLR2004 - the usual case asks nothing more
+        return runs[0] if runs else None
+    kept = [run for run in runs if client.search_model_versions(f"run_id = {quoted(run.info.run_id)}")] or [runs[0]]
+    if len(kept) > 1:
+        raise conflict(
+            f"MLflow runs {', '.join(str(run.info.run_id) for run in kept)} say that they are the same run of the "
+            "loop, and each has a version",
+            "one MLflow run of a run of the loop",
+            "delete the one that was made by hand, or trigger a new run of the DAG",
+        )
+    for double in runs:
+        if double is not kept[0]:
+            client.delete_run(double.info.run_id)
+    return kept[0]
 
 
 def tag_run(client: GuardedClient, run_id: str, tags: Mapping[str, str]) -> None:

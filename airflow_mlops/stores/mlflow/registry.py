@@ -7,13 +7,13 @@ from typing import Any
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.promotion import DECISION_DIGEST_TAG, SERVED_STATUSES, STATUS_TAG
+from airflow_mlops.core.records.attempt import LOOP_RUN, LoopVersion, refit_run
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.candidates import MLflowCandidates
 from airflow_mlops.stores.mlflow.client import GuardedClient, quoted
 from airflow_mlops.stores.mlflow.errors import conflict, is_missing, is_taken
-from airflow_mlops.stores.mlflow.queries import find_registered_model
-from airflow_mlops.stores.mlflow.runs import LOOP_RUN
+from airflow_mlops.stores.mlflow.queries import all_pages, find_registered_model
 
 _TAG, _DESCRIPTION = 5000, 5000
 """Longest values that every MLflow server takes, in characters."""
@@ -70,6 +70,19 @@ class MLflowRegistry:
         """Return the version that this run registered: of several the one that holds an alias, else the lowest."""
         found = self._versions_of(model, run_id)
         return int(found[0].version) if found else None
+
+    def loop_versions(self, model: str, loop_run: str) -> tuple[LoopVersion, ...]:
+        """Return every version that a loop run or its refit registered, also where its MLflow run is deleted."""
+        found = [
+            LoopVersion(number=int(version.version), run_id=str(version.run_id or ""), tags=dict(version.tags))
+            for name in (loop_run, refit_run(loop_run))
+            for version in all_pages(
+                self._client.search_model_versions,
+                filter_string=f"name = {quoted(model)} and tags.`{LOOP_RUN}` = {quoted(name)}",
+            )
+            if version.tags.get(LOOP_RUN) == name  # the database may compare without the case
+        ]
+        return tuple(sorted(found, key=lambda version: version.number))
 
     def register(self, model: str, candidate: Candidate, tags: Mapping[str, str]) -> int:
         """Register the candidate's model with its tags, in one request; once for a run.

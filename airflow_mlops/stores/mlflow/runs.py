@@ -1,18 +1,25 @@
-"""The one MLflow run of each loop run: found or made, resumed, ended, failed."""
+"""The MLflow run of each attempt of a loop run: found or made, resumed, ended, failed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from airflow_mlops.core.errors import StoreUnavailableError
+from airflow_mlops.core.records.attempt import LOOP_RUN, SUPERSEDED_BY
 from airflow_mlops.spec.problems import Refusal
 from airflow_mlops.stores.mlflow.client import GuardedClient, quoted
-from airflow_mlops.stores.mlflow.errors import conflict
-from airflow_mlops.stores.mlflow.queries import keep_one_run, logged_models_of, open_experiment, tag_run
+from airflow_mlops.stores.mlflow.errors import conflict, is_missing
+from airflow_mlops.stores.mlflow.queries import (
+    get_run,
+    keep_one_of,
+    logged_models_of,
+    open_experiment,
+    runs_with,
+    tag_run,
+)
 
-LOOP_RUN = "mlops.loop_run"
 MODEL = "mlops.model"
 INPUTS = "mlops.inputs"
 FAILURE = "mlops.failure"
@@ -36,7 +43,10 @@ class MLflowRuns:
         inputs: str = "",
         tags: Mapping[str, str] | None = None,
     ) -> str:
-        """Find the model's MLflow run of a loop run, or make it; a retry gets the same one.
+        """Find the model's MLflow run of a loop run and of these inputs, or make it; a retry gets the same one.
+
+        A run of other inputs is another attempt: one that registered a version stays as it is, any other makes room.
+        Whether a loop run may be judged anew is for :class:`~airflow_mlops.stores.mlflow.attempts.MLflowAttempts`.
 
         Parameters
         ----------
@@ -47,7 +57,7 @@ class MLflowRuns:
         model
             The specification's name: one run of a DAG may train several models in one experiment.
         inputs
-            Fingerprint of everything that the run is made from. Empty: not known yet, which fits any run.
+            Fingerprint of everything that the run is made from. Empty: not known yet, which fits the newest attempt.
         tags
             Who asks; the newest try's tags stand.
 
@@ -55,37 +65,40 @@ class MLflowRuns:
         -------
         str
             The run's id.
-
-        Raises
-        ------
-        RecordError
-            If the run was made from other inputs and has registered a version: that version must keep its record.
         """
         experiment_id = open_experiment(self._client, experiment)
         key = {LOOP_RUN: loop_run, MODEL: model}
-        standing = keep_one_run(self._client, experiment_id, key)
-        if standing is not None and not _fits(standing, inputs):
-            self._give_up(standing, loop_run, inputs)
-            standing = None
+        standing = self._attempt(experiment_id, key, inputs)
         wanted = {**(tags or {}), **key, **({INPUTS: inputs} if inputs else {})}
         if standing is None:
             # Key and inputs are written with the run, in one request: a run without its key cannot exist.
             self._client.create_run(experiment_id, tags=wanted, run_name=loop_run.rpartition("/")[2] or loop_run)
             # MLflow's client sends a request again when the answer was lost: then there are two runs, and one goes.
-            standing = keep_one_run(self._client, experiment_id, key)
+            standing = self._attempt(experiment_id, key, inputs)
         else:
             self._resume(standing, wanted)
         if standing is None:  # somebody deleted it between two requests
             raise conflict(f"the run of {model} in {loop_run} vanished", "a run that nobody deletes", "try again")
         return str(standing.info.run_id)
 
-    def find_run(self, experiment: str, loop_run: str, model: str) -> str | None:
-        """Return the model's MLflow run of a loop run; None when there is none."""
-        found = self._client.get_experiment_by_name(experiment)
-        run = None
-        if found is not None:
-            run = keep_one_run(self._client, str(found.experiment_id), {LOOP_RUN: loop_run, MODEL: model})
-        return None if run is None else str(run.info.run_id)
+    def is_live(self, run_id: str) -> bool:
+        """Whether a run is there, and nobody deleted it."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return bool(self._client.get_run(run_id).info.lifecycle_stage == "active")
+        except MlflowException as error:
+            if not is_missing(error):
+                raise
+            return False
+
+    def mark_superseded(self, run_id: str, by: int | None) -> None:
+        """Tag a run with the version that a later attempt of its loop run registered; None: it stands again."""
+        have = get_run(self._client, run_id).data.tags.get(SUPERSEDED_BY)
+        if by is not None and have != str(by):
+            self._client.set_tag(run_id, SUPERSEDED_BY, str(by))
+        elif by is None and have is not None:
+            self._client.delete_tag(run_id, SUPERSEDED_BY)
 
     def fail_run(self, run_id: str, reason: str) -> None:
         """End the run as FAILED, with the reason as a tag."""
@@ -115,20 +128,21 @@ class MLflowRuns:
         """End the run as FINISHED."""
         self._client.set_terminated(run_id, status="FINISHED")
 
-    def _give_up(self, run: Any, loop_run: str, inputs: str) -> None:
-        run_id = run.info.run_id
-        versions = self._client.search_model_versions(f"run_id = {quoted(run_id)}")
-        if versions:
-            made = ", ".join(f"{v.name} version {v.version}" for v in versions)
-            raise conflict(
-                f"{loop_run} already registered {made}, from other data or another specification "
-                f"({run.data.tags.get(INPUTS)}, now {inputs})",
-                "one loop run makes one version, from one snapshot and one specification",
-                "trigger a new run of the DAG instead of clearing this one",
-            )
+    def _attempt(self, experiment_id: str, key: Mapping[str, str], inputs: str) -> Any | None:
+        """Return the live run of these inputs; None when there is none. Others that came to nothing are deleted."""
+        found = runs_with(self._client, experiment_id, key)
+        if not inputs:
+            return keep_one_of(self._client, _newest(found))
+        others = [run for run in found if run.data.tags.get(INPUTS, inputs) != inputs]
+        for other in others:
+            if not self._client.search_model_versions(f"run_id = {quoted(other.info.run_id)}"):
+                self._discard(other)
+        return keep_one_of(self._client, [run for run in found if run not in others])
+
+    def _discard(self, run: Any) -> None:
         for model in logged_models_of(self._client, run):
             self._client.delete_logged_model(model.model_id)
-        self._client.delete_run(run_id)
+        self._client.delete_run(run.info.run_id)
 
     def _resume(self, run: Any, wanted: Mapping[str, str]) -> None:
         run_id, have = run.info.run_id, run.data.tags
@@ -139,6 +153,6 @@ class MLflowRuns:
             self._client.update_run(run_id, status="RUNNING")
 
 
-def _fits(run: Any, inputs: str) -> bool:
-    have = run.data.tags.get(INPUTS, "")
-    return not inputs or not have or have == inputs
+def _newest(runs: Sequence[Any]) -> list[Any]:
+    """Return the runs of the attempt that was begun last: one, unless a request was sent twice."""
+    return [run for run in runs if run.data.tags.get(INPUTS) == runs[-1].data.tags.get(INPUTS)]

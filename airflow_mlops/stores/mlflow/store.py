@@ -12,6 +12,7 @@ from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.artifacts import MLflowArtifacts, download
+from airflow_mlops.stores.mlflow.attempts import MLflowAttempts
 from airflow_mlops.stores.mlflow.audit_trail import MLflowAuditTrail
 from airflow_mlops.stores.mlflow.candidates import MLflowCandidates
 from airflow_mlops.stores.mlflow.challenges import MLflowChallenges
@@ -53,6 +54,7 @@ class MLflowStore:
         self.decisions = MLflowDecisions(self.artifacts)
         self.registry = MLflowRegistry(client, self.candidates)
         self.trail = MLflowAuditTrail(client, self.registry)
+        self.attempts = MLflowAttempts(self.runs, self.registry, self.trail)
         self.windows = MLflowWindows(client, self.runs, self.artifacts)
         self.retraining_log = MLflowRetrainLog(client)
         self.challenges = MLflowChallenges(client, self.trail, self.retraining_log)

@@ -62,6 +62,34 @@ def test_a_second_run_uses_the_first_ones_snapshot(place: Place) -> None:
     assert data.stat().st_mtime_ns == written
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_a_snapshot_whose_rows_are_gone_is_written_again(place: Place, later: bool) -> None:
+    first = place.take()
+    # The same rows as of a later time are a snapshot of their own, beside it.
+    as_of = AS_OF + timedelta(minutes=1) if later else AS_OF
+    snapshot = place.take(as_of=as_of)
+    assert (snapshot.uri != first.uri) is later
+    data = Path(snapshot.data_uri.removeprefix("file://"))
+    before = data.read_bytes()
+    data.unlink()
+    with pytest.raises(DataError, match="no file"):
+        read_snapshot(snapshot, place.storage)
+    assert place.take(as_of=as_of, now=NOW + timedelta(days=3)) == snapshot
+    verify_snapshot(snapshot, place.storage)
+    assert data.read_bytes() == before
+    assert len(place.files()) == (4 if later else 2)
+
+
+def test_rows_that_the_source_no_longer_has_are_another_snapshot(place: Place) -> None:
+    first = place.take()
+    Path(first.data_uri.removeprefix("file://")).unlink()
+    place.write(flights().slice(10, 1200))
+    second = place.take()
+    assert second.fingerprint != first.fingerprint
+    verify_snapshot(second, place.storage)
+    assert [file.rpartition("/")[2] for file in place.files()].count("manifest.json") == 2
+
+
 def test_one_changed_cell_is_another_snapshot(place: Place) -> None:
     first = place.take()
     distances = flights()["dist"].to_pylist()

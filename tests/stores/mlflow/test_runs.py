@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow_mlops.core.errors import RecordError, TrainingError
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.store import MLflowStore
-from tests.support.mlflow_records import codes, record
+from tests.support.mlflow_records import codes, inputs_of, record
 from tests.support.servers import free_port
 
 pytestmark = [
@@ -62,13 +62,32 @@ def test_other_inputs_replace_a_run_that_registered_nothing(store: MLflowStore, 
     assert store.candidates.find_candidate(other) is None
 
 
-def test_other_inputs_are_refused_once_a_version_is_registered(store: MLflowStore, name: str) -> None:
+def test_other_inputs_are_another_attempt_once_a_version_is_registered(
+    store: MLflowStore, client: Any, name: str
+) -> None:
     candidate = record(store, name)
     store.registry.register(name, candidate, {})
-    with pytest.raises(RecordError, match="trigger a new run") as error:
-        store.runs.open_run(name, candidate.loop_run, model="toy", inputs="other")
-    assert codes(error) == {ReasonCode.RECORD_CONFLICT}
-    assert f"{name} version 1" in str(error.value)
+    other = store.runs.open_run(name, candidate.loop_run, model="toy", inputs="other")
+    assert other != candidate.run_id
+    third = store.runs.open_run(name, candidate.loop_run, model="toy", inputs="third")
+    stages = [client.get_run(run_id).info.lifecycle_stage for run_id in (candidate.run_id, other, third)]
+    assert stages == ["active", "deleted", "active"]
+    assert store.runs.open_run(name, candidate.loop_run, model="toy", inputs=inputs_of()) == candidate.run_id
+    assert store.candidates.candidate(candidate.run_id) == candidate
+    assert client.get_run(third).info.lifecycle_stage == "deleted"
+
+
+def test_a_run_is_tagged_with_what_superseded_it_until_it_stands_again(
+    store: MLflowStore, client: Any, name: str
+) -> None:
+    run_id = store.runs.open_run(name, "d/r1", model="toy", inputs="i")
+    for by, tagged in ((2, "2"), (2, "2"), (3, "3"), (None, None), (None, None)):
+        store.runs.mark_superseded(run_id, by)
+        assert client.get_run(run_id).data.tags.get("mlops.superseded_by") == tagged
+    assert store.runs.is_live(run_id)
+    client.delete_run(run_id)
+    assert not store.runs.is_live(run_id)
+    assert not store.runs.is_live("f" * 32)
 
 
 def test_of_doubled_runs_the_earliest_stays(store: MLflowStore, client: Any, name: str) -> None:
@@ -77,6 +96,22 @@ def test_of_doubled_runs_the_earliest_stays(store: MLflowStore, client: Any, nam
     late = client.create_run(experiment, tags={"mlops.loop_run": "d/r1", "mlops.model": "toy"}).info.run_id
     assert store.runs.open_run(name, "d/r1", model="toy") == run_id
     assert client.get_run(late).info.lifecycle_stage == "deleted"
+
+
+def test_of_doubled_runs_the_one_with_a_version_stays(store: MLflowStore, client: Any, name: str) -> None:
+    candidate = record(store, name)
+    client.delete_run(candidate.run_id)
+    late = record(store, name)
+    store.registry.register(name, late, {})
+    client.restore_run(candidate.run_id)
+    inputs = inputs_of()
+    assert store.runs.open_run(name, late.loop_run, model="toy", inputs=inputs) == late.run_id
+    assert client.get_run(candidate.run_id).info.lifecycle_stage == "deleted"
+    client.restore_run(candidate.run_id)
+    store.registry.register(name, candidate, {})
+    with pytest.raises(RecordError, match="each has a version") as error:
+        store.runs.open_run(name, late.loop_run, model="toy", inputs=inputs)
+    assert codes(error) == {ReasonCode.RECORD_CONFLICT}
 
 
 def test_two_first_runs_at_once_share_the_experiment(mlflow_uri: str, client: Any, name: str) -> None:
