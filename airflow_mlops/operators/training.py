@@ -36,7 +36,7 @@ class TrainOperator(LoopOperator):
         """Fit, then record."""
         from airflow_mlops.asof import change_of
         from airflow_mlops.core.records.snapshot import Snapshot
-        from airflow_mlops.core.snapshot import read_snapshot, verify_snapshot
+        from airflow_mlops.core.snapshot import read_snapshot
         from airflow_mlops.core.training import fit, reference_profile
         from airflow_mlops.provenance import provenance
 
@@ -47,7 +47,6 @@ class TrainOperator(LoopOperator):
             run_id = records.runs.open_run(spec.experiment, loop_run, model=spec.name, inputs=inputs, tags=origin)
             self.run_url = records.run_url(run_id)
             with records.runs.failing(run_id):
-                verify_snapshot(snapshot, self.storage())
                 frame = read_snapshot(snapshot, self.storage())
                 fitted = fit(spec, snapshot, frame, changed=change_of(context))
                 for warning in fitted.warnings:

@@ -65,6 +65,7 @@ class CandidateRegistration:
                 displaced=judged_against,
                 decision=self.digest,
                 approval=None if self.approval is None else self.approval.digest,
+                model_digest=self.candidate.model_digest or None,
             )
             if begun is not None:
                 return self._record(alias_log.trail.events(alias_log.model), begun, alias_log.finish(begun))
@@ -204,6 +205,7 @@ class CandidateRegistration:
 
     def _register(self) -> int:
         alias_log = self.alias_log
+        alias_log.registry.require_intact(self.candidate)
         # Also when a version stands already: the registry refuses one that was not made from this candidate's model.
         self.standing = alias_log.registry.register(
             alias_log.model, self.candidate, {**self.tags, STATUS_TAG: "candidate"}

@@ -44,6 +44,20 @@ def history(trail: AuditTrail, model: str) -> tuple[AuditEvent, ...]:
 
 
 def verify_trail(registry: Registry, trail: AuditTrail, model: str) -> tuple[Problem, ...]:
+    """Return what is wrong: with the chain of the trail, with aliases and tags, and with the models that may serve.
+
+    The stored model of the champion, of what a rollback returns to and of the challenger is downloaded, and compared
+    with what was recorded of it when it was trained.
+    """
+    problems = list(verify_aliases(registry, trail, model))
+    try:
+        state = fold(trail.events(model))
+    except RecordError:
+        return tuple(problems)  # told already
+    return (*problems, *_stored_models(registry, model, state))
+
+
+def verify_aliases(registry: Registry, trail: AuditTrail, model: str) -> tuple[Problem, ...]:
     """Return what is wrong: with the chain of the trail, and where aliases and status tags are not what it says."""
     try:
         events = trail.events(model)
@@ -55,6 +69,16 @@ def verify_trail(registry: Registry, trail: AuditTrail, model: str) -> tuple[Pro
     now = datetime.now().astimezone()
     state = AliasLog(registry=registry, trail=trail, model=model, by="", now=now).existing(state)
     return (*_unfinished(state), *_aliases(registry, model, state), *_tags(registry, model, state))
+
+
+def _stored_models(registry: Registry, model: str, state: AuditState) -> Iterator[Problem]:
+    for version in dict.fromkeys((state.champion, state.previous, state.challenger)):
+        if version is None or registry.version_tags(model, version) is None:
+            continue  # of a version that is gone, its alias tells
+        try:
+            registry.require_intact(registry.version(model, version).candidate)
+        except RecordError as error:
+            yield from error.problems
 
 
 def _unfinished(state: AuditState) -> Iterator[Problem]:
