@@ -44,7 +44,7 @@ def judge(  # noqa: PLR0917 - who judges, in which run, with which records, by w
         require_rows_of(candidate, snapshot)
         frame = read_snapshot(snapshot, operator.storage())
         pipeline = records.load_pipeline(candidate, spec=spec)
-        champion = records.registry.champion(spec.registered_model)
+        champion = records.find_champion(spec)
         evaluation = evaluate(
             spec,
             candidate,

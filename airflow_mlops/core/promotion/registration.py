@@ -9,6 +9,7 @@ from airflow_mlops.core.promotion.alias_log import CHAMPION, PREVIOUS, STATUS_TA
 from airflow_mlops.core.promotion.audit_chain import ending
 from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, AuditState, fold, version_words
 from airflow_mlops.core.promotion.checks import first_reason, require_active, require_not_older, stale
+from airflow_mlops.core.promotion.serving_version import require_no_champion_known
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
@@ -51,7 +52,7 @@ class CandidateRegistration:
             self._require_unserved(state)
             self._require_unused(events)
             require_active(state, alias_log.model)
-            champion = self._fresh(champion)
+            champion = self._fresh(champion, state)
             holder = None if champion is None else champion.version
             if state.champion != holder:
                 alias_log.note_hand(state, holder)
@@ -87,7 +88,7 @@ class CandidateRegistration:
             if status == "judged" and self.standing is not None and self._is_kept(events, "registered", status):
                 return self.standing  # its refit may serve by now, and then it is that one's promotion that looks
             require_active(state, alias_log.model)
-            self._fresh(None)
+            self._fresh(None, state)
             version = self._register()
             if self._is_kept(events, "registered", status) or alias_log.append(
                 state,
@@ -112,6 +113,8 @@ class CandidateRegistration:
                 alias_log.finish(state.unfinished)
                 continue
             self._require_unserved(state)
+            if alias_log.registry.alias(alias_log.model, CHAMPION) is None:
+                require_no_champion_known(alias_log.registry, alias_log.model, state)
             version = self._register()
             if self._is_kept(events, kind, status) or alias_log.append(
                 state,
@@ -245,7 +248,7 @@ class CandidateRegistration:
                 "trigger a new run",
             )
 
-    def _fresh(self, known: Champion | None) -> Champion | None:
+    def _fresh(self, known: Champion | None, state: AuditState) -> Champion | None:
         """Return the champion: the one that was judged against, and not newer than the candidate."""
         alias_log, judged_against = self.alias_log, self.decision.champion_version
         holder = alias_log.registry.alias(alias_log.model, CHAMPION)
@@ -253,6 +256,8 @@ class CandidateRegistration:
             known if known is not None and known.version == holder else alias_log.registry.champion(alias_log.model)
         )
         holder = None if champion is None else champion.version
+        if holder is None:
+            require_no_champion_known(alias_log.registry, alias_log.model, state)
         if holder != judged_against:
             then, serving = version_words(judged_against), version_words(holder)
             raise stale(

@@ -11,6 +11,7 @@ from airflow_mlops.core.ports import AuditTrail, Registry
 from airflow_mlops.core.promotion.alias_log import CHALLENGER, CHAMPION, LEASE, PREVIOUS, STATUS_TAG, AliasLog
 from airflow_mlops.core.promotion.audit_state import AuditState, fold, version_words
 from airflow_mlops.core.promotion.retire import RETIRED, retirement_tag
+from airflow_mlops.core.promotion.serving_version import missing_champion
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -97,6 +98,9 @@ def _aliases(registry: Registry, model: str, state: AuditState) -> Iterator[Prob
     if state.unfinished is not None:
         return  # on their way
     expected = {CHAMPION: state.champion, PREVIOUS: state.previous, CHALLENGER: state.challenger}
+    if registry.alias(model, CHAMPION) is None and (missing := missing_champion(registry, model, state)) is not None:
+        del expected[CHAMPION]
+        yield missing
     for alias, version in expected.items():
         holder = registry.alias(model, alias)
         by_hand = version is None and holder not in state.statuses and alias != CHAMPION

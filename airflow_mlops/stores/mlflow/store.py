@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.promotion import find_champion
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
@@ -73,15 +74,25 @@ class MLflowStore:
         """Download a model's files; see :meth:`~airflow_mlops.stores.mlflow.models.MLflowModels.download`."""
         return self.models.download(model, folder)
 
+    def find_champion(self, spec: ModelSpec) -> Champion | None:
+        """Return the champion; None for a model that never had one.
+
+        Raises
+        ------
+        RecordError
+            CHAMPION_MISSING, if one is known and gone; see :func:`airflow_mlops.core.promotion.find_champion`.
+        """
+        return find_champion(self.registry, self.trail, spec.registered_model)
+
     def require_champion(self, spec: ModelSpec) -> Champion:
         """Return the champion.
 
         Raises
         ------
         RecordError
-            NO_CHAMPION, if no version serves yet.
+            NO_CHAMPION, if no version serves yet; otherwise as :meth:`find_champion`.
         """
-        found = self.registry.champion(spec.registered_model)
+        found = self.find_champion(spec)
         if found is None:
             raise RecordError(
                 Problem(
