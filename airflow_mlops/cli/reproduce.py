@@ -103,7 +103,7 @@ def _comparisons(
     from airflow_mlops.core.pipeline.predict import predict
     from airflow_mlops.core.training import compare_predictions
 
-    stored = records.load_pipeline(candidate.model_uri, spec=spec)
+    stored = records.load_pipeline(candidate, spec=spec)
     rows = fitted.holdout_frame
     made = [
         compare_predictions(
@@ -127,7 +127,7 @@ def _comparisons(
 def _rows(candidate: Candidate, snapshot: Snapshot, storage: Storage) -> Any:
     """Read the recorded rows, every one of them verified."""
     from airflow_mlops.core.errors import RecordError
-    from airflow_mlops.core.snapshot import read_snapshot, verify_snapshot
+    from airflow_mlops.core.snapshot import read_snapshot
     from airflow_mlops.spec.problems import Problem, ReasonCode
 
     if snapshot.fingerprint != candidate.snapshot_fingerprint:
@@ -140,7 +140,6 @@ def _rows(candidate: Candidate, snapshot: Snapshot, storage: Storage) -> Any:
                 fix="restore the run's artifact",
             )
         )
-    verify_snapshot(snapshot, storage)
     return read_snapshot(snapshot, storage)
 
 

@@ -183,6 +183,15 @@ class Registry(Protocol):
             If that version was made from another model.
         """
 
+    def require_intact(self, candidate: Candidate) -> None:
+        """Refuse a candidate whose stored model is not byte for byte what was recorded when it was trained.
+
+        Raises
+        ------
+        RecordError
+            MODEL_ALTERED, or RECORD_CONFLICT if the model is gone.
+        """
+
     def set_alias(self, model: str, alias: str, version: int) -> None:
         """Point an alias at a version."""
 

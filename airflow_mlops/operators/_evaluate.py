@@ -34,16 +34,17 @@ def judge(  # noqa: PLR0917 - who judges, in which run, with which records, by w
     The stored candidate is tried in a fresh interpreter meanwhile, because both take about as long.
     """
     from airflow_mlops.core.gate import advice_of, decide, evaluate, sections_of
-    from airflow_mlops.core.snapshot import read_snapshot
+    from airflow_mlops.core.snapshot import read_snapshot, require_rows_of
     from airflow_mlops.provenance import overridden_fields, triggered_by
     from airflow_mlops.reports.decision.page import render
     from airflow_mlops.stores.serving_check.check import start_serving_check
 
     wanted = "off" not in (spec.gate.mode, spec.gate.serving.mode)
     with start_serving_check(records, candidate, spec) if wanted else nullcontext() as trial:
+        require_rows_of(candidate, snapshot)
         frame = read_snapshot(snapshot, operator.storage())
-        pipeline = records.load_pipeline(candidate.model_uri, spec=spec)
-        champion = records.registry.champion(spec.registered_model)
+        pipeline = records.load_pipeline(candidate, spec=spec)
+        champion = records.find_champion(spec)
         evaluation = evaluate(
             spec,
             candidate,
@@ -76,7 +77,7 @@ def _champion_pipeline(operator: LoopOperator, records: MLflowStore, champion: C
     if champion is None:
         return None
     try:
-        return records.load_pipeline(champion.model_uri, spec=spec)
+        return records.load_pipeline(champion.candidate, spec=spec)
     except RecordError as refusal:
         unusable = {ReasonCode.TYPE_UNTRUSTED, ReasonCode.RECORD_CONFLICT}
         if not all(problem.code in unusable for problem in refusal.problems):

@@ -75,7 +75,7 @@ def _train(
     operator: LoopOperator, context: Mapping[str, Any], records: MLflowStore, spec: ModelSpec, judged: Candidate
 ) -> Candidate:
     from airflow_mlops.core.records.attempt import inputs_of, refit_run
-    from airflow_mlops.core.snapshot import read_snapshot, verify_snapshot
+    from airflow_mlops.core.snapshot import read_snapshot, require_rows_of
     from airflow_mlops.core.training import refit, refitted_profile
     from airflow_mlops.provenance import provenance
     from airflow_mlops.stores.mlflow.runs import REFIT_OF
@@ -88,9 +88,9 @@ def _train(
     if standing is not None and standing.refit_of is not None and standing.refit_of.model_uri == judged.model_uri:
         return standing
     with records.runs.failing(run_id):
-        verify_snapshot(snapshot, operator.storage())
+        require_rows_of(judged, snapshot)  # the run's copy of the manifest has no seal of its own
         frame = read_snapshot(snapshot, operator.storage())
-        fitted = refit(spec, snapshot, frame, judged, records.load_pipeline(judged.model_uri, spec=spec))
+        fitted = refit(spec, snapshot, frame, judged, records.load_pipeline(judged, spec=spec))
         for warning in fitted.warnings:
             operator.log.warning("the estimator warned: %s", warning)
         profile = refitted_profile(spec, snapshot, fitted, records.lineage.profile(judged.run_id))

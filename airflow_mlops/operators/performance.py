@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_mlops.core.ports import DataStore, Storage
-    from airflow_mlops.core.records.candidate import Champion
+    from airflow_mlops.core.records.candidate import Candidate, Champion
     from airflow_mlops.core.records.decision import GateDecision
     from airflow_mlops.core.records.drift import DriftReport
     from airflow_mlops.core.records.fault import FaultySpan
@@ -94,7 +94,7 @@ def performed(
         report = measure_performance(
             spec,
             champion,
-            lambda: records.load_pipeline(champion.candidate.judged_uri, spec=spec),
+            lambda: records.load_pipeline(_judged_model(champion), spec=spec),
             store,
             storage,
             as_of,
@@ -103,6 +103,11 @@ def performed(
             without=left_out(spans),
         )
         return report, records.run_url(records.windows.record_performance(spec.experiment, report))
+
+
+def _judged_model(champion: Champion) -> Candidate | str:
+    """The model that was judged: the champion's, or of a refitted one the address of that which it repeats."""
+    return champion.candidate if champion.candidate.refit_of is None else champion.candidate.judged_uri
 
 
 def _broken_spans(  # noqa: PLR0917 - the arguments of the scan, and what may spare it

@@ -90,7 +90,7 @@ class SnapshotOperator(LoopOperator):
 
         with self.records(spec) as records:
             skip_retired(retired_because(spec, retirement_tag(records.registry, spec.registered_model)))
-            champion = records.registry.champion(spec.registered_model)
+            champion = records.find_champion(spec)
             if champion is None:
                 return (), KnownFaults()
             history = records.windows.drift_history(spec.experiment, spec.name, before=as_of, limit=1)

@@ -37,7 +37,7 @@ class TrainOperator(LoopOperator):
         from airflow_mlops.asof import change_of
         from airflow_mlops.core.records.attempt import inputs_of
         from airflow_mlops.core.records.snapshot import Snapshot
-        from airflow_mlops.core.snapshot import read_snapshot, verify_snapshot
+        from airflow_mlops.core.snapshot import read_snapshot
         from airflow_mlops.core.training import fit, reference_profile
         from airflow_mlops.provenance import provenance
 
@@ -49,7 +49,6 @@ class TrainOperator(LoopOperator):
                 run_id = records.attempts.open_attempt(spec, loop_run, inputs=inputs, tags=origin)
             self.run_url = records.run_url(run_id)
             with records.runs.failing(run_id):
-                verify_snapshot(snapshot, self.storage())
                 frame = read_snapshot(snapshot, self.storage())
                 fitted = fit(spec, snapshot, frame, changed=change_of(context))
                 for warning in fitted.warnings:

@@ -58,6 +58,7 @@ class ReasonCode(StrEnum):
     CHAMPION_INCONCLUSIVE = "champion_inconclusive"
     CHAMPION_TRAINED_ON_HOLDOUT = "champion_trained_on_holdout"
     CHAMPION_UNREADABLE = "champion_unreadable"
+    CHAMPION_MISSING = "champion_missing"
     FIRST_MODEL_REFUSED = "first_model_refused"
     LABEL_LEAKAGE = "label_leakage"
     LEAKAGE_ASKED = "leakage_asked"
@@ -80,6 +81,7 @@ class ReasonCode(StrEnum):
     # promotion and records
     DECISION_STALE = "decision_stale"
     DECISION_MISMATCH = "decision_mismatch"
+    DECISION_CONTRADICTORY = "decision_contradictory"
     AS_OF_BACKWARDS = "as_of_backwards"
     APPROVAL_MISSING = "approval_missing"
     APPROVAL_DECLINED = "approval_declined"
@@ -95,6 +97,9 @@ class ReasonCode(StrEnum):
     STORE_UNAVAILABLE = "store_unavailable"
     STORE_UNWRITABLE = "store_unwritable"
     RECORD_CONFLICT = "record_conflict"
+    MODEL_ALTERED = "model_altered"
+    SNAPSHOT_ALTERED = "snapshot_altered"
+    SEAL_REFUSED = "seal_refused"
     FORMAT_TOO_NEW = "format_too_new"
 
 

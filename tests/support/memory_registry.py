@@ -38,6 +38,8 @@ class MemoryRegistry:
         self.aliases: dict[str, int] = {}
         self.of_model: dict[str, str] = {}
         self.written: list[AuditEvent] = []
+        self.altered: set[str] = set()
+        """Addresses of stored models that somebody changed."""
         self.moves: list[tuple[int | None, int]] = []
         """Every change of the alias champion."""
         self.lives = -1
@@ -82,6 +84,10 @@ class MemoryRegistry:
         number = max(self.tags, default=0) + 1
         self.candidates[number], self.tags[number] = candidate, dict(tags)
         return number
+
+    def require_intact(self, candidate: Candidate) -> None:
+        if candidate.model_uri in self.altered:
+            raise RecordError(Problem(code=ReasonCode.MODEL_ALTERED, field="x", found="x", allowed="x", fix="x"))
 
     def set_alias(self, model: str, alias: str, version: int) -> None:
         self._effect()

@@ -20,6 +20,7 @@ from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.records.predictions import Predictions
 from airflow_mlops.core.records.snapshot import Column, Window
+from airflow_mlops.core.snapshot.fingerprint import fingerprint
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from tests.support.builders import LOGISTIC, make_candidate, make_champion, make_decision, make_snapshot, make_spec
@@ -251,13 +252,16 @@ def served(
     frame = pd.concat([train, holdout], ignore_index=True)
     batch = batch_of(frame)
     uri = storage.uri("snapshots/m/f")
-    columns = tuple(Column(name=f.name, type=str(f.type)) for f in batch.schema)
-    snapshot = make_snapshot(BORN, uri=uri, rows=len(frame), columns=columns, key=spec.data.key)
+    columns, mark = (
+        tuple(Column(name=f.name, type=str(f.type)) for f in batch.schema),
+        fingerprint([batch], batch.schema),
+    )
+    snapshot = make_snapshot(BORN, uri=uri, rows=len(frame), columns=columns, key=spec.data.key, fingerprint=mark)
     storage.write_batches("snapshots/m/f/data.parquet", iter([batch]), batch.schema)
     storage.write_text("snapshots/m/f/manifest.json", snapshot.to_text())
     candidate = make_candidate(
         BORN, run_id="r3", task=task, train_rows=len(train), holdout_rows=len(holdout), snapshot_uri=uri,
-        features=tuple(features),
+        snapshot_fingerprint=mark, features=tuple(features),
         classes=tuple(c.item() if hasattr(c, "item") else c for c in getattr(pipeline, "classes_", ())),
     )  # fmt: skip
     weights = holdout[spec.data.weight].to_numpy() if spec.data.weight else None

@@ -171,10 +171,11 @@ class Inputs:
         return snapshot, read_snapshot(snapshot, self.cache.storage)
 
     def _read_days(self, uri: str) -> tuple[DayRows, ...]:
-        from airflow_mlops.core.snapshot import open_snapshot, snapshot_days
+        from airflow_mlops.core.snapshot import open_snapshot, sample_snapshot
 
-        columns = [column.name for column in open_snapshot(uri, self.cache.storage).columns]
-        return snapshot_days(uri, self.cache.storage, columns, seed=self.spec.training.seed)
+        snapshot = open_snapshot(uri, self.cache.storage)
+        columns = [column.name for column in snapshot.columns]
+        return sample_snapshot(snapshot, self.cache.storage, columns, seed=self.spec.training.seed)
 
     def _read_future(
         self, step: int, columns: tuple[str, ...], classification: bool, classes: tuple[Label, ...]

@@ -110,6 +110,7 @@ def decide(spec: ModelSpec, candidate: Candidate, evaluation: Evaluation, *, now
         decided_at=now,
         mode=spec.gate.mode,
         would=would,
+        model_digest=candidate.model_digest,
     )
 
 

@@ -21,6 +21,7 @@ from airflow_mlops.core.promotion.rejudge import (
 from airflow_mlops.core.promotion.release import release, released_spans
 from airflow_mlops.core.promotion.retire import retire, retirement_tag, unretire
 from airflow_mlops.core.promotion.rollback import rollback, rollback_target
+from airflow_mlops.core.promotion.serving_version import find_champion
 from airflow_mlops.core.promotion.status import ModelStatus, status_of
 from airflow_mlops.core.promotion.verify import finish_unfinished, verify_trail
 
@@ -35,6 +36,7 @@ __all__ = [
     "broken_trail",
     "challenge",
     "declined_because",
+    "find_champion",
     "finish_unfinished",
     "fold",
     "from_lines",

@@ -51,6 +51,15 @@ class AuditState:
         """Every version that has been champion."""
         return frozenset(version for version, status in self.statuses.items() if status in SERVED_STATUSES)
 
+    @property
+    def settled(self) -> AuditState:
+        """The state before the unfinished move; itself, when there is none."""
+        return self if self.before is None else self.before
+
+    def without_champion(self) -> AuditState:
+        """Return the state as it is when no version holds the alias `champion` any more."""
+        return self if self.champion is None else _line(self, None, self.line[:-1])
+
     def without(self, deleted: Iterable[int]) -> AuditState:
         """Return the state as it is when these versions exist no more in the registry."""
         gone = set(deleted) - {self.champion}

@@ -74,8 +74,10 @@ def require_match(decision: GateDecision, candidate: Candidate) -> None:
     """Refuse a decision about something else."""
     pairs = {
         name: (getattr(decision, name), getattr(candidate, name))
-        for name in ("model", "run_id", "loop_run", "model_uri", "as_of")
+        for name in ("model", "run_id", "loop_run", "model_uri", "as_of", "model_digest")
     }
+    if not decision.model_digest:  # decided before digests of models were recorded
+        del pairs["model_digest"]
     problems = [
         Problem(
             code=ReasonCode.DECISION_MISMATCH,

@@ -53,9 +53,17 @@ def move(
             if holder != state.champion:
                 alias_log.note_hand(state, holder)
                 continue
-            target = choose(state).version
+            target = choose(state)
+            alias_log.registry.require_intact(target.candidate)
             begun = alias_log.append(
-                state, kind=kind, reason=reason, version=target, displaced=holder, forced=forced, nonce=nonce
+                state,
+                kind=kind,
+                reason=reason,
+                version=target.version,
+                displaced=holder,
+                forced=forced,
+                nonce=nonce,
+                model_digest=target.candidate.model_digest or None,
             )
             if begun is None:
                 continue

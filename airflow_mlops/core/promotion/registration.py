@@ -10,6 +10,7 @@ from airflow_mlops.core.promotion.attempts import changed, require_new_attempt, 
 from airflow_mlops.core.promotion.audit_chain import ending
 from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, SUPERSEDED, AuditState, fold, version_words
 from airflow_mlops.core.promotion.checks import first_reason, require_active, require_not_older, stale
+from airflow_mlops.core.promotion.serving_version import require_no_champion_known
 from airflow_mlops.core.records.attempt import (
     JUDGED_VERSION,
     LOOP_RUN,
@@ -60,7 +61,7 @@ class CandidateRegistration:
             self._require_unserved(state)
             self._require_unused(events)
             require_active(state, alias_log.model)
-            champion = self._fresh(champion)
+            champion = self._fresh(champion, state)
             holder = None if champion is None else champion.version
             if state.champion != holder:
                 alias_log.note_hand(state, holder)
@@ -77,6 +78,7 @@ class CandidateRegistration:
                 displaced=judged_against,
                 decision=self.digest,
                 approval=None if self.approval is None else self.approval.digest,
+                model_digest=self.candidate.model_digest or None,
             )
             if begun is not None:
                 return self._record(alias_log.trail.events(alias_log.model), begun, alias_log.finish(begun))
@@ -98,7 +100,7 @@ class CandidateRegistration:
             if status == "judged" and self.standing is not None and self._is_kept(events, "registered", status):
                 return self.standing  # its refit may serve by now, and then it is that one's promotion that looks
             require_active(state, alias_log.model)
-            self._fresh(None)
+            self._fresh(None, state)
             others = self._other_attempts(state)
             version = self._register()
             if self._supersede(state, others):
@@ -126,6 +128,8 @@ class CandidateRegistration:
                 alias_log.finish(state.unfinished)
                 continue
             self._require_unserved(state)
+            if alias_log.registry.alias(alias_log.model, CHAMPION) is None:
+                require_no_champion_known(alias_log.registry, alias_log.model, state)
             others = self._other_attempts(state)
             version = self._register()
             if self._supersede(state, others):
@@ -224,6 +228,7 @@ class CandidateRegistration:
 
     def _register(self) -> int:
         alias_log = self.alias_log
+        alias_log.registry.require_intact(self.candidate)
         # Also when a version stands already: the registry refuses one that was not made from this candidate's model.
         self.standing = alias_log.registry.register(
             alias_log.model, self.candidate, {**self.tags, STATUS_TAG: "candidate"}
@@ -321,7 +326,7 @@ class CandidateRegistration:
                 "trigger a new run",
             )
 
-    def _fresh(self, known: Champion | None) -> Champion | None:
+    def _fresh(self, known: Champion | None, state: AuditState) -> Champion | None:
         """Return the champion: the one that was judged against, and not newer than the candidate."""
         alias_log, judged_against = self.alias_log, self.decision.champion_version
         holder = alias_log.registry.alias(alias_log.model, CHAMPION)
@@ -329,6 +334,8 @@ class CandidateRegistration:
             known if known is not None and known.version == holder else alias_log.registry.champion(alias_log.model)
         )
         holder = None if champion is None else champion.version
+        if holder is None:
+            require_no_champion_known(alias_log.registry, alias_log.model, state)
         if holder != judged_against:
             then, serving = version_words(judged_against), version_words(holder)
             raise stale(

@@ -107,6 +107,8 @@ def rollback_target(
     if not events:
         line = (registry.alias(registered_model, PREVIOUS), registry.alias(registered_model, CHAMPION))
         state = AuditState(champion=line[1], line=tuple(version for version in line if version is not None))
+    if registry.alias(registered_model, CHAMPION) is None:
+        state = state.without_champion()  # as the rollback itself will find it, and write it down
     return _target(alias_log, state, to, force=force)
 
 

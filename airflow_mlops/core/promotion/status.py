@@ -8,7 +8,7 @@ from datetime import datetime
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ports import AuditTrail, Registry
 from airflow_mlops.core.promotion.audit_state import fold, no_trail
-from airflow_mlops.core.promotion.verify import verify_trail
+from airflow_mlops.core.promotion.verify import verify_aliases
 from airflow_mlops.spec.problems import Problem
 
 
@@ -66,5 +66,5 @@ def status_of(registry: Registry, trail: AuditTrail, model: str) -> ModelStatus:
         challenger=registry.alias(model, "challenger"),
         last_event=(events[-1].kind, events[-1].version) if events else None,
         retired=state.retired,
-        problems=tuple(verify_trail(registry, trail, model)),
+        problems=tuple(verify_aliases(registry, trail, model)),
     )

@@ -11,6 +11,7 @@ from airflow_mlops.core.ports import AuditTrail, Registry
 from airflow_mlops.core.promotion.alias_log import CHALLENGER, CHAMPION, LEASE, PREVIOUS, STATUS_TAG, AliasLog
 from airflow_mlops.core.promotion.audit_state import AuditState, fold, version_words
 from airflow_mlops.core.promotion.retire import RETIRED, retirement_tag
+from airflow_mlops.core.promotion.serving_version import missing_champion
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -44,6 +45,20 @@ def history(trail: AuditTrail, model: str) -> tuple[AuditEvent, ...]:
 
 
 def verify_trail(registry: Registry, trail: AuditTrail, model: str) -> tuple[Problem, ...]:
+    """Return what is wrong: with the chain of the trail, with aliases and tags, and with the models that may serve.
+
+    The stored model of the champion, of what a rollback returns to and of the challenger is downloaded, and compared
+    with what was recorded of it when it was trained.
+    """
+    problems = list(verify_aliases(registry, trail, model))
+    try:
+        state = fold(trail.events(model))
+    except RecordError:
+        return tuple(problems)  # told already
+    return (*problems, *_stored_models(registry, model, state))
+
+
+def verify_aliases(registry: Registry, trail: AuditTrail, model: str) -> tuple[Problem, ...]:
     """Return what is wrong: with the chain of the trail, and where aliases and status tags are not what it says."""
     try:
         events = trail.events(model)
@@ -55,6 +70,16 @@ def verify_trail(registry: Registry, trail: AuditTrail, model: str) -> tuple[Pro
     now = datetime.now().astimezone()
     state = AliasLog(registry=registry, trail=trail, model=model, by="", now=now).existing(state)
     return (*_unfinished(state), *_aliases(registry, model, state), *_tags(registry, model, state))
+
+
+def _stored_models(registry: Registry, model: str, state: AuditState) -> Iterator[Problem]:
+    for version in dict.fromkeys((state.champion, state.previous, state.challenger)):
+        if version is None or registry.version_tags(model, version) is None:
+            continue  # of a version that is gone, its alias tells
+        try:
+            registry.require_intact(registry.version(model, version).candidate)
+        except RecordError as error:
+            yield from error.problems
 
 
 def _unfinished(state: AuditState) -> Iterator[Problem]:
@@ -73,6 +98,9 @@ def _aliases(registry: Registry, model: str, state: AuditState) -> Iterator[Prob
     if state.unfinished is not None:
         return  # on their way
     expected = {CHAMPION: state.champion, PREVIOUS: state.previous, CHALLENGER: state.challenger}
+    if registry.alias(model, CHAMPION) is None and (missing := missing_champion(registry, model, state)) is not None:
+        del expected[CHAMPION]
+        yield missing
     for alias, version in expected.items():
         holder = registry.alias(model, alias)
         by_hand = version is None and holder not in state.statuses and alias != CHAMPION

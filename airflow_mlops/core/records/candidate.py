@@ -89,6 +89,8 @@ class Candidate(Record):
     """Since when what was learned before was known not to hold; None: nothing was known to have changed."""
     refit_of: RefitOf | None = added(None)
     """What was judged, where this is trained again on all rows by the same recipe."""
+    model_digest: str = added("")
+    """SHA-256 of the stored model's files, hexadecimal; empty: trained before it was recorded."""
 
     @property
     def judged_train(self) -> Window:

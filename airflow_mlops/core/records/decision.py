@@ -137,6 +137,8 @@ class GateDecision(Record):
     """What whoever triggered the run changed of the specification: `training.seed = 7`, the value as JSON."""
     overridden_by: str = added("")
     """Who that was, where Airflow knows."""
+    model_digest: str = added("")
+    """SHA-256 of the files of the stored model that was judged; empty: decided before it was recorded."""
 
     @property
     def overridden(self) -> str:

@@ -73,7 +73,8 @@ class Rollback(Record):
     """To a version that had never served."""
 
 
-_OF_RELEASED = ("rows_from", "rows_until")
+_LATER = ("rows_from", "rows_until", "model_digest")
+"""Fields that events of before do not have: left out where they are not set, for the digests are of the JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,13 +127,15 @@ class AuditEvent(Record):
     """Of `released`: first event time of the rows that are right as they are."""
     rows_until: datetime | None = None
     """Of `released`: where they end; None: they do not, the change is to stay."""
+    model_digest: str | None = None
+    """Of `promoting` and `rolling_back`: digest of the model that is to serve; None: recorded before there were any."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data; the kind of event is `event` there, since `kind` names the kind of record.
 
-        What only `released` has is left out where it is not set: older events keep the digests that they had.
+        What only some events have is left out where it is not set: older events keep the digests that they had.
         """
-        body = {key: value for key, value in super().to_json().items() if key not in _OF_RELEASED or value is not None}
+        body = {key: value for key, value in super().to_json().items() if key not in _LATER or value is not None}
         event = body.pop("kind")
         return {"kind": type(self).__name__, "format": body.pop("format"), "event": event, **body}
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from airflow_mlops.core.snapshot.fingerprint import ContentHash
 from airflow_mlops.core.snapshot.read import (
     open_snapshot,
+    open_snapshot_of,
+    raise_altered,
     read_snapshot,
+    require_rows_of,
+    sample_snapshot,
     snapshot_batches,
     snapshot_days,
     verify_snapshot,
@@ -17,7 +21,11 @@ __all__ = [
     "ContentHash",
     "KnownFaults",
     "open_snapshot",
+    "open_snapshot_of",
+    "raise_altered",
     "read_snapshot",
+    "require_rows_of",
+    "sample_snapshot",
     "snapshot_batches",
     "snapshot_days",
     "take_snapshot",

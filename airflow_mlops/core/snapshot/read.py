@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.faults import DayRows, sample_days
 from airflow_mlops.core.ports import Storage
+from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.rows.columns import missing_columns
 from airflow_mlops.core.rows.frames import to_frame
 from airflow_mlops.core.rows.types import plain_type
-from airflow_mlops.core.snapshot.fingerprint import fingerprint
+from airflow_mlops.core.snapshot.fingerprint import ContentHash
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+ALTERED = frozenset({ReasonCode.SNAPSHOT_ALTERED, ReasonCode.MODEL_ALTERED})
+"""Refusals of what somebody changed after it was hashed."""
 
 
 def open_snapshot(uri: str, storage: Storage) -> Snapshot:
@@ -34,44 +37,66 @@ def open_snapshot(uri: str, storage: Storage) -> Snapshot:
     return Snapshot.from_json(storage.read_text(f"{_path(uri, storage)}/manifest.json"))
 
 
+def open_snapshot_of(candidate: Candidate, storage: Storage) -> Snapshot:
+    """Read the manifest of the snapshot that a candidate was trained on.
+
+    Raises
+    ------
+    RecordError
+        SNAPSHOT_ALTERED, if it is the manifest of other rows; as :func:`open_snapshot`.
+    DataError
+        If there is no snapshot.
+    """
+    snapshot = open_snapshot(candidate.snapshot_uri, storage)
+    require_rows_of(candidate, snapshot)
+    return snapshot
+
+
+def require_rows_of(candidate: Candidate, snapshot: Snapshot) -> None:
+    """Refuse a manifest of other rows than those that a candidate was trained on.
+
+    Raises
+    ------
+    RecordError
+        SNAPSHOT_ALTERED.
+    """
+    if snapshot.fingerprint != candidate.snapshot_fingerprint:
+        found, wanted = snapshot.fingerprint[:12], candidate.snapshot_fingerprint[:12]
+        raise differs(snapshot, f"the manifest of rows {found}", f"that of rows {wanted}, which were trained on")
+
+
 def read_snapshot(snapshot: Snapshot, storage: Storage, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read a snapshot's rows, in their order, as a frame.
+    """Read a snapshot's rows, in their order, as a frame, and only if they are those that were taken.
 
     Parameters
     ----------
     columns
-        Only these; all when None.
+        Only these; all when None. The fingerprint is of all columns, so all are read in either case.
 
     Raises
     ------
     RecordError
-        If the file holds other columns or another number of rows than the manifest says.
+        SNAPSHOT_ALTERED, if a single value differs.
     DataError
-        If the file is missing or damaged.
+        If the file is missing or damaged, or has no such column.
     """
     import pyarrow as pa
 
-    types = {column.name: column.type for column in snapshot.columns}
-    wanted = list(types) if columns is None else list(columns)
-    problems = missing_columns({name: f"column {name}" for name in wanted}, types, where=snapshot.uri)
-    if problems:
-        raise DataError(problems)
-    batches = list(storage.read_batches(f"{_path(snapshot.uri, storage)}/data.parquet", wanted))
-    table = pa.Table.from_batches(batches).select(wanted) if batches else None
-    found = {f.name: str(plain_type(f.type)) for f in table.schema} if table else {}
-    if table is None or table.num_rows != snapshot.rows or found != {name: types[name] for name in wanted}:
-        rows = table.num_rows if table else 0
-        raise differs(snapshot, f"{rows} rows of columns {found}", f"{snapshot.rows} rows, and the manifest's types")
-    return to_frame(table)
+    wanted = [column.name for column in snapshot.columns] if columns is None else list(columns)
+    # One snapshot has one schema; which types Parquet gave back, the fingerprint has seen.
+    batches = list(snapshot_batches(snapshot, storage, wanted))
+    return to_frame(pa.Table.from_batches(batches))
 
 
 def snapshot_batches(snapshot: Snapshot, storage: Storage, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Read some columns of a snapshot in batches: for who needs few of its rows.
+    """Read some columns of a snapshot in batches, for who needs few of its rows; refuse at the end if they differ.
+
+    What was made of the batches until then must not be used: the refusal comes in the place of the end.
 
     Raises
     ------
     RecordError
-        If it is not below the storage.
+        SNAPSHOT_ALTERED, if a single value of any column differs, or if it is not below the storage.
     DataError
         If it has no such column, or the file is missing or damaged.
     """
@@ -79,21 +104,52 @@ def snapshot_batches(snapshot: Snapshot, storage: Storage, columns: Sequence[str
     problems = missing_columns(wanted, [column.name for column in snapshot.columns], where=snapshot.uri)
     if problems:
         raise DataError(problems)
-    yield from storage.read_batches(f"{_path(snapshot.uri, storage)}/data.parquet", list(wanted))
+    types = {column.name: column.type for column in snapshot.columns}
+    for batch in _verified(snapshot, storage):
+        # Batches of another file are not handed out: they are refused at their end, and must not fail on the way there.
+        if {field.name: str(plain_type(field.type)) for field in batch.schema} == types:
+            yield batch.select(list(wanted))
 
 
-def snapshot_days(uri: str, storage: Storage, columns: Sequence[str], *, seed: int) -> tuple[DayRows, ...]:
-    """Return a sample of each day's rows of the snapshot at `uri`: days that are sound, for those that come after.
+def snapshot_days(candidate: Candidate, storage: Storage, columns: Sequence[str], *, seed: int) -> tuple[DayRows, ...]:
+    """Return a sample of each day's rows of a candidate's snapshot: days that are sound, for those that come after.
 
     None, when the snapshot is gone or in another storage: then later days are compared with one another only.
+
+    Raises
+    ------
+    RecordError
+        SNAPSHOT_ALTERED, if it is there, and its rows are not those that were trained on.
     """
     try:
-        snapshot = open_snapshot(uri, storage)
-        there = {column.name for column in snapshot.columns}
-        wanted = [name for name in dict.fromkeys((snapshot.time, *columns)) if name in there]
-        return sample_days(snapshot_batches(snapshot, storage, wanted), snapshot.time, wanted, seed=seed)
-    except (DataError, RecordError):
+        return sample_snapshot(open_snapshot_of(candidate, storage), storage, columns, seed=seed)
+    except (DataError, RecordError) as refusal:
+        raise_altered(refusal)
         return ()
+
+
+def sample_snapshot(snapshot: Snapshot, storage: Storage, columns: Sequence[str], *, seed: int) -> tuple[DayRows, ...]:
+    """Return a sample of each day's rows of a snapshot, of those columns that it has.
+
+    Raises
+    ------
+    RecordError
+        SNAPSHOT_ALTERED.
+    DataError
+        If the file is missing or damaged.
+    """
+    there = {column.name for column in snapshot.columns}
+    wanted = [name for name in dict.fromkeys((snapshot.time, *columns)) if name in there]
+    return sample_days(snapshot_batches(snapshot, storage, wanted), snapshot.time, wanted, seed=seed)
+
+
+def raise_altered(refusal: DataError | RecordError) -> None:
+    """Raise a refusal again that is about bytes which somebody changed: nobody goes on without them.
+
+    A snapshot or a model that is gone is another matter: those who can do without it say so, and do.
+    """
+    if {problem.code for problem in refusal.problems} & ALTERED:
+        raise refusal
 
 
 def verify_snapshot(snapshot: Snapshot, storage: Storage) -> None:
@@ -102,13 +158,27 @@ def verify_snapshot(snapshot: Snapshot, storage: Storage) -> None:
     Raises
     ------
     RecordError
-        If a single value differs.
+        SNAPSHOT_ALTERED, if a single value differs.
+    DataError
+        If the file is missing or damaged.
     """
-    batches = storage.read_batches(f"{_path(snapshot.uri, storage)}/data.parquet")
-    first = next(batches, None)
-    found = "no rows" if first is None else fingerprint(chain((first,), batches), first.schema)
-    if found != snapshot.fingerprint:
-        raise differs(snapshot, f"rows with fingerprint {found}", f"rows with fingerprint {snapshot.fingerprint}")
+    for _ in _verified(snapshot, storage):
+        pass
+
+
+def _verified(snapshot: Snapshot, storage: Storage) -> Iterator[pa.RecordBatch]:
+    """All columns in batches, hashed on their way; ends with a refusal where they are not what was taken."""
+    content: ContentHash | None = None
+    for batch in storage.read_batches(f"{_path(snapshot.uri, storage)}/data.parquet"):
+        content = content or ContentHash(batch.schema)
+        content.update(batch)
+        if content.rows > snapshot.rows:  # how many more there are need not be known, nor held
+            raise differs(snapshot, f"more than {snapshot.rows} rows", f"{snapshot.rows} rows")
+        yield batch
+    found = "no rows" if content is None else f"{content.rows} rows with fingerprint {content.hexdigest()}"
+    wanted = f"{snapshot.rows} rows with fingerprint {snapshot.fingerprint}"
+    if found != wanted:
+        raise differs(snapshot, found, wanted)
 
 
 def _path(uri: str, storage: Storage) -> str:
@@ -130,7 +200,7 @@ def differs(snapshot: Snapshot, found: str, allowed: str) -> RecordError:
     """What stands in the storage is not what its manifest says."""
     return RecordError(
         Problem(
-            code=ReasonCode.RECORD_CONFLICT,
+            code=ReasonCode.SNAPSHOT_ALTERED,
             field="snapshot",
             found=found,
             allowed=allowed,

@@ -57,7 +57,7 @@ class KnownFaults:
         names = [feature.name for feature in candidate.features]
         newest = max(history, key=lambda report: report.as_of, default=None)
         return cls(
-            anchor=() if storage is None else snapshot_days(candidate.snapshot_uri, storage, names, seed=seed),
+            anchor=() if storage is None else snapshot_days(candidate, storage, names, seed=seed),
             known=() if newest is None else tuple(span for span in newest.quarantined if not span.before_release),
             released=released,
         )

@@ -6,6 +6,7 @@ import json
 import math
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from airflow_mlops.stores.mlflow.errors import conflict, is_missing
 from airflow_mlops.stores.mlflow.lineage import PROFILE, origin_files
 from airflow_mlops.stores.mlflow.queries import get_run, logged_models_of
 from airflow_mlops.stores.mlflow.runs import INPUTS, MLflowRuns
+from airflow_mlops.stores.model_files.digest import digest_folder
 from airflow_mlops.stores.model_files.format import write_model
 
 if TYPE_CHECKING:
@@ -176,7 +178,7 @@ class MLflowCandidates:
         self, run: Any, fitted: Fitted, snapshot: Snapshot, spec: ModelSpec, *, loop_run: str, profile: Record | None
     ) -> Candidate:
         run_id = run.info.run_id
-        model_id = self._log_model(run, fitted, spec)
+        model_id, digest = self._log_model(run, fitted, spec)
         self._log_metrics(run, model_id, fitted.metrics)
         # Others are left by tries that were killed, and by requests that were sent twice.
         for left in logged_models_of(self._client, run):
@@ -193,11 +195,13 @@ class MLflowCandidates:
             self._client.log_artifacts(run_id, folder)
         uri = f"models:/{model_id}"
         candidate = candidate_from(spec, snapshot, fitted, loop_run=loop_run, run_id=run_id, model_uri=uri)
+        candidate = replace(candidate, model_digest=digest)
         tags = {INPUTS: f"{snapshot.fingerprint}/{spec.fingerprint}", **seals}
         self._artifacts.write_sealed(run_id, CANDIDATE, candidate.to_text(), CANDIDATE_SEAL, tags)
         return candidate
 
-    def _log_model(self, run: Any, fitted: Fitted, spec: ModelSpec) -> str:
+    def _log_model(self, run: Any, fitted: Fitted, spec: ModelSpec) -> tuple[str, str]:
+        """Store the model; return its id, and the digest of its files as they were written here."""
         # Not mlflow.sklearn.log_model: it needs a process-wide active run, loads the model once more to try the input
         # example, and links the run to it before it is whole.
         with tempfile.TemporaryDirectory() as folder:
@@ -206,9 +210,10 @@ class MLflowCandidates:
             )
             path = Path(folder) / "model"
             write_model(path, fitted, spec, run_id=run.info.run_id, logged=model)
+            digest = digest_folder(path)
             self._client.log_model_artifacts(model.model_id, str(path))
             self._client.finalize_logged_model(model.model_id, "READY")
-        return str(model.model_id)
+        return str(model.model_id), digest
 
     def _log_metrics(self, run: Any, model_id: str, metrics: Mapping[str, float]) -> None:
         """Finite metrics as metrics; others as a tag, because MLflow shows NaN of a model as 0.0."""

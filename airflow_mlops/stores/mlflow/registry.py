@@ -13,6 +13,7 @@ from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.candidates import MLflowCandidates
 from airflow_mlops.stores.mlflow.client import GuardedClient, quoted
 from airflow_mlops.stores.mlflow.errors import conflict, is_missing, is_taken
+from airflow_mlops.stores.mlflow.models import MLflowModels
 from airflow_mlops.stores.mlflow.queries import all_pages, find_registered_model
 
 _TAG, _DESCRIPTION = 5000, 5000
@@ -22,8 +23,8 @@ _TAG, _DESCRIPTION = 5000, 5000
 class MLflowRegistry:
     """Registered versions; implements :class:`airflow_mlops.core.ports.Registry`."""
 
-    def __init__(self, client: GuardedClient, candidates: MLflowCandidates) -> None:
-        self._client, self._candidates = client, candidates
+    def __init__(self, client: GuardedClient, candidates: MLflowCandidates, models: MLflowModels) -> None:
+        self._client, self._candidates, self._models = client, candidates, models
 
     def alias(self, model: str, alias: str) -> int | None:
         """Return the version under an alias; None if there is no such alias, or no such model."""
@@ -118,6 +119,16 @@ class MLflowRegistry:
         )
         number = self._only_version(model, candidate)
         return int(made.version) if number is None else number
+
+    def require_intact(self, candidate: Candidate) -> None:
+        """Refuse a candidate whose stored model is not byte for byte what was recorded.
+
+        Raises
+        ------
+        RecordError
+            MODEL_ALTERED, or RECORD_CONFLICT if it is gone.
+        """
+        self._models.require_intact(candidate)
 
     def set_alias(self, model: str, alias: str, version: int) -> None:
         """Point an alias at a version."""

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.records.candidate import Champion
+from airflow_mlops.core.promotion import find_champion
+from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.stores.mlflow.artifacts import MLflowArtifacts, download
+from airflow_mlops.stores.mlflow.artifacts import MLflowArtifacts
 from airflow_mlops.stores.mlflow.attempts import MLflowAttempts
 from airflow_mlops.stores.mlflow.audit_trail import MLflowAuditTrail
 from airflow_mlops.stores.mlflow.candidates import MLflowCandidates
 from airflow_mlops.stores.mlflow.challenges import MLflowChallenges
 from airflow_mlops.stores.mlflow.client import GuardedClient, connect
 from airflow_mlops.stores.mlflow.decisions import MLflowDecisions
-from airflow_mlops.stores.mlflow.errors import Address, conflict, is_missing, said, without_credentials
+from airflow_mlops.stores.mlflow.errors import Address, without_credentials
 from airflow_mlops.stores.mlflow.lineage import MLflowLineage
+from airflow_mlops.stores.mlflow.models import MLflowModels
 from airflow_mlops.stores.mlflow.monitoring import MLflowWindows
 from airflow_mlops.stores.mlflow.queries import get_run
 from airflow_mlops.stores.mlflow.registry import MLflowRegistry
 from airflow_mlops.stores.mlflow.retraining_log import MLflowRetrainLog
 from airflow_mlops.stores.mlflow.runs import MLflowRuns
-from airflow_mlops.stores.model_files.format import load_model
 
 
 class MLflowStore:
@@ -52,7 +52,8 @@ class MLflowStore:
         self.lineage = MLflowLineage(client, self.artifacts)
         self.candidates = MLflowCandidates(client, self.runs, self.artifacts)
         self.decisions = MLflowDecisions(self.artifacts)
-        self.registry = MLflowRegistry(client, self.candidates)
+        self.models = MLflowModels(client, self.candidates)
+        self.registry = MLflowRegistry(client, self.candidates, self.models)
         self.trail = MLflowAuditTrail(client, self.registry)
         self.attempts = MLflowAttempts(self.runs, self.registry, self.trail)
         self.windows = MLflowWindows(client, self.runs, self.artifacts)
@@ -67,41 +68,23 @@ class MLflowStore:
 
     # models --------------------------------------------------------------------------------------------------------
 
-    def load_pipeline(self, model_uri: str, *, spec: ModelSpec) -> Any:
-        """Download a model, audit it, and only then load its pipeline.
+    def load_pipeline(self, model: Candidate | str, *, spec: ModelSpec) -> Any:
+        """Load a stored model; see :meth:`~airflow_mlops.stores.mlflow.models.MLflowModels.load_pipeline`."""
+        return self.models.load_pipeline(model, spec=spec)
+
+    def download_model(self, model: Candidate | str, folder: str) -> Path:
+        """Download a model's files; see :meth:`~airflow_mlops.stores.mlflow.models.MLflowModels.download`."""
+        return self.models.download(model, folder)
+
+    def find_champion(self, spec: ModelSpec) -> Champion | None:
+        """Return the champion; None for a model that never had one.
 
         Raises
         ------
         RecordError
-            TYPE_UNTRUSTED, if the model needs a type or a format that neither the reviewed list nor the
-            specification trusts; RECORD_CONFLICT, if it is gone or broken.
-        StoreUnavailableError
-            If it is there, but cannot be had now.
+            CHAMPION_MISSING, if one is known and gone; see :func:`airflow_mlops.core.promotion.find_champion`.
         """
-        with tempfile.TemporaryDirectory() as folder:
-            return load_model(self.download_model(model_uri, folder), spec, subject=model_uri)
-
-    def download_model(self, model_uri: str, folder: str) -> Path:
-        """Download a model's files into a folder; return where they are. Nothing of it is believed or loaded.
-
-        Raises
-        ------
-        RecordError
-            RECORD_CONFLICT, if it is gone.
-        StoreUnavailableError
-            If it is there, but cannot be had now.
-        """
-        return download(self._client, self._location(model_uri), folder, lambda why: _gone(model_uri, why))
-
-    def _location(self, model_uri: str) -> str:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return str(self._client.get_logged_model(model_uri.removeprefix("models:/")).artifact_location)
-        except MlflowException as error:
-            if not is_missing(error):
-                raise
-            raise _gone(model_uri, said(error)) from error
+        return find_champion(self.registry, self.trail, spec.registered_model)
 
     def require_champion(self, spec: ModelSpec) -> Champion:
         """Return the champion.
@@ -109,9 +92,9 @@ class MLflowStore:
         Raises
         ------
         RecordError
-            NO_CHAMPION, if no version serves yet.
+            NO_CHAMPION, if no version serves yet; otherwise as :meth:`find_champion`.
         """
-        found = self.registry.champion(spec.registered_model)
+        found = self.find_champion(spec)
         if found is None:
             raise RecordError(
                 Problem(
@@ -137,11 +120,3 @@ class MLflowStore:
     def version_url(self, model: str, version: int) -> str:
         """Return the page of a registered version."""
         return f"{self.ui_url}/#/models/{quote(model, safe='')}/versions/{version}"
-
-
-def _gone(model_uri: str, why: str) -> RecordError:
-    return conflict(
-        f"{model_uri} cannot be read from MLflow: {why}",
-        "a model that the loop stored",
-        "restore it, or train again; do not delete models that versions point at",
-    )

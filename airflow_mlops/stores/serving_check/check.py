@@ -107,7 +107,7 @@ class ServingCheck:
         batch = records.lineage.golden(candidate.run_id)
         self._golden = batch.record
         (folder / "model").mkdir()
-        model = records.download_model(candidate.model_uri, str(folder / "model"))
+        model = records.download_model(candidate, str(folder / "model"))
         size = sum(file.stat().st_size for file in model.rglob("*") if file.is_file())
         self._base = replace(self._base, rows=len(batch.rows), size_bytes=size)
         _write_job(folder, model, batch, spec, seconds=self._seconds)

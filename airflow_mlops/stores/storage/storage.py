@@ -102,7 +102,10 @@ class _Storage:
                 parquet = pq.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False)
                 wanted = None if columns is None else list(columns)
                 yield from parquet.iter_batches(chunk_rows, columns=wanted, use_threads=False)
-            except pa.ArrowException as error:
+            except (pa.ArrowException, OSError) as error:
+                # Arrow says of pages that it cannot unpack a plain OSError; one of a disk or a network has a number.
+                if not isinstance(error, pa.ArrowException) and (type(error) is not OSError or error.errno):
+                    raise
                 raise unreadable(self.uri(path), "a damaged Parquet file", "restore it, or make it again") from error
 
     def move(self, path: str, target: str) -> str:

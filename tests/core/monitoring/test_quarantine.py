@@ -83,7 +83,7 @@ def test_released_rows_are_taken_and_block_nothing(watched):
 
 
 def test_a_whole_window_of_broken_rows_says_what_to_do(watched):
-    anchor = snapshot_days(watched.champion.candidate.snapshot_uri, watched.storage, ("temp", "wind"), seed=0)
+    anchor = snapshot_days(watched.champion.candidate, watched.storage, ("temp", "wind"), seed=0)
     assert len(anchor) > 50
     watched.week().assign(wind=np.nan).to_parquet(watched.rows / "before.parquet", index=False)
     store = open_source(watched.spec.data.source, data_root=str(watched.folder))

@@ -153,5 +153,5 @@ def test_files_that_are_gone_are_missing_and_not_tried_again(tmp_path: Path) -> 
         with pytest.raises(RecordError, match=r"has no readable artifact candidate\.json"):
             store.candidates.candidate(candidate.run_id)
         with pytest.raises(RecordError, match="cannot be read from MLflow") as error:
-            store.load_pipeline(candidate.model_uri, spec=spec_of())
+            store.load_pipeline(candidate, spec=spec_of())
         assert codes(error) == {ReasonCode.RECORD_CONFLICT}

@@ -11,7 +11,7 @@ from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.sampling import sample
-from airflow_mlops.core.snapshot import open_snapshot, snapshot_batches
+from airflow_mlops.core.snapshot import open_snapshot_of, raise_altered, snapshot_batches
 from airflow_mlops.spec.model import ModelSpec
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class WindowSamples:
         try:
             found = sample(self._training_rows(self._storage), ROWS, self._spec.training.seed)
         except (DataError, RecordError) as error:
+            raise_altered(error)
             self.trouble = "; ".join(problem.found for problem in error.problems)
             return None
         self.trouble = "" if found is not None else "the champion's snapshot holds none of its training rows"
@@ -86,7 +87,7 @@ class WindowSamples:
 
     def _training_rows(self, storage: Storage) -> Iterator[pa.RecordBatch]:
         candidate, time = self._champion.candidate, self._spec.data.time
-        snapshot = open_snapshot(candidate.snapshot_uri, storage)
+        snapshot = open_snapshot_of(candidate, storage)
         there = {column.name for column in snapshot.columns}
         wanted = [name for name in self._columns if name in there]
         for batch in snapshot_batches(snapshot, storage, wanted):

@@ -22,12 +22,12 @@ from airflow_mlops.core.pipeline.predict import Predicted, predict
 from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.decision import GateDecision
-from airflow_mlops.core.records.snapshot import Window
+from airflow_mlops.core.records.snapshot import Snapshot, Window
 from airflow_mlops.core.rows.frames import to_frame
 from airflow_mlops.core.rows.labels import clean_labels
 from airflow_mlops.core.rows.weights import row_weights
 from airflow_mlops.core.rows.windows import within_any
-from airflow_mlops.core.snapshot import open_snapshot, snapshot_batches
+from airflow_mlops.core.snapshot import open_snapshot_of, raise_altered, snapshot_batches
 from airflow_mlops.core.stats.bootstrap import blocks_of
 from airflow_mlops.core.stats.two_sample import SampledMetric, sampled
 from airflow_mlops.spec.model import ModelSpec
@@ -86,14 +86,15 @@ def read_holdout(  # noqa: PLR0917 - whose rows, where they are, which of them, 
 
     Raises
     ------
+    RecordError
+        SNAPSHOT_ALTERED or MODEL_ALTERED, if rows or model are there and were changed: nobody is held to those.
     StoreUnavailableError
         If the storage or the model store does not answer.
     """
     candidate = champion.candidate
     try:
-        snapshot = open_snapshot(candidate.snapshot_uri, storage)
-        there = {column.name for column in snapshot.columns}
-        rows, train = _rows(spec, champion, storage, window, there)
+        snapshot = open_snapshot_of(candidate, storage)
+        rows, train = _rows(spec, champion, storage, snapshot, window)
         classification = candidate.task != "regression"
         rows, labels = clean_labels(spec, rows, classification)
         train, train_labels = clean_labels(spec, train, classification)
@@ -110,7 +111,10 @@ def read_holdout(  # noqa: PLR0917 - whose rows, where they are, which of them, 
             constant=constant,
             predicted=predicted,
         )
-    except (DataError, RecordError, TrainingError) as refusal:
+    except (DataError, RecordError) as refusal:
+        raise_altered(refusal)
+        return f"the holdout rows of version {champion.version} cannot be predicted again: {refusal.problems[0]}"
+    except TrainingError as refusal:
         return f"the holdout rows of version {champion.version} cannot be predicted again: {refusal.problems[0]}"
 
 
@@ -172,14 +176,14 @@ def repeated(constant: Predicted, rows: int) -> Predicted:
 
 
 def _rows(
-    spec: ModelSpec, champion: Champion, storage: Storage, window: Window, there: set[str]
+    spec: ModelSpec, champion: Champion, storage: Storage, snapshot: Snapshot, window: Window
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The judged rows, and time, label and weight of those that were learned from; in one pass."""
     import pandas as pd
     import pyarrow as pa
 
     data, gate, candidate = spec.data, spec.gate, champion.candidate
-    snapshot = open_snapshot(candidate.snapshot_uri, storage)
+    there = {column.name for column in snapshot.columns}
     plain = [name for name in (data.time, data.label, data.weight) if name is not None]
     also = [name for name in (gate.champion.entity, *gate.slices.columns) if name in there]
     wanted = list(dict.fromkeys((*plain, *(feature.name for feature in candidate.features), *also)))
