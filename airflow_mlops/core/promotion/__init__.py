@@ -8,6 +8,7 @@ from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, broken_tra
 from airflow_mlops.core.promotion.checks import declined_because
 from airflow_mlops.core.promotion.manual_move import move_refused, nonce_of, require_reason
 from airflow_mlops.core.promotion.override import override
+from airflow_mlops.core.promotion.ownership import hand_over, may_follow, owner_of, require_owner
 from airflow_mlops.core.promotion.promote import challenge, keep_judged, promote
 from airflow_mlops.core.promotion.registration import DECISION_DIGEST_TAG, has_served
 from airflow_mlops.core.promotion.rejudge import (
@@ -21,6 +22,7 @@ from airflow_mlops.core.promotion.release import release, released_spans
 from airflow_mlops.core.promotion.retire import retire, retirement_tag, unretire
 from airflow_mlops.core.promotion.rollback import rollback, rollback_target
 from airflow_mlops.core.promotion.status import ModelStatus, status_of
+from airflow_mlops.core.promotion.storage_owner import claim_folder
 from airflow_mlops.core.promotion.verify import finish_unfinished, verify_trail
 
 __all__ = [
@@ -33,20 +35,25 @@ __all__ = [
     "approval_of",
     "broken_trail",
     "challenge",
+    "claim_folder",
     "declined_because",
     "finish_unfinished",
     "fold",
     "from_lines",
+    "hand_over",
     "has_served",
     "keep_judged",
+    "may_follow",
     "may_judge_again",
     "move_refused",
     "no_trail",
     "nonce_of",
     "override",
+    "owner_of",
     "promote",
     "release",
     "released_spans",
+    "require_owner",
     "require_reason",
     "require_whole",
     "required_decision",

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from airflow_mlops.core.ports import Registry
 from airflow_mlops.core.promotion.alias_log import CHAMPION, PREVIOUS, STATUS_TAG, AliasLog, tag
 from airflow_mlops.core.promotion.audit_chain import ending
-from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, AuditState, fold, version_words
+from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, AuditState, advance, fold, version_words
 from airflow_mlops.core.promotion.checks import first_reason, require_active, require_not_older, stale
+from airflow_mlops.core.promotion.manual_move import nonce_of
+from airflow_mlops.core.promotion.ownership import adopt
 from airflow_mlops.core.records.candidate import Candidate, Champion
-from airflow_mlops.core.records.decision import GateDecision
+from airflow_mlops.core.records.decision import GateDecision, told_changes
+from airflow_mlops.core.records.ownership import SpecIdentity
+from airflow_mlops.core.records.people import Person
 from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
 
 DECISION_DIGEST_TAG = "mlops.decision_digest"
@@ -30,9 +35,11 @@ class CandidateRegistration:
         tags: Mapping[str, str],
         approval: Approval | None,
         *,
+        specification: SpecIdentity | None = None,
         note: str = "",
     ) -> None:
         self.decision, self.candidate, self.alias_log, self.approval = decision, candidate, alias_log, approval
+        self.specification = specification or SpecIdentity(name=candidate.model)
         self.why = "; ".join(text for text in (first_reason(decision), note) if text)
         self.reasons = (*decision.reasons, note) if note else decision.reasons
         self.digest = decision.digest
@@ -56,15 +63,17 @@ class CandidateRegistration:
             if state.champion != holder:
                 alias_log.note_hand(state, holder)
                 continue
+            ready = self._prepare(events, state)
+            if ready is None:
+                continue
             version = self._register()
             begun = alias_log.append(
-                state,
+                ready,
                 kind="promoting",
                 reason=self.why,
                 version=version,
                 displaced=judged_against,
-                decision=self.digest,
-                approval=None if self.approval is None else self.approval.digest,
+                **self._origin(),
             )
             if begun is not None:
                 return self._record(alias_log.trail.events(alias_log.model), begun, alias_log.finish(begun))
@@ -87,15 +96,12 @@ class CandidateRegistration:
                 return self.standing  # its refit may serve by now, and then it is that one's promotion that looks
             require_active(state, alias_log.model)
             self._fresh(None)
+            ready = self._prepare(events, state)
+            if ready is None:
+                continue
             version = self._register()
             if self._is_kept(events, "registered", status) or alias_log.append(
-                state,
-                kind="registered",
-                reason=reason,
-                version=version,
-                decision=self.digest,
-                approval=None if self.approval is None else self.approval.digest,
-                status=status,
+                ready, kind="registered", reason=reason, version=version, status=status, **self._origin()
             ):
                 alias_log.follow_challenger(version)
                 return version
@@ -111,21 +117,51 @@ class CandidateRegistration:
                 alias_log.finish(state.unfinished)
                 continue
             self._require_unserved(state)
+            ready = self._prepare(events, state)
+            if ready is None:
+                continue
             version = self._register()
             if self._is_kept(events, kind, status) or alias_log.append(
-                state,
-                kind=kind,
-                reason=reason,
-                version=version,
-                decision=self.digest,
-                approval=None if self.approval is None else self.approval.digest,
-                status=status,
+                ready, kind=kind, reason=reason, version=version, status=status, **self._origin()
             ):
                 alias_log.follow_challenger(version)
                 return self._unpromoted(version, reason, declined=kind == "declined")
         raise alias_log.unfinished()
 
     # -----------------------------------------------------------------------------------------------------------------
+
+    def _prepare(self, events: Sequence[AuditEvent], state: AuditState) -> AuditState | None:
+        """Write what comes before the version's own event; None when somebody else wrote first.
+
+        That the model has an owner now, where it had none; and that the rules which it was judged by have changed.
+        """
+        ready = adopt(self.alias_log, events, state, self.specification)
+        if ready is None or not self.decision.rules_changed:
+            return ready
+        nonce = nonce_of(f"rules changed before {self.candidate.judged_uri}")
+        if any(event.nonce == nonce for event in events):
+            return ready
+        written = self.alias_log.append(
+            ready,
+            kind="rules_changed",
+            reason=told_changes(self.decision.rules_changed),
+            specification=self.specification,
+            nonce=nonce,
+        )
+        return None if written is None else advance(ready, written)
+
+    def _origin(self) -> dict[str, Any]:
+        """What each event of this version says: by which decision and approval, for which specification, and who."""
+        people = self.alias_log.people
+        if self.approval is not None and self.approval.by:
+            did: Literal["approved", "declined"] = "approved" if self.approval.approved else "declined"
+            people = (*people, Person(name=self.approval.by, did=did))
+        return {
+            "decision": self.digest,
+            "approval": None if self.approval is None else self.approval.digest,
+            "specification": self.specification,
+            "people": people,
+        }
 
     def _is_mine(self, event: AuditEvent) -> bool:
         return event.version is not None and event.version == self.standing

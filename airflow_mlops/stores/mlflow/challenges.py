@@ -11,7 +11,8 @@ from airflow_mlops.core.promotion import fold
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.retraining import Challenge
 from airflow_mlops.stores.mlflow.client import GuardedClient, quoted
-from airflow_mlops.stores.mlflow.runs import LOOP_RUN, MODEL, REFIT_OF
+from airflow_mlops.stores.mlflow.experiments import MODEL
+from airflow_mlops.stores.mlflow.runs import LOOP_RUN, REFIT_OF
 
 _AS_OF, _VERDICT, _APPROVAL = "mlops.as_of", "mlops.verdict", "mlops.approval"
 _PAGE = 100

@@ -10,10 +10,10 @@ from airflow_mlops.core.errors import StoreUnavailableError
 from airflow_mlops.spec.problems import Refusal
 from airflow_mlops.stores.mlflow.client import GuardedClient, quoted
 from airflow_mlops.stores.mlflow.errors import conflict
-from airflow_mlops.stores.mlflow.queries import keep_one_run, logged_models_of, open_experiment, tag_run
+from airflow_mlops.stores.mlflow.experiments import MODEL, MLflowExperiments
+from airflow_mlops.stores.mlflow.queries import keep_one_run, logged_models_of, tag_run
 
 LOOP_RUN = "mlops.loop_run"
-MODEL = "mlops.model"
 INPUTS = "mlops.inputs"
 FAILURE = "mlops.failure"
 REFIT_OF = "mlops.refit_of"
@@ -24,8 +24,9 @@ _ENDED_BADLY = frozenset({"FAILED", "KILLED"})
 class MLflowRuns:
     """Runs of the loop."""
 
-    def __init__(self, client: GuardedClient) -> None:
+    def __init__(self, client: GuardedClient, experiments: MLflowExperiments | None = None) -> None:
         self._client = client
+        self.experiments = experiments or MLflowExperiments(client, None)
 
     def open_run(
         self,
@@ -59,9 +60,10 @@ class MLflowRuns:
         Raises
         ------
         RecordError
-            If the run was made from other inputs and has registered a version: that version must keep its record.
+            If the run was made from other inputs and has registered a version: that version must keep its record; or
+            if the experiment belongs to another specification.
         """
-        experiment_id = open_experiment(self._client, experiment)
+        experiment_id = self.experiments.open(experiment)
         key = {LOOP_RUN: loop_run, MODEL: model}
         standing = keep_one_run(self._client, experiment_id, key)
         if standing is not None and not _fits(standing, inputs):
