@@ -123,7 +123,8 @@ def named(args: Namespace) -> SpecIdentity | None:
     """Return the specification that the model must belong to, if the command names one."""
     from airflow_mlops.core.records.ownership import SpecIdentity
 
-    return None if args.specification is None else SpecIdentity(name=args.specification)
+    name = vars(args).get("specification")  # older callers of the commands' functions do not know it
+    return SpecIdentity(name=name) if name else None
 
 
 def now() -> datetime:

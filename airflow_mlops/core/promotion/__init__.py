@@ -21,6 +21,7 @@ from airflow_mlops.core.promotion.rejudge import (
 from airflow_mlops.core.promotion.release import release, released_spans
 from airflow_mlops.core.promotion.retire import retire, retirement_tag, unretire
 from airflow_mlops.core.promotion.rollback import rollback, rollback_target
+from airflow_mlops.core.promotion.rule_changes import earlier_changes, versions_judged
 from airflow_mlops.core.promotion.status import ModelStatus, status_of
 from airflow_mlops.core.promotion.storage_owner import claim_folder
 from airflow_mlops.core.promotion.verify import finish_unfinished, verify_trail
@@ -37,6 +38,7 @@ __all__ = [
     "challenge",
     "claim_folder",
     "declined_because",
+    "earlier_changes",
     "finish_unfinished",
     "fold",
     "from_lines",
@@ -68,4 +70,5 @@ __all__ = [
     "verify_lines",
     "verify_trail",
     "version_words",
+    "versions_judged",
 ]

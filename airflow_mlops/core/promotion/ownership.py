@@ -89,6 +89,24 @@ def require_trained_by_owner(
         )
 
 
+def refuse_stranger(alias_log: AliasLog, state: AuditState, specification: SpecIdentity) -> None:
+    """Refuse who is not the owner by the trail, before anything else is asked.
+
+    Where two came first at the same time, both may have written the tag: who the trail refuses puts it right.
+
+    Raises
+    ------
+    RecordError
+        OWNED_BY_ANOTHER.
+    """
+    if state.owner is None or state.owner.is_same(specification):
+        return
+    registry, model = alias_log.registry, alias_log.model
+    if registry.model_tags(model).get(OWNER_TAG) == specification.to_text():
+        registry.tag_model(model, {OWNER_TAG: state.owner.to_text()})
+    raise _anothers(model, state.owner, specification)
+
+
 def adopt(
     alias_log: AliasLog, events: Sequence[AuditEvent], state: AuditState, specification: SpecIdentity
 ) -> AuditState | None:
@@ -107,11 +125,8 @@ def adopt(
         OWNED_BY_ANOTHER.
     """
     registry, model = alias_log.registry, alias_log.model
-    tags, ours = registry.model_tags(model), specification.to_text()
-    if state.owner is not None and not state.owner.is_same(specification) and tags.get(OWNER_TAG) == ours:
-        # Two came first at the same time, and both wrote the tag; the trail has decided since.
-        registry.tag_model(model, {OWNER_TAG: state.owner.to_text()})
     require_owner_in(registry, model, state, specification)
+    tags, ours = registry.model_tags(model), specification.to_text()
     if state.owner is None and events and OWNER_TAG not in tags:
         reason = f"was registered before models had owners; {specification.words} is the first to use it since"
         written = alias_log.append(state, kind="adopted", reason=reason, specification=specification)

@@ -10,8 +10,8 @@ from airflow_mlops.core.promotion.alias_log import CHAMPION, PREVIOUS, STATUS_TA
 from airflow_mlops.core.promotion.audit_chain import ending
 from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, AuditState, advance, fold, version_words
 from airflow_mlops.core.promotion.checks import first_reason, require_active, require_not_older, stale
-from airflow_mlops.core.promotion.manual_move import nonce_of
-from airflow_mlops.core.promotion.ownership import adopt
+from airflow_mlops.core.promotion.ownership import adopt, refuse_stranger
+from airflow_mlops.core.promotion.rule_changes import change_nonce
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import GateDecision, told_changes
 from airflow_mlops.core.records.ownership import SpecIdentity
@@ -52,6 +52,7 @@ class CandidateRegistration:
         champion = None
         for _ in alias_log.tries():
             events, state = alias_log.settled(self._is_mine)
+            refuse_stranger(alias_log, state, self.specification)
             record = self._done(events, state)
             if record is not None:
                 return record
@@ -90,6 +91,7 @@ class CandidateRegistration:
         alias_log = self.alias_log
         for _ in alias_log.tries():
             events, state = alias_log.settled(self._is_mine)
+            refuse_stranger(alias_log, state, self.specification)
             if self.standing is not None and self._is_history(state):
                 return self.standing
             if status == "judged" and self.standing is not None and self._is_kept(events, "registered", status):
@@ -113,6 +115,7 @@ class CandidateRegistration:
         for _ in alias_log.tries():
             events = alias_log.events()
             state = fold(events)
+            refuse_stranger(alias_log, state, self.specification)
             if state.unfinished is not None and self._is_mine(state.unfinished):
                 alias_log.finish(state.unfinished)
                 continue
@@ -138,7 +141,7 @@ class CandidateRegistration:
         ready = adopt(self.alias_log, events, state, self.specification)
         if ready is None or not self.decision.rules_changed:
             return ready
-        nonce = nonce_of(f"rules changed before {self.candidate.judged_uri}")
+        nonce = change_nonce(self.candidate)
         if any(event.nonce == nonce for event in events):
             return ready
         written = self.alias_log.append(

@@ -11,7 +11,13 @@ from airflow_mlops.core.records.section import Section
 from airflow_mlops.core.records.wording import bound_of, format_window, refit_words
 from airflow_mlops.core.text import clip_text
 from airflow_mlops.reports.decision import plots
-from airflow_mlops.reports.decision.judgement import gains_section, metrics_section, remedies_section, rules_section
+from airflow_mlops.reports.decision.judgement import (
+    changes_sections,
+    gains_section,
+    metrics_section,
+    remedies_section,
+    rules_section,
+)
 from airflow_mlops.reports.decision.wording import deciding, next_steps, sentence, tone, waived
 from airflow_mlops.reports.html import Banner, render_page
 
@@ -43,6 +49,7 @@ def render(decision: GateDecision, candidate: Candidate, advice: Sequence[str], 
         (
             Section(key="steps", title="What to do next", points=next_steps(decision, advice), ranked=True),
             *([remedies_section(evaluation)] if evaluation.remedies else []),
+            *changes_sections(decision),
             rules_section(evaluation.rules),
             gains_section(evaluation.rules),
             metrics_section(evaluation, decision.refit_of),
@@ -58,7 +65,7 @@ def render(decision: GateDecision, candidate: Candidate, advice: Sequence[str], 
 
 
 def _told(decision: GateDecision) -> list[str]:
-    changed = [clip_text(decision.overridden)] if decision.overridden else []
+    changed = [clip_text(told) for told in (decision.overridden, decision.other_rules) if told]
     return [*changed, *_reasons(deciding(decision))]
 
 
@@ -109,6 +116,7 @@ def _origin(decision: GateDecision, candidate: Candidate) -> Section:
             "specification": candidate.spec_fingerprint,
             "seed": str(candidate.seed),
             **({"changed for this run": decision.overridden} if decision.overridden else {}),
+            **({"triggered by": decision.overridden_by} if decision.overridden_by else {}),
             "gate.mode": decision.mode,
             "decided at": f"{decision.decided_at:%Y-%m-%d %H:%M:%S} UTC",
             "decision's digest": decision.digest,
