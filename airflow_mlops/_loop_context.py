@@ -12,6 +12,7 @@ from airflow_mlops.spec import ModelSpec
 
 if TYPE_CHECKING:
     from airflow_mlops.core.ports import Storage
+    from airflow_mlops.core.records.people import Person
     from airflow_mlops.stores.mlflow.store import MLflowStore
 
 
@@ -43,6 +44,10 @@ class LoopContext:
         """Return the specification with the run's overrides (the trigger form's `overrides`) applied."""
         return effective_spec(self.spec, context)
 
+    def own_spec(self) -> ModelSpec:
+        """Return the specification as its file has it, without the run's overrides."""
+        return effective_spec(self.spec, {})
+
     def as_of(self, context: Mapping[str, Any]) -> datetime:
         """Return the run's as-of time."""
         from airflow_mlops.asof import resolve_as_of
@@ -52,6 +57,12 @@ class LoopContext:
     def storage(self) -> Storage:
         """Open the storage of `[mlops] storage`."""
         return open_default_storage()
+
+    def people(self, context: Mapping[str, Any]) -> tuple[Person, ...]:
+        """Return who stands behind the run, as far as Airflow tells."""
+        from airflow_mlops.provenance import people_behind
+
+        return people_behind(context)
 
     def records(self, spec: ModelSpec | None) -> Any:
         """Open the system of record, as a context manager over an :class:`MLflowStore`."""
@@ -83,5 +94,5 @@ def open_records(spec: ModelSpec | None) -> Iterator[MLflowStore]:
     from airflow_mlops.hooks.mlflow import MLflowHook
 
     hook = MLflowHook(spec.tracking.conn_id) if spec else MLflowHook()
-    with hook.records() as records:
+    with hook.records(spec) as records:
         yield records

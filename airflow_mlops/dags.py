@@ -26,6 +26,7 @@ from airflow_mlops.operators.validation import DataValidationOperator
 from airflow_mlops.sensors.drift import DriftSensor
 from airflow_mlops.spec import ModelSpec, load_spec
 from airflow_mlops.spec.errors import refusal, wrong
+from airflow_mlops.spec.shared_places import shared_places
 
 if TYPE_CHECKING:
     from airflow_mlops.operators.approval import ApproveOperator
@@ -72,7 +73,8 @@ def load_models(folder: str | Path) -> dict[str, DAG]:
 
     A broken specification must not take the other models' DAGs with it, and must not vanish either: it becomes a DAG
     `<file>.invalid_spec`, whose page says what is wrong and whose only task fails with it. So do all files of a name
-    that several have, and a file of which no DAG can be made, for whatever reason.
+    that several have, a file that names another one's registered model or experiment, and a file of which no DAG can be
+    made, for whatever reason.
 
     Raises
     ------
@@ -87,10 +89,14 @@ def load_models(folder: str | Path) -> dict[str, DAG]:
     # Not glob(): it would compile a regular expression, in every parse.
     read = {path: _read(path) for path in sorted(place.iterdir()) if path.name.endswith(".yaml")}
     names = Counter(spec.name for spec in read.values() if isinstance(spec, ModelSpec))
+    single = {path.name: spec for path, spec in read.items() if isinstance(spec, ModelSpec) and names[spec.name] == 1}
+    shared = shared_places(single)
     dags: dict[str, DAG] = {}
     for path, spec in read.items():
         if isinstance(spec, ModelSpec) and names[spec.name] > 1:
             spec = _name_taken(spec.name, path)  # noqa: PLW2901 - which of two is meant is not ours to guess
+        elif path.name in shared:
+            spec = refusal(shared[path.name], subject="")  # noqa: PLW2901
         built = _built(path, spec) if isinstance(spec, ModelSpec) else spec
         made = built if isinstance(built, tuple) else (_invalid(path, built, dags),)
         dags.update({dag.dag_id: dag for dag in made})

@@ -6,7 +6,14 @@ import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlops.spec import apply_overrides
+from airflow_mlops.spec.dotted import changed_values, shown_value
+
+if TYPE_CHECKING:
+    from airflow_mlops.core.records.people import Person
+    from airflow_mlops.spec import ModelSpec
 
 MAX_TAG = 5000
 """Characters of a tag's value that MLflow keeps."""
@@ -39,20 +46,46 @@ def triggered_by(context: Mapping[str, Any]) -> str:
     return str(getattr(context.get("dag_run"), "triggering_user_name", None) or "")
 
 
-def overridden_fields(context: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what the run changes of its specification, a line for each path: `training.seed = 7`.
+def people_behind(context: Mapping[str, Any]) -> tuple[Person, ...]:
+    """Return who stands behind a run, as far as Airflow tells: who triggered it, or asked for its retraining.
 
+    Airflow keeps no name of who sends an asset event through its API, and such an event may say anything: it is told
+    that one came that way, and nobody is believed who is named in it.
+    """
+    from airflow_mlops.asof import events_of
+    from airflow_mlops.core.records.people import Person
+
+    found = [Person(name=triggered_by(context), did="triggered")] if triggered_by(context) else []
+    for event in events_of(context):
+        if event.get("from_rest_api"):
+            found.append(Person(name="somebody", did="sent_event"))
+        elif event.get("asked_by"):
+            found.append(Person(name=str(event["asked_by"]), did="asked"))
+    return tuple(dict.fromkeys(found))
+
+
+def overridden_fields(context: Mapping[str, Any], own: ModelSpec | None = None) -> tuple[str, ...]:
+    """Return what the run changes of its specification, a line for each field: `training.seed = 7 instead of 42`.
+
+    Parameters
+    ----------
+    own
+        The specification as its file has it; without it, what was written is told as it was written.
+
+    Examples
+    --------
     >>> overridden_fields({"params": {"overrides": {"training.seed": 7, "data.window": "30d"}}})
     ('data.window = "30d"', 'training.seed = 7')
     """
     overrides = (context.get("params") or {}).get("overrides") or {}
     if not isinstance(overrides, Mapping):  # it is refused where it is applied
         return ()
-    texts = {str(path): json.dumps(value, sort_keys=True, default=str) for path, value in overrides.items()}
-    return tuple(f"{path} = {text[:_LONGEST_VALUE]}" for path, text in sorted(texts.items()))
-
-
-_LONGEST_VALUE = 200
+    if own is None:
+        return tuple(f"{path} = {shown_value(value)}" for path, value in sorted(overrides.items(), key=str))
+    before, now = (spec.model_dump(mode="json") for spec in (own, apply_overrides(own, overrides)))
+    return tuple(
+        f"{path} = {shown_value(new)} instead of {shown_value(old)}" for path, old, new in changed_values(before, now)
+    )
 
 
 def code_version(ti: Any) -> str | None:

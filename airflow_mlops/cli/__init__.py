@@ -56,6 +56,14 @@ def get_cli_commands() -> list[CLICommand]:
     rows_to = arg(
         ("--to",), dest="end", default=None, metavar="TIME", help="Where they end (default: the change is to stay)"
     )
+    specification = arg(
+        ("--specification",),
+        default=None,
+        metavar="NAME",
+        help="Refuse, unless the model belongs to the specification of this name",
+    )
+    to_spec = arg(("--to",), required=True, metavar="NAME", help="Name of the specification that gets the model")
+    to_owner = arg(("--owner",), required=True, metavar="OWNER", help="Its `owner`, as its file says")
     lines = arg(("--json-lines",), action="store_true", help="Export every event, one JSON object a line")
     verify = arg(("--verify",), action="store_true", help="Check the hash chain, and the aliases against it")
     file = arg(("--file",), default=None, metavar="FILE", help="Verify an exported file instead of MLflow's trail")
@@ -110,17 +118,26 @@ def get_cli_commands() -> list[CLICommand]:
                     "Print, export or verify the audit trail",
                     *(model, lines, verify, file, conn_id),
                 ),
-                action("rollback", "Let an earlier version serve again", *(model, to, reason, as_json, conn_id)),
+                action(
+                    "rollback",
+                    "Let an earlier version serve again",
+                    *(model, to, reason, specification, as_json, conn_id),
+                ),
                 action(
                     "promote",
                     "Let a version serve against the gate, on the record",
-                    *(model, version, force, reason, older, as_json, conn_id),
+                    *(model, version, force, reason, older, specification, as_json, conn_id),
                 ),
-                action("retire", "Stop a model's training", *(model, reason, undo, as_json, conn_id)),
+                action("retire", "Stop a model's training", *(model, reason, undo, specification, as_json, conn_id)),
+                action(
+                    "handover",
+                    "Hand a registered model over to another specification, or to another owner",
+                    *(model, to_spec, to_owner, reason, as_json, conn_id),
+                ),
                 action(
                     "release",
                     "Say that rows which look broken are right",
-                    *(model, rows_from, rows_to, reason, as_json, conn_id),
+                    *(model, rows_from, rows_to, reason, specification, as_json, conn_id),
                 ),
                 action(
                     "backtest",

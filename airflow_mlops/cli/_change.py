@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.cli._common import asker, now
+from airflow_mlops.cli._common import asker, now, people
 
 if TYPE_CHECKING:
     from airflow_mlops.core.records.evidence import ServingReport
@@ -39,7 +39,9 @@ def finish_others(records: MLflowStore, model: str) -> None:
     begun = fold(records.trail.events(model)).unfinished
     if begun is None:
         return
-    state = finish_unfinished(records.registry, records.trail, registered_model=model, by=asker(), now=now())
+    state = finish_unfinished(
+        records.registry, records.trail, registered_model=model, by=asker(), now=now(), people=people()
+    )
     print(
         f"{model}: event {begun.number}, {begun.kind} of version {begun.version} by {begun.by} ({begun.reason}), was "
         f"not finished; it is now, and {version_words(state.champion)} serves. Nothing else was done: if that is not "

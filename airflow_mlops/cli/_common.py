@@ -12,11 +12,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from airflow_mlops.cli.screen import Screen
+    from airflow_mlops.core.records.ownership import SpecIdentity
+    from airflow_mlops.core.records.people import Person
     from airflow_mlops.stores.mlflow.store import MLflowStore
 
 LONGEST_REASON = 200
 """Characters of a reason in a table: the comparison behind a promotion is to be read whole."""
+
+LONGEST_WHO = 120
+"""Characters of who did it in a table: a run, and the people behind it."""
 
 INTERRUPTED = 130
 """Exit status of a command that Ctrl-C ended."""
@@ -84,7 +91,40 @@ def opened(conn_id: str, status: int = 1) -> Iterator[MLflowStore]:
 
 def asker() -> str:
     """Return who runs the command, as the audit trail names a person."""
-    return f"user:{getpass.getuser()}"
+    return f"user:{system_user()}"
+
+
+def people() -> tuple[Person, ...]:
+    """Return who runs the command, and on which machine."""
+    import socket
+
+    from airflow_mlops.core.records.people import Person
+
+    return (Person(name=system_user(), did="commanded", host=socket.gethostname()),)
+
+
+def system_user() -> str:
+    """Return the user that this process runs as, by the system and not by variables that anybody can set.
+
+    In a container the user may have no name; then it is its number.
+    """
+    try:
+        import pwd
+    except ImportError:  # no such module where there are no such users
+        return getpass.getuser()
+    number = os.geteuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"uid {number}"
+
+
+def named(args: Namespace) -> SpecIdentity | None:
+    """Return the specification that the model must belong to, if the command names one."""
+    from airflow_mlops.core.records.ownership import SpecIdentity
+
+    name = vars(args).get("specification")  # older callers of the commands' functions do not know it
+    return SpecIdentity(name=name) if name else None
 
 
 def now() -> datetime:

@@ -8,7 +8,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_mlops.cli._common import LONGEST_REASON, columns, opened, shortened, to_the_minute, version_label
+from airflow_mlops.cli._common import (
+    LONGEST_REASON,
+    LONGEST_WHO,
+    columns,
+    opened,
+    shortened,
+    to_the_minute,
+    version_label,
+)
 
 if TYPE_CHECKING:
     from airflow_mlops.core.records.promotion import AuditEvent
@@ -71,6 +79,6 @@ def _line(event: AuditEvent) -> tuple[str, ...]:
         what,
         version_label(event.version),
         version_label(event.displaced),
-        shortened(event.by, 60),
+        shortened(event.who, LONGEST_WHO),
         shortened(event.reason, LONGEST_REASON),
     )

@@ -6,7 +6,7 @@ import sys
 from argparse import Namespace
 
 from airflow_mlops.cli._change import may_have_begun, print_outcome, served
-from airflow_mlops.cli._common import asker, now, opened
+from airflow_mlops.cli._common import asker, named, now, opened, people
 
 
 def promote(args: Namespace) -> None:
@@ -35,6 +35,8 @@ def promote(args: Namespace) -> None:
                 registered_model=args.model,
                 version=args.version,
                 by=asker(),
+                specification=named(args),
+                people=people(),
                 reason=args.reason,
                 now=now(),
                 allow_older=args.allow_older,

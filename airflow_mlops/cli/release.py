@@ -6,7 +6,7 @@ import sys
 from argparse import Namespace
 
 from airflow_mlops.cli._change import print_outcome
-from airflow_mlops.cli._common import asker, now, opened
+from airflow_mlops.cli._common import asker, named, now, opened, people
 
 
 def release(args: Namespace) -> None:
@@ -33,9 +33,11 @@ def release(args: Namespace) -> None:
             start=start,
             end=end,
             by=asker(),
+            specification=named(args),
+            people=people(),
             reason=args.reason,
             now=now(),
         )
     until = "on: what differs before it is left out" if end is None else f"to {end.isoformat()}"
-    said = f"{args.model}: rows from {start.isoformat()} {until} are right ({event.by}: {event.reason})"
+    said = f"{args.model}: rows from {start.isoformat()} {until} are right ({event.who}: {event.reason})"
     print_outcome(args, event.to_json(), said)

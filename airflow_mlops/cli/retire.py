@@ -6,7 +6,7 @@ import sys
 from argparse import Namespace
 
 from airflow_mlops.cli._change import print_outcome
-from airflow_mlops.cli._common import asker, now, opened
+from airflow_mlops.cli._common import asker, named, now, opened, people
 
 
 def retire(args: Namespace) -> None:
@@ -21,7 +21,16 @@ def retire(args: Namespace) -> None:
 
     change = lifecycle.unretire if args.undo else lifecycle.retire
     with opened(args.conn_id) as records:
-        change(records.registry, records.trail, registered_model=args.model, by=asker(), reason=args.reason, now=now())
+        change(
+            records.registry,
+            records.trail,
+            registered_model=args.model,
+            by=asker(),
+            reason=args.reason,
+            now=now(),
+            specification=named(args),
+            people=people(),
+        )
         events = records.trail.events(args.model)
     event = next((event for event in reversed(events) if event.kind in {"retired", "unretired"}), None)
     if event is None:
@@ -30,5 +39,5 @@ def retire(args: Namespace) -> None:
     ended = (
         "is trained again" if args.undo else "is retired: its train DAG skips from now on; its champion goes on serving"
     )
-    since = f"since {event.at:%Y-%m-%d %H:%M} UTC, {event.by}: {event.reason}"
+    since = f"since {event.at:%Y-%m-%d %H:%M} UTC, {event.who}: {event.reason}"
     print_outcome(args, event.to_json(), f"{args.model} {ended} ({since})")

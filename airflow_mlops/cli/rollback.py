@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from airflow_mlops.cli._change import finish_others, may_have_begun, print_outcome, served, served_before
-from airflow_mlops.cli._common import asker, now, opened
+from airflow_mlops.cli._common import asker, named, now, opened, people
 
 
 def rollback(args: Namespace) -> None:
@@ -22,7 +22,9 @@ def rollback(args: Namespace) -> None:
     with opened(args.conn_id) as records:
         require_reason(args.reason, args.model)
         finish_others(records, args.model)
-        target = rollback_target(records.registry, records.trail, registered_model=args.model, to=args.to).version
+        target = rollback_target(
+            records.registry, records.trail, registered_model=args.model, to=args.to, specification=named(args)
+        ).version
         serving = served(records, args.model, target)
         with may_have_begun():
             done = roll_back(
@@ -32,6 +34,8 @@ def rollback(args: Namespace) -> None:
                 # Not the target: when somebody else moves the champion now, `previous` is not the one that was tried.
                 to=args.to,
                 by=asker(),
+                specification=named(args),
+                people=people(),
                 reason=args.reason,
                 now=now(),
                 serving=serving,

@@ -6,7 +6,15 @@ import json
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.cli._common import LONGEST_REASON, columns, opened, shortened, to_the_minute, version_label
+from airflow_mlops.cli._common import (
+    LONGEST_REASON,
+    LONGEST_WHO,
+    columns,
+    opened,
+    shortened,
+    to_the_minute,
+    version_label,
+)
 
 if TYPE_CHECKING:
     from airflow_mlops.core.promotion import ModelStatus
@@ -34,6 +42,8 @@ def status(args: Namespace) -> None:
         print(columns(heads, [_row(one) for one in found]))
         for one in found:
             print("".join(f"\n{one['model']}: {problem}" for problem in one["problems"]), end="")
+            if one["owner"]:
+                print(f"\n{one['model']} belongs to {one['owner']}", end="")
             if one["retired"]:
                 print(f"\n{one['model']} is retired: {one['retired']}", end="")
         print()
@@ -55,6 +65,7 @@ def _as_json(one: ModelStatus) -> dict[str, Any]:
         "challenger": one.challenger,
         "last_event": None if event is None else f"{event} {version_label(version)}".strip(),
         "retired": one.retired,
+        "owner": one.owner,
         "problems": [str(problem) for problem in one.problems],
     }
 
@@ -67,7 +78,7 @@ def _row(one: dict[str, Any]) -> tuple[str, ...]:
         versions["champion"] + refitted,
         to_the_minute(one["as_of"]),
         to_the_minute(one["since"]),
-        shortened(one["by"] or "", 60),
+        shortened(one["by"] or "", LONGEST_WHO),
         versions["previous"],
         versions["challenger"],
         one["last_event"] or "none",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -38,9 +38,13 @@ def validate(args: Namespace) -> None:
     from airflow_mlops.spec.problems import Refusal
 
     failed = 0
-    for path in _files(args.paths):
+    files = list(_files(args.paths))
+    shared = _shared_with_others(files)
+    for path in files:
         try:
             spec = load_spec(path)
+            if path in shared:
+                raise SpecError(shared[path])
             # A package that is not here is said better by the rehearsal, which asks for it.
             foreign = problems_of_platform(spec, everything=not args.against_data)
             if foreign:
@@ -60,6 +64,22 @@ def validate(args: Namespace) -> None:
             print("\n".join(f"  {line}" for line in _seen(spec, rehearsal)))
     if failed:
         raise SystemExit(1)
+
+
+def _shared_with_others(files: Sequence[Path]) -> dict[Path, tuple[Problem, ...]]:
+    """Files that name a registered model or an experiment of another file among those that are looked at."""
+    from airflow_mlops.spec import SpecError, load_spec
+    from airflow_mlops.spec.shared_places import shared_places
+
+    read: dict[str, ModelSpec] = {}
+    for path in files:
+        try:
+            spec = load_spec(path)
+        except SpecError:
+            continue  # it is told when its turn comes
+        if not any(spec.name == other.name for other in read.values()):
+            read[str(path)] = spec
+    return {Path(name): problems for name, problems in shared_places(read).items()}
 
 
 def _print_problems(path: Path, problems: tuple[Problem, ...]) -> None:

@@ -211,7 +211,7 @@ class Registry(Protocol):
         """Tags of the registered model; none when there is no such model."""
 
     def tag_model(self, model: str, tags: Mapping[str, str]) -> None:
-        """Set tags of the registered model."""
+        """Set tags of the registered model, which is made with them if there is none."""
 
 
 class AuditTrail(Protocol):

@@ -15,6 +15,7 @@ from airflow_mlops.core.errors import RecordError
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
+    from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.mlflow.errors import Address
     from airflow_mlops.stores.mlflow.store import MLflowStore
 
@@ -86,13 +87,20 @@ class MLflowHook(BaseHook):
                     _use(None, None, before)
 
     @contextmanager
-    def records(self) -> Iterator[MLflowStore]:
-        """Open the system of record for the length of a session."""
+    def records(self, spec: ModelSpec | None = None) -> Iterator[MLflowStore]:
+        """Open the system of record for the length of a session.
+
+        Parameters
+        ----------
+        spec
+            Whose stage it is opened for: experiments of other specifications are refused. None: a person's command.
+        """
         from airflow_mlops.stores.mlflow.client import connect
         from airflow_mlops.stores.mlflow.store import MLflowStore
 
         with self.session():
-            yield MLflowStore(connect(self._address(), registry_uri(self._connection())), ui_url=self.tracking_url)
+            client = connect(self._address(), registry_uri(self._connection()))
+            yield MLflowStore(client, ui_url=self.tracking_url, spec=spec)
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask the server for its experiments; return whether it answered, and what it said."""

@@ -35,6 +35,7 @@ def judge(  # noqa: PLR0917 - who judges, in which run, with which records, by w
     """
     from airflow_mlops.core.gate import advice_of, decide, evaluate, sections_of
     from airflow_mlops.core.snapshot import read_snapshot, require_rows_of
+    from airflow_mlops.operators._rule_changes import rule_changes
     from airflow_mlops.provenance import overridden_fields, triggered_by
     from airflow_mlops.reports.decision.page import render
     from airflow_mlops.stores.serving_check.check import start_serving_check
@@ -57,7 +58,14 @@ def judge(  # noqa: PLR0917 - who judges, in which run, with which records, by w
             packages=_packages(records, candidate, champion),
         )
     decided = decide(spec, candidate, evaluation, now=datetime.now(UTC))
-    decision = replace(decided, overrides=overridden_fields(context), overridden_by=triggered_by(context))
+    changed, earlier = rule_changes(records, spec, candidate)
+    decision = replace(
+        decided,
+        overrides=overridden_fields(context, operator.own_spec()),
+        overridden_by=triggered_by(context),
+        rules_changed=changed,
+        earlier_changes=earlier,
+    )
     page = render(decision, candidate, advice_of(decision), evidence=sections_of(spec, candidate, decision))
     records.decisions.record_decision(candidate.run_id, decision, page_html=page)
     operator.remember_links(records, candidate, DECISION_PAGE)

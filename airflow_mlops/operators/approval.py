@@ -123,6 +123,7 @@ class ApproveOperator(LoopOperator, HITLOperator):
         """Register the version as challenger, and make the form of it."""
         from airflow_mlops.core.gate import sections_of
         from airflow_mlops.core.promotion import challenge
+        from airflow_mlops.core.records.ownership import SpecIdentity
         from airflow_mlops.provenance import provenance
         from airflow_mlops.reports import approval_form
 
@@ -134,6 +135,8 @@ class ApproveOperator(LoopOperator, HITLOperator):
             registered_model=spec.registered_model,
             by=self.actor(context),
             now=datetime.now(UTC),
+            specification=SpecIdentity.of(spec),
+            people=self.people(context),
             tags=provenance(context),
         )
         self.version, self.version_url = version, records.version_url(spec.registered_model, version)

@@ -53,6 +53,7 @@ class EvaluateGateOperator(LoopOperator):
 
         spec, candidate = self.model_spec(context), Candidate.from_json(self.candidate)
         with self.records(spec) as records:
+            records.require_owner(spec)
             decision = self._standing(records, candidate, spec)
             if decision is not None:
                 self.log.info("this run's model serves, or has served, by the decision of %s", decision.decided_at)

@@ -127,6 +127,7 @@ class PromoteOperator(LoopOperator):
     ) -> RegisteredVersion:
         """Promote what was judged; where `training.refit` asks for it, the same recipe refitted on all rows."""
         from airflow_mlops.core.promotion import keep_judged, promote
+        from airflow_mlops.core.records.ownership import SpecIdentity
         from airflow_mlops.operators._refit import refit_accepted
         from airflow_mlops.provenance import provenance
 
@@ -135,6 +136,8 @@ class PromoteOperator(LoopOperator):
             "registered_model": spec.registered_model,
             "by": self.actor(context),
             "now": datetime.now(UTC),
+            "specification": SpecIdentity.of(spec),
+            "people": self.people(context),
             "tags": provenance(context),
             "approval": approval,
             "approval_needed": self._asks(spec),

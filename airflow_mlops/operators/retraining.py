@@ -80,10 +80,21 @@ class RetrainOperator(LoopOperator):
             raise AirflowSkipException(_said(decision))
         self.log.info("%s", _said(emitted))
         body = emitted.to_json()
-        told = {key: body[key] for key in ("as_of", "key", "reasons", "evidence", "changed") if key in body}
+        told: dict[str, Any] = {
+            key: body[key] for key in ("as_of", "key", "reasons", "evidence", "changed") if key in body
+        }
+        person = self._asked_by(context)
+        if person and emitted is decision:
+            told["asked_by"] = person
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = told
         return body
+
+    def _asked_by(self, context: Mapping[str, Any]) -> str:
+        """Return who asked for a retraining by the run's Param, where Airflow knows."""
+        from airflow_mlops.provenance import triggered_by
+
+        return triggered_by(context) if (context.get("params") or {}).get("retrain") else ""
 
     def _seen(
         self, spec: ModelSpec, champion: Champion, records: Any, context: Mapping[str, Any]

@@ -76,6 +76,7 @@ class RollbackOperator(LoopOperator):
 
     def _roll_back(self, records: MLflowStore, spec: ModelSpec, context: Any) -> Rollback:
         from airflow_mlops.core.promotion import nonce_of, rollback
+        from airflow_mlops.core.records.ownership import SpecIdentity
 
         ti, model, to = context["ti"], spec.registered_model, self._wanted()
         request = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"
@@ -92,6 +93,8 @@ class RollbackOperator(LoopOperator):
             to=to,
             serving=serving,
             request=request,
+            specification=SpecIdentity.of(spec),
+            people=self.people(context),
         )
 
     def _wanted(self) -> int | None:
@@ -118,9 +121,16 @@ class RollbackOperator(LoopOperator):
         from airflow_mlops.core.errors import RecordError
         from airflow_mlops.core.gate import require_serving
         from airflow_mlops.core.promotion import rollback_target
+        from airflow_mlops.core.records.ownership import SpecIdentity
         from airflow_mlops.stores.serving_check.check import check_serving
 
-        target = rollback_target(records.registry, records.trail, registered_model=spec.registered_model, to=to)
+        target = rollback_target(
+            records.registry,
+            records.trail,
+            registered_model=spec.registered_model,
+            to=to,
+            specification=SpecIdentity.of(spec),
+        )
         if spec.gate.serving.mode == "off":
             self.log.warning("version %s was not tried in a fresh interpreter: gate.serving is off", target.version)
             return None

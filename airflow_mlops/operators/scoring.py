@@ -39,6 +39,7 @@ class ScoreOperator(LoopOperator):
         store = open_rows(spec, data_root=settings().data_root)
         with self.records(spec) as records:
             champion = records.require_champion(spec)
+            records.claim_folder(spec, self.storage())
             pipeline = records.load_pipeline(champion.candidate, spec=spec)
             self.run_url = records.run_url(champion.run_id)
             self.version_url = records.version_url(spec.registered_model, champion.version)

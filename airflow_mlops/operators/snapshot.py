@@ -41,6 +41,7 @@ class SnapshotOperator(LoopOperator):
         from airflow_mlops.stores.open_source import open_rows
 
         spec, as_of = self.model_spec(context), self.as_of(context)
+        self._require_own(spec)
         self._claim(spec, context)
         store = open_rows(spec, data_root=settings().data_root)
         also, faults = self._told_by_champion(spec, as_of)
@@ -51,6 +52,12 @@ class SnapshotOperator(LoopOperator):
         for issue in snapshot.known_issues:
             self.log.warning("known issue: %s", issue)
         return snapshot.to_json()
+
+    def _require_own(self, spec: ModelSpec) -> None:
+        """Refuse a model or a folder that is another specification's, before anything is read or written."""
+        with self.records(spec) as records:
+            records.require_owner(spec)
+            records.claim_folder(spec, self.storage())
 
     def _claim(self, spec: ModelSpec, context: Any) -> None:
         """Claim the decisions that this run's events carry; skip when every one of them is another run's.

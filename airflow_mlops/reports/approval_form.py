@@ -10,7 +10,13 @@ from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.section import Section
 from airflow_mlops.core.text import spell_out
-from airflow_mlops.reports.decision.judgement import gains_section, metrics_section, remedies_section, rules_section
+from airflow_mlops.reports.decision.judgement import (
+    changes_sections,
+    gains_section,
+    metrics_section,
+    remedies_section,
+    rules_section,
+)
 from airflow_mlops.reports.sections import anchors, plain, section_markdown
 from airflow_mlops.spec import ModelSpec
 
@@ -51,6 +57,7 @@ def body(
     parts = [
         anchors({name: url for name, url in links.items() if url}),
         _facts(spec, candidate, decision, version),
+        *(section_markdown(part, level=3) for part in changes_sections(decision)),
         *(section_markdown(part, level=3, most=_CHANGES if part.key == "changes" else _ROWS) for part in sections),
         f"Without an answer within {_words(spec.promotion.approval.timeout)}, the champion stays.",
     ]
@@ -65,9 +72,12 @@ def _facts(spec: ModelSpec, candidate: Candidate, decision: GateDecision, versio
         f"{who}: the gate says **{decision.verdict}**.",
         plain(spec.description),
         f"**{plain(decision.overridden)}** The specification's file says otherwise." if decision.overridden else "",
+        f"**{plain(decision.other_rules)}**" if decision.other_rules else "",
         "\n".join(f"- {plain(reason)}" for reason in _first(decision.reasons)),
         f"As of {decision.as_of:%Y-%m-%d %H:%M} UTC; trained on {candidate.train_rows:,} rows, judged on {judged}.",
     ]
+    if decision.overridden_by:
+        lines.append(f"The run was triggered by {plain(decision.overridden_by)}.")
     if spec.training.refit:
         lines.append("Once approved, it is trained again on all rows (training.refit), and that version serves.")
     if decision.mode != "enforce":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -20,3 +22,37 @@ def put(data: dict[str, Any], path: str, value: Any) -> None:
             data[name] = {}
         data = data[name]
     data[last] = value
+
+
+def changed_values(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[tuple[str, Any, Any], ...]:
+    """Return path, value before and value now of everything that differs between two of a specification's plain data.
+
+    Each value has a line of its own, also where a whole part was replaced: nothing can hide behind what stands beside
+    it. Lists are values; what is not there, and an empty part, is None.
+
+    >>> changed_values({"a": {"b": 1, "c": [1]}, "d": {}}, {"a": {"b": 1, "c": [2]}, "d": {"e": None, "f": 0}})
+    (('a.c', [1], [2]), ('d.f', None, 0))
+    """
+    old, new = dict(_flat(before)), dict(_flat(now))
+    return tuple((path, old.get(path), new.get(path)) for path in sorted(old | new) if old.get(path) != new.get(path))
+
+
+def shown_value(value: Any) -> str:
+    """Return a plain value as one line of JSON, of bounded length; what is not there is `nothing`.
+
+    >>> shown_value("30d"), shown_value(None)
+    ('"30d"', 'nothing')
+    """
+    text = "nothing" if value is None else json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}... ({len(text)} characters)"
+
+
+_LONGEST_VALUE = 200
+
+
+def _flat(value: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, held in value.items():
+        if isinstance(held, Mapping):
+            yield from _flat(held, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", held

@@ -28,7 +28,15 @@ from airflow_mlops.spec.promotion import NotificationSpec, PromotionSpec
 from airflow_mlops.spec.retraining import RetrainingSpec
 from airflow_mlops.spec.training import TrainingSpec
 from airflow_mlops.spec.validation import Expectation
-from airflow_mlops.spec.value_checks import LONGEST_CRON, comes_between, connection, cron, model_name, timezone
+from airflow_mlops.spec.value_checks import (
+    LONGEST_CRON,
+    comes_between,
+    connection,
+    cron,
+    experiment,
+    model_name,
+    timezone,
+)
 
 if TYPE_CHECKING:
     from airflow_mlops.spec.problems import Problem
@@ -137,7 +145,10 @@ class TrackingSpec(SpecModel):
 
     conn_id: str = text(default="mlflow_default", check=connection, doc="Airflow connection of type mlflow.")
     experiment: str | None = text(
-        default=None, max_length=400, doc="MLflow experiment; the model's name when left out."
+        default=None,
+        max_length=400,
+        check=experiment,
+        doc="MLflow experiment; the model's name when left out. No other specification's.",
     )
 
 

@@ -91,6 +91,7 @@ class ReasonCode(StrEnum):
     PROMOTION_UNFINISHED = "promotion_unfinished"
     AUDIT_BROKEN = "audit_broken"
     MODEL_RETIRED = "model_retired"
+    OWNED_BY_ANOTHER = "owned_by_another"
     REASON_MISSING = "reason_missing"
     NOT_REPRODUCIBLE = "not_reproducible"
     NO_CHAMPION = "no_champion"

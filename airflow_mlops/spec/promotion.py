@@ -56,7 +56,9 @@ class PromotionSpec(SpecModel):
     """Where an accepted candidate goes."""
 
     registered_model: str | None = text(
-        default=None, max_length=200, doc="Name in MLflow's registry; the model's name when left out."
+        default=None,
+        max_length=200,
+        doc="Name in MLflow's registry; the model's name when left out. No other specification's.",
     )
     approval: ApprovalSpec = part(ApprovalSpec, default={}, doc="Which promotions wait for a person.")
 

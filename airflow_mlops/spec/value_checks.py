@@ -42,6 +42,16 @@ def model_name(value: str) -> str:
     return value
 
 
+def experiment(value: str) -> str:
+    """Names of this package's own logs are no experiments: they would be among the runs that hold the audit trails."""
+    if value.strip().casefold().startswith(_OWN_EXPERIMENTS):
+        refuse(None, "no name that begins as those of the audit trails and retraining logs do", "choose another name")
+    return value
+
+
+_OWN_EXPERIMENTS = ("mlops audit", "mlops retraining")
+
+
 def _suggested_name(value: str) -> str:
     letters = "".join(c if c.isascii() and c.isalnum() else "_" for c in value.lower()).strip("_0123456789")
     return letters[:_LONGEST_NAME] or "flight_delay"

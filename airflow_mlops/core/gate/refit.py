@@ -85,7 +85,8 @@ def decide_refit(
     about = JudgedVersion(version=version, run_id=judged.run_id, decision=judged.digest)
     first = f"{refit_words(refitted.train_rows, version)}: {made.reasons[0]}" if made.reasons else ""
     reasons = (first, *made.reasons[1:]) if made.verdict is Verdict.ACCEPT else made.reasons
-    return replace(made, refit_of=about, reasons=reasons)
+    told = {name: getattr(judged, name) for name in ("overrides", "overridden_by", "rules_changed", "earlier_changes")}
+    return replace(made, refit_of=about, reasons=reasons, **told)
 
 
 def _mismatch(refitted: Candidate, judged: GateDecision) -> Problem:

@@ -9,6 +9,7 @@ from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, broken_tra
 from airflow_mlops.core.promotion.checks import declined_because
 from airflow_mlops.core.promotion.manual_move import move_refused, nonce_of, require_reason
 from airflow_mlops.core.promotion.override import override
+from airflow_mlops.core.promotion.ownership import hand_over, may_follow, owner_of, require_owner
 from airflow_mlops.core.promotion.promote import challenge, keep_judged, promote
 from airflow_mlops.core.promotion.registration import DECISION_DIGEST_TAG, has_served
 from airflow_mlops.core.promotion.rejudge import (
@@ -21,8 +22,10 @@ from airflow_mlops.core.promotion.rejudge import (
 from airflow_mlops.core.promotion.release import release, released_spans
 from airflow_mlops.core.promotion.retire import retire, retirement_tag, unretire
 from airflow_mlops.core.promotion.rollback import rollback, rollback_target
+from airflow_mlops.core.promotion.rule_changes import earlier_changes, versions_judged
 from airflow_mlops.core.promotion.serving_version import find_champion
 from airflow_mlops.core.promotion.status import ModelStatus, status_of
+from airflow_mlops.core.promotion.storage_owner import claim_folder
 from airflow_mlops.core.promotion.verify import finish_unfinished, verify_trail
 
 __all__ = [
@@ -35,23 +38,29 @@ __all__ = [
     "approval_of",
     "broken_trail",
     "challenge",
+    "claim_folder",
     "declined_because",
+    "earlier_changes",
     "find_champion",
     "finish_unfinished",
     "fold",
     "from_lines",
+    "hand_over",
     "has_served",
     "keep_judged",
+    "may_follow",
     "may_judge_again",
     "move_refused",
     "no_trail",
     "nonce_of",
     "override",
+    "owner_of",
     "promote",
     "registered_by",
     "release",
     "released_spans",
     "require_new_attempt",
+    "require_owner",
     "require_reason",
     "require_whole",
     "required_decision",
@@ -66,4 +75,5 @@ __all__ = [
     "verify_lines",
     "verify_trail",
     "version_words",
+    "versions_judged",
 ]

@@ -23,6 +23,7 @@ from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ports import AuditTrail, Registry
 from airflow_mlops.core.promotion.audit_chain import MOVES, ending, following
 from airflow_mlops.core.promotion.audit_state import AuditState, fold, version_words
+from airflow_mlops.core.records.people import Person
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -45,6 +46,8 @@ class AliasLog:
     model: str
     by: str
     now: datetime
+    people: tuple[Person, ...] = ()
+    """Who stands behind `by`; each event that is written here names them."""
     lease: timedelta = LEASE
     pause: Callable[[float], None] = time.sleep
     born: float = field(default_factory=time.monotonic)
@@ -62,6 +65,7 @@ class AliasLog:
     def append(self, state: AuditState, *, kind: str, reason: str, **fields: Any) -> AuditEvent | None:
         """Write the next event; None when somebody else wrote there first, and everything must be looked at anew."""
         at = self.now + timedelta(seconds=time.monotonic() - self.born)
+        fields.setdefault("people", self.people)
         event = following(state, model=self.model, kind=kind, at=at, by=self.by, reason=reason, **fields)
         return event if self.trail.append(self.model, event) else None
 

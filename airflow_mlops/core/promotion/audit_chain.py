@@ -109,6 +109,9 @@ def _breaks(events: Sequence[AuditEvent], model: str) -> Iterator[Problem]:
 
 def _out_of_turn(state: AuditState, event: AuditEvent) -> str | None:
     """What the protocol would never write."""
+    stranger = event.specification
+    if stranger is not None and event.kind != "handed_over" and state.owner and not state.owner.is_same(stranger):
+        return f"is of {stranger.words}, but the model belonged to {state.owner.words}"
     if event.kind in MOVES:
         if state.unfinished is not None:
             return f"while event {state.unfinished.number} is unfinished"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.records.ownership import SpecIdentity
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -35,10 +36,17 @@ class AuditState:
     challenger: int | None = None
     retired: str | None = None
     """Why, since the model was retired."""
+    owners: tuple[SpecIdentity, ...] = ()
+    """Whom the model belonged to, oldest first; the owner is last. None: nobody was written down."""
     unfinished: AuditEvent | None = None
     """A move whose end is not written."""
     before: AuditState | None = None
     """The state before the unfinished move."""
+
+    @property
+    def owner(self) -> SpecIdentity | None:
+        """Whom the model belongs to."""
+        return self.owners[-1] if self.owners else None
 
     @property
     def previous(self) -> int | None:
@@ -85,9 +93,14 @@ def fold(events: Iterable[AuditEvent]) -> AuditState:
     return state if last is None else replace(state, number=last.number, digest=last.digest)
 
 
+def advance(state: AuditState, event: AuditEvent) -> AuditState:
+    """Return the state after the event that was written in it."""
+    return replace(after(state, event), number=event.number, digest=event.digest)
+
+
 def after(state: AuditState, event: AuditEvent) -> AuditState:
     """Return the state after one more event; its number and digest are :func:`fold`'s to set."""
-    return _MEANING[event.kind](state, event)
+    return _owned(_MEANING[event.kind](state, event), event)
 
 
 def broken_trail(
@@ -159,7 +172,10 @@ def _moved_by_hand(state: AuditState, event: AuditEvent) -> AuditState:
         failed = _version(state.unfinished)
         back = state.before
         state = replace(
-            back, retired=state.retired, statuses={**back.statuses, failed: back.statuses.get(failed, "candidate")}
+            back,
+            retired=state.retired,
+            owners=state.owners,
+            statuses={**back.statuses, failed: back.statuses.get(failed, "candidate")},
         )
     version = event.version
     if version == state.champion:
@@ -212,8 +228,20 @@ def _unretired(state: AuditState, _: AuditEvent) -> AuditState:
     return replace(state, retired=None)
 
 
-def _released(state: AuditState, _: AuditEvent) -> AuditState:
-    """Rows were released: what serves stays as it is."""
+def _told(state: AuditState, _: AuditEvent) -> AuditState:
+    """Something is written down that moves nothing: rows were released, rules changed, the owner is another one."""
+    return state
+
+
+def _owned(state: AuditState, event: AuditEvent) -> AuditState:
+    """The first specification that is named owns the model, until it is handed over."""
+    named, standing = event.specification, state.owner
+    if named is None or named == standing:
+        return state
+    if standing is None or event.kind == "handed_over":
+        return replace(state, owners=(*state.owners, named))
+    if named.is_same(standing) and named.owner:  # now it is known who answers for it
+        return replace(state, owners=(*state.owners[:-1], named))
     return state
 
 
@@ -234,7 +262,10 @@ _MEANING: Mapping[str, Callable[[AuditState, AuditEvent], AuditState]] = {
     "moved_by_hand": _moved_by_hand,
     "retired": _retired,
     "unretired": _unretired,
-    "released": _released,
+    "released": _told,
+    "adopted": _told,
+    "handed_over": _told,
+    "rules_changed": _told,
 }
 
 

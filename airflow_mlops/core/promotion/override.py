@@ -11,9 +11,12 @@ from airflow_mlops.core.promotion.alias_log import LEASE, AliasLog
 from airflow_mlops.core.promotion.audit_state import AuditState
 from airflow_mlops.core.promotion.checks import require_active, require_not_older
 from airflow_mlops.core.promotion.manual_move import move, move_refused, require_reason
+from airflow_mlops.core.promotion.ownership import require_owner, require_trained_by_owner
 from airflow_mlops.core.promotion.rollback import _has_served
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.decision import Verdict
+from airflow_mlops.core.records.ownership import SpecIdentity
+from airflow_mlops.core.records.people import Person
 from airflow_mlops.core.records.promotion import PromotionRecord
 from airflow_mlops.spec.problems import ReasonCode
 
@@ -29,6 +32,8 @@ def override(
     now: datetime,
     allow_older: bool = False,
     request: str = "",
+    specification: SpecIdentity | None = None,
+    people: tuple[Person, ...] = (),
     lease: timedelta = LEASE,
     pause: Callable[[float], None] = time.sleep,
 ) -> PromotionRecord:
@@ -40,22 +45,27 @@ def override(
         What the loop registered, and has not served yet.
     allow_older
         Also when the champion knows later data.
+    specification, people
+        As for :func:`airflow_mlops.core.promotion.rollback.rollback`.
 
     Raises
     ------
     RecordError
-        REASON_MISSING, VERSION_MISSING, CHAMPION_UNREADABLE, AUDIT_BROKEN; RECORD_CONFLICT if it serves or has served.
+        REASON_MISSING, VERSION_MISSING, CHAMPION_UNREADABLE, AUDIT_BROKEN; RECORD_CONFLICT if it serves or has served;
+        OWNED_BY_ANOTHER, if model or version are another specification's.
     StaleDecisionError
         AS_OF_BACKWARDS, MODEL_RETIRED, or DECISION_STALE if somebody else moved the alias meanwhile.
     """
     require_reason(reason, registered_model)
     alias_log = AliasLog(
-        registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause
+        registry=registry, trail=trail, model=registered_model, by=by, now=now, people=people, lease=lease, pause=pause
     )
+    require_owner(registry, trail, registered_model=registered_model, specification=specification)
 
     def choose(state: AuditState) -> Champion:
         require_active(state, registered_model)
         target = registry.version(registered_model, version)
+        require_trained_by_owner(registry, registered_model, state, target)
         if _has_served(alias_log, state, version):
             raise move_refused(
                 ReasonCode.RECORD_CONFLICT,

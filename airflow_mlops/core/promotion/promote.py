@@ -21,11 +21,11 @@ from airflow_mlops.core.errors import StaleDecisionError
 from airflow_mlops.core.ports import AuditTrail, Registry
 from airflow_mlops.core.promotion.alias_log import LEASE, AliasLog
 from airflow_mlops.core.promotion.checks import declined_because, first_reason, require_answer, require_match
-from airflow_mlops.core.promotion.registration import (
-    CandidateRegistration,
-)
+from airflow_mlops.core.promotion.registration import CandidateRegistration
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision, Verdict
+from airflow_mlops.core.records.ownership import SpecIdentity
+from airflow_mlops.core.records.people import Person
 from airflow_mlops.core.records.promotion import Approval, PromotionRecord
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -41,6 +41,8 @@ def promote(
     registered_model: str,
     by: str,
     now: datetime,
+    specification: SpecIdentity | None = None,
+    people: tuple[Person, ...] = (),
     tags: Mapping[str, str] | None = None,
     approval: Approval | None = None,
     approval_needed: bool = False,
@@ -64,6 +66,11 @@ def promote(
         Who promotes: `airflow:<dag_id>/<run_id>`.
     now
         Time of the events that are written, with a time zone.
+    specification
+        For which specification; the registered model must be its own, or nobody's. None: for the one that the candidate
+        names, whoever answers for it.
+    people
+        Who stands behind `by`; who approved is added.
     tags
         Of the version: DAG, run, task, try, commit.
     approval
@@ -88,14 +95,17 @@ def promote(
         judged against, or this version has served and was replaced. AS_OF_BACKWARDS: the champion knows later data.
         APPROVAL_MISSING: nobody approved this decision. MODEL_RETIRED. The champion is untouched.
     RecordError
-        AUDIT_BROKEN, if the trail is not whole; CHAMPION_UNREADABLE, if the champion's own record cannot be read.
+        AUDIT_BROKEN, if the trail is not whole; CHAMPION_UNREADABLE, if the champion's own record cannot be read;
+        OWNED_BY_ANOTHER, if the registered model belongs to another specification.
     """
     require_match(decision, candidate)
     require_answer(decision, candidate, approval, needed=approval_needed)
     alias_log = AliasLog(
-        registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause
+        registry=registry, trail=trail, model=registered_model, by=by, now=now, people=people, lease=lease, pause=pause
     )
-    task = CandidateRegistration(decision, candidate, alias_log, tags or {}, approval, note=note)
+    task = CandidateRegistration(
+        decision, candidate, alias_log, tags or {}, approval, specification=specification, note=note
+    )
     if decision.verdict is not Verdict.ACCEPT:
         return task.keep("registered", _NOT_SERVING[decision.verdict], f"{decision.verdict}: {first_reason(decision)}")
     if approval is not None and not approval.approved:
@@ -112,6 +122,8 @@ def challenge(
     registered_model: str,
     by: str,
     now: datetime,
+    specification: SpecIdentity | None = None,
+    people: tuple[Person, ...] = (),
     tags: Mapping[str, str] | None = None,
     lease: timedelta = LEASE,
     pause: Callable[[float], None] = time.sleep,
@@ -129,9 +141,9 @@ def challenge(
     require_match(decision, candidate)
     _require_accepted(decision, candidate, "waits for approval")
     alias_log = AliasLog(
-        registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause
+        registry=registry, trail=trail, model=registered_model, by=by, now=now, people=people, lease=lease, pause=pause
     )
-    task = CandidateRegistration(decision, candidate, alias_log, tags or {}, None)
+    task = CandidateRegistration(decision, candidate, alias_log, tags or {}, None, specification=specification)
     return task.set_aside("challenger", "accept: waits for approval")
 
 
@@ -144,6 +156,8 @@ def keep_judged(
     registered_model: str,
     by: str,
     now: datetime,
+    specification: SpecIdentity | None = None,
+    people: tuple[Person, ...] = (),
     tags: Mapping[str, str] | None = None,
     approval: Approval | None = None,
     approval_needed: bool = False,
@@ -164,9 +178,9 @@ def keep_judged(
     _require_accepted(decision, candidate, "is refitted")
     require_answer(decision, candidate, approval, needed=approval_needed)
     alias_log = AliasLog(
-        registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause
+        registry=registry, trail=trail, model=registered_model, by=by, now=now, people=people, lease=lease, pause=pause
     )
-    task = CandidateRegistration(decision, candidate, alias_log, tags or {}, approval)
+    task = CandidateRegistration(decision, candidate, alias_log, tags or {}, approval, specification=specification)
     return task.set_aside("judged", f"accept, to be refitted on all rows: {first_reason(decision)}")
 
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from airflow_mlops.core.ports import Registry
 from airflow_mlops.core.promotion.alias_log import CHAMPION, PREVIOUS, STATUS_TAG, AliasLog, tag
 from airflow_mlops.core.promotion.attempts import changed, require_new_attempt, require_one_run
 from airflow_mlops.core.promotion.audit_chain import ending
-from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, SUPERSEDED, AuditState, fold, version_words
+from airflow_mlops.core.promotion.audit_state import (
+    SERVED_STATUSES,
+    SUPERSEDED,
+    AuditState,
+    advance,
+    fold,
+    version_words,
+)
 from airflow_mlops.core.promotion.checks import first_reason, require_active, require_not_older, stale
+from airflow_mlops.core.promotion.ownership import adopt, refuse_stranger
+from airflow_mlops.core.promotion.rule_changes import change_nonce
 from airflow_mlops.core.promotion.serving_version import require_no_champion_known
 from airflow_mlops.core.records.attempt import (
     JUDGED_VERSION,
@@ -22,7 +32,9 @@ from airflow_mlops.core.records.attempt import (
     judged_run,
 )
 from airflow_mlops.core.records.candidate import Candidate, Champion
-from airflow_mlops.core.records.decision import GateDecision
+from airflow_mlops.core.records.decision import GateDecision, told_changes
+from airflow_mlops.core.records.ownership import SpecIdentity
+from airflow_mlops.core.records.people import Person
 from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
 
 DECISION_DIGEST_TAG = "mlops.decision_digest"
@@ -40,9 +52,11 @@ class CandidateRegistration:
         tags: Mapping[str, str],
         approval: Approval | None,
         *,
+        specification: SpecIdentity | None = None,
         note: str = "",
     ) -> None:
         self.decision, self.candidate, self.alias_log, self.approval = decision, candidate, alias_log, approval
+        self.specification = specification or SpecIdentity(name=candidate.model)
         self.why = "; ".join(text for text in (first_reason(decision), note) if text)
         self.reasons = (*decision.reasons, note) if note else decision.reasons
         self.digest = decision.digest
@@ -55,6 +69,7 @@ class CandidateRegistration:
         champion = None
         for _ in alias_log.tries():
             events, state = alias_log.settled(self._is_mine)
+            refuse_stranger(alias_log, state, self.specification)
             record = self._done(events, state)
             if record is not None:
                 return record
@@ -67,18 +82,20 @@ class CandidateRegistration:
                 alias_log.note_hand(state, holder)
                 continue
             others = self._other_attempts(state)
+            ready = self._prepare(events, state)
+            if ready is None:
+                continue
             version = self._register()
-            if self._supersede(state, others):
+            if self._supersede(ready, others):
                 continue
             begun = alias_log.append(
-                state,
+                ready,
                 kind="promoting",
                 reason=self.why,
                 version=version,
                 displaced=judged_against,
-                decision=self.digest,
-                approval=None if self.approval is None else self.approval.digest,
                 model_digest=self.candidate.model_digest or None,
+                **self._origin(),
             )
             if begun is not None:
                 return self._record(alias_log.trail.events(alias_log.model), begun, alias_log.finish(begun))
@@ -95,6 +112,7 @@ class CandidateRegistration:
         alias_log = self.alias_log
         for _ in alias_log.tries():
             events, state = alias_log.settled(self._is_mine)
+            refuse_stranger(alias_log, state, self.specification)
             if self.standing is not None and self._is_history(state):
                 return self.standing
             if status == "judged" and self.standing is not None and self._is_kept(events, "registered", status):
@@ -102,17 +120,14 @@ class CandidateRegistration:
             require_active(state, alias_log.model)
             self._fresh(None, state)
             others = self._other_attempts(state)
+            ready = self._prepare(events, state)
+            if ready is None:
+                continue
             version = self._register()
-            if self._supersede(state, others):
+            if self._supersede(ready, others):
                 continue
             if self._is_kept(events, "registered", status) or alias_log.append(
-                state,
-                kind="registered",
-                reason=reason,
-                version=version,
-                decision=self.digest,
-                approval=None if self.approval is None else self.approval.digest,
-                status=status,
+                ready, kind="registered", reason=reason, version=version, status=status, **self._origin()
             ):
                 alias_log.follow_challenger(version)
                 return version
@@ -124,6 +139,7 @@ class CandidateRegistration:
         for _ in alias_log.tries():
             events = alias_log.events()
             state = fold(events)
+            refuse_stranger(alias_log, state, self.specification)
             if state.unfinished is not None and self._is_mine(state.unfinished):
                 alias_log.finish(state.unfinished)
                 continue
@@ -131,23 +147,53 @@ class CandidateRegistration:
             if alias_log.registry.alias(alias_log.model, CHAMPION) is None:
                 require_no_champion_known(alias_log.registry, alias_log.model, state)
             others = self._other_attempts(state)
+            ready = self._prepare(events, state)
+            if ready is None:
+                continue
             version = self._register()
-            if self._supersede(state, others):
+            if self._supersede(ready, others):
                 continue
             if self._is_kept(events, kind, status) or alias_log.append(
-                state,
-                kind=kind,
-                reason=reason,
-                version=version,
-                decision=self.digest,
-                approval=None if self.approval is None else self.approval.digest,
-                status=status,
+                ready, kind=kind, reason=reason, version=version, status=status, **self._origin()
             ):
                 alias_log.follow_challenger(version)
                 return self._unpromoted(version, reason, declined=kind == "declined")
         raise alias_log.unfinished()
 
     # -----------------------------------------------------------------------------------------------------------------
+
+    def _prepare(self, events: Sequence[AuditEvent], state: AuditState) -> AuditState | None:
+        """Write what comes before the version's own event; None when somebody else wrote first.
+
+        That the model has an owner now, where it had none; and that the rules which it was judged by have changed.
+        """
+        ready = adopt(self.alias_log, events, state, self.specification)
+        if ready is None or not self.decision.rules_changed:
+            return ready
+        nonce = change_nonce(self.candidate)
+        if any(event.nonce == nonce for event in events):
+            return ready
+        written = self.alias_log.append(
+            ready,
+            kind="rules_changed",
+            reason=told_changes(self.decision.rules_changed),
+            specification=self.specification,
+            nonce=nonce,
+        )
+        return None if written is None else advance(ready, written)
+
+    def _origin(self) -> dict[str, Any]:
+        """What each event of this version says: by which decision and approval, for which specification, and who."""
+        people = self.alias_log.people
+        if self.approval is not None and self.approval.by:
+            did: Literal["approved", "declined"] = "approved" if self.approval.approved else "declined"
+            people = (*people, Person(name=self.approval.by, did=did))
+        return {
+            "decision": self.digest,
+            "approval": None if self.approval is None else self.approval.digest,
+            "specification": self.specification,
+            "people": people,
+        }
 
     def _is_mine(self, event: AuditEvent) -> bool:
         return event.version is not None and event.version == self.standing

@@ -10,7 +10,10 @@ from airflow_mlops.core.ports import AuditTrail, Registry
 from airflow_mlops.core.promotion.alias_log import AliasLog
 from airflow_mlops.core.promotion.audit_state import fold, no_trail
 from airflow_mlops.core.promotion.manual_move import require_reason
+from airflow_mlops.core.promotion.ownership import require_owner
 from airflow_mlops.core.records.fault import ReleasedSpan
+from airflow_mlops.core.records.ownership import SpecIdentity
+from airflow_mlops.core.records.people import Person
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.core.rows.windows import utc
 from airflow_mlops.spec.problems import Problem, ReasonCode
@@ -26,6 +29,8 @@ def release(
     by: str,
     reason: str,
     now: datetime,
+    specification: SpecIdentity | None = None,
+    people: tuple[Person, ...] = (),
 ) -> AuditEvent:
     """Write down that rows which look broken are right as they are.
 
@@ -43,8 +48,8 @@ def release(
     Raises
     ------
     RecordError
-        REASON_MISSING, AUDIT_BROKEN, RECORD_CONFLICT if the span ends before it starts, or NO_CHAMPION if the loop
-        never registered such a model.
+        REASON_MISSING, AUDIT_BROKEN, RECORD_CONFLICT if the span ends before it starts, OWNED_BY_ANOTHER if a
+        specification is named that is not the owner, or NO_CHAMPION if the loop never registered such a model.
     DataError
         If a time has no time zone.
     """
@@ -52,7 +57,8 @@ def release(
     first, last = utc(start, "--from"), None if end is None else utc(end, "--to")
     if last is not None and last <= first:
         raise RecordError(_empty(first, last))
-    alias_log = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now)
+    require_owner(registry, trail, registered_model=registered_model, specification=specification)
+    alias_log = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now, people=people)
     for _ in alias_log.tries():
         events = alias_log.events()
         if not events:

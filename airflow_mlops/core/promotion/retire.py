@@ -8,38 +8,61 @@ from airflow_mlops.core.ports import AuditTrail, Registry
 from airflow_mlops.core.promotion.alias_log import AliasLog
 from airflow_mlops.core.promotion.audit_state import fold, no_trail
 from airflow_mlops.core.promotion.manual_move import require_reason
+from airflow_mlops.core.promotion.ownership import require_owner
+from airflow_mlops.core.records.ownership import SpecIdentity
+from airflow_mlops.core.records.people import Person
 
 RETIRED = "mlops.retired"
 """Tag of a registered model that is out of use: why."""
 
 
 def retire(
-    registry: Registry, trail: AuditTrail, *, registered_model: str, by: str, reason: str, now: datetime
+    registry: Registry,
+    trail: AuditTrail,
+    *,
+    registered_model: str,
+    by: str,
+    reason: str,
+    now: datetime,
+    specification: SpecIdentity | None = None,
+    people: tuple[Person, ...] = (),
 ) -> None:
     """Take a model out of use: nothing is promoted any more, and its DAGs find the tag. The champion stays.
 
     Raises
     ------
     RecordError
-        REASON_MISSING, AUDIT_BROKEN, or NO_CHAMPION if there is no such registered model.
+        REASON_MISSING, AUDIT_BROKEN, OWNED_BY_ANOTHER if a specification is named that is not the owner, or NO_CHAMPION
+        if there is no such registered model.
     """
     require_reason(reason, registered_model)
-    alias_log = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now)
+    require_owner(registry, trail, registered_model=registered_model, specification=specification)
+    alias_log = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now, people=people)
     _set_retired(alias_log, "retired", reason)
 
 
 def unretire(
-    registry: Registry, trail: AuditTrail, *, registered_model: str, by: str, reason: str, now: datetime
+    registry: Registry,
+    trail: AuditTrail,
+    *,
+    registered_model: str,
+    by: str,
+    reason: str,
+    now: datetime,
+    specification: SpecIdentity | None = None,
+    people: tuple[Person, ...] = (),
 ) -> None:
     """Take a retired model back into use.
 
     Raises
     ------
     RecordError
-        REASON_MISSING, AUDIT_BROKEN, or NO_CHAMPION if no version of such a model was ever registered by the loop.
+        REASON_MISSING, AUDIT_BROKEN, OWNED_BY_ANOTHER if a specification is named that is not the owner, or NO_CHAMPION
+        if no version of such a model was ever registered by the loop.
     """
     require_reason(reason, registered_model)
-    alias_log = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now)
+    require_owner(registry, trail, registered_model=registered_model, specification=specification)
+    alias_log = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now, people=people)
     _set_retired(alias_log, "unretired", reason)
 
 

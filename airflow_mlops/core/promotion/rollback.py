@@ -11,8 +11,11 @@ from airflow_mlops.core.ports import AuditTrail, Registry
 from airflow_mlops.core.promotion.alias_log import CHAMPION, LEASE, PREVIOUS, STATUS_TAG, AliasLog
 from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, AuditState, fold
 from airflow_mlops.core.promotion.manual_move import move, move_refused, require_reason
+from airflow_mlops.core.promotion.ownership import require_owner, require_trained_by_owner
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.evidence import ServingReport
+from airflow_mlops.core.records.ownership import SpecIdentity
+from airflow_mlops.core.records.people import Person
 from airflow_mlops.core.records.promotion import Rollback
 from airflow_mlops.spec.problems import ReasonCode
 
@@ -29,6 +32,8 @@ def rollback(
     serving: ServingReport | None = None,
     force: bool = False,
     request: str = "",
+    specification: SpecIdentity | None = None,
+    people: tuple[Person, ...] = (),
     lease: timedelta = LEASE,
     pause: Callable[[float], None] = time.sleep,
 ) -> Rollback:
@@ -39,7 +44,7 @@ def rollback(
 
     Parameters
     ----------
-    registry, trail, registered_model, by, now, lease, pause
+    registry, trail, registered_model, by, people, now, lease, pause
         As for :func:`airflow_mlops.core.promotion.promote.promote`.
     reason
         Why, for those who read the trail later.
@@ -51,6 +56,8 @@ def rollback(
         Also a version of the loop that never served.
     request
         Names this wish, `<dag_id>/<run_id>/<task_id>`: done again with the same name, it returns what was done then.
+    specification
+        For which specification; the registered model must be its own. None: a person names none.
 
     Returns
     -------
@@ -61,14 +68,16 @@ def rollback(
     ------
     RecordError
         NOTHING_TO_ROLL_BACK_TO, VERSION_MISSING, CHAMPION_UNREADABLE (no readable training record), SERVING_FAILED or
-        SERVING_DIFFERS, REASON_MISSING, AUDIT_BROKEN. The champion is untouched.
+        SERVING_DIFFERS, REASON_MISSING, AUDIT_BROKEN; OWNED_BY_ANOTHER, if model or version are another
+        specification's. The champion is untouched.
     StaleDecisionError
         DECISION_STALE, if somebody else moved the alias meanwhile.
     """
     require_reason(reason, registered_model)
     alias_log = AliasLog(
-        registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause
+        registry=registry, trail=trail, model=registered_model, by=by, now=now, people=people, lease=lease, pause=pause
     )
+    require_owner(registry, trail, registered_model=registered_model, specification=specification)
 
     def choose(state: AuditState) -> Champion:
         found = _target(alias_log, state, to, force=force)
@@ -91,7 +100,13 @@ def rollback(
 
 
 def rollback_target(
-    registry: Registry, trail: AuditTrail, *, registered_model: str, to: int | None = None, force: bool = False
+    registry: Registry,
+    trail: AuditTrail,
+    *,
+    registered_model: str,
+    to: int | None = None,
+    force: bool = False,
+    specification: SpecIdentity | None = None,
 ) -> Champion:
     """Return the version that a rollback would make champion, to check it before; writes nothing.
 
@@ -101,6 +116,7 @@ def rollback_target(
         As :func:`rollback`.
     """
     now = datetime.now().astimezone()
+    require_owner(registry, trail, registered_model=registered_model, specification=specification)
     alias_log = AliasLog(registry=registry, trail=trail, model=registered_model, by="", now=now)
     events = trail.events(registered_model)
     state = fold(events)
@@ -140,6 +156,7 @@ def _target(alias_log: AliasLog, state: AuditState, to: int | None, *, force: bo
             "a version that has served",
             "name another version, or force it with a reason",
         )
+    require_trained_by_owner(alias_log.registry, model, state, found)
     return found
 
 

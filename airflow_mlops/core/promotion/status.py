@@ -32,6 +32,8 @@ class ModelStatus:
     last_event: tuple[str, int | None] | None = None
     """Kind and version of the newest event."""
     retired: str | None = None
+    owner: str | None = None
+    """The specification that the model belongs to, in words."""
     problems: tuple[Problem, ...] = ()
 
 
@@ -60,11 +62,12 @@ def status_of(registry: Registry, trail: AuditTrail, model: str) -> ModelStatus:
         judged_as=None if origin is None else registry.version_of(model, origin.run_id),
         as_of=None if champion is None else champion.candidate.as_of,
         since=None if moved is None else moved.at,
-        by=None if moved is None else moved.by,
+        by=None if moved is None else moved.who,
         why=None if moved is None else moved.reason,
         previous=registry.alias(model, "previous"),
         challenger=registry.alias(model, "challenger"),
         last_event=(events[-1].kind, events[-1].version) if events else None,
         retired=state.retired,
         problems=tuple(verify_aliases(registry, trail, model)),
+        owner=None if state.owner is None else state.owner.words,
     )

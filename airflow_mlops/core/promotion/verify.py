@@ -12,6 +12,8 @@ from airflow_mlops.core.promotion.alias_log import CHALLENGER, CHAMPION, LEASE, 
 from airflow_mlops.core.promotion.audit_state import AuditState, fold, version_words
 from airflow_mlops.core.promotion.retire import RETIRED, retirement_tag
 from airflow_mlops.core.promotion.serving_version import missing_champion
+from airflow_mlops.core.records.ownership import OWNER_TAG
+from airflow_mlops.core.records.people import Person
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -23,12 +25,13 @@ def finish_unfinished(
     registered_model: str,
     by: str,
     now: datetime,
+    people: tuple[Person, ...] = (),
     lease: timedelta = LEASE,
     pause: Callable[[float], None] = time.sleep,
 ) -> AuditState:
     """Finish the move that a dead process left, once its lease is over; return the state then."""
     alias_log = AliasLog(
-        registry=registry, trail=trail, model=registered_model, by=by, now=now, lease=lease, pause=pause
+        registry=registry, trail=trail, model=registered_model, by=by, now=now, people=people, lease=lease, pause=pause
     )
     return alias_log.settled(lambda _: False)[1]
 
@@ -128,6 +131,15 @@ def _tags(registry: Registry, model: str, state: AuditState) -> Iterator[Problem
                 allowed=f"{status}, as the audit trail says",
                 fix="try the task again that was killed before it could set it, or set it by hand",
             )
+    owner, tagged = state.owner, registry.model_tags(model).get(OWNER_TAG)
+    if owner is not None and tagged != owner.to_text():
+        yield Problem(
+            code=ReasonCode.RECORD_CONFLICT,
+            field=f"{model}, tag {OWNER_TAG}",
+            found=str(tagged),
+            allowed=f"{owner.to_text()}, as the audit trail says",
+            fix="somebody changed the tag by hand, which changes nothing; the next promotion puts it right",
+        )
     standing = retirement_tag(registry, model)
     if (standing is None) != (state.retired is None):
         yield Problem(

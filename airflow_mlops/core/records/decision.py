@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -139,13 +139,32 @@ class GateDecision(Record):
     """Who that was, where Airflow knows."""
     model_digest: str = added("")
     """SHA-256 of the files of the stored model that was judged; empty: decided before it was recorded."""
+    rules_changed: tuple[str, ...] = added(())
+    """What the specification says otherwise than the one that the version before was judged by, of gate, risk tier and
+    approval: `gate.mode: "enforce" -> "off"`."""
+    earlier_changes: tuple[str, ...] = added(())
+    """Such changes that stand in the audit trail since a person last approved a version, oldest first."""
 
     @property
     def overridden(self) -> str:
         """What was changed for this run, in one sentence; empty where nothing was."""
         if not self.overrides:
             return ""
-        shown = "; ".join(self.overrides[:_SHOWN])
-        more = len(self.overrides) - _SHOWN
         by = f" by {self.overridden_by}" if self.overridden_by else ""
-        return f"Changed for this run{by}: {shown}" + (f"; and {more} more." if more > 0 else ".")
+        return f"Changed for this run{by}: {told_changes(self.overrides)}."
+
+    @property
+    def other_rules(self) -> str:
+        """What of gate, risk tier and approval has changed since a person last approved; empty where nothing has."""
+        changed = [*self.earlier_changes, *self.rules_changed]
+        return f"Rules changed since the last approval: {told_changes(changed)}." if changed else ""
+
+
+def told_changes(changes: Sequence[str]) -> str:
+    """Return changes in one line; of many the first.
+
+    >>> told_changes(["a: 1 -> 2", "b: 1 -> 2"])
+    'a: 1 -> 2; b: 1 -> 2'
+    """
+    more = len(changes) - _SHOWN
+    return "; ".join(changes[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")

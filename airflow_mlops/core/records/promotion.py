@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from airflow_mlops.core.records.base import Record, added
 from airflow_mlops.core.records.decision import Verdict
+from airflow_mlops.core.records.ownership import SpecIdentity
+from airflow_mlops.core.records.people import Person, name_people
 from airflow_mlops.spec.model import ModelSpec
 
 
@@ -101,9 +103,14 @@ class AuditEvent(Record):
         "retired",
         "unretired",
         "released",
+        "adopted",
+        "handed_over",
+        "rules_changed",
     ]
     """`promoting` and `rolling_back` are written before the alias moves, `promoted` and `rolled_back` after it;
-    `superseded` says that the same loop run was judged anew from other inputs, as another version."""
+    `superseded` says that the same loop run was judged anew from other inputs, as another version.
+    `adopted`: the model had no owner, and has one now; `handed_over`: it has another. `rules_changed`: gate, risk tier
+    or approval of the specification are others than those that the version before was judged by."""
     at: datetime
     by: str
     """`airflow:<dag_id>/<run_id>`, `user:<name>`."""
@@ -129,6 +136,21 @@ class AuditEvent(Record):
     """Of `released`: where they end; None: they do not, the change is to stay."""
     model_digest: str | None = None
     """Of `promoting` and `rolling_back`: digest of the model that is to serve; None: recorded before there were any."""
+    people: tuple[Person, ...] = added(())
+    """Who stands behind `by`, where anybody is known."""
+    specification: SpecIdentity | None = added(None)
+    """For which specification it was written, where there is one: the first that is named owns the model, until it is
+    `handed_over` to the one that such an event names."""
+
+    @property
+    def who(self) -> str:
+        """`by`, and the people behind it.
+
+        A person's own command names them already, all but their machine.
+        """
+        hosts = [person.host for person in self.people if person.host and self.by == f"user:{person.name}"]
+        behind = hosts[0] if hosts else name_people(self.people)
+        return f"{self.by} ({behind})" if behind else self.by
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data; the kind of event is `event` there, since `kind` names the kind of record.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from airflow_mlops.core.records.candidate import Candidate, Label
-from airflow_mlops.core.records.decision import Evaluation, JudgedVersion, RuleResult
+from airflow_mlops.core.records.decision import Evaluation, GateDecision, JudgedVersion, RuleResult
 from airflow_mlops.core.records.evidence import Interval
 from airflow_mlops.core.records.section import Section
 from airflow_mlops.core.records.wording import (
@@ -170,3 +170,16 @@ def _better(name: str, ours: float | None, theirs: float | None) -> str:
 
 def _marked(value: float | None, *, best: bool) -> str:
     return f"\u2713\u00a0{format_number(value)}" if best else format_number(value)
+
+
+def changes_sections(decision: GateDecision) -> Iterator[Section]:
+    """Everything that the run changed of its specification, and that the specification changed of the rules."""
+    by = f" by {decision.overridden_by}" if decision.overridden_by else ""
+    if decision.overrides:
+        yield Section(key="overrides", title=f"Changed for this run{by}", points=decision.overrides)
+    if decision.rules_changed:
+        title = "Gate, risk tier and approval: what is new with this version"
+        yield Section(key="rules_changed", title=title, points=decision.rules_changed)
+    if decision.earlier_changes:
+        title = "Gate, risk tier and approval: what has changed before, since the last approval"
+        yield Section(key="earlier_changes", title=title, points=decision.earlier_changes)

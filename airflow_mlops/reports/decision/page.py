@@ -11,7 +11,13 @@ from airflow_mlops.core.records.section import Section
 from airflow_mlops.core.records.wording import bound_of, format_window, refit_words
 from airflow_mlops.core.text import clip_text
 from airflow_mlops.reports.decision import plots
-from airflow_mlops.reports.decision.judgement import gains_section, metrics_section, remedies_section, rules_section
+from airflow_mlops.reports.decision.judgement import (
+    changes_sections,
+    gains_section,
+    metrics_section,
+    remedies_section,
+    rules_section,
+)
 from airflow_mlops.reports.decision.wording import deciding, next_steps, sentence, superseded, tone, waived
 from airflow_mlops.reports.html import Banner, render_page
 
@@ -52,6 +58,7 @@ def render(
         (
             Section(key="steps", title="What to do next", points=next_steps(decision, advice), ranked=True),
             *([remedies_section(evaluation)] if evaluation.remedies else []),
+            *changes_sections(decision),
             rules_section(evaluation.rules),
             gains_section(evaluation.rules),
             metrics_section(evaluation, decision.refit_of),
@@ -67,7 +74,7 @@ def render(
 
 
 def _told(decision: GateDecision) -> list[str]:
-    changed = [clip_text(decision.overridden)] if decision.overridden else []
+    changed = [clip_text(told) for told in (decision.overridden, decision.other_rules) if told]
     return [*changed, *_reasons(deciding(decision))]
 
 
@@ -118,6 +125,7 @@ def _origin(decision: GateDecision, candidate: Candidate) -> Section:
             "specification": candidate.spec_fingerprint,
             "seed": str(candidate.seed),
             **({"changed for this run": decision.overridden} if decision.overridden else {}),
+            **({"triggered by": decision.overridden_by} if decision.overridden_by else {}),
             "gate.mode": decision.mode,
             "decided at": f"{decision.decided_at:%Y-%m-%d %H:%M:%S} UTC",
             "decision's digest": decision.digest,

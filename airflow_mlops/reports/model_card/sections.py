@@ -13,7 +13,7 @@ from airflow_mlops.core.records.section import Section
 from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.records.wording import format_interval, format_window, slice_tone
 from airflow_mlops.core.text import format_number, format_percent, spell_out
-from airflow_mlops.reports.decision.judgement import rules_section
+from airflow_mlops.reports.decision.judgement import changes_sections, rules_section
 from airflow_mlops.reports.decision.wording import ignored, sorted_rules
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.types import format_duration
@@ -86,6 +86,8 @@ def limitations(
         return (*found, "Nothing is known of its quality: the gate has not judged it.")
     if decision.overridden:
         found.append(f"{decision.overridden} The specification's file says otherwise.")
+    if decision.other_rules:
+        found.append(decision.other_rules)
     return (*found, *_from_rules(decision), *_from_evidence(decision.evaluation))
 
 
@@ -199,6 +201,8 @@ def calling_section(spec: ModelSpec, candidate: Candidate) -> Section:
 def lineage_sections(trace: Trace) -> Iterator[Section]:
     """Decision, approval, lineage, packages and audit events."""
     yield _decision(trace.decision)
+    if trace.decision is not None:
+        yield from changes_sections(trace.decision)
     yield _approval(trace.spec, trace.approval)
     yield _lineage(trace)
     yield Section(
@@ -248,6 +252,7 @@ def _lineage(trace: Trace) -> Section:
         "MLflow run": candidate.run_id,
         "model": candidate.model_uri,
         "Airflow run": candidate.loop_run,
+        "triggered by": (decision.overridden_by if decision is not None else "") or "nobody that Airflow names",
         "code commit": trace.commit or "missing: it was not recorded",
         "specification": candidate.spec_fingerprint,
         "snapshot": f"{snapshot.uri} ({snapshot.fingerprint})",
@@ -276,7 +281,7 @@ def _events(history: Sequence[AuditEvent], version: int | None) -> Section:
                 str(event.number),
                 f"{event.at:%Y-%m-%d %H:%M:%S} UTC",
                 spell_out(event.kind) + (" (forced)" if event.forced else ""),
-                event.by,
+                event.who,
                 "none" if event.version is None else f"v{event.version}",
                 "none" if event.displaced is None else f"v{event.displaced}",
                 event.reason,

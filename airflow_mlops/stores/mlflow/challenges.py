@@ -12,7 +12,8 @@ from airflow_mlops.core.records.attempt import LOOP_RUN, SUPERSEDED_BY
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.retraining import Challenge
 from airflow_mlops.stores.mlflow.client import GuardedClient, quoted
-from airflow_mlops.stores.mlflow.runs import MODEL, REFIT_OF
+from airflow_mlops.stores.mlflow.experiments import MODEL
+from airflow_mlops.stores.mlflow.runs import REFIT_OF
 
 _AS_OF, _VERDICT, _APPROVAL = "mlops.as_of", "mlops.verdict", "mlops.approval"
 _NO_CHALLENGE = frozenset({REFIT_OF, SUPERSEDED_BY})

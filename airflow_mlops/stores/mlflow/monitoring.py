@@ -19,8 +19,9 @@ from airflow_mlops.core.records.retraining import RetrainDecision
 from airflow_mlops.stores.mlflow.artifacts import MLflowArtifacts
 from airflow_mlops.stores.mlflow.client import GuardedClient, quoted
 from airflow_mlops.stores.mlflow.errors import conflict
-from airflow_mlops.stores.mlflow.queries import keep_one_run, open_experiment
-from airflow_mlops.stores.mlflow.runs import MODEL, MLflowRuns
+from airflow_mlops.stores.mlflow.experiments import MODEL
+from airflow_mlops.stores.mlflow.queries import keep_one_run
+from airflow_mlops.stores.mlflow.runs import MLflowRuns
 
 KIND, WINDOW, ENDS = "mlops.kind", "mlops.window", "mlops.as_of"
 DRIFT, PERFORMANCE, RETRAINING = "monitoring/drift.json", "monitoring/performance.json", "monitoring/retraining.json"
@@ -98,7 +99,7 @@ class MLflowWindows:
         return self._run_of(experiment, {KIND: "monitoring series", MODEL: model}, f"monitoring of {model}", {})
 
     def _run_of(self, experiment: str, key: Mapping[str, str], name: str, tags: Mapping[str, str]) -> str:
-        experiment_id = open_experiment(self._client, experiment)
+        experiment_id = self._runs.experiments.open(experiment)
         run = keep_one_run(self._client, experiment_id, key)
         if run is None:
             self._client.create_run(experiment_id, tags={**key, **tags}, run_name=name)

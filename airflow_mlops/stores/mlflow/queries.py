@@ -12,8 +12,8 @@ SHOWN_AS = {"mlflow.experimentKind": "custom_model_development"}
 """MLflow's pages show a new experiment as one of language models, with empty traces, unless it says what it is."""
 
 
-def open_experiment(client: GuardedClient, name: str) -> str:
-    """Find an experiment by its name, or make it; return its id.
+def open_experiment(client: GuardedClient, name: str, tags: Mapping[str, str] | None = None) -> str:
+    """Find an experiment by its name, or make it with these tags; return its id.
 
     Raises
     ------
@@ -25,7 +25,7 @@ def open_experiment(client: GuardedClient, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name, tags=SHOWN_AS))
+            return str(client.create_experiment(name, tags={**SHOWN_AS, **(tags or {})}))
         except MlflowException as error:  # two first runs at once: the other one was faster
             if not is_taken(error):
                 raise

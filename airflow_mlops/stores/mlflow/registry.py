@@ -159,7 +159,20 @@ class MLflowRegistry:
         return {} if registered is None else dict(registered.tags)
 
     def tag_model(self, model: str, tags: Mapping[str, str]) -> None:
-        """Set tags of a registered model, one request each."""
+        """Set tags of a registered model, one request each; one that does not exist yet is made with them.
+
+        Of two that make it at the same time, the tags of the later one stand.
+        """
+        from mlflow.exceptions import MlflowException
+
+        if find_registered_model(self._client, model) is None:
+            try:
+                self._client.create_registered_model(model, tags={name: text[:_TAG] for name, text in tags.items()})
+            except MlflowException as error:
+                if not is_taken(error):
+                    raise
+            else:
+                return
         for name, value in tags.items():
             self._client.set_registered_model_tag(model, name, value[:_TAG])
 

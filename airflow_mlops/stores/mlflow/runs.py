@@ -11,16 +11,9 @@ from airflow_mlops.core.records.attempt import LOOP_RUN, SUPERSEDED_BY
 from airflow_mlops.spec.problems import Refusal
 from airflow_mlops.stores.mlflow.client import GuardedClient, quoted
 from airflow_mlops.stores.mlflow.errors import conflict, is_missing
-from airflow_mlops.stores.mlflow.queries import (
-    get_run,
-    keep_one_of,
-    logged_models_of,
-    open_experiment,
-    runs_with,
-    tag_run,
-)
+from airflow_mlops.stores.mlflow.experiments import MODEL, MLflowExperiments
+from airflow_mlops.stores.mlflow.queries import get_run, keep_one_of, logged_models_of, runs_with, tag_run
 
-MODEL = "mlops.model"
 INPUTS = "mlops.inputs"
 FAILURE = "mlops.failure"
 REFIT_OF = "mlops.refit_of"
@@ -31,8 +24,9 @@ _ENDED_BADLY = frozenset({"FAILED", "KILLED"})
 class MLflowRuns:
     """Runs of the loop."""
 
-    def __init__(self, client: GuardedClient) -> None:
+    def __init__(self, client: GuardedClient, experiments: MLflowExperiments | None = None) -> None:
         self._client = client
+        self.experiments = experiments or MLflowExperiments(client, None)
 
     def open_run(
         self,
@@ -65,8 +59,13 @@ class MLflowRuns:
         -------
         str
             The run's id.
+
+        Raises
+        ------
+        RecordError
+            OWNED_BY_ANOTHER, if the experiment belongs to another specification.
         """
-        experiment_id = open_experiment(self._client, experiment)
+        experiment_id = self.experiments.open(experiment)
         key = {LOOP_RUN: loop_run, MODEL: model}
         standing = self._attempt(experiment_id, key, inputs)
         wanted = {**(tags or {}), **key, **({INPUTS: inputs} if inputs else {})}

@@ -7,8 +7,10 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.promotion import find_champion
+from airflow_mlops.core.ports import Storage
+from airflow_mlops.core.promotion import claim_folder, find_champion, require_owner
 from airflow_mlops.core.records.candidate import Candidate, Champion
+from airflow_mlops.core.records.ownership import SpecIdentity
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.artifacts import MLflowArtifacts
@@ -19,6 +21,7 @@ from airflow_mlops.stores.mlflow.challenges import MLflowChallenges
 from airflow_mlops.stores.mlflow.client import GuardedClient, connect
 from airflow_mlops.stores.mlflow.decisions import MLflowDecisions
 from airflow_mlops.stores.mlflow.errors import Address, without_credentials
+from airflow_mlops.stores.mlflow.experiments import MLflowExperiments
 from airflow_mlops.stores.mlflow.lineage import MLflowLineage
 from airflow_mlops.stores.mlflow.models import MLflowModels
 from airflow_mlops.stores.mlflow.monitoring import MLflowWindows
@@ -37,6 +40,8 @@ class MLflowStore:
         See :func:`airflow_mlops.stores.mlflow.client.connect`.
     ui_url
         Address of MLflow's pages for people, when it is not the tracking server's.
+    spec
+        Whose stage it is opened for: experiments of other specifications are refused. None: a person's command.
 
     Examples
     --------
@@ -45,16 +50,18 @@ class MLflowStore:
     'http://127.0.0.1:5000/#/models/flight_delay/versions/3'
     """
 
-    def __init__(self, client: GuardedClient, *, ui_url: str = "") -> None:
+    def __init__(self, client: GuardedClient, *, ui_url: str = "", spec: ModelSpec | None = None) -> None:
         self._client = client
         self.artifacts = MLflowArtifacts(client)
-        self.runs = MLflowRuns(client)
+        experiments = MLflowExperiments(client, spec)
+        self.runs = MLflowRuns(client, experiments)
         self.lineage = MLflowLineage(client, self.artifacts)
         self.candidates = MLflowCandidates(client, self.runs, self.artifacts)
         self.decisions = MLflowDecisions(self.artifacts)
         self.models = MLflowModels(client, self.candidates)
         self.registry = MLflowRegistry(client, self.candidates, self.models)
         self.trail = MLflowAuditTrail(client, self.registry)
+        experiments.follow(self.registry, self.trail)
         self.attempts = MLflowAttempts(self.runs, self.registry, self.trail)
         self.windows = MLflowWindows(client, self.runs, self.artifacts)
         self.retraining_log = MLflowRetrainLog(client)
@@ -86,13 +93,36 @@ class MLflowStore:
         """
         return find_champion(self.registry, self.trail, spec.registered_model)
 
+    def require_owner(self, spec: ModelSpec, serves: Champion | None = None) -> None:
+        """Refuse a specification whose registered model, or the version of it that is to be used, is another's.
+
+        Raises
+        ------
+        RecordError
+            OWNED_BY_ANOTHER, AUDIT_BROKEN.
+        """
+        model, asker = spec.registered_model, SpecIdentity.of(spec)
+        require_owner(self.registry, self.trail, registered_model=model, specification=asker, serves=serves)
+
+    def claim_folder(self, spec: ModelSpec, storage: Storage) -> None:
+        """Write down whose folder of the storage it is, or refuse who it is not.
+
+        Raises
+        ------
+        RecordError
+            OWNED_BY_ANOTHER.
+        """
+        model, asker = spec.registered_model, SpecIdentity.of(spec)
+        claim_folder(storage, self.registry, self.trail, registered_model=model, specification=asker)
+
     def require_champion(self, spec: ModelSpec) -> Champion:
         """Return the champion.
 
         Raises
         ------
         RecordError
-            NO_CHAMPION, if no version serves yet; otherwise as :meth:`find_champion`.
+            NO_CHAMPION, if no version serves yet; OWNED_BY_ANOTHER, if it is another specification's; otherwise as
+            :meth:`find_champion`.
         """
         found = self.find_champion(spec)
         if found is None:
@@ -105,6 +135,7 @@ class MLflowStore:
                     fix=f"run {spec.name}.train until a candidate is accepted",
                 )
             )
+        self.require_owner(spec, found)
         return found
 
     # addresses -----------------------------------------------------------------------------------------------------
