@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from airflow_mlops.redaction import redact
+
 MAX_TAG = 5000
 """Characters of a tag's value that MLflow keeps."""
 
@@ -24,7 +26,7 @@ def provenance(context: Mapping[str, Any]) -> dict[str, str]:
     }
     overrides = (context.get("params") or {}).get("overrides")
     if overrides:
-        tags["mlops.overrides"] = json.dumps(overrides, sort_keys=True, default=str)[:MAX_TAG]
+        tags["mlops.overrides"] = redact(json.dumps(overrides, sort_keys=True, default=str))[:MAX_TAG]
     person = triggered_by(context)
     if person:
         tags["mlops.triggered_by"] = person
@@ -48,7 +50,7 @@ def overridden_fields(context: Mapping[str, Any]) -> tuple[str, ...]:
     overrides = (context.get("params") or {}).get("overrides") or {}
     if not isinstance(overrides, Mapping):  # it is refused where it is applied
         return ()
-    texts = {str(path): json.dumps(value, sort_keys=True, default=str) for path, value in overrides.items()}
+    texts = {str(path): redact(json.dumps(value, sort_keys=True, default=str)) for path, value in overrides.items()}
     return tuple(f"{path} = {text[:_LONGEST_VALUE]}" for path, text in sorted(texts.items()))
 
 
