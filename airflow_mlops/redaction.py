@@ -70,34 +70,42 @@ def _patterns() -> tuple[tuple[re.Pattern[str], Any], ...]:
     ]
     return (
         (re.compile("|".join(whole), re.DOTALL), HIDDEN),
-        (re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)?(:(?:\\?/){2})([^\s\"'<>`]+)"), _without_user),
-        (re.compile(r"(?<![\w:/\\])//[^\s/@\"']+:[^\s\"']*@"), "//"),
-        (re.compile(r"%(?:25)*3A(?:%(?:25)*2F){2}\S*?%(?:25)*40", re.IGNORECASE), f"%3A%2F%2F{HIDDEN}%40"),
-        (
-            re.compile(
-                rf"((?:[?&;#]|%(?:25)*(?:3F|26|3B|23))(?:{_SIGNED})(?:=|%(?:25)*3D))[^&\s\"'<>#;)]+", re.IGNORECASE
-            ),
-            rf"\1{HIDDEN}",
-        ),
-        (
-            re.compile(r"(authorization\\?[\"']?\s*[:=]\s*\\?[\"']?(?:[a-z]+ +)?)[^\s\"',}]+", re.IGNORECASE),
-            rf"\1{HIDDEN}",
-        ),
-        (re.compile(r"\b(bearer +)(?=\S*\d)[\w.~+/=-]{12,}", re.IGNORECASE), rf"\1{HIDDEN}"),
-        (
-            re.compile(
-                rf"(?<![\w])((?:[\w-]*[_-])?(?:{_WORDS})\s*=\s*)(?:\"[^\"]*\"|'[^']*'|[^\s,;&)'\"]+)", re.IGNORECASE
-            ),
-            rf"\1{HIDDEN}",
-        ),
-        (
-            re.compile(
-                rf"(\\?[\"'](?:[\w-]*[_-])?(?:{_WORDS})\\?[\"']\s*:\s*)(?:\\?\"(?:\\.|[^\"\\])*\\?\"|'(?:\\.|[^'\\])*')",
-                re.IGNORECASE,
-            ),
-            rf'\1"{HIDDEN}"',
-        ),
+        (re.compile(r"([A-Za-z][A-Za-z0-9+.\-]{0,30})?(:(?:\\?/){2})([^\s\"'<>`]+)"), _without_user),
+        (re.compile(r"(?<![\w:/\\])//[^\s/@\"']{1,300}:[^\s\"']{0,2000}@"), "//"),
+        (_ignoring_case(r"%(?:25)*3A(?:%(?:25)*2F){2}\S{0,2000}?%(?:25)*40"), f"%3A%2F%2F{HIDDEN}%40"),
+        (_ignoring_case(rf"((?:{_BEFORE})(?:{_SIGNED})(?:=|%(?:25)*3D))[^&\s\"'<>#;)]+"), rf"\1{HIDDEN}"),
+        (_ignoring_case(r"\b(bearer +)(?=\S*\d)[\w.~+/=-]{12,}"), rf"\1{HIDDEN}"),
     )
+
+
+@cache
+def _assignments() -> tuple[tuple[re.Pattern[str], Any], ...]:
+    """What is taken out because of the name that it is given: in what libraries say, not in people's SQL."""
+    value = r"(?:\"[^\"]*\"|'[^']*'|[^\s,;&)'\"]+)"
+    quoted = r"(?:\\?\"(?:\\.|[^\"\\])*\\?\"|'(?:\\.|[^'\\])*')"
+    name = rf"(?:[\w-]{{0,40}}[_-])?(?:{_WORDS})"
+    return (
+        (_ignoring_case(r"(authorization\\?[\"']?\s*[:=]\s*\\?[\"']?(?:[a-z]+ +)?)[^\s\"',}]+"), rf"\1{HIDDEN}"),
+        (_ignoring_case(rf"(?<!\w)({name}\s*=\s*){value}"), rf"\1{HIDDEN}"),
+        (_ignoring_case(rf"(\\?[\"']{name}\\?[\"']\s*:\s*){quoted}"), rf'\1"{HIDDEN}"'),
+    )
+
+
+_BEFORE = "[?&;#]|%(?:25)*(?:3F|26|3B|23)"
+"""What stands before a name in a query: as it is, or percent-encoded, however often."""
+
+
+def _ignoring_case(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+def looks_secret(text: str) -> bool:
+    """Whether something in a text has a secret's looks, whatever it is called there.
+
+    >>> looks_secret("SELECT * FROM t WHERE token = 'a'"), looks_secret("https://ada:pw@example.com")
+    (False, True)
+    """
+    return any(pattern.sub(instead, text) != text for pattern, instead in _patterns())
 
 
 def _without_user(match: re.Match[str]) -> str:
@@ -293,7 +301,7 @@ def redact(text: str) -> str:
     finder = _known()
     if finder is not None:
         text = finder.sub(HIDDEN, text)
-    for pattern, instead in _patterns():
+    for pattern, instead in (*_patterns(), *_assignments()):
         text = pattern.sub(instead, text)
     return text
 

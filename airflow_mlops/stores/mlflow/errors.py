@@ -172,11 +172,14 @@ def said(error: BaseException) -> str:
     'cannot get https://s3.example.com/b/m.skops at all'
     """
     text = str(list(causes_of(error))[-1]) or type(error).__name__
+    # What was answered is a page as often as a sentence, and whoever sent it wrote it.
+    own = _BODY.split(" ".join(text.split()), maxsplit=1)[0]
     # Not only what signs an address: its whole query, also of one without its host, as urllib3 writes it.
-    return _QUERY.sub("", redact(" ".join(text.split())))[:_LONGEST]
+    return _QUERY.sub("", redact(own))[:_LONGEST]
 
 
 _QUERY = re.compile(r"(?<=\S)\?\S+")
+_BODY = re.compile(r"\.? Response (?:body|text): ")
 _LONGEST = 300
 
 
