@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops.redaction import logging_no_secrets, raising_no_secrets
 from airflow_mlops.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -21,18 +22,23 @@ def consequences() -> Iterator[None]:
     """Turn a refusal into a task failure that is not retried; a store that is away is retried.
 
     Trying again cannot mend data, a specification or a decision, and would only hide the sentence that says what
-    is wrong below three copies of it.
+    is wrong below three copies of it. Nor does it help with a store that answers, but wants another password.
+
+    Whatever is raised or logged within has lost its secrets when it reaches Airflow, which logs the whole chain.
     """
     from airflow.sdk.exceptions import AirflowFailException
 
     from airflow_mlops.spec.problems import Refusal
 
-    try:
-        yield
-    except ConnectionError:
-        raise
-    except Refusal as refusal:
-        raise AirflowFailException(str(refusal)) from refusal
+    with logging_no_secrets(), raising_no_secrets():
+        try:
+            yield
+        except ConnectionError as away:
+            if getattr(away, "lasting", False):
+                raise AirflowFailException(str(away)) from away
+            raise
+        except Refusal as refusal:
+            raise AirflowFailException(str(refusal)) from refusal
 
 
 class LoopContext:

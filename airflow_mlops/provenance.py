@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from airflow_mlops.core.records.people import Person
     from airflow_mlops.spec import ModelSpec
 
+from airflow_mlops.redaction import redact
+
 MAX_TAG = 5000
 """Characters of a tag's value that MLflow keeps."""
 
@@ -31,7 +33,7 @@ def provenance(context: Mapping[str, Any]) -> dict[str, str]:
     }
     overrides = (context.get("params") or {}).get("overrides")
     if overrides:
-        tags["mlops.overrides"] = json.dumps(overrides, sort_keys=True, default=str)[:MAX_TAG]
+        tags["mlops.overrides"] = redact(json.dumps(overrides, sort_keys=True, default=str))[:MAX_TAG]
     person = triggered_by(context)
     if person:
         tags["mlops.triggered_by"] = person

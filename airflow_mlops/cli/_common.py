@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from airflow_mlops.redaction import logging_no_secrets, raising_no_secrets
+
 if TYPE_CHECKING:
     from argparse import Namespace
 
@@ -48,7 +50,8 @@ def refusals_told(screen: Screen) -> Iterator[None]:
     from airflow_mlops.spec.problems import Refusal
 
     try:
-        yield
+        with logging_no_secrets(), raising_no_secrets():
+            yield
     except Refusal as refusal:
         screen.clear()
         print(refusal, *getattr(refusal, "__notes__", ()), sep="\n  ", file=sys.stderr)
@@ -82,7 +85,7 @@ def opened(conn_id: str, status: int = 1) -> Iterator[MLflowStore]:
     try:
         from airflow_mlops.hooks.mlflow import MLflowHook
 
-        with MLflowHook(conn_id).records() as records:
+        with raising_no_secrets(), MLflowHook(conn_id).records() as records:
             yield records
     except Refusal as refusal:
         print(refusal, file=sys.stderr)

@@ -22,4 +22,7 @@ class StaleDecisionError(Refusal, RuntimeError):
 
 
 class StoreUnavailableError(Refusal, ConnectionError):
-    """A store did not answer. Trying again later may help."""
+    """A store did not answer. Trying again later may help, unless it is `lasting`."""
+
+    lasting: bool = False
+    """Whether the store is there and answers, but so that a person must do something before trying again helps."""

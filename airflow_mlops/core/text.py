@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from airflow_mlops.redaction import redact
+
 
 def metric_label(metric: str) -> str:
     """Write a metric's name in words; the import path of a team's own stays one.
@@ -15,8 +17,8 @@ def metric_label(metric: str) -> str:
 
 
 def one_line(text: str, longest: int) -> str:
-    """One line of printable characters; PostgreSQL stores no NUL and UTF-8 no half of a pair."""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    """One line of printable characters, without secrets; PostgreSQL stores no NUL and UTF-8 no half of a pair."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in redact(text)).split())
     line = line.encode("utf-8", "replace").decode()
     return line if len(line) <= longest else f"{line[: longest - 3]}..."
 

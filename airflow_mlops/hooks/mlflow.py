@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from airflow.sdk import BaseHook
 
 from airflow_mlops.core.errors import RecordError
+from airflow_mlops.redaction import hide_connection, logging_no_secrets, raising_no_secrets, user_end
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ class MLflowHook(BaseHook):
     """MLflow by an Airflow connection of type ``mlflow``.
 
     Host, scheme and port make the tracking URI (or the host is the whole URI); login and password, or the extra's
-    `token`, are the credentials; the extra's other fields are those of :mod:`airflow_mlops.hooks.form`.
+    `token`, are the credentials; the extra's other fields are those of :mod:`airflow_mlops.hooks.form`. User and
+    password in an http address are taken out of it before MLflow sees it: no error can quote what is not there.
 
     Parameters
     ----------
@@ -76,7 +78,8 @@ class MLflowHook(BaseHook):
             _open[key] = sessions + 1, before
             _use(wanted["MLFLOW_TRACKING_URI"], wanted["MLFLOW_REGISTRY_URI"], wanted)
         try:
-            yield
+            with logging_no_secrets(), raising_no_secrets():
+                yield
         finally:
             with _turn:
                 sessions, before = _open.pop(key)
@@ -106,6 +109,7 @@ class MLflowHook(BaseHook):
         """Ask the server for its experiments; return whether it answered, and what it said."""
         from mlflow.exceptions import MlflowException
 
+        from airflow_mlops.redaction import redact
         from airflow_mlops.spec.problems import Refusal
         from airflow_mlops.stores.mlflow.client import connect
 
@@ -114,8 +118,8 @@ class MLflowHook(BaseHook):
                 client = connect(self._address(), registry_uri(self._connection()))
                 client.search_experiments(max_results=1)
                 client.search_registered_models(max_results=1)
-        except (Refusal, MlflowException) as error:
-            return False, str(error)
+        except (Refusal, MlflowException, OSError, ValueError) as error:
+            return False, redact(str(error))
         return True, f"MLflow answers at {self._address()}"
 
     def _address(self) -> Address:
@@ -127,7 +131,7 @@ class MLflowHook(BaseHook):
         from airflow.sdk.exceptions import AirflowNotFoundException
 
         try:
-            return self.get_connection(self.mlflow_conn_id)
+            connection = self.get_connection(self.mlflow_conn_id)
         except AirflowNotFoundException as error:
             raise _wrong(
                 self.mlflow_conn_id,
@@ -135,17 +139,19 @@ class MLflowHook(BaseHook):
                 "add it: Admin, Connections, type MLflow; or export AIRFLOW_CONN_"
                 f"{self.mlflow_conn_id.upper()}='mlflow://:@127.0.0.1:5000'",
             ) from error
+        hide_connection(connection)
+        return connection
 
 
 def tracking_uri(connection: Any) -> str:
-    """Return the connection's tracking URI.
+    """Return the connection's tracking URI, without the credentials that an http address may carry.
 
     Raises
     ------
     RecordError
-        If the connection has no host.
+        If the connection has no host, or one that MLflow has no store for.
     """
-    host = (connection.host or "").rstrip("/")
+    host = _without_login(connection.host or "", connection.conn_id).rstrip("/")
     if not host:
         raise _wrong(connection.conn_id, "a connection without host", "set its host to MLflow's tracking URI")
     port = f":{connection.port}" if connection.port else ""
@@ -158,7 +164,62 @@ def tracking_uri(connection: Any) -> str:
 
 def registry_uri(connection: Any) -> str:
     """Return the connection's registry URI: the tracking URI when it names no other."""
-    return str(_extra(connection).get("registry_uri") or tracking_uri(connection))
+    named = _extra(connection).get("registry_uri")
+    return _without_login(str(named), connection.conn_id) if named else tracking_uri(connection)
+
+
+_SCHEMES = frozenset(
+    {"http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc", "file"}
+)
+_PLUGINS = ("mlflow.tracking_store", "mlflow.model_registry_store")
+"""Groups of entry points by which packages add stores to MLflow."""
+
+
+def _without_login(uri: str, conn_id: str) -> str:
+    """Return an address without user and password, if it is one that takes them apart from it."""
+    scheme, mark, rest = uri.partition("://")
+    if not mark or scheme.startswith("sqlite"):
+        return uri
+    kind = scheme.lower().partition("+")[0]
+    if kind not in _SCHEMES and scheme not in _registered_schemes():
+        raise _wrong(
+            conn_id,
+            f"an address of the scheme '{scheme[:_LONGEST_SCHEME]}', for which MLflow has no store here",
+            "write an address that begins with http:// or https://, or of a database",
+        )
+    if kind not in ("http", "https"):
+        return uri
+    rest = rest[user_end(scheme, rest) :]
+    if "?" in rest or "#" in rest:
+        raise _wrong(conn_id, "an address with a query (not shown)", "leave out what follows ? or #")
+    return f"{scheme}{mark}{rest}"
+
+
+_LONGEST_SCHEME = 30
+
+
+def _registered_schemes() -> set[str]:
+    from importlib.metadata import entry_points
+
+    return {point.name for group in _PLUGINS for point in entry_points(group=group)}
+
+
+def _login(connection: Any) -> tuple[str | None, str | None]:
+    """Return user and password: of the connection's fields, or of its addresses."""
+    from airflow_mlops.stores.mlflow.client import login_of
+
+    addresses = [str(connection.host or ""), str(_extra(connection).get("registry_uri") or "")]
+    found = {
+        (connection.login or "", (connection.password or "") if connection.login else ""),
+        *(login_of(uri) for uri in addresses if uri.lower().startswith(("http://", "https://"))),
+    } - {("", "")}
+    if len(found) > 1:
+        fix = "write them once, as the connection's user and password"
+        raise _wrong(connection.conn_id, "two users or passwords (in its fields and its addresses)", fix)
+    user, password = next(iter(found), ("", ""))
+    if user and not password and not connection.login:
+        raise _wrong(connection.conn_id, "a user without a password", "add the password, or use the extra's token")
+    return user or None, password or None
 
 
 def environment(connection: Any) -> dict[str, str | None]:
@@ -173,6 +234,8 @@ def environment(connection: Any) -> dict[str, str | None]:
     token = extra.get("token")
     if token and connection.login:
         raise _wrong(connection.conn_id, "a token and a user", "leave one of them empty")
+    # A token is what somebody chose; what an address carries beside it, many have left there.
+    user, password = (None, None) if token else _login(connection)
     verify = extra.get("verify_tls", True) not in (False, "false", "False", 0)
     if not verify and extra.get("ca_bundle"):
         raise _wrong(connection.conn_id, "a CA bundle, and TLS verification off", "switch verify_tls on")
@@ -180,8 +243,10 @@ def environment(connection: Any) -> dict[str, str | None]:
         "MLFLOW_TRACKING_URI": tracking_uri(connection),
         "MLFLOW_REGISTRY_URI": registry_uri(connection),
         "MLFLOW_TRACKING_TOKEN": token or None,
-        "MLFLOW_TRACKING_USERNAME": connection.login or None,
-        "MLFLOW_TRACKING_PASSWORD": (connection.password or None) if connection.login else None,
+        "MLFLOW_TRACKING_USERNAME": user,
+        "MLFLOW_TRACKING_PASSWORD": password,
+        # Followed, a POST would arrive as a GET, and credentials somewhere else.
+        "MLFLOW_ALLOW_HTTP_REDIRECTS": "false",
         "MLFLOW_TRACKING_INSECURE_TLS": None if verify else "true",
         "MLFLOW_TRACKING_SERVER_CERT_PATH": extra.get("ca_bundle") or None,
         "MLFLOW_TRACKING_CLIENT_CERT_PATH": extra.get("client_cert") or None,

@@ -9,6 +9,7 @@ from html import escape
 from typing import Any, ClassVar
 
 from airflow_mlops.core.records.base import Record
+from airflow_mlops.redaction import redact
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.promotion import EVENTS
 
@@ -107,7 +108,7 @@ def loop_event(
     title = _TITLES[event].format(model=spec.name, version=f"version {version}" if version else "a version")
     about = f"owner {spec.owner}, risk tier {spec.risk_tier}"
     about += f", as of {as_of:%Y-%m-%d %H:%M} UTC" if as_of else ""
-    why, where = tuple(reasons), {name: url for name, url in (links or {}).items() if url}
+    why, where = tuple(map(redact, reasons)), {name: url for name, url in (links or {}).items() if url}
     return LoopEvent(
         event=event,
         model=spec.name,

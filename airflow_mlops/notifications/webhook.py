@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook, BaseNotifier
 
+from airflow_mlops.redaction import hide_connection
+
 if TYPE_CHECKING:
     from airflow_mlops.notifications.event import LoopEvent
 
@@ -74,6 +76,7 @@ class LoopNotifier(BaseNotifier):
         import requests
 
         connection = BaseHook.get_connection(self.conn_id)
+        hide_connection(connection, headers=True)
         url, extra = _address(connection), connection.extra_dejson
         headers = {name: str(value) for name, value in extra.items() if name not in _OPTIONS}
         auth = (connection.login, connection.password or "") if connection.login else None

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from airflow_mlops.redaction import redact
+
 
 def put(data: dict[str, Any], path: str, value: Any) -> None:
     """Set a value; parts on the way that are not there, or null, begin empty.
@@ -38,12 +40,12 @@ def changed_values(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[t
 
 
 def shown_value(value: Any) -> str:
-    """Return a plain value as one line of JSON, of bounded length; what is not there is `nothing`.
+    """Return a plain value as one line of JSON, of bounded length and without secrets; what is not there is `nothing`.
 
     >>> shown_value("30d"), shown_value(None)
     ('"30d"', 'nothing')
     """
-    text = "nothing" if value is None else json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    text = "nothing" if value is None else redact(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str))
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}... ({len(text)} characters)"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import CoreSchema, core_schema
@@ -200,10 +201,11 @@ class ModelSpec(SpecModel):
     tracking: TrackingSpec = part(TrackingSpec, default={}, doc="Where runs, models and decisions are recorded.")
 
     def problems_within(self) -> Iterator[Problem]:
-        """What is wrong between the parts."""
+        """What is wrong between the parts, and secrets anywhere in them."""
+        from airflow_mlops.spec.credentials import problems_of_credentials
         from airflow_mlops.spec.cross_checks import problems_between
 
-        return problems_between(self.__dict__)
+        return chain(problems_between(self.__dict__), problems_of_credentials(self))
 
     @property
     def registered_model(self) -> str:

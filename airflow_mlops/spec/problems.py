@@ -8,6 +8,8 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
+from airflow_mlops.redaction import redact
+
 
 class ReasonCode(StrEnum):
     """Why something was refused. One enum for the whole package, so that reports can be searched."""
@@ -143,11 +145,11 @@ class Problem:
     """File and line, when there is one: ``flight_delay.yaml:12``."""
 
     def __post_init__(self) -> None:
-        # What is wrong may be anything, of any length and with any character: a page, a log and a database take it.
+        # What is wrong may be anything, of any length and with any character, and quote an address with its password: a
+        # page, a log and a database take it, and nobody's secret is said.
         for name in ("field", "found", "allowed", "fix", "where"):
-            given = getattr(self, name)
-            if not (given.isprintable() and len(given) <= LONGEST):
-                object.__setattr__(self, name, storable(given))
+            given = redact(getattr(self, name))
+            object.__setattr__(self, name, given if given.isprintable() and len(given) <= LONGEST else storable(given))
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
@@ -159,8 +161,8 @@ class Refusal(Exception):
 
     def __init__(self, problems: Problem | Iterable[Problem], *, subject: str = "") -> None:
         self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
-        self.subject = subject
-        super().__init__(self.problems, subject)
+        self.subject = redact(subject)
+        super().__init__(self.problems, self.subject)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # As an exception is by default, it would be made again with the subject as a second problem: it must come

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from airflow_mlops.spec.credentials import holds_credentials
 from airflow_mlops.spec.fields import refuse
 from airflow_mlops.spec.metrics import METRICS
 
@@ -98,10 +99,11 @@ def connection(value: str) -> str:
 
 
 def location(value: str) -> str:
-    """A path or object-store address without a password in it."""
-    authority = value.partition("://")[2].partition("/")[0]
-    if ":" in authority.rpartition("@")[0]:
-        refuse("an address with a password (not shown)", "an address without one", "name a connection with conn_id")
+    """A path or object-store address without a password, key or signature in it."""
+    if holds_credentials(value, place=True):
+        refuse(
+            "an address with a password or key (not shown)", "an address without one", "name a connection with conn_id"
+        )
     return value
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.ports import DataStore
 from airflow_mlops.platform_rules import platform_rules
+from airflow_mlops.redaction import hide_connection
 from airflow_mlops.spec.data import FileSource, LabelSpec, Source
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
@@ -144,6 +145,7 @@ def connection_url(conn_id: str) -> sa.URL:
 def _url(connection: Any, conn_id: str) -> sa.URL:
     import sqlalchemy as sa
 
+    hide_connection(connection)
     kind = str(connection.conn_type or "").replace("-", "_")
     if kind == "sqlite":
         # The form's host is the file; `sqlite:////srv/a.db` in an environment variable arrives as the schema.

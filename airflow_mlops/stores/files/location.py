@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import DataError
+from airflow_mlops.redaction import hide_connection, raising_no_secrets
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
@@ -66,14 +68,27 @@ def locate(path: str, *, conn_id: str | None = None, field: str = "data.source.p
 
     scheme = path.partition("://")[0]
     try:
-        target = ObjectStoragePath(path.rstrip("/"), conn_id=conn_id)
-        return Location(uri=str(target).rstrip("/"), path=target.path.rstrip("/"), remote=target.fs)
+        with raising_no_secrets():
+            target = ObjectStoragePath(path.rstrip("/"), conn_id=conn_id)
+            _hide_secrets_of(getattr(target, "conn_id", None))
+            return Location(uri=str(target).rstrip("/"), path=target.path.rstrip("/"), remote=target.fs)
     except AirflowNotFoundException as error:
         name = conn_id or path.partition("://")[2].partition("@")[0]
         raise DataError(_unreachable(field, f"no Airflow connection '{name}'", "add the connection")) from error
     except (ImportError, ValueError) as error:
         hint = _PACKAGES.get(scheme, "install the Airflow provider of that object store, with its fsspec extra")
         raise DataError(_unreachable(field, f"no file system for '{scheme}://'", hint)) from error
+
+
+def _hide_secrets_of(conn_id: str | None) -> None:
+    """Let nobody say what the connection of an object store holds; which connection is missing is said by its use."""
+    if not conn_id:
+        return
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    with suppress(AirflowNotFoundException):
+        hide_connection(BaseHook.get_connection(conn_id))
 
 
 _PACKAGES = dict.fromkeys(("s3", "s3a", "s3n"), "install apache-airflow-providers-amazon[s3fs]") | {

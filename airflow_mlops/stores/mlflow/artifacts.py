@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.base import Record
+from airflow_mlops.redaction import raising_no_secrets
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.client import GuardedClient
 from airflow_mlops.stores.mlflow.errors import answering, conflict, reading_files
@@ -120,7 +121,7 @@ def download(client: GuardedClient, uri: str, folder: str, missing: Callable[[st
         listed = list_artifacts(artifact_uri=above, tracking_uri=address.uri)
         return name in {PurePosixPath(entry.path).name for entry in listed}
 
-    with reading_files(address, is_there, missing), answering(address):
+    with raising_no_secrets(), reading_files(address, is_there, missing), answering(address):
         return Path(download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=address.uri))
 
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from airflow_mlops.core.errors import RecordError, StoreUnavailableError
+from airflow_mlops.redaction import redact, user_end
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.stores.mlflow.answers import AT_THIS_REQUEST, Away, causes_of, told_apart
 
-_USERINFO = re.compile(r"://[^/\s]+@")
-_QUERY = re.compile(r"(?<=\S)\?\S+")
-"""The query of an address in a text, also of one without its host, as urllib3 writes it: presigned ones hold keys."""
 _CLOUD_CLIENTS = frozenset({"boto3", "botocore", "google", "azure"})
-_SERVER_ERRORS = 500
 _NOT_FOUND = 404
-_SERVER_SIDE = frozenset({"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE"})
 
 
 def without_credentials(uri: str) -> str:
@@ -27,8 +24,11 @@ def without_credentials(uri: str) -> str:
     >>> without_credentials("https://ada:secret@mlflow.example.com:5000/x?token=1")
     'https://mlflow.example.com:5000/x'
     """
-    parts = urlsplit(uri)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    scheme, mark, rest = uri.partition("://")
+    if not mark:
+        return redact(uri)
+    host = re.split("[?#]", rest[user_end("http", rest) :], maxsplit=1)[0]
+    return f"{scheme}{mark}{host}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,20 +44,39 @@ class Address:
 
 
 @contextmanager
-def answering(address: Address) -> Iterator[None]:
-    """Turn "MLflow is away" into a refusal that names the address.
+def answering(address: Address, ask: Callable[[], Any] | None = None) -> Iterator[None]:
+    """Turn "MLflow gives no usable answer" into a refusal that says what it did, where, for how long, and what to do.
+
+    Parameters
+    ----------
+    ask
+        Asks MLflow something else: where that is answered, an error 500 is about the request and not about the server.
 
     Raises
     ------
     StoreUnavailableError
-        STORE_UNAVAILABLE, when no answer, or none but 5xx, came after all tries.
+        STORE_UNAVAILABLE, when no answer came, or none of MLflow's own; `lasting` where trying again changes nothing.
     """
+    begun = time.monotonic()
     try:
         yield
     except Exception as error:
-        if isinstance(error, StoreUnavailableError) or not (_is_away(error) or _is_server_failure(error)):
+        away = None if isinstance(error, StoreUnavailableError) else told_apart(error)
+        if away is None:
             raise
-        raise _unavailable(address, error) from error
+        if away.of_request and ask is not None and _answers(ask):
+            away = AT_THIS_REQUEST
+        raise _unavailable(address, error, away, time.monotonic() - begun) from error
+
+
+def _answers(ask: Callable[[], Any]) -> bool:
+    try:
+        ask()
+    except Exception as error:
+        if told_apart(error) is None:
+            raise
+        return False
+    return True
 
 
 @contextmanager
@@ -95,7 +114,7 @@ def says_missing(error: Exception) -> bool:
     """Whether an answer, and nothing else, says that the thing does not exist."""
     import requests
 
-    for cause in _causes(error):
+    for cause in causes_of(error):
         answer = cause.response if isinstance(cause, requests.HTTPError) else None
         if is_missing(cause) or isinstance(cause, FileNotFoundError):
             return True
@@ -146,63 +165,40 @@ def _lists(address: Address, is_there: Callable[[], bool]) -> bool:
         raise _unreadable(address, error) from error
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
-
-
-def _is_away(error: BaseException) -> bool:
-    """No connection or no answer in time: MLflow wraps what `requests` said, so look through the causes."""
-    import requests
-
-    return any(isinstance(e, requests.ConnectionError | requests.Timeout) for e in _causes(error))
-
-
-def _is_server_failure(error: BaseException) -> bool:
-    """Answers of 5xx until the tries were used up, or one that MLflow does not retry.
-
-    MlflowException has the code INTERNAL_ERROR by default, also for what fails on this side; only an exception that
-    `requests` caused, or one made of an answer, is the server's.
-    """
-    import requests
-    from mlflow.exceptions import RestException
-
-    for cause in _causes(error):
-        if isinstance(cause, requests.exceptions.RetryError):
-            return True
-        answer = cause.response if isinstance(cause, requests.HTTPError) else None
-        if answer is not None and answer.status_code >= _SERVER_ERRORS:
-            return True
-        if isinstance(cause, RestException) and cause.error_code in _SERVER_SIDE:
-            return True
-    return False
-
-
 def said(error: BaseException) -> str:
     """Return the innermost failure in one line, without credentials.
 
     >>> said(OSError("cannot get https://ada:pw@s3.example.com/b/m.skops?X-Amz-Signature=1 at all"))
     'cannot get https://s3.example.com/b/m.skops at all'
     """
-    text = str(list(_causes(error))[-1]) or type(error).__name__
-    return _USERINFO.sub("://", _QUERY.sub("", " ".join(text.split())))[:300]
+    text = str(list(causes_of(error))[-1]) or type(error).__name__
+    # What was answered is a page as often as a sentence, and whoever sent it wrote it.
+    own = _BODY.split(" ".join(text.split()), maxsplit=1)[0]
+    # Not only what signs an address: its whole query, also of one without its host, as urllib3 writes it.
+    return _QUERY.sub("", redact(own))[:_LONGEST]
 
 
-def _unavailable(address: Address, error: BaseException) -> StoreUnavailableError:
+_QUERY = re.compile(r"(?<=\S)\?\S+")
+_BODY = re.compile(r"\.? Response (?:body|text): ")
+_LONGEST = 300
+
+
+def _unavailable(address: Address, error: BaseException, away: Away, seconds: float) -> StoreUnavailableError:
     from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
 
-    tries = MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() + 1  # type: ignore[no-untyped-call]
-    return StoreUnavailableError(
+    tries = 1 + (MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() if away.tried_again else 0)  # type: ignore[no-untyped-call]
+    where = f"{address} in {tries} {'try' if tries == 1 else 'tries'} and {seconds:.1f} seconds"
+    refusal = StoreUnavailableError(
         Problem(
             code=ReasonCode.STORE_UNAVAILABLE,
             field="MLflow",
-            found=f"no usable answer from {address} in {tries} {'try' if tries == 1 else 'tries'}: {said(error)}",
+            found=f"no usable answer from {where}: {away.what}: {said(error)}",
             allowed="an MLflow server that answers",
-            fix="start the server or correct the connection's host, port and TLS options; nothing more was written",
+            fix=away.fix,
         )
     )
+    refusal.lasting = away.lasting
+    return refusal
 
 
 def _unreadable(address: Address, error: BaseException) -> StoreUnavailableError:

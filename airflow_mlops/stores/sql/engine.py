@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_mlops.core.errors import DataError, StoreUnavailableError
+from airflow_mlops.redaction import hide_login, raising_no_secrets, redact
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+
+_TIMEOUTS: Mapping[str, Mapping[str, int]] = {
+    # A peer that vanishes in the middle of an answer is noticed within a minute or so; a query may take as long as it
+    # takes, and the task's execution.timeout ends it.
+    "postgresql": {
+        "connect_timeout": 10,
+        "keepalives": 1,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+    },
+    "mysql": {"connect_timeout": 10},
+}
+"""By backend, in seconds, as its drivers name them."""
 
 
 def make_engine(url: str | sa.URL, subject: str) -> sa.Engine:
@@ -26,8 +42,9 @@ def make_engine(url: str | sa.URL, subject: str) -> sa.Engine:
 
     try:
         parsed = sa.make_url(url)
-        timeout = {"connect_timeout": 10} if parsed.get_backend_name() in ("postgresql", "mysql") else {}
-        return sa.create_engine(parsed, poolclass=sa.NullPool, hide_parameters=True, connect_args=timeout)
+        hide_login(parsed.username, str(parsed.password or ""))
+        timeouts = _TIMEOUTS.get(parsed.get_backend_name(), {})
+        return sa.create_engine(parsed, poolclass=sa.NullPool, hide_parameters=True, connect_args=dict(timeouts))
     except (sa.exc.ArgumentError, ImportError) as error:
         # make_url's message quotes the URL, with its password.
         found = "a connection that is no database URL" if _is_url_error(error) else f"no driver: {error}"
@@ -60,6 +77,12 @@ def reading(engine: sa.Engine, subject: str) -> Iterator[sa.Connection]:
     DataError
         If a statement fails; the message names the source and window.
     """
+    with raising_no_secrets(), _answering(engine, subject) as connection:
+        yield connection
+
+
+@contextmanager
+def _answering(engine: sa.Engine, subject: str) -> Iterator[sa.Connection]:
     import sqlalchemy as sa
 
     _require_file(engine, subject)
@@ -77,13 +100,13 @@ def reading(engine: sa.Engine, subject: str) -> Iterator[sa.Connection]:
                 Problem(
                     code=ReasonCode.STORE_UNAVAILABLE,
                     field="data.source.conn_id",
-                    found=f"no answer from the database: {_said(engine, error)}",
+                    found=f"no answer from the database: {_said(error)}",
                     allowed="a database that answers",
                     fix="check that it is up, and the connection's host, port, user and password",
                 ),
                 subject=subject,
             ) from None
-        raise query_failed(f"the database refused it: {_said(engine, error)}", subject) from None
+        raise query_failed(f"the database refused it: {_said(error)}", subject) from None
     except sa.exc.SQLAlchemyError as error:
         raise query_failed(f"it cannot be run: {type(error).__name__}", subject) from error
 
@@ -102,7 +125,7 @@ def query_failed(found: str, subject: str) -> DataError:
     )
 
 
-def _said(engine: sa.Engine, error: sa.exc.DBAPIError) -> str:
+def _said(error: sa.exc.DBAPIError) -> str:
     """The database's own words, unless they are about a value: those would carry it into logs."""
     import sqlalchemy as sa
 
@@ -111,9 +134,7 @@ def _said(engine: sa.Engine, error: sa.exc.DBAPIError) -> str:
         state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
         return f"{name} (SQLSTATE {state})" if state else name
     lines = str(error.orig).strip().splitlines()
-    text = lines[0] if lines else name
-    password = engine.url.password
-    return text.replace(str(password), "***") if password else text
+    return redact(lines[0] if lines else name)
 
 
 def _require_file(engine: sa.Engine, subject: str) -> None:

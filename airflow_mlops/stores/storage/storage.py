@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_mlops.core.errors import DataError, StoreUnavailableError
 from airflow_mlops.core.ports import Storage
+from airflow_mlops.redaction import raising_no_secrets
 from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal
 from airflow_mlops.stores.files.location import locate
 from airflow_mlops.stores.files.part import unreadable
@@ -128,6 +129,11 @@ class _Storage:
     @contextmanager
     def _reaching(self, doing: str, path: str) -> Iterator[None]:
         """Turn a failure of the disk or object store into one sentence that names the path."""
+        with raising_no_secrets(), self._saying(doing, path):
+            yield
+
+    @contextmanager
+    def _saying(self, doing: str, path: str) -> Iterator[None]:
         try:
             yield
         except (Refusal, GeneratorExit):
