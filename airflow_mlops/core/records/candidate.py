@@ -89,6 +89,9 @@ class Candidate(Record):
     """Since when what was learned before was known not to hold; None: nothing was known to have changed."""
     refit_of: RefitOf | None = added(None)
     """What was judged, where this is trained again on all rows by the same recipe."""
+    requirements: str | None = added(None)
+    """SHA-256 of the run's `requirements.lock`: the packages that serving needs, with the hashes of their files. None:
+    not recorded, because `gate.serving.environment` was not `fresh`."""
 
     @property
     def judged_train(self) -> Window:

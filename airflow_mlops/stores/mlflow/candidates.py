@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.artifacts import MLflowArtifacts
 from airflow_mlops.stores.mlflow.client import GuardedClient
 from airflow_mlops.stores.mlflow.errors import conflict, is_missing
-from airflow_mlops.stores.mlflow.lineage import PROFILE, origin_files
+from airflow_mlops.stores.mlflow.lineage import LOCK, PROFILE, origin_files
 from airflow_mlops.stores.mlflow.queries import get_run, logged_models_of
 from airflow_mlops.stores.mlflow.runs import INPUTS, MLflowRuns
 from airflow_mlops.stores.model_files.format import write_model
@@ -193,6 +195,8 @@ class MLflowCandidates:
             self._client.log_artifacts(run_id, folder)
         uri = f"models:/{model_id}"
         candidate = candidate_from(spec, snapshot, fitted, loop_run=loop_run, run_id=run_id, model_uri=uri)
+        if LOCK in files:
+            candidate = replace(candidate, requirements=hashlib.sha256(files[LOCK]).hexdigest())
         tags = {INPUTS: f"{snapshot.fingerprint}/{spec.fingerprint}", **seals}
         self._artifacts.write_sealed(run_id, CANDIDATE, candidate.to_text(), CANDIDATE_SEAL, tags)
         return candidate
