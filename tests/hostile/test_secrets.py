@@ -378,7 +378,6 @@ def test_airflows_task_logs_hold_no_secret(how: str, airflow_home: Path, watch: 
                 "PYTHONPATH": str(Path(__file__).parents[2]),
                 "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
                 "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(tmp_path / "logs"),
-                "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
                 "AIRFLOW_CONN_MLFLOW_DEFAULT": json.dumps(mlflow),
                 "AIRFLOW_CONN_W": json.dumps({**database, "schema": "x"}),
             },
