@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook, BaseNotifier
 
-from airflow_mlops.redaction import hide_connection
+from airflow_mlops.redaction import hide_connection, logging_no_secrets
 
 if TYPE_CHECKING:
     from airflow_mlops.notifications.event import LoopEvent
@@ -83,15 +83,16 @@ class LoopNotifier(BaseNotifier):
         if connection.password and not connection.login:
             headers.setdefault("Authorization", f"Bearer {connection.password}")
         try:
-            answer = requests.post(
-                url,
-                json=body,
-                headers=headers,
-                auth=auth,
-                timeout=self.timeout,
-                verify=extra.get("verify", extra.get("verify_ssl", True)),
-                allow_redirects=False,  # a redirected POST arrives as a GET, without its body
-            )
+            with logging_no_secrets():
+                answer = requests.post(
+                    url,
+                    json=body,
+                    headers=headers,
+                    auth=auth,
+                    timeout=self.timeout,
+                    verify=extra.get("verify", extra.get("verify_ssl", True)),
+                    allow_redirects=False,  # a redirected POST arrives as a GET, without its body
+                )
         except (requests.RequestException, ValueError) as error:  # ValueError: an address that is none
             # Its words quote the address, and so would its traceback.
             raise NotSentError(self._says(f"could not be reached ({type(error).__name__})")) from None

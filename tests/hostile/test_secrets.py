@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import pytest
 
+from airflow_mlops._loop_context import consequences, open_records
 from airflow_mlops.hooks.mlflow import MLflowHook
 from airflow_mlops.notifications import loop_event, tell
 from airflow_mlops.operators import (
@@ -128,8 +129,6 @@ KINDS = tuple(mlflow_connections("http://h"))
 
 @pytest.mark.parametrize("how", ["hang", "drop", "cut", "half_json", "html", "500", "401", "302", "garbage"])
 def test_no_failure_of_mlflow_says_a_secret(how: str, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow_mlops.operators._base import open_records
-
     failures = 0
     with misbehaving(how) as server:
         for connection in mlflow_connections(server.address).values():
@@ -140,8 +139,6 @@ def test_no_failure_of_mlflow_says_a_secret(how: str, watch: Watch, monkeypatch:
                     return records.registry.champion("x")
 
             def look_as_a_task() -> Any:
-                from airflow_mlops._loop_context import consequences
-
                 with consequences(), open_records(None) as records:
                     return records.runs.open_run("x", "d/r", model="x")
 
@@ -318,7 +315,7 @@ def test_every_stage_with_servers_that_fail_and_answer_by_half(
         place = proxy.removeprefix("http://")
         connection = {"host": f"http://ada:{quote(CANARY, safe='')}@{place}", "extra": {**QUICK, "timeout": 20}}
         monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps({"conn_type": "mlflow", **connection}))
-        run = judge_loop(spec, overrides={"description": "x"} if False else None)
+        run = judge_loop(spec)
         promote_run(spec, run, context_of(run.run_id))
         watch.texts.append(json.dumps(run.reports, default=str))
         assert run.reports["promote"]["promoted"]
@@ -337,35 +334,41 @@ def test_every_stage_with_servers_that_fail_and_answer_by_half(
     assert watch.found() == []
 
 
-TASK = """
-import json, sys, warnings
-warnings.simplefilter("ignore")
+DAG_FILE = """
 from airflow.sdk import DAG
+
 from airflow_mlops.operators import RollbackOperator, SnapshotOperator
 from airflow_mlops.spec import ModelSpec
-from tests.support.loop import specification
 
-whole = specification("x")
-spec = ModelSpec.model_validate(
-    {**whole, "data": {**whole["data"], "source": {"conn_id": "w", "table": "orders"}}, "name": "canary_logs"}
-)
+data = {"source": {"conn_id": "w", "table": "orders"}, "time": "t", "key": "k", "label": "y"}
+training = {"estimator": "sklearn.linear_model.LogisticRegression"}
+spec = ModelSpec.model_validate({"name": "canary_logs", "owner": "tests", "data": data, "training": training})
 with DAG("canary_logs", schedule=None) as dag:
     SnapshotOperator(task_id="snapshot", spec=spec)
     RollbackOperator(task_id="rollback", spec=spec, reason="a reason")
-run = dag.test(logical_date=None)
+"""
+TASK = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from airflow.dag_processing.dagbag import BundleDagBag
+bag = BundleDagBag(dag_folder=sys.argv[1], bundle_path=sys.argv[1], bundle_name="dags-folder")
+assert not bag.import_errors, bag.import_errors
+run = bag.dags["canary_logs"].test(logical_date=None)
 print("STATE", run.state, [(ti.task_id, str(ti.state)) for ti in run.get_task_instances()])
 """
 
 
 @pytest.mark.parametrize("how", ["cut", "500"])
 def test_airflows_task_logs_hold_no_secret(how: str, airflow_home: Path, watch: Watch, tmp_path: Path) -> None:
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "canary_logs.py").write_text(DAG_FILE)
     with misbehaving(how) as server:
         place = server.address.removeprefix("http://")
         mlflow = {"conn_type": "mlflow", "host": f"http://ada:{quote(CANARY, safe='')}@{place}", "extra": QUICK}
         port = int(place.rpartition(":")[2])
         database = {"conn_type": "postgres", "host": "127.0.0.1", "port": port, "login": "ada", "password": CANARY}
         done = subprocess.run(
-            [sys.executable, "-c", TASK],
+            [sys.executable, "-c", TASK, str(tmp_path / "dags")],
             capture_output=True,
             text=True,
             check=False,
@@ -373,14 +376,15 @@ def test_airflows_task_logs_hold_no_secret(how: str, airflow_home: Path, watch: 
             env={
                 **os.environ,
                 "PYTHONPATH": str(Path(__file__).parents[2]),
+                "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
                 "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(tmp_path / "logs"),
-                "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
                 "AIRFLOW_CONN_MLFLOW_DEFAULT": json.dumps(mlflow),
                 "AIRFLOW_CONN_W": json.dumps({**database, "schema": "x"}),
             },
         )
     assert "STATE failed" in done.stdout, done.stderr[-3000:]
-    assert done.stdout.count("'failed'") == 2
+    assert "('snapshot', 'failed')" in done.stdout
+    assert "('rollback', 'failed')" in done.stdout
     assert "no usable answer from" in done.stdout + done.stderr
     watch.texts += [done.stdout, done.stderr]
     watch.files(tmp_path)

@@ -16,6 +16,21 @@ CUT = 0
 Refuses = Callable[[str, str], int | None]
 
 
+_OF_ONE_HOP = ("Transfer-Encoding", "Content-Length", "Connection")
+
+
+def _body(handler: BaseHTTPRequestHandler) -> bytes:
+    """Read a request's body; of an empty file `requests` sends chunks, of which there are none."""
+    if handler.headers.get("Transfer-Encoding") != "chunked":
+        return handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+    body = b""
+    while size := int(handler.rfile.readline().strip() or b"0", 16):
+        body += handler.rfile.read(size)
+        handler.rfile.readline()
+    handler.rfile.readline()
+    return body
+
+
 @contextmanager
 def flaky_proxy(address: str, refuses: Refuses) -> Iterator[str]:
     """Stand before `address`; `refuses(method, path)` returns a status to answer with, CUT, or None to hand on."""
@@ -23,13 +38,14 @@ def flaky_proxy(address: str, refuses: Refuses) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = _body(self)
             refused = refuses(self.command, self.path)
             if refused:
                 self.send_error(refused)
                 return
             upstream = HTTPConnection(target, timeout=60)
-            upstream.request(self.command, self.path, body, {**self.headers, "Connection": "close"})
+            kept = {name: value for name, value in self.headers.items() if name not in _OF_ONE_HOP}
+            upstream.request(self.command, self.path, body, {**kept, "Connection": "close"})
             answer = upstream.getresponse()
             content = answer.read()
             self.send_response_only(answer.status, answer.reason)

@@ -91,6 +91,9 @@ class Candidate(Record):
     """What was judged, where this is trained again on all rows by the same recipe."""
     model_digest: str = added("")
     """SHA-256 of the stored model's files, hexadecimal; empty: trained before it was recorded."""
+    requirements: str | None = added(None)
+    """SHA-256 of the run's `requirements.lock`: the packages that serving needs, with the hashes of their files. None:
+    not recorded, because `gate.serving.environment` was not `fresh`."""
 
     @property
     def judged_train(self) -> Window:

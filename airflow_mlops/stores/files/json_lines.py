@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.stores.files.json_limits import check_fields, check_line, pieces
 from airflow_mlops.stores.files.part import RowsOnlyPart, duplicated, raise_if_away, unreadable
 from airflow_mlops.stores.files.unify import join
 
@@ -53,7 +54,7 @@ class JsonPart(RowsOnlyPart):
 
         known: dict[str, pa.DataType] = {}
         times: dict[str, bool] = {}
-        for block in self._blocks():
+        for block in self._blocks(0):
             found = self._parsed(block, {})
             for field in found.schema:
                 ours, name = field.type, field.name
@@ -65,6 +66,7 @@ class JsonPart(RowsOnlyPart):
                 if joined is None:
                     raise _changed(name, self.path, str(known[name]), str(ours))
                 known[name] = joined
+            check_fields(len(known), self.path)
         is_time = {name for name, always in times.items() if always and name not in self._text}
         return {n: pa.timestamp("us", tz="UTC") if n in is_time and t.is_string(k) else k for n, k in known.items()}
 
@@ -96,7 +98,7 @@ class JsonPart(RowsOnlyPart):
         times = {name for name, type_ in types.items() if t.is_timestamp(type_)}
         read_as = {name: pa.string() if name in times else type_ for name, type_ in types.items()}
         readers = {name: TimeReader(name, self.path) for name in times if name != time}
-        for block in self._blocks():
+        for block in self._blocks(len(read_as)):
             table = self._parsed(block, read_as)
             for batch in table.select(list(types)).combine_chunks().to_batches(max_chunksize=chunk_rows):
                 values = [
@@ -109,8 +111,12 @@ class JsonPart(RowsOnlyPart):
         """Count rows without an event time."""
         return sum(int(batch.column(0).null_count) for batch in self.batches(None, time, [time], _BLOCK))
 
-    def _blocks(self) -> Iterator[bytes]:
-        """Whole lines, some megabytes at a time."""
+    def _blocks(self, columns: int) -> Iterator[bytes]:
+        """Whole lines, some megabytes at a time, and fewer where they would be too many values of so many columns."""
+        for block in self._lines():
+            yield from pieces(block, columns, self.path)
+
+    def _lines(self) -> Iterator[bytes]:
         import pyarrow as pa
 
         rest = b""
@@ -127,6 +133,7 @@ class JsonPart(RowsOnlyPart):
                         rest = after
                     else:
                         rest += after
+                        check_line(len(rest), self.path)
         except (pa.ArrowException, OSError) as error:
             raise_if_away(error, self.path)
             raise unreadable(self.path, "a damaged file of JSON lines", "write the file again") from error

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _BUFFER, _LEAST_BUFFER, _BUFFERS = 1 << 20, 1 << 16, 1 << 26
 """Bytes that are read ahead of one column, and of all together: each of hundreds of columns has a buffer of its own."""
-_SHARE = 8
+SHARE = 8
 """Part of the memory, one in so many, that a batch may take: rows are copied on their way to a frame."""
 _LARGEST_FOOTER = 64 << 20
 _MOST_PAGES = 1_000_000
@@ -61,7 +61,7 @@ def read_bounded(
     """
     import pyarrow.parquet as pq
 
-    limit, wanted = memory_bytes() // _SHARE, list(dict.fromkeys(columns))
+    limit, wanted = memory_bytes() // SHARE, list(dict.fromkeys(columns))
     buffer = min(_BUFFER, max(_LEAST_BUFFER, _BUFFERS // max(1, len(wanted))))
     with filesystem.open_input_file(path) as file:
         with pq.ParquetFile(file, buffer_size=buffer, pre_buffer=False) as asked:
@@ -89,7 +89,7 @@ def check_footer(filesystem: pafs.FileSystem, path: str) -> None:
     length = int.from_bytes(end[:4], "little")
     # A file that does not end in the mark, or is shorter than its footer, is no Parquet file: that is said elsewhere.
     if end[4:] == b"PAR1" and _LARGEST_FOOTER < length < size:
-        raise _refused(path, "", f"a footer of {in_words(length)}", f"at most {in_words(_LARGEST_FOOTER)}")
+        raise refused(path, "", f"a footer of {in_words(length)}", f"at most {in_words(_LARGEST_FOOTER)}")
 
 
 def _text_columns(parquet: pq.ParquetFile, columns: Sequence[str]) -> list[str]:
@@ -124,7 +124,7 @@ def _rows_that_fit(
             together += largest
             if together > limit:
                 found = f"a page that says it is {in_words(largest)} when it is unpacked"
-                raise _refused(path, name, found, f"pages of all columns below {in_words(limit)} together")
+                raise refused(path, name, found, f"pages of all columns below {in_words(limit)} together")
             if metadata.schema.column(index).max_repetition_level:
                 _check_lists(pages, chunk, path, name, limit)
             if any(page.encoding == _DELTA_BYTE_ARRAY for page in pages):
@@ -135,7 +135,7 @@ def _check_lists(pages: Sequence[_Page], chunk: Any, path: str, name: str, limit
     """A row of lists is read whole, and so may be as large as the column says that it has values."""
     values = max(int(chunk.num_values), sum(page.values for page in pages))
     if values * 8 > limit:
-        raise _refused(path, name, f"lists of {values:,} values", f"at most {limit // 8:,} in a row group")
+        raise refused(path, name, f"lists of {values:,} values", f"at most {limit // 8:,} in a row group")
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _pages(file: Any, chunk: Any, path: str, name: str) -> list[_Page]:
     while 0 <= start < end:
         page, length = _header(file, start, path, name)
         if page.size < 0 or page.packed < 0 or len(found) >= _MOST_PAGES:
-            raise _refused(path, name, "pages of a size that cannot be", "whole pages")
+            raise refused(path, name, "pages of a size that cannot be", "whole pages")
         found.append(page)
         start += length + page.packed
     return found
@@ -179,7 +179,7 @@ def _header(file: Any, start: int, path: str, name: str) -> tuple[_Page, int]:
         numbers = (fields.get(2, 0), fields.get(3, 0), inner.get(1, 0), encoding)
         if all(isinstance(number, int) for number in numbers):
             return _Page(*numbers), reader.at
-    raise _refused(path, name, "a page whose header cannot be read", "whole pages")
+    raise refused(path, name, "a page whose header cannot be read", "whole pages")
 
 
 class _Compact:
@@ -262,7 +262,7 @@ def _unpacked(batch: pa.RecordBatch, path: str, encode: frozenset[str], limit: i
     """Turn dictionaries into texts where they are not to stay, in pieces that fit."""
     import pyarrow as pa
 
-    _check_times(batch, path)
+    check_times(batch, path)
     sizes = {
         name: _text_bytes(array)
         for name, array in zip(batch.schema.names, batch.columns, strict=True)
@@ -272,7 +272,7 @@ def _unpacked(batch: pa.RecordBatch, path: str, encode: frozenset[str], limit: i
     if total > limit:
         if batch.num_rows <= 1:
             name = max(sizes, key=sizes.__getitem__)
-            raise _refused(path, name, f"a text of {in_words(sizes[name])}", f"rows below {in_words(limit)}")
+            raise refused(path, name, f"a text of {in_words(sizes[name])}", f"rows below {in_words(limit)}")
         half = batch.num_rows // 2
         yield from _unpacked(batch.slice(0, half), path, encode, limit)
         yield from _unpacked(batch.slice(half), path, encode, limit)
@@ -302,8 +302,14 @@ def _is_text_dictionary(type_: pa.DataType) -> bool:
     return any(kind(held) for kind in (t.is_string, t.is_large_string, t.is_binary, t.is_large_binary))
 
 
-def _check_times(batch: pa.RecordBatch, path: str) -> None:
-    """Refuse dates and times that no library after this one can say: they would be other ones there, or none."""
+def check_times(batch: pa.RecordBatch, path: str) -> None:
+    """Refuse dates and times that no library after this one can say: they would be other ones there, or none.
+
+    Raises
+    ------
+    DataError
+        Naming file and column.
+    """
     import pyarrow.types as t
 
     for name, array in zip(batch.schema.names, batch.columns, strict=True):
@@ -329,7 +335,7 @@ def _check_years(name: str, array: Any, path: str) -> None:
     first, last = _FIRST_DAY * per_day, (_LAST_DAY + 1) * per_day
     if ends["min"] < first or ends["max"] >= last:
         kind = "a date" if t.is_date(array.type) else "a time"
-        raise _refused(path, name, f"{kind} outside of the years 1 to 9999", "dates of a calendar", code="time_invalid")
+        raise refused(path, name, f"{kind} outside of the years 1 to 9999", "dates of a calendar", code="time_invalid")
 
 
 def _check_day(name: str, array: Any, path: str) -> None:
@@ -341,14 +347,15 @@ def _check_day(name: str, array: Any, path: str) -> None:
     ends = pc.min_max(numbers).as_py()
     day = 86_400 * {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[array.type.unit]
     if ends["min"] is not None and not (ends["min"] >= 0 and ends["max"] < day):
-        raise _refused(path, name, "a time of day outside of the day", "times of a clock", code="time_invalid")
+        raise refused(path, name, "a time of day outside of the day", "times of a clock", code="time_invalid")
 
 
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 """0001-01-01 and 9999-12-31, in days since 1970-01-01."""
 
 
-def _refused(path: str, name: str, found: str, allowed: str, *, code: str = "source_unreadable") -> DataError:
+def refused(path: str, name: str, found: str, allowed: str, *, code: str = "source_unreadable") -> DataError:
+    """Return the refusal of what a file says about itself, or of a value that it holds."""
     return DataError(
         Problem(
             code=ReasonCode(code),

@@ -1,4 +1,4 @@
-"""One ORC file as a part of a source, read by column, stripe by stripe."""
+"""One ORC file as a part of a source, read by column, some rows at a time."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.records.snapshot import Window
+from airflow_mlops.stores.files.limits import check_times
+from airflow_mlops.stores.files.orc_limits import rows_that_fit
 from airflow_mlops.stores.files.part import RowsOnlyPart, duplicated, raise_if_away, unreadable
 
 if TYPE_CHECKING:
@@ -50,13 +52,19 @@ class OrcPart(RowsOnlyPart):
         *,
         encode: Sequence[str] = (),  # noqa: ARG002
     ) -> Iterator[pa.RecordBatch]:
-        """Read all rows; a stripe is in memory at a time."""
+        """Read all rows, as many at a time as fit into memory whatever the file says of itself."""
+        import pyarrow.dataset as pads
+
         wanted = list(dict.fromkeys(columns))
-        with self._opened() as file:
-            for stripe in range(file.nstripes):
-                rows = file.read_stripe(stripe, columns=wanted).select(wanted)
-                for start in range(0, rows.num_rows, chunk_rows):
-                    yield rows.slice(start, chunk_rows)
+        with self._clear_errors():
+            rows = rows_that_fit(self._filesystem, self.path, chunk_rows)
+            fragment = pads.OrcFileFormat().make_fragment(self.path, self._filesystem)
+            fields = {name: pads.field(name) for name in wanted}
+            # One batch after the other, and none ahead: what fits once does not fit sixteen times.
+            read = {"batch_size": rows, "batch_readahead": 0, "fragment_readahead": 0, "use_threads": False}
+            for batch in fragment.to_batches(columns=fields, **read):
+                check_times(batch, self.path)
+                yield batch
 
     def undated(self, time: str) -> int | None:
         """Count rows without an event time."""
@@ -68,12 +76,19 @@ class OrcPart(RowsOnlyPart):
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
-        import pyarrow as pa
         from pyarrow import orc
 
-        try:
+        with self._clear_errors():
+            rows_that_fit(self._filesystem, self.path, 1)
             with self._filesystem.open_input_file(self.path) as stream:
                 yield orc.ORCFile(stream)
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        import pyarrow as pa
+
+        try:
+            yield
         except (pa.ArrowException, OSError) as error:
             raise_if_away(error, self.path)
             raise unreadable(self.path, "not a whole ORC file", "write the file again") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import tempfile
@@ -20,7 +21,7 @@ from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.artifacts import MLflowArtifacts
 from airflow_mlops.stores.mlflow.client import GuardedClient
 from airflow_mlops.stores.mlflow.errors import conflict, is_missing
-from airflow_mlops.stores.mlflow.lineage import PROFILE, origin_files
+from airflow_mlops.stores.mlflow.lineage import LOCK, PROFILE, origin_files
 from airflow_mlops.stores.mlflow.queries import get_run, logged_models_of
 from airflow_mlops.stores.mlflow.runs import INPUTS, MLflowRuns
 from airflow_mlops.stores.model_files.digest import digest_folder
@@ -196,6 +197,8 @@ class MLflowCandidates:
         uri = f"models:/{model_id}"
         candidate = candidate_from(spec, snapshot, fitted, loop_run=loop_run, run_id=run_id, model_uri=uri)
         candidate = replace(candidate, model_digest=digest)
+        if LOCK in files:
+            candidate = replace(candidate, requirements=hashlib.sha256(files[LOCK]).hexdigest())
         tags = {INPUTS: f"{snapshot.fingerprint}/{spec.fingerprint}", **seals}
         self._artifacts.write_sealed(run_id, CANDIDATE, candidate.to_text(), CANDIDATE_SEAL, tags)
         return candidate

@@ -19,14 +19,17 @@ from airflow_mlops.stores.mlflow.artifacts import MLflowArtifacts, download
 from airflow_mlops.stores.mlflow.client import GuardedClient
 from airflow_mlops.stores.mlflow.errors import conflict
 from airflow_mlops.stores.mlflow.queries import get_run
-from airflow_mlops.stores.model_files.format import environment
+from airflow_mlops.stores.model_files.format import environment, lock
 
 if TYPE_CHECKING:
+    from airflow_mlops.core.records.candidate import Candidate
     from airflow_mlops.core.training import Fitted
 
 SPEC = "spec.json"
 SNAPSHOT = "snapshot.json"
 ENVIRONMENT = "environment.txt"
+LOCK = "requirements.lock"
+"""Packages that serving needs, with hashes; its digest is in the candidate."""
 PROFILE = "reference_profile.json"
 SPEC_SEAL = "mlops.spec_digest"
 GOLDEN = "golden"
@@ -84,6 +87,30 @@ class MLflowLineage:
         """Return the reference profile of a run's candidate."""
         return Profile.from_json(self._artifacts.read_text(run_id, PROFILE))
 
+    def lock_of(self, candidate: Candidate) -> str:
+        """Return the packages and hashes that were recorded with a candidate for serving it.
+
+        Raises
+        ------
+        RecordError
+            If none were recorded, or they are not those that were.
+        """
+        if candidate.requirements is None:
+            raise conflict(
+                f"the packages of MLflow run {candidate.run_id} were recorded without hashes: "
+                "gate.serving.environment was not 'fresh' when it was trained",
+                "a candidate that was trained with gate.serving.environment: fresh",
+                "train the model again, or set gate.serving.environment: current",
+            )
+        text = self._artifacts.read_text(candidate.run_id, LOCK)
+        if _sha256(text) != candidate.requirements:
+            raise conflict(
+                f"{LOCK} of MLflow run {candidate.run_id} is not what was recorded when the model was trained",
+                "an artifact that nobody changes after it was written: what stands in it is installed",
+                "train the model again, and find out who changed it",
+            )
+        return text
+
     def golden(self, run_id: str) -> GoldenBatch:
         """Return the golden batch of the run's candidate.
 
@@ -125,6 +152,7 @@ def origin_files(fitted: Fitted, snapshot: Snapshot, spec: ModelSpec) -> tuple[d
         SPEC: spec_text,
         SNAPSHOT: snapshot.to_text(),
         ENVIRONMENT: environment(),
+        **({LOCK: lock(spec)} if spec.gate.serving.environment == "fresh" else {}),
         f"{GOLDEN}/{GOLDEN_PREDICTIONS}": golden.to_text(),
     }
     files = {name: text.encode() for name, text in texts.items()}

@@ -15,6 +15,7 @@ from airflow_mlops.core.source_digest import source_digest
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.model_files.loader import BrokenModelError, UntrustedTypesError, load_file
+from airflow_mlops.stores.model_files.lock import make_lock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -207,6 +208,11 @@ def environment() -> str:
     pins = "".join(f"{name}=={version}\n" for name, version in sorted(_installed().items()))
     system = f"# Python {platform.python_version()} on {platform.system()} {platform.machine()}\n"
     return f"{system}# airflow_mlops code {source_digest()}\n{pins}"
+
+
+def lock(spec: ModelSpec) -> str:
+    """What serving a specification's model needs, with hashes: see :mod:`airflow_mlops.stores.model_files.lock`."""
+    return make_lock(requirements(spec), [f"{name}=={version}" for name, version in sorted(_installed().items())])
 
 
 @cache

@@ -29,7 +29,8 @@ from airflow_mlops.core.training import Golden, GoldenBatch, largest_difference
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.stores.model_files import loader as serving_child
 from airflow_mlops.stores.model_files.format import model_file, steps_folder
-from airflow_mlops.stores.serving_check.environment import CannotBuildError, clean, fresh_python
+from airflow_mlops.stores.model_files.lock import clean
+from airflow_mlops.stores.serving_check.environment import CannotBuildError, fresh_python
 
 if TYPE_CHECKING:
     from airflow_mlops.stores.mlflow.store import MLflowStore
@@ -112,7 +113,8 @@ class ServingCheck:
         self._base = replace(self._base, rows=len(batch.rows), size_bytes=size)
         _write_job(folder, model, batch, spec, seconds=self._seconds)
         # The model is audited there, not here: nothing of it is loaded in this process.
-        python = Path(sys.executable) if self._base.environment == "current" else fresh_python(model)
+        current = self._base.environment == "current"
+        python = Path(sys.executable) if current else fresh_python(records.lineage.lock_of(candidate))
         self._until = time.monotonic() + self._seconds
         with (folder / "output.txt").open("wb") as output:
             self._process = subprocess.Popen(

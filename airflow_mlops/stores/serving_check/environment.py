@@ -1,50 +1,38 @@
-"""A fresh environment for a stored model, built from the model's own requirements and kept for the next time.
+"""A fresh environment for a stored model: what the training recorded, by hash, and kept for the next time.
 
 It has nothing of the worker's own packages: what the model needs and forgot to require is missing here, as it will be
-wherever it is served.
+wherever it is served. Nothing of the model's own folder decides what is installed: whoever may write to MLflow could
+have changed it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import stat
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
-from airflow_mlops.stores.mlflow.errors import said
+from airflow_mlops.stores.model_files.lock import NoLockError, read_lock, run_installer
 
 BUILD_SECONDS = 900
-_PIN = re.compile(r"^[A-Za-z0-9][\w.-]*(\[[\w,.-]+\])?==[\w.!+-]+$")
-_LEFT_OUT = frozenset({"mlflow", "mlflow-skinny"})
-"""MLflow adds itself to every model's requirements; the model is loaded without it, and it brings 80 packages."""
-_FOR_INSTALLERS = re.compile(r"^(PIP_|UV_|SSL_CERT_|REQUESTS_CA_BUNDLE$|(HTTPS?|ALL|NO)_PROXY$)", re.IGNORECASE)
-_ALWAYS = frozenset({"PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH"})
 
 
 class CannotBuildError(Exception):
     """The environment cannot be made; the text is one sentence, without credentials."""
 
 
-def clean(*, home: Path, also: re.Pattern[str] | None = None) -> dict[str, str]:
-    """Return an environment without anybody's secrets: what a program needs to start, and names that match `also`."""
-    kept = {name: value for name, value in os.environ.items() if name in _ALWAYS or (also and also.match(name))}
-    return {**kept, "HOME": str(home)}
-
-
-def fresh_python(model: Path, *, cache: Path | None = None) -> Path:
-    """Return the Python of an environment that has what a downloaded model requires, and nothing else.
+def fresh_python(lock: str, *, cache: Path | None = None) -> Path:
+    """Return the Python of an environment that has what a lock names, byte for byte, and nothing else.
 
     Parameters
     ----------
-    model
-        The model's folder, with `requirements.txt` (pins only) and `python_env.yaml`.
+    lock
+        What :func:`airflow_mlops.stores.model_files.lock.make_lock` wrote when the model was trained.
     cache
         Where environments are kept, by the hash of what is in them; a private folder below the system's temporary
         one when left out.
@@ -52,9 +40,12 @@ def fresh_python(model: Path, *, cache: Path | None = None) -> Path:
     Raises
     ------
     CannotBuildError
-        If a requirement is no pin, the Python version is not here, or a package cannot be had.
+        If it is no lock, the Python version is not here, or a package cannot be had with the recorded hash.
     """
-    pins, version = requirements_of(model), python_of(model)
+    try:
+        version, pins = read_lock(lock)
+    except NoLockError as error:
+        raise CannotBuildError(str(error)) from error
     key = hashlib.sha256("\n".join((version, sys.platform, *pins)).encode()).hexdigest()[:24]
     folder = private(cache or Path(tempfile.gettempdir()) / f"airflow-mlops-serving-{os.getuid()}")
     made = folder / key
@@ -67,46 +58,6 @@ def fresh_python(model: Path, *, cache: Path | None = None) -> Path:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return made / "bin" / "python"
-
-
-def requirements_of(model: Path) -> tuple[str, ...]:
-    """Return the pins in a model's requirements.txt, sorted, without MLflow's own.
-
-    Raises
-    ------
-    CannotBuildError
-        If the file is missing, or a line is no pin: an address or an option in it would decide what is run here.
-    """
-    try:
-        lines = (model / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CannotBuildError(f"the model has no readable requirements.txt ({type(error).__name__})") from error
-    pins = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    wrong = sum(1 for pin in pins if not _PIN.match(pin))
-    if wrong or not pins:
-        found = f"{wrong} lines that are not of the form name==version" if wrong else "no requirement"
-        raise CannotBuildError(f"the model's requirements.txt has {found}")
-    return tuple(sorted(pin for pin in pins if pin.partition("==")[0].lower() not in _LEFT_OUT))
-
-
-def python_of(model: Path) -> str:
-    """Return the Python version, ``3.11``, that the model was trained with.
-
-    Raises
-    ------
-    CannotBuildError
-        If the model does not say it.
-    """
-    import yaml
-
-    try:
-        version = str(yaml.safe_load((model / "python_env.yaml").read_text(encoding="utf-8"))["python"])
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise CannotBuildError(f"the model has no readable python_env.yaml ({type(error).__name__})") from error
-    found = re.match(r"^(\d+\.\d+)(\.|$)", version)
-    if found is None:
-        raise CannotBuildError("the model's python_env.yaml names no Python version")
-    return found.group(1)
 
 
 def private(folder: Path) -> Path:
@@ -140,37 +91,24 @@ def _build(folder: Path, pins: Sequence[str], version: str) -> None:
     if python is None and uv is None:
         raise CannotBuildError(f"the model was trained with Python {version}, and there is none on this machine")
     inside = str(folder / "bin" / "python")
-    if uv is not None:
-        _run(
-            [uv, "venv", "--quiet", "--no-project", "--no-config", "--python", python or version, str(folder)], version
-        )
-        _run([uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", inside, *pins], version)
-    else:
-        _run([str(python), "-m", "venv", str(folder)], version)
-        _run([inside, "-m", "pip", "install", "--quiet", *pins], version)
+    with tempfile.TemporaryDirectory() as aside:
+        lock = Path(aside) / "requirements.lock"
+        lock.write_text("\n".join(pins))
+        # Wheels only: what comes as source runs its own code when it is built. No dependencies: the lock has them all.
+        wanted = ["--quiet", "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(lock)]
+        if uv is not None:
+            made = [uv, "venv", "--quiet", "--no-project", "--no-config", "--python", python or version, str(folder)]
+            _run(made, version)
+            _run([uv, "pip", "install", "--compile-bytecode", "--python", inside, *wanted], version)
+        else:
+            _run([str(python), "-m", "venv", str(folder)], version)
+            _run([inside, "-m", "pip", "install", *wanted], version)
 
 
 def _run(command: list[str], version: str) -> None:
-    home = Path(os.environ.get("HOME", tempfile.gettempdir()))  # where installers keep their settings and their cache
     try:
-        done = subprocess.run(
-            command,
-            env=clean(home=home, also=_FOR_INSTALLERS),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=BUILD_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        run_installer(command, seconds=BUILD_SECONDS)
+    except NoLockError as error:
         raise CannotBuildError(
-            f"an environment with Python {version} cannot be built: {Path(command[0]).name} {type(error).__name__}"
+            f"an environment with Python {version} and what the model requires cannot be built: {error}"
         ) from error
-    if done.returncode:
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        # pip says first what failed, and uv says why in its last line
-        line = next((line for line in lines if line.startswith("ERROR:")), lines[-1] if lines else "no reason given")
-        raise CannotBuildError(
-            f"an environment with Python {version} and what the model requires cannot be built: {said(OSError(line))}"
-        )

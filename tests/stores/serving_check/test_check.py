@@ -25,10 +25,11 @@ from airflow_mlops.core.training.golden_batch import as_numbers
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.mlflow.artifacts import download
-from airflow_mlops.stores.mlflow.lineage import GOLDEN_SEAL
+from airflow_mlops.stores.mlflow.lineage import GOLDEN_SEAL, LOCK
 from airflow_mlops.stores.mlflow.queries import get_run
 from airflow_mlops.stores.mlflow.store import MLflowStore
 from airflow_mlops.stores.model_files import loader as serving_child
+from airflow_mlops.stores.model_files.lock import clean, read_lock
 from airflow_mlops.stores.serving_check import environment as serving_environment
 from airflow_mlops.stores.serving_check.check import ServingCheck, check_serving, start_serving_check
 from tests.support.loop_parts import fitted_of, frame_of, snapshot_of, spec_of
@@ -333,7 +334,7 @@ def test_no_secret_reaches_the_interpreter(
     monkeypatch.setenv("AIRFLOW_CONN_X", "s3cret")
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    seen = serving_environment.clean(home=tmp_path)
+    seen = clean(home=tmp_path)
     assert set(seen) <= {"PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "HOME"}
     with start_serving_check(store, record(store, name), spec_of()) as check:
         environment = b""
@@ -406,30 +407,42 @@ def test_a_transformer_of_the_teams_own(
 # a fresh environment ------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    (tmp_path / "requirements.txt").write_text("mlflow==3.17.2\nnumpy==2.0.0\n# by hand\nPyYAML==6.0.2\n")
-    version = f"{sys.version_info.major}.{sys.version_info.minor}.0"
-    (tmp_path / "python_env.yaml").write_text(f"python: {version}\ndependencies:\n- -r requirements.txt\n")
-    return tmp_path
+def test_what_was_recorded_is_installed_and_not_what_the_stored_model_says(
+    store: MLflowStore, name: str, tmp_path: Path
+) -> None:
+    """Who may write to MLflow may change the model's own requirements.txt: nobody reads it."""
+    spec = with_serving(spec_of(), environment="fresh")
+    candidate = record(store, name, spec=spec)
+    folder = folder_of(store, candidate, tmp_path)
+    (folder / "requirements.txt").write_text("scikit-learn==1.6.0\nnot-ours==6.6.6\n")
+    (folder / "python_env.yaml").write_text("python: 2.7.18\n")
+    put_back(store, candidate, folder)
+    version, lines = read_lock(store.lineage.lock_of(candidate))
+    assert version == f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert {line.partition("==")[0] for line in lines} >= {"scikit-learn", "numpy", "pandas", "scipy", "skops"}
+    assert all("--hash=sha256:" in line for line in lines)
+    installed = store.lineage.environment_of(candidate.run_id)
+    assert {line.split()[0] for line in lines} <= {f"{name}=={version}" for name, version in installed.items()}
 
 
-def test_requirements_are_pins_and_nothing_else(model: Path) -> None:
-    assert serving_environment.requirements_of(model) == ("PyYAML==6.0.2", "numpy==2.0.0")
-    for line in ("--index-url http://x", "git+https://x/y", "-e .", "numpy>=2", "numpy", "./evil"):
-        (model / "requirements.txt").write_text(f"numpy==2.0.0\n{line}\n")
-        with pytest.raises(serving_environment.CannotBuildError, match="1 lines that are not of the form"):
-            serving_environment.requirements_of(model)
-    (model / "requirements.txt").unlink()
-    with pytest.raises(serving_environment.CannotBuildError, match=r"no readable requirements\.txt"):
-        serving_environment.requirements_of(model)
+def test_a_lock_that_was_changed_is_refused(store: MLflowStore, name: str) -> None:
+    spec = with_serving(spec_of(), environment="fresh")
+    candidate = record(store, name, spec=spec)
+    text = store.lineage.lock_of(candidate)
+    line = f"not-ours==6.6.6 --hash=sha256:{'0' * 64}\n"
+    store.artifacts.write_text(candidate.run_id, LOCK, text + line)
+    report = check_serving(store, candidate, spec)
+    assert report.failure is not None
+    assert "requirements.lock of MLflow run" in report.failure
+    assert "not what was recorded when the model was trained" in report.failure
 
 
-@pytest.mark.parametrize("text", ["", "python: [", "other: 1", "python: three"])
-def test_a_model_must_name_its_python(model: Path, text: str) -> None:
-    (model / "python_env.yaml").write_text(text)
-    with pytest.raises(serving_environment.CannotBuildError, match=r"python_env\.yaml"):
-        serving_environment.python_of(model)
+def test_a_candidate_without_a_lock_says_what_to_do(store: MLflowStore, name: str) -> None:
+    candidate = record(store, name)
+    assert candidate.requirements is None
+    report = check_serving(store, candidate, with_serving(spec_of(), environment="fresh"))
+    assert report.failure is not None
+    assert "recorded without hashes" in report.failure
 
 
 def test_an_environment_that_somebody_else_could_write_is_not_used(tmp_path: Path) -> None:
@@ -461,11 +474,11 @@ def test_without_a_package_index_the_check_fails_with_one_sentence(
     monkeypatch.setenv("UV_DEFAULT_INDEX", nowhere)
     monkeypatch.setenv("UV_NO_CACHE", "1")
     spec = with_serving(spec_of(), environment="fresh")
-    candidate = record(store, name)
+    candidate = record(store, name, spec=spec)
     report = check_serving(store, candidate, spec)
     assert report.failure is not None
     assert report.environment == "fresh"
-    assert "cannot be built" in report.failure
+    assert "no hashes of the model's packages could be had when it was trained: " in report.failure
     assert "s3cret" not in report.failure
     assert "\n" not in report.failure
     assert list(tmp_path.glob("airflow-mlops-serving-*/*")) == []  # nothing half made is kept
@@ -476,7 +489,7 @@ def test_a_model_serves_in_an_environment_of_its_own_requirements(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     spec = with_serving(spec_of(), environment="fresh")
-    candidate = record(store, name)
+    candidate = record(store, name, spec=spec)
     report = check_serving(store, candidate, spec)
     assert report.failure is None
     assert report.max_difference <= 1e-12

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.monitoring.drift.columns import EvidentlyTest
 from airflow_mlops.core.monitoring.drift.sampling import WindowSamples
+from airflow_mlops.core.monitoring.drift.sandbox import harmless_frames, sandboxed
 from airflow_mlops.core.pipeline.features import as_features
 from airflow_mlops.core.ports import DataStore, Storage
 from airflow_mlops.core.records.candidate import Champion, Feature, compared_features
@@ -50,7 +51,9 @@ def evidently_page(
     """Evidently's data drift report of a window against its reference, as one HTML page.
 
     At most 20,000 rows of each side are drawn, seeded. The verdicts are not Evidently's: they are in `report`, made on
-    all rows.
+    all rows. Names and categories are shown so that none can become markup, categories only of the columns that
+    `gate.slices` and `gate.fairness` name, and the page stands in a frame that reaches nothing: see
+    :mod:`airflow_mlops.core.monitoring.drift.sandbox`.
 
     Returns
     -------
@@ -76,8 +79,12 @@ def evidently_page(
     there = [feature for feature in features if {feature.name} <= set(before.column_names) & set(now.column_names)]
     frames = [as_features(to_frame(table), there) for table in (before, now)]
     shown = [feature for feature in there if all(_testable(frame[feature.name]) for frame in frames)]
+    # What the specification lets reports show is shown; and nothing of it can become markup.
+    values = {*spec.gate.slices.columns, *spec.gate.fairness.columns}
+    (reference, window), harmless = harmless_frames([frame[[f.name for f in shown]] for frame in frames], shown, values)
     try:
-        return _html(frames[0], frames[1], shown) if shown else ""
+        page = _html(reference, window, harmless) if shown else ""
+        return sandboxed(page, f"Drift of {spec.name}, by Evidently") if page else ""
     except (ArithmeticError, TypeError, ValueError) as error:
         log.warning("no page of Evidently's: it raised %s on these rows", type(error).__name__)
         return ""
