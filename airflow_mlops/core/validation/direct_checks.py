@@ -67,10 +67,12 @@ def check_finite(expectation: Expectation, rows: CheckedRows) -> Iterator[Check]
     import numpy as np
 
     asked = expectation.targets or tuple(name for name, kind in rows.kinds.items() if kind == "number")
+    given = set(rows.role("numeric or time"))  # a transformer may be given times in the list of numbers
     for column in (name for name in asked if name in rows.frame):
-        if rows.kinds[column] in {"boolean", "empty"}:
+        kind = rows.kinds[column]
+        if kind in {"boolean", "empty"} or (kind == "time" and column in given):
             yield passed(expectation, column, len(rows.frame), 0)
-        elif rows.kinds[column] != "number":
+        elif kind != "number":
             yield _not_of("numbers", "finite", column, expectation, rows)
         else:
             count = int(np.isinf(_floats(rows.frame[column])).sum())

@@ -149,8 +149,23 @@ def _retyped(name: str, path: str, found: pa.DataType, origin: str, known: Any) 
         field=f"column {name}",
         found=f"type {found} in {path}, but {known} in {origin}",
         allowed="types in all files of the window that can be joined, such as whole numbers and fractions",
-        fix=f"write one of the two files again with the other's type, or state data.source.types: {{{name}: text}}",
+        fix=f"write one of the two files again with the other's type{_statement(name, found, known)}",
     )
+
+
+def _statement(name: str, a: pa.DataType, b: pa.DataType) -> str:
+    """What can be stated so that both files are read, and mean the same by it; nothing where there is no such type."""
+    import pyarrow.types as t
+
+    kinds = {kind_of_type(type_) for type_ in (a, b)}
+    if kinds == {"boolean", "number"}:  # as texts, true and 1 would be two values
+        whole = any(t.is_integer(type_) for type_ in (a, b))
+        return f", or state data.source.types: {{{name}: {'integer' if whole else 'number'}}}, which reads true as 1"
+    if kinds == {"time"}:
+        return f", or state data.source.types: {{{name}: time}}, which reads times without a zone as UTC"
+    if kinds in ({"text", "number"}, {"text", "boolean"}):
+        return f", or state data.source.types: {{{name}: text}}"
+    return ""
 
 
 def cast(array: pa.Array, type_: pa.DataType, name: str, path: str) -> pa.Array:

@@ -11,6 +11,7 @@ import pytest
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.rows.types import kind_of_type, plain_type
+from airflow_mlops.spec.data import ColumnType
 from airflow_mlops.stores.files.store import FileStore
 from airflow_mlops.stores.files.unify import cast, join
 from tests.support.files import NOON, read
@@ -85,3 +86,36 @@ def test_stated_types_win_over_those_of_the_files(tmp_path: Path) -> None:
     parquet(tmp_path, "b.parquet", pa.array(["seven"]))
     with pytest.raises(DataError, match=r"column x: found values of type string in .*b\.parquet"):
         read(FileStore(str(tmp_path), types={"x": "number"}), "x")
+
+
+STATED = [
+    (pa.array([True, False]), pa.array([0, 1], pa.int8()), "integer", [1, 0, 0, 1]),
+    (pa.array([True, False]), pa.array([0.5, 1.0]), "number", [1.0, 0.0, 0.5, 1.0]),
+    (pa.array(["7", "b"]), pa.array([7, 8]), "text", ["7", "b", "7", "8"]),
+    (pa.array(["true"]), pa.array([True]), "text", ["true", "true"]),
+    (
+        pa.array([NOON.replace(tzinfo=None)], pa.timestamp("us")),
+        pa.array([NOON], pa.timestamp("us", "UTC")),
+        "time",
+        [NOON, NOON],
+    ),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "kind", "values"), STATED, ids=lambda one: str(getattr(one, "type", "")))
+def test_what_a_refusal_tells_to_state_reads_both_files_and_keeps_what_they_mean(
+    tmp_path: Path, first: pa.Array, second: pa.Array, kind: ColumnType, values: list[object]
+) -> None:
+    parquet(tmp_path, "a.parquet", first)
+    parquet(tmp_path, "b.parquet", second)
+    with pytest.raises(DataError) as error:
+        read(FileStore(str(tmp_path)), "x")
+    assert f"or state data.source.types: {{x: {kind}}}" in str(error.value)
+    assert read(FileStore(str(tmp_path), types={"x": kind}), "x")["x"].to_pylist() == values
+
+
+def test_where_no_statement_helps_none_is_advised(tmp_path: Path) -> None:
+    parquet(tmp_path, "a.parquet", pa.array(["noon"]))
+    parquet(tmp_path, "b.parquet", pa.array([NOON], pa.timestamp("us", "UTC")))
+    with pytest.raises(DataError, match=r"write one of the two files again with the other's type \[column_retyped\]"):
+        read(FileStore(str(tmp_path)), "x")
