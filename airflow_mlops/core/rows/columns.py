@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.spec.suggest import did_you_mean, find_nearest
+from airflow_mlops.spec.suggest import composed, did_you_mean, find_nearest
 
 _SHOWN = 40
 
@@ -39,15 +39,28 @@ def missing_columns(wanted: Mapping[str, str], known: Iterable[str], *, where: s
 
 
 def _missing(name: str, field: str, known: list[str], where: str) -> Problem:
-    near = find_nearest(name, known)
+    near = next((other for other in known if composed(other) == composed(name)), None) or find_nearest(name, known)
     return Problem(
         code=ReasonCode.COLUMN_RENAMED if near else ReasonCode.COLUMN_MISSING,
         field=field,
         found=f"no column '{name}'",
         allowed=one_of(known),
-        fix=f"did you mean '{near}'?" if near else "name a column of the source, or add it to the source",
+        fix=f"did you mean '{near}'?{same_letters(name, near)}"
+        if near
+        else "name a column of the source, or add it to the source",
         where=where,
     )
+
+
+def same_letters(name: str, near: str) -> str:
+    """Say why two names that look alike are not the same; nothing where they do not look alike.
+
+    >>> same_letters("e\u0301t\u00e9", "\u00e9t\u00e9")
+    ' It has the same letters, composed of other Unicode characters: copy the name from the source.'
+    """
+    if name == near or composed(name) != composed(near):
+        return ""
+    return " It has the same letters, composed of other Unicode characters: copy the name from the source."
 
 
 def require_columns(wanted: Iterable[str], found: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.columns import missing_columns, require_columns
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
-from airflow_mlops.spec.suggest import did_you_mean
+from airflow_mlops.spec.suggest import composed, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,8 +58,8 @@ def clean_labels(
     Parameters
     ----------
     classes
-        Labels of a model: texts that differ from one of them by case or surrounding space only are taken for it, as
-        they are in a snapshot.
+        Labels of a model: texts that differ from one of them by case, surrounding space or composition only are taken
+        for it, as they are in a snapshot.
 
     Returns
     -------
@@ -95,12 +95,12 @@ def has_label(labels: pd.Series[Any]) -> Any:
 
 
 def folded(label: str) -> str:
-    """A text without what no two classes differ in: case and surrounding space.
+    """A text without what no two classes differ in: case, surrounding space, and how its letters are composed.
 
     >>> folded(" Fraud ")
     'fraud'
     """
-    return label.strip().casefold()
+    return composed(label.strip().casefold())
 
 
 def ways_to_write(label: Any) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ class LabelCounts:
 
     @property
     def spelling(self) -> Mapping[str, str]:
-        """Labels that differ from another by case or surrounding space only, and how most rows spell it."""
+        """Labels that :func:`folded` makes the same as another, and how most rows spell it."""
         if self.too_many:
             return {}
         best: dict[str, str] = {}
@@ -87,7 +87,8 @@ class LabelCounts:
             rows = sum(self.counts[label] for label in spelling)
             shown = ", ".join(listed[:10]) + (f" and {len(listed) - 10} more" if len(listed) > 10 else "")  # noqa: PLR2004
             yield self._dirty(
-                f"{rows:,} rows whose label {name!r} differs by case or surrounding space only: {shown}",
+                f"{rows:,} rows whose label {name!r} differs by case, surrounding space or the composition of letters "
+                f"only: {shown}",
                 "they are taken for what most rows say; mend them in the source",
             )
         if self.too_many or not 1 < len(classes) <= MAX_CLASSES:

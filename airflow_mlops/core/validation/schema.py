@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from airflow_mlops.core.records.snapshot import Column
 from airflow_mlops.core.records.validation import Check
+from airflow_mlops.core.rows.columns import same_letters
 from airflow_mlops.core.rows.types import ValueKind, kind_of_series, kind_of_type
 from airflow_mlops.core.validation.wording import failed, names, share
 from airflow_mlops.spec.problems import ReasonCode
@@ -146,6 +147,7 @@ def _missing(
     if new:
         found = f"no column '{want.name}', but '{new[0]}' ({new[1]}), which nothing asks for{untold}"
         fix = f"if it was renamed, rename it back at the source or write '{new[0]}' in the specification"
+        fix += f".{looks}" if (looks := same_letters(want.name, new[0])) else ""
         code = ReasonCode.COLUMN_RENAMED
     else:
         found = f"no column '{want.name}' among {len(offered)}: {names(offered) or 'none'}{untold}"

@@ -99,6 +99,8 @@ def _spans(files: Sequence[SourceFile], time: str, reader: Callable[[], TimeRead
 
     def look(file: SourceFile) -> TimeSpan | Problem:
         names = file.names
+        if not names:
+            return TimeSpan(first=None, last=None)  # a file of no lines, as an export of a day without rows leaves it
         if time not in names:
             return missing_columns({time: "data.time"}, names, where=file.path)[0]
         return _span(file, time, reader())

@@ -14,6 +14,7 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.data import FileSource
 from airflow_mlops.spec.problems import Problem
+from airflow_mlops.stores.files.compression import open_text
 from airflow_mlops.stores.files.csv_values import MISSING, Guess, NumberMarks, TextRules, without_marks
 from airflow_mlops.stores.files.leftovers import RUNNING, RUNNING_NUMBER, left_by_pandas
 from airflow_mlops.stores.files.part import RowsOnlyPart, duplicated, raise_if_away, unreadable
@@ -196,7 +197,7 @@ class CsvPart(RowsOnlyPart):
                     yield _without_empty(batch)
 
     def _open(self) -> pa.NativeFile:
-        return self._filesystem.open_input_stream(self.path, compression="detect")
+        return open_text(self._filesystem, self.path)
 
     @contextmanager
     def _clear_errors(self) -> Iterator[None]:
@@ -217,15 +218,36 @@ class CsvPart(RowsOnlyPart):
             shape = _SHAPE.search(str(error))
             if "UTF8" in str(error):
                 raise self._not_encoded() from error
+            if isinstance(error, OSError):
+                raise unreadable(self.path, "a CSV file that is cut off or damaged", "write the file again") from error
             if shape is None:
                 raise unreadable(self.path, "no readable CSV", "check data.source.delimiter, and the file") from error
             row = f"row {shape[1]}" if shape[1] else "a row"
             found = f"a ragged CSV file ({row} has {shape[3]} fields, the header {shape[2]})"
-            raise unreadable(self.path, found, "mend the row, or check data.source.delimiter and quotes") from error
+            fix = "mend the row, or check data.source.delimiter and quotes"
+            if shape[2] == "1":
+                fix = "take away what stands above the header: the first line must be the header; or check "
+                fix += "data.source.delimiter"
+            raise unreadable(self.path, found, fix) from error
 
     def _not_encoded(self) -> DataError:
         found = f"CSV that is not encoded as {self._how.encoding}"
+        marked = self._marked_encoding()
+        if marked is not None:
+            return unreadable(
+                self.path, f"{found}, but begins as {marked} does", f"state data.source.encoding: {marked}"
+            )
         return unreadable(self.path, found, "state its encoding as data.source.encoding, such as latin-1")
+
+    def _marked_encoding(self) -> str | None:
+        """Return the encoding whose byte order mark the file begins with."""
+        import codecs
+
+        with self._open() as stream:
+            first = bytes(stream.read(4))
+        if first.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # first: the other one's is its beginning
+            return "utf-32"
+        return "utf-16" if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else None
 
 
 def _without_empty(batch: pa.RecordBatch) -> pa.RecordBatch:

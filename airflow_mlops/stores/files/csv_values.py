@@ -20,6 +20,10 @@ MISSING = (
 )  # fmt: skip
 """Texts that are missing values where the specification names none; where they are quoted, only beside numbers, times
 and truth values, because a country may be `NA`."""
+_DIGITS = r"\d[\d.,' \x{a0}\x{202f}]*"
+_DRESSED = rf"^([-+]? ?[\p{{Sc}}]? ?[-+]?{_DIGITS}[%\x{{2030}}\p{{Sc}}]?[-+]?|\([\p{{Sc}}]? ?{_DIGITS}\))$"
+"""A number with what people write around it; RE2's syntax."""
+_SIGNS = r"[%(\x{2030}\p{Sc}]|[-+]$"
 _EXACT = 2.0**63
 _SPACES = " \u00a0\u202f\u2009"
 """Spaces that group digits: the plain one, and those that do not break a line."""
@@ -150,6 +154,9 @@ class Guess:
         self._text = text
         looks = [NumberMarks(decimal=d, thousands=g) for d, g in product(_MARKS, _GROUPS) if d != g]
         self._looks: list[NumberMarks] = [] if text else [look for look in looks if look != rules.marks]
+        self._dressed, self._signs = not text, False
+        """Whether all texts so far may be numbers with a sign of money or of a share, or written as accountants do, and
+        whether one has such a sign: dates and addresses have none."""
 
     @property
     def type(self) -> pa.DataType:
@@ -189,15 +196,21 @@ class Guess:
         return True
 
     def _look(self, texts: pa.Array) -> None:
-        """Keep in mind as what numbers of another country all texts so far can be read."""
+        """Keep in mind as what other numbers all texts so far can be read."""
         import pyarrow.compute as pc
 
-        if not self._looks:
+        if not (self._looks or self._dressed):
             return
         trimmed = pc.utf8_trim_whitespace(texts if self._rules.stated_missing else without_marks(texts))
-        self._looks = [
-            look for look in self._looks if pc.all(pc.match_substring_regex(trimmed, look.pattern)).as_py() is not False
-        ]
+
+        def all_match(values: pa.Array, pattern: str) -> bool:
+            return pc.all(pc.match_substring_regex(values, pattern)).as_py() is not False
+
+        self._looks = [look for look in self._looks if all_match(trimmed, look.pattern)]
+        # Most columns of words are told by their first texts, without a look at the others.
+        self._dressed = self._dressed and all_match(trimmed[:100], _DRESSED) and all_match(trimmed, _DRESSED)
+        if self._dressed and not self._signs:
+            self._signs = bool(pc.any(pc.match_substring_regex(trimmed, _SIGNS)).as_py())
 
     def doubts(self, name: str, path: str) -> Iterator[Problem]:
         """Say what the column might be instead."""
@@ -211,6 +224,16 @@ class Guess:
                 found=f"{self.rows - self.nulls} texts that all look like numbers of another country, in {path}",
                 allowed="numbers as the specification says that they are written",
                 fix=f"they are read as text; state data.source {{{'}} or {{'.join(ways)}}}, or types: {{{name}: text}}",
+            )
+        elif self.type == pa.string() and self._dressed and self._signs:
+            yield Problem(
+                code=ReasonCode.COLUMN_RETYPED,
+                field=f"column {name}",
+                found=f"{self.rows - self.nulls} texts that all look like numbers with a sign of money or of a share "
+                f"(such as % or €), a minus behind them, or in parentheses, in {path}",
+                allowed="numbers as the specification says that they are written",
+                fix="they are read as text, so each is a category; write the numbers alone at the source, or state "
+                f"data.source.types: {{{name}: text}}",
             )
         if self.type == pa.int64() and self.padded:
             yield Problem(

@@ -11,6 +11,7 @@ from airflow_mlops.core.rows.types import plain_type
 from airflow_mlops.spec.data import FileSource
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.event_times import TimeRules
+from airflow_mlops.stores.files.compression import COMPRESS_AGAIN, OTHER_ENDINGS
 from airflow_mlops.stores.files.csv import CsvPart
 from airflow_mlops.stores.files.csv_values import Guess, TextRules
 from airflow_mlops.stores.files.delta import read_log
@@ -87,9 +88,10 @@ class FileOpener:
             formats = {paths[0]: wanted}
         chosen = {path: kind for path, kind in formats.items() if kind and wanted in (None, kind)}
         if not chosen:
-            raise self.refuse(
-                f"{len(paths)} files, none with a known ending", "rename the files, or state data.source.format"
-            )
+            packed = sorted({path[path.rindex(".") :] for path in paths if path.lower().endswith(OTHER_ENDINGS)})
+            fix = COMPRESS_AGAIN if packed else "rename the files, or state data.source.format"
+            also = f", and some that are compressed as {', '.join(packed)}" if packed else ""
+            raise self.refuse(f"{len(paths)} files, none with a known ending{also}", fix)
         several = sorted({_NAMES[kind] for kind in chosen.values()}, reverse=True)
         if len(several) > 1:
             raise self.refuse(f"{' and '.join(several)} files together", "state data.source.format")

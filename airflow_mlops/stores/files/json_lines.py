@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.stores.files.compression import open_text
 from airflow_mlops.stores.files.json_limits import check_fields, check_line, pieces
 from airflow_mlops.stores.files.part import RowsOnlyPart, duplicated, raise_if_away, unreadable
 from airflow_mlops.stores.files.unify import join
@@ -122,7 +123,7 @@ class JsonPart(RowsOnlyPart):
         rest = b""
         first = True
         try:
-            with self._filesystem.open_input_stream(self.path, compression="detect") as stream:
+            with open_text(self._filesystem, self.path) as stream:
                 while data := stream.read(_BLOCK):
                     if first:
                         data, first = data.removeprefix(b"\xef\xbb\xbf"), False

@@ -69,6 +69,14 @@ def test_the_same_rows_spelt_cleanly_are_the_same_snapshot(place: Place) -> None
     assert place.take(spec()).fingerprint == clean.fingerprint
 
 
+def test_labels_whose_letters_are_composed_otherwise_are_one_class(place: Place) -> None:
+    composed, apart = "zu_sp\u00e4t", "zu_spa\u0308t"
+    snapshot = labelled(place, ["p\u00fcnktlich", composed, apart, composed], positive=apart)
+    assert set(read_snapshot(snapshot, place.storage)["late"]) == {"p\u00fcnktlich", composed}
+    (issue,) = issues_of_labels(snapshot)
+    assert "differs by case, surrounding space or the composition of letters only" in issue.found
+
+
 def test_a_rare_class_is_said_with_its_rows(place: Place) -> None:
     labels = ["a", "b", "c"] * (HOURS // 3)
     labels[-400] = "d"

@@ -117,3 +117,15 @@ def test_hours_of_a_zone_near_midnight_are_not_lost(tmp_path: Path) -> None:
     assert len(rows) == 24
     assert {row["x"] for row in rows} == {2, 3}
     assert min(row["t"] for row in rows) == FIRST + timedelta(days=2)
+
+
+def test_a_file_without_a_line_holds_no_rows_and_blocks_nothing(tmp_path: Path) -> None:
+    for day, text in enumerate(["", f'{{"t": "{FIRST.isoformat()}", "x": 7}}\n', "\n\n"]):
+        (tmp_path / f"part-{day}.jsonl").write_text(text)
+    store = FileStore(str(tmp_path))
+    assert [row["x"] for batch in store.read(window(0, 1), "t", ["x"]) for row in batch.to_pylist()] == [7]
+    assert store.bounds("t") == (FIRST, FIRST)
+    assert [row["x"] for batch in store.read_all(["x"]) for row in batch.to_pylist()] == [7]
+    (tmp_path / "part-1.jsonl").write_text("")
+    with pytest.raises(DataError, match="no column 'x'; allowed: none"):
+        list(FileStore(str(tmp_path)).read(window(0, 1), "t", ["x"]))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.stores.files.store import FileStore
-from tests.support.files import csv, read
+from tests.support.files import NOON, csv, read
 
 
 def test_csv_types_come_from_all_rows(tmp_path: Path) -> None:
@@ -152,3 +152,49 @@ def test_doubts_about_hundreds_of_columns_are_a_few_sentences(tmp_path: Path) ->
     assert len(issues) == 11
     assert issues[-1].field == "290 more columns"
     assert len(str(issues[-1])) < 1000
+
+
+DRESSED = {
+    "percent": ["12.5%", "7%", "-3.25 %"],
+    "money": ["€ 3.20", "$1,200.00", "5"],
+    "money behind": ["1\u00a0234,50 €", "7 €", "0 €"],
+    "accountants": ["(1,234.50)", "12.00", "7-"],
+}
+NO_NUMBERS = {
+    "dates": ["1.2.2024", "31.12.2023", "7.7.2024"],
+    "addresses": ["192.168.1.1", "10.0.0.1", "127.0.0.1"],
+    "phones": ["(030) 12345", "+49 30 123", "110"],
+    "weights": ["12 kg", "7 kg", "1 kg"],
+    "codes": ["A1%", "B2", "C3"],
+}
+
+
+LOOKS = [*((v, True) for v in DRESSED.values()), *((v, False) for v in NO_NUMBERS.values())]
+
+
+@pytest.mark.parametrize(("values", "said"), LOOKS)
+def test_numbers_with_a_sign_beside_them_are_said(tmp_path: Path, values: list[str], said: bool) -> None:
+    lines = "".join(f'{NOON.isoformat()};"{value}"\n' for value in values)
+    (tmp_path / "a.csv").write_text(f"t;x\n{lines}", encoding="utf-8")
+    store = FileStore(str(tmp_path), delimiter=";")
+    assert read(store, "x")["x"].to_pylist() == values
+    found = [issue.found[:46] for issue in store.issues() if issue.field == "column x"]
+    assert found == ["3 texts that all look like numbers with a sign"] * said
+    stated = FileStore(str(tmp_path), delimiter=";", types={"x": "text"})
+    assert read(stated, "x")["x"].to_pylist() == values
+    assert [issue for issue in stated.issues() if issue.field == "column x"] == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_the_encoding_that_a_file_begins_with_is_told(tmp_path: Path, encoding: str) -> None:
+    mark = "" if encoding in ("utf-16", "utf-32") else "\ufeff"
+    (tmp_path / "a.csv").write_bytes(f"{mark}t,x\n{NOON.isoformat()},\u00e9\n".encode(encoding))
+    told = encoding.removesuffix("-le")
+    with pytest.raises(DataError, match=f"state data.source.encoding: {told}"):
+        read(FileStore(str(tmp_path)), "x")
+    assert read(FileStore(str(tmp_path), encoding=told), "x")["x"].to_pylist() == ["\u00e9"]
+
+
+def test_what_stands_above_the_header_is_told_from_a_ragged_row(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the first line must be the header"):
+        csv(tmp_path, f"# made by x\nt,x\n{NOON.isoformat()},1\n").schema()
