@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,7 @@ class JoinedLabels:
         self, rows: DataStore, labels: LabelSource, key: Sequence[str], *, known_by: datetime | None = None
     ) -> None:
         self.rows, self.labels, self.key, self.known_by = rows, labels, tuple(key), known_by
+        self._met: tuple[Problem, ...] = ()
 
     def known_at(self, instant: datetime) -> JoinedLabels:
         """The same rows, with the labels that were known at an instant."""
@@ -95,10 +96,22 @@ class JoinedLabels:
         for batch in self.rows.read(window, time, asked, chunk_rows=chunk_rows):
             found = known.of(batch, self.key)
             yield batch.select(self._own(columns)).append_column(label, found).select(list(columns))
+        theirs = tuple(replace(issue, where=self.labels.store.description) for issue in self.labels.store.issues())
+        self._met = (*self._not_read(window, time), *theirs)
 
     def issues(self) -> Sequence[Problem]:
-        """What was met in the last read of the rows."""
-        return self.rows.issues()
+        """What was met in the last read of the rows, and of their labels."""
+        return (*self.rows.issues(), *self._met)
+
+    def _not_read(self, window: Window, time: str) -> Iterator[Problem]:
+        if self.labels.label in {column.name for column in self.rows.schema(window, time)}:
+            yield Problem(
+                code=ReasonCode.COLUMN_EXTRA,
+                field=f"column {self.labels.label}",
+                found=f"it is in the rows, too: {self.rows.description}",
+                allowed="a label that comes from one source",
+                fix="that of data.labels counts; take data.labels out if it is the rows' own that is meant",
+            )
 
     def absent(self) -> Collection[str]:
         """Columns that a part of the rows does not have."""
@@ -177,15 +190,24 @@ class _KnownLabels:
     def __init__(self, labels: LabelSource, table: pa.Table | None) -> None:
         import pyarrow.compute as pc
 
+        self.labels = labels
         self.values: pa.Array | None = None
         self.places: dict[tuple[Any, ...], int] = {}
+        self.contradicted: set[tuple[Any, ...]] = set()
+        """Keys with several labels of the newest time, which are not the same."""
         if table is None:
             return
         ordered = table.take(pc.sort_indices(table, sort_keys=[(labels.time, "ascending")]))
         self.values = _plain(ordered[labels.label].combine_chunks())
         columns = [_plain(ordered[name].combine_chunks()).to_pylist() for name in labels.key]
-        # later ones take the place of earlier ones
-        self.places = {key: place for place, key in enumerate(zip(*columns, strict=True))}
+        times, values = ordered[labels.time].to_pylist(), self.values.to_pylist()
+        for place, key in enumerate(zip(*columns, strict=True)):
+            before = self.places.get(key)
+            if before is not None and times[before] == times[place] and values[before] != values[place]:
+                self.contradicted.add(key)
+            elif before is not None and times[before] < times[place]:
+                self.contradicted.discard(key)
+            self.places[key] = place  # later ones take the place of earlier ones
 
     def of(self, batch: pa.RecordBatch, key: Sequence[str]) -> pa.Array:
         """Labels of a batch, null where none is known; shape (rows,)."""
@@ -194,8 +216,24 @@ class _KnownLabels:
         if self.values is None:
             return pa.nulls(batch.num_rows)
         columns = [_plain(batch.column(name)).to_pylist() for name in key]
-        places = [self.places.get(each) for each in zip(*columns, strict=True)]
+        keys = list(zip(*columns, strict=True))
+        if self.contradicted and (wrong := self.contradicted.intersection(keys)):
+            raise self._contradiction(len(wrong))
+        places = [self.places.get(each) for each in keys]
         return self.values.take(pa.array(places, pa.int64()))
+
+    def _contradiction(self, rows: int) -> DataError:
+        where = self.labels.store.description
+        return DataError(
+            Problem(
+                code=ReasonCode.LABELS_DIRTY,
+                field="data.labels.time",
+                found=f"{rows} or more rows with several labels that became known at the same '{self.labels.time}'",
+                allowed="of one time, one label for each row: the newest counts",
+                fix="write when each became known, or leave out those that were corrected",
+            ),
+            subject=where,
+        )
 
 
 def _plain(column: pa.Array) -> pa.Array:

@@ -14,6 +14,7 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.ports import as_known_at
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.snapshot import read_snapshot, take_snapshot
+from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.joined_labels import JoinedLabels
 from airflow_mlops.stores.open_source import open_rows
 from airflow_mlops.stores.storage.storage import open_storage
@@ -106,3 +107,34 @@ def test_a_store_of_rows_with_their_labels_is_what_it_is(place: Path) -> None:
     whole = make_spec(data={"source": {"path": "rows.parquet"}})
     store = open_rows(whole, data_root=str(place))
     assert as_known_at(store, END) is store
+
+
+def test_two_labels_of_one_time_are_refused_and_equal_or_older_ones_are_not(place: Path) -> None:
+    labels = pd.read_parquet(place / "labels.parquet")
+    pd.concat([labels, labels]).to_parquet(place / "labels.parquet", index=False)
+    store = open_rows(spec_of(), data_root=str(place))
+    assert read(store)["y"].notna().all(), "the same word twice"
+    of_five = labels[labels["id"] == 5]
+    older = of_five[of_five["seen"] < END - DAY].assign(y=8)
+    pd.concat([labels, older]).to_parquet(place / "labels.parquet", index=False)
+    store = open_rows(spec_of(), data_root=str(place))
+    assert read(store).set_index("id")["y"][5] == 9, "a later word ends the contradiction"
+    with pytest.raises(DataError, match="several labels that became known at the same 'seen'") as error:
+        read(as_known_at(store, END - 2 * DAY))
+    assert [problem.code for problem in error.value.problems] == [ReasonCode.LABELS_DIRTY]
+    newest = of_five[of_five["seen"] == END - DAY].assign(y=8)
+    pd.concat([newest, labels]).to_parquet(place / "labels.parquet", index=False)
+    with pytest.raises(DataError, match="labels.parquet: data.labels.time: found 1 or more rows"):
+        read(open_rows(spec_of(), data_root=str(place)))
+
+
+def test_what_is_odd_about_labels_and_a_label_that_is_not_read_are_said(place: Path) -> None:
+    rows, labels = pd.read_parquet(place / "rows.parquet"), pd.read_parquet(place / "labels.parquet")
+    rows.assign(y=1).to_parquet(place / "rows.parquet", index=False)
+    labels.assign(seen=labels["seen"].dt.tz_localize(None)).to_parquet(place / "labels.parquet", index=False)
+    store = open_rows(spec_of(), data_root=str(place))
+    assert read(store)["y"].notna().all()
+    found = {issue.field: issue for issue in store.issues()}
+    assert "it is in the rows, too" in found["column y"].found
+    assert "labels.parquet" in found["data.time"].where
+    assert "without a zone" in found["data.time"].found
