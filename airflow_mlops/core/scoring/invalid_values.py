@@ -2,8 +2,8 @@
 
 Training refuses them: somebody has to mend them before anything is learned. Scoring must not fail for a whole window
 because of one. By `scoring.invalid` such a value is missing to the model, or its row is left out; either way the
-manifest counts them by column and names the first rows. A column without a single right value is another column: it is
-refused, as it is in training.
+manifest counts them by column and names the first rows, as it counts rows without a key. A column without a single
+right value is another column: it is refused, as it is in training.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NAMED = 5
 """Rows that are named for each column."""
+_UNNAMED = "missing, in the key: nobody can tell whose prediction it is"
 MOST = 100
 """Rows of one chunk that a model may refuse one by one: more of them are no accident, and the window is refused."""
 
@@ -112,6 +113,10 @@ class Reader:
         """The rows with invalid values missing, or without the rows that have them."""
         import numpy as np
 
+        for name in self.key:
+            unnamed = frame[name].isna().to_numpy()
+            if unnamed.any():  # scored all the same: its time may say whose it is
+                self._note(name, _UNNAMED, frame.iloc[np.flatnonzero(unnamed)], "missing")
         bad, changed = np.zeros(len(frame), dtype=bool), dict[str, Any]()
         for feature, rows, column in find_invalid(frame, self.features):
             words = "no finite number" if feature.role == "numeric" else "no date or time"

@@ -124,7 +124,19 @@ def test_times_that_are_no_times_are_found() -> None:
 
 
 def test_sound_rows_are_passed_on_as_they_are() -> None:
-    rows = pd.DataFrame({"x": [1.0, None], "c": ["a", None]})
-    reader = Reader([Feature(name="x", role="numeric"), Feature(name="c", role="categorical")], ["x"], "missing")
+    rows = pd.DataFrame({"id": [1, 2], "x": [1.0, None], "c": ["a", None]})
+    reader = Reader([Feature(name="x", role="numeric"), Feature(name="c", role="categorical")], ["id"], "missing")
     assert reader.sound(rows) is rows
     assert reader.found == ()
+
+
+def test_rows_without_a_key_are_scored_and_said(tmp_path: Path, storage: Any) -> None:
+    rows = frame(300, seed=1)
+    rows["id"] = rows["id"].astype("Int64")
+    _, expected = scored(tmp_path, storage, rows)
+    rows.loc[[7, 250], "id"] = pd.NA
+    made, found = scored(tmp_path, storage, rows)
+    (issue,) = made.invalid
+    assert (issue.column, issue.rows, issue.treated) == ("id", 2, "missing")
+    assert str(issue).startswith("id: 2 values that are missing, in the key: nobody can tell whose prediction it is")
+    assert found["prediction"].tolist() == expected["prediction"].tolist()
