@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,8 @@ class SourceTypes(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         if self.event_time is None:
             raise ValueError("age_days needs the event time")
         events = as_times(self._column(frame, self.event_time))
+        if events.dtype != moments.dtype:  # one of them holds times beyond the reach of nanoseconds
+            events, moments = (times.astype("datetime64[us, UTC]") for times in (events, moments))
         return (events - moments).dt.total_seconds().to_numpy(dtype="float64") / _SECONDS_OF_A_DAY
 
     @staticmethod
@@ -164,8 +167,28 @@ def as_times(column: pd.Series[Any]) -> pd.Series[Any]:
     if column.dtype == object or pd.api.types.is_string_dtype(column.dtype):
         texts = column.map(lambda value: value if isinstance(value, str) else _iso(value), na_action="ignore")
         found: pd.Series[Any] = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
-        return found
+        return _with_far_times(found, texts)
     raise ValueError(f"{column.name} holds no dates or times, but values of type {column.dtype}")
+
+
+def _with_far_times(found: pd.Series[Any], texts: pd.Series[Any]) -> pd.Series[Any]:
+    """Add times beyond the years that nanoseconds reach, such as the 9999-12-31 of what has no end."""
+    lost = (found.isna() & texts.notna()).to_numpy()
+    far = {place: moment for place in np.flatnonzero(lost) if (moment := _moment(texts.iloc[place])) is not None}
+    if not far:
+        return found
+    found = found.astype("datetime64[us, UTC]")
+    found.iloc[list(far)] = pd.DatetimeIndex(np.array(list(far.values()), dtype="datetime64[us]"), tz="UTC")
+    return found
+
+
+def _moment(text: str) -> datetime | None:
+    """A time in UTC, without its zone; None where a text is none."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _iso(value: Any) -> str | None:

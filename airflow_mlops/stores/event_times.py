@@ -255,11 +255,22 @@ class TimeReader:
             try:
                 read = texts.cast(pa.timestamp("ns", tz=tz))
             except pa.ArrowInvalid as error:
-                found = f"column '{self.column}' of text that is not all times"
-                raise self.refuse(found, _advice(texts)) from error
+                raise self._not_all_times(texts, tz) from error
         if not zoned and not self.is_assumed:
             self.is_assumed = pc.any(pc.greater(pc.utf8_length(texts), _DAY)).as_py() is True
         return _to_microseconds(read) if zoned else self._localised(read)
+
+    def _not_all_times(self, texts: pa.Array, tz: str | None) -> DataError:
+        """Return the refusal of texts: another way of writing times, or a few that are none among many that are."""
+        import pyarrow as pa
+
+        looked_at = texts.drop_null()[:_LOOKED_AT]
+        wrong = sum(not _is_time(text, pa.timestamp("ns", tz=tz)) for text in looked_at)
+        found = f"column '{self.column}' of text that is not all times"
+        if not 0 < wrong < len(looked_at) / 2:
+            return self.refuse(found, _advice(texts))
+        fix = "mend them at the source, or write them empty: rows without a time are left out and counted"
+        return self.refuse(f"{found}: {wrong:,} of {len(looked_at):,} that were looked at are none", fix)
 
     def refuse(self, found: str, fix: str = "") -> DataError:
         """Return the error for a column that is no event time."""
@@ -273,6 +284,20 @@ class TimeReader:
             ),
             subject=self.subject,
         )
+
+
+_LOOKED_AT = 10_000
+"""Texts that are tried one by one, to say how many of them are no times."""
+
+
+def _is_time(text: pa.Scalar, type_: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    try:
+        text.cast(type_)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 _SINCE_1970 = ((10**17, "ns"), (10**14, "us"), (10**11, "ms"), (10**8, "s"))

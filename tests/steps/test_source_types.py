@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -126,3 +126,15 @@ def test_the_package_stands_by_itself(tmp_path: Path) -> None:
     command = [sys.executable, "-I", "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.stdout.strip() == "imported", done.stderr
+
+
+@pytest.mark.parametrize("far", ["9999-12-31", date(9999, 12, 31), datetime(9999, 12, 31, tzinfo=UTC), "0001-01-01"])
+def test_times_beyond_nanoseconds_are_times(far: object) -> None:
+    frame = pd.DataFrame({"end": [far, "2026-03-01T12:00:00+02:00", None, "soon"], "at": ["2026-03-02"] * 4})
+    made = SourceTypes(calendar={"end": ["year", "age_days"]}, event_time="at").fit_transform(frame)
+    year = int(str(far)[:4])
+    assert made["end_year"].tolist()[:2] == [year, 2026]
+    assert made["end_year"].isna().tolist() == [False, False, True, True]
+    days = (date(2026, 3, 2) - date.fromisoformat(str(far)[:10])).days
+    assert made["end_age_days"].tolist()[0] == days
+    assert made["end_age_days"].tolist()[1] == pytest.approx(14 / 24)

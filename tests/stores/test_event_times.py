@@ -214,3 +214,15 @@ def test_numbers_in_a_wrong_unit_are_refused_with_the_unit() -> None:
     reader = TimeReader("at", "the source", TimeRules(unit="s"))
     with pytest.raises(DataError, match=r"'at' of numbers that are beyond the years 1 to 9999 as 's' since 1970"):
         reader.convert(pa.array([1_700_000_000_000, None], pa.int64()))
+
+
+def test_a_few_texts_that_are_no_times_are_counted_and_another_way_of_writing_is_told_apart() -> None:
+    right = ["2026-02-01 05:00:00", "2026-02-02", " 2026-02-03T07:00:00.5 ", None]
+    with pytest.raises(DataError) as error:
+        TimeReader("at", "rows").convert(pa.array([*right, *right, "2026-02-30 00:00:00"]))
+    (problem,) = error.value.problems
+    assert problem.found == "column 'at' of text that is not all times: 1 of 7 that were looked at are none"
+    assert "write them empty" in problem.fix
+    assert "2026-02-30" not in str(error.value)
+    with pytest.raises(DataError, match="not all times; .+time_format"):
+        TimeReader("at", "rows").convert(pa.array(["01.02.2026 05:00", "13.02.2026 05:00", "2026-02-01 05:00:00"]))
