@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -218,15 +219,27 @@ class TimeReader:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        zoned = "%z" in str(self.rules.format)
-        plain = pc.utf8_trim_whitespace(texts).to_pandas()
+        zoned, tz = "%z" in str(self.rules.format), "UTC" if "%z" in str(self.rules.format) else None
+        plain = pc.utf8_trim_whitespace(texts)
         try:
-            times = pd.to_datetime(plain, format=self.rules.format, utc=zoned)
+            times = pd.to_datetime(plain.to_pandas(), format=self.rules.format, utc=zoned)
+            read = pa.array(times, pa.timestamp("ns", tz), from_pandas=True)
+        except pd.errors.OutOfBoundsDatetime:
+            read = pa.array(self._formatted_far(plain.to_pylist()), pa.timestamp("us", tz))
         except (ValueError, TypeError) as error:
-            found = f"column '{self.column}' with texts that are not of the time_format '{self.rules.format}'"
-            raise self.refuse(found, "correct data.source.time_format") from error
-        read = pa.array(times, pa.timestamp("ns", "UTC" if zoned else None), from_pandas=True)
+            raise self._not_of_format() from error
         return _to_microseconds(read) if zoned else self._localised(read)
+
+    def _formatted_far(self, texts: Sequence[str | None]) -> list[datetime | None]:
+        """Read texts of years that nanoseconds do not reach, such as the 31.12.9999 of what has no end."""
+        try:
+            return [None if text is None else datetime.strptime(text, str(self.rules.format)) for text in texts]  # noqa: DTZ007 - the format says
+        except ValueError as error:
+            raise self._not_of_format() from error
+
+    def _not_of_format(self) -> DataError:
+        found = f"column '{self.column}' with texts that are not of the time_format '{self.rules.format}'"
+        return self.refuse(found, "correct data.source.time_format")
 
     def _parse(self, texts: pa.Array) -> pa.Array:
         import pyarrow.compute as pc
@@ -305,6 +318,8 @@ _SINCE_1970 = ((10**17, "ns"), (10**14, "us"), (10**11, "ms"), (10**8, "s"))
 _YEARS = (-62_135_596_800_000_000, 253_402_300_800_000_000)
 """The first microsecond of the year 1, and the first of the year 10000, since 1970."""
 _FIRST_DAY, _LAST_DAY = 19_000_101, 21_001_231
+_CLOCK = 1_000_000
+"""Hours, minutes and seconds behind a date: as milliseconds since 1970 such a number is a year after 2570."""
 
 
 def _advice(array: pa.Array) -> str:
@@ -322,6 +337,8 @@ def _advice(array: pa.Array) -> str:
         return ""
     if _FIRST_DAY <= low <= high <= _LAST_DAY:
         return "if they are dates such as 20130301, state data.source.time_format: '%Y%m%d'"
+    if _FIRST_DAY * _CLOCK <= low <= high < (_LAST_DAY + 1) * _CLOCK:
+        return "if they are times such as 20130301123000, state data.source.time_format: '%Y%m%d%H%M%S'"
     unit = next((unit for least, unit in _SINCE_1970 if low >= least), "")
     return f"if they are numbers since 1970, state data.source.time_unit: {unit}" if unit else ""
 

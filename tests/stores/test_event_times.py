@@ -185,6 +185,8 @@ def test_times_with_and_without_a_zone_go_together_where_a_zone_is_stated() -> N
         (pa.array(["1700000000000000"]), "time_unit: us"),
         (pa.array([1_700_000_000 * 10**9]), "time_unit: ns"),
         (pa.array([20240301]), "time_format: '%Y%m%d'"),
+        (pa.array([20240301123000]), "time_format: '%Y%m%d%H%M%S'"),
+        (pa.array(["20240301123000"]), "time_format: '%Y%m%d%H%M%S'"),
         (pa.array(["31.12.2024"]), "state data.source.time_format"),
     ],
 )
@@ -226,3 +228,14 @@ def test_a_few_texts_that_are_no_times_are_counted_and_another_way_of_writing_is
     assert "2026-02-30" not in str(error.value)
     with pytest.raises(DataError, match="not all times; .+time_format"):
         TimeReader("at", "rows").convert(pa.array(["01.02.2026 05:00", "13.02.2026 05:00", "2026-02-01 05:00:00"]))
+
+
+@pytest.mark.parametrize(("form", "zone"), [("%d.%m.%Y %H:%M", ""), ("%d.%m.%Y %H:%M %z", " +0100")])
+def test_a_format_reads_years_that_nanoseconds_do_not_reach(form: str, zone: str) -> None:
+    reader: Any = TimeReader("t", "o", TimeRules(format=form))
+    texts = pa.array([f"31.12.9998 23:00{zone}", f"01.03.2026 05:30{zone}", None])
+    hours = timedelta(hours=1 if zone else 0)
+    expected = [datetime(9998, 12, 31, 23, tzinfo=UTC) - hours, datetime(2026, 3, 1, 5, 30, tzinfo=UTC) - hours, None]
+    assert reader.convert(texts).to_pylist() == expected
+    with pytest.raises(DataError, match="not of the time_format"):
+        reader.convert(pa.array([f"31.12.9998 23:00{zone}", "2026-03-01"]))

@@ -28,6 +28,7 @@ ALIKE = 0.72
 """Smallest likeness of two names for a suggestion: below it, suggestions are more often wrong than right."""
 _KINDS: Mapping[Role, frozenset[ValueKind]] = {
     "time": frozenset({"time"}),
+    "label": frozenset({"text", "number", "boolean"}),
     "numeric": frozenset({"number", "boolean"}),
     "categorical": frozenset({"text", "number", "boolean"}),
     "numeric or time": frozenset({"number", "boolean", "time"}),
@@ -54,6 +55,7 @@ class WantedColumn:
         """The column as a person would ask for it."""
         values = {
             "time": " of times",
+            "label": " of classes or numbers",
             "numeric": " of numbers",
             "categorical": " of categories",
             "numeric or time": " of numbers or times",
@@ -164,6 +166,8 @@ def _retyped(want: WantedColumn, frame: pd.DataFrame, kind: ValueKind, rows: int
     if want.role == "numeric" and kind == "text":
         found += f"; {_unreadable(frame[want.name])}"
     fix = "write one time zone (UTC) at the source" if wrong else "cast it at the source, or give it another role"
+    if want.role == "label":
+        fix = "name another data.label, or make classes or numbers of it at the source"
     if kind == "time" and want.role in ("numeric", "categorical"):
         fix = f"write features.calendar: {{{want.name}: [hour, weekday, month, age_days]}}, or take it out of the list"
     return failed(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -132,3 +135,29 @@ def test_a_date_is_fine_for_a_transformer_and_named_with_its_remedy_without_one(
     assert compare(frame, [WantedColumn(name="at", role="categorical or time")]).checks == ()
     assert compare(frame, [WantedColumn(name="at", role="calendar")]).checks == ()
     assert compare(frame, [WantedColumn(name="zip", role="calendar")]).checks == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (pd.to_datetime(["2024-01-01T00:00Z", None]), "time"),
+        (pd.to_timedelta([1, 2], "D"), "duration"),
+        ([[1], [2, 3]], "other"),
+        ([b"a", b"b"], "other"),
+    ],
+    ids=["times", "durations", "lists", "bytes"],
+)
+def test_a_label_that_is_neither_class_nor_number_is_refused(values: Any, kind: str) -> None:
+    (refused,) = compare(pd.DataFrame({"y": values}), [WantedColumn(name="y", role="label")]).checks
+    assert refused.problem is not None
+    assert refused.problem.code is ReasonCode.COLUMN_RETYPED
+    assert refused.problem.found.startswith(kind)
+    assert refused.problem.allowed == "a column 'y' of classes or numbers"
+    assert "name another data.label" in refused.problem.fix
+
+
+@pytest.mark.parametrize(
+    "values", [["a", None], [1, 2], [0.5, None], [True, False], [None, None], [Decimal("1.5")] * 2]
+)
+def test_classes_and_numbers_of_any_type_are_labels(values: Any) -> None:
+    assert compare(pd.DataFrame({"y": values}), [WantedColumn(name="y", role="label")]).checks == ()
