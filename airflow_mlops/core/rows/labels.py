@@ -248,7 +248,7 @@ def _too_few(spec: ModelSpec, part: str, rows: int, least: int) -> list[Problem]
 def _class_problem(spec: ModelSpec, part: str, labels: pd.Series[Any]) -> Problem | None:
     classes = labels.nunique()
     if 1 < classes <= MAX_CLASSES:
-        return None
+        return _fractions(spec, part, labels)
     if classes > MAX_CLASSES:
         return Problem(
             code=ReasonCode.ESTIMATOR_INVALID,
@@ -263,6 +263,19 @@ def _class_problem(spec: ModelSpec, part: str, labels: pd.Series[Any]) -> Proble
         found=f"one class only in the {len(labels)} {part} rows of {spec.data.label!r}",
         allowed="at least two classes",
         fix="lengthen data.window or gate.holdout so that both outcomes occur, or check how the label is made",
+    )
+
+
+def _fractions(spec: ModelSpec, part: str, labels: pd.Series[Any]) -> Problem | None:
+    """No classifier takes fractions for classes: scikit-learn calls such labels continuous."""
+    if labels.dtype.kind != "f":
+        return None
+    return Problem(
+        code=ReasonCode.ESTIMATOR_INVALID,
+        field="training.estimator",
+        found=f"a classifier, and labels with fractions in the {len(labels)} {part} rows of {spec.data.label!r}",
+        allowed="classes that are whole numbers, texts, or true and false",
+        fix="name a regressor, or write the classes as texts or whole numbers at the source",
     )
 
 

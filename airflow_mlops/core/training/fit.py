@@ -116,7 +116,7 @@ def fit(spec: ModelSpec, snapshot: Snapshot, frame: pd.DataFrame, *, changed: da
     (train, labels), (holdout, holdout_labels) = parts
     _refuse(spec, label_problems(spec, labels, holdout_labels, classification, MIN_TRAIN_ROWS))
     task = task_of(labels, classification)
-    positive = _positive(spec, labels) if task == "binary" else None
+    positive = _positive(spec, labels, holdout_labels) if task == "binary" else None
     metric.require_fitting(spec, task)
     require_probabilities(estimator, spec.training.estimator, task, metrics_with_probabilities(spec, task))
     require_weights_taken(spec, estimator)
@@ -178,8 +178,10 @@ def is_to_be_calibrated(spec: ModelSpec, pipeline: Pipeline, rows: TrainingRows)
     return wanted == "always" or (spec.training.search is None and is_overconfident(pipeline, rows))
 
 
-def _positive(spec: ModelSpec, labels: pd.Series[Any]) -> Label | None:
+def _positive(spec: ModelSpec, labels: pd.Series[Any], holdout: pd.Series[Any]) -> Label | None:
     """Which of two classes the metrics are about.
+
+    Classes that only the holdout has are named: the training rows then have two by accident.
 
     Raises
     ------
@@ -189,6 +191,13 @@ def _positive(spec: ModelSpec, labels: pd.Series[Any]) -> Label | None:
     counts = dict(labels.value_counts())
     classes = plain_classes(sorted(counts, key=str))
     unclear = positive_problem(spec, {label: int(counts[label]) for label in classes})
+    late = sorted(set(holdout) - set(labels), key=str)
+    if unclear is not None and late:
+        also = (
+            f"; the holdout rows have {', '.join(repr(label) for label in late[:10])}, too, which no training row has"
+        )
+        more = f"lengthen data.window until the training rows have all classes, or {unclear.fix}"
+        unclear = replace(unclear, found=f"{unclear.found}{also}", fix=more)
     _refuse(spec, [] if unclear is None else [unclear])
     return positive_class(classes, spec.data.positive)
 

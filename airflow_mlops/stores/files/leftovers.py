@@ -14,12 +14,14 @@ _INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+(_level_\d+)?")
 
 
 def left_by_pandas(names: Iterable[str]) -> dict[str, str]:
-    """Return the columns that pandas made of an index without a name, and what they are.
+    """Return the columns that nobody named, among them those that pandas made of an index, and what they are.
 
     >>> left_by_pandas(["id", "Unnamed: 0", "__index_level_0__"])
     {'Unnamed: 0': 'the index of a pandas frame', '__index_level_0__': 'the index of a pandas frame'}
     """
-    return {name: "the index of a pandas frame" for name in names if _INDEX.fullmatch(name)}
+    known = list(names)
+    nameless = {"": "a column without a name"} if "" in known else {}
+    return nameless | {name: "the index of a pandas frame" for name in known if _INDEX.fullmatch(name)}
 
 
 def left_out(leftovers: Mapping[str, Sequence[str]], files: int) -> list[Problem]:

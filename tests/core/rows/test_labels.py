@@ -8,7 +8,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from airflow_mlops.core.rows.labels import PAIRS, clean_labels, has_label, positive_class, positive_problem
+from airflow_mlops.core.rows.labels import (
+    PAIRS,
+    clean_labels,
+    has_label,
+    label_problems,
+    positive_class,
+    positive_problem,
+)
 from airflow_mlops.spec.problems import ReasonCode
 from tests.support.builders import make_spec
 
@@ -97,3 +104,14 @@ def test_outcomes_are_taken_for_the_models_classes_when_only_case_or_space_diffe
     rows, labels = clean_labels(make_spec(), frame, classification=True, classes=("fraud", "legit"))
     assert labels.tolist() == ["fraud", "legit", "legit", "other"]
     assert len(rows) == 4
+
+
+def test_fractions_are_no_classes_and_whole_ones_are() -> None:
+    spec = make_spec(gate={"min_rows": 20})
+    fractions, whole = pd.Series([0.0, 0.5] * 20), pd.Series([0.0, 1.0] * 20).astype("int64")
+    found = label_problems(spec, fractions, whole, True, 1)
+    assert [problem.code for problem in found] == [ReasonCode.ESTIMATOR_INVALID]
+    assert "labels with fractions in the 40 training rows" in found[0].found
+    assert "name a regressor" in found[0].fix
+    assert label_problems(spec, whole, whole, True, 1) == []
+    assert label_problems(spec, fractions, fractions, False, 1) == []

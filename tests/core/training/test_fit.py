@@ -314,3 +314,18 @@ def test_what_the_estimator_tells_of_its_training_is_kept(loop: Any) -> None:
 def test_parameters_become_plain_data() -> None:
     found = plain({"a": np.float64(1.5), "b": (1, None), "c": {"d": np.int64(2)}, "e": print})
     assert found == {"a": 1.5, "b": [1, None], "c": {"d": 2}, "e": repr(print)}
+
+
+def test_a_class_that_only_the_holdout_has_is_named_where_two_classes_are_asked_about(loop: Any) -> None:
+    spec, frame = loop.spec(LOGISTIC), loop.frame(800)
+    label, ordered = spec.data.label, frame.sort_values(spec.data.time).index
+    texts = frame[label].map(lambda late: "b" if late else "a").astype(object)
+    texts[ordered[-60:]] = "c"
+    with pytest.raises(DataError) as error:
+        fitted_of(loop, spec, frame.assign(**{label: texts}))
+    (problem,) = error.value.problems
+    assert problem.code is ReasonCode.LABEL_AMBIGUOUS
+    assert "the holdout rows have 'c', too, which no training row has" in problem.found
+    assert problem.fix.startswith(
+        "lengthen data.window until the training rows have all classes, or write data.positive"
+    )

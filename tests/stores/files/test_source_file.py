@@ -57,3 +57,13 @@ def test_a_name_in_a_specification_that_is_composed_otherwise_is_explained(tmp_p
     write(tmp_path / "a.parquet", {"t": [NOON], COMPOSED: [1]})
     with pytest.raises(DataError, match="the same letters, composed of other Unicode characters: copy the name"):
         read(FileStore(str(tmp_path)), APART)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "orc", "csv", "jsonl"])
+def test_a_column_without_a_name_is_left_out_and_said(tmp_path: Path, ending: str) -> None:
+    write(tmp_path / f"a.{ending}", {"t": [NOON.isoformat()], "": [7], "x": [1]})
+    store = FileStore(str(tmp_path))
+    assert [column.name for column in store.schema()] == ["t", "x"]
+    assert read(store, "x")["x"].to_pylist() == [1]
+    (said,) = [issue for issue in store.issues() if issue.code is ReasonCode.COLUMN_EXTRA]
+    assert said.field == "a column without a name"
