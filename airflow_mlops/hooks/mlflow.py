@@ -15,6 +15,7 @@ from airflow_mlops.core.errors import RecordError
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
+    from airflow_mlops.core.ports import Storage
     from airflow_mlops.stores.mlflow.errors import Address
     from airflow_mlops.stores.mlflow.store import MLflowStore
 
@@ -88,11 +89,13 @@ class MLflowHook(BaseHook):
     @contextmanager
     def records(self) -> Iterator[MLflowStore]:
         """Open the system of record for the length of a session."""
+        from airflow_mlops.config import seal_keys
         from airflow_mlops.stores.mlflow.client import connect
         from airflow_mlops.stores.mlflow.store import MLflowStore
 
         with self.session():
-            yield MLflowStore(connect(self._address(), registry_uri(self._connection())), ui_url=self.tracking_url)
+            client = connect(self._address(), registry_uri(self._connection()))
+            yield MLflowStore(client, ui_url=self.tracking_url, keys=seal_keys(), witness=_open_witness)
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask the server for its experiments; return whether it answered, and what it said."""
@@ -127,6 +130,13 @@ class MLflowHook(BaseHook):
                 "add it: Admin, Connections, type MLflow; or export AIRFLOW_CONN_"
                 f"{self.mlflow_conn_id.upper()}='mlflow://:@127.0.0.1:5000'",
             ) from error
+
+
+def _open_witness() -> Storage:
+    from airflow_mlops.config import settings
+    from airflow_mlops.stores.storage.storage import open_storage
+
+    return open_storage(settings().storage)
 
 
 def tracking_uri(connection: Any) -> str:

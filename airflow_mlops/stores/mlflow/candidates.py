@@ -20,7 +20,7 @@ from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.artifacts import MLflowArtifacts
 from airflow_mlops.stores.mlflow.client import GuardedClient
 from airflow_mlops.stores.mlflow.errors import conflict, is_missing
-from airflow_mlops.stores.mlflow.lineage import PROFILE, origin_files
+from airflow_mlops.stores.mlflow.lineage import PROFILE, PROFILE_SEAL, origin_files
 from airflow_mlops.stores.mlflow.queries import get_run, logged_models_of
 from airflow_mlops.stores.mlflow.runs import INPUTS, MLflowRuns
 from airflow_mlops.stores.model_files.digest import digest_folder
@@ -186,7 +186,7 @@ class MLflowCandidates:
                 self._client.delete_logged_model(left.model_id)
         files, seals = origin_files(fitted, snapshot, spec)
         if profile is not None:
-            files[PROFILE] = profile.to_text().encode()
+            files[PROFILE], seals[PROFILE_SEAL] = profile.to_text().encode(), profile.to_text()
         with tempfile.TemporaryDirectory() as folder:
             for name, content in files.items():
                 file = Path(folder) / name
@@ -196,7 +196,8 @@ class MLflowCandidates:
         uri = f"models:/{model_id}"
         candidate = candidate_from(spec, snapshot, fitted, loop_run=loop_run, run_id=run_id, model_uri=uri)
         candidate = replace(candidate, model_digest=digest)
-        tags = {INPUTS: f"{snapshot.fingerprint}/{spec.fingerprint}", **seals}
+        tags = {INPUTS: f"{snapshot.fingerprint}/{spec.fingerprint}"}
+        tags |= {seal: self._artifacts.seal_of(run_id, seal, text) for seal, text in seals.items()}
         self._artifacts.write_sealed(run_id, CANDIDATE, candidate.to_text(), CANDIDATE_SEAL, tags)
         return candidate
 

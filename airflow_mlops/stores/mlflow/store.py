@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.promotion import find_champion
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.spec.model import ModelSpec
@@ -25,6 +27,8 @@ from airflow_mlops.stores.mlflow.queries import get_run
 from airflow_mlops.stores.mlflow.registry import MLflowRegistry
 from airflow_mlops.stores.mlflow.retraining_log import MLflowRetrainLog
 from airflow_mlops.stores.mlflow.runs import MLflowRuns
+from airflow_mlops.stores.mlflow.seals import SealKeys
+from airflow_mlops.stores.mlflow.trail_heads import TrailHeads
 
 
 class MLflowStore:
@@ -36,6 +40,10 @@ class MLflowStore:
         See :func:`airflow_mlops.stores.mlflow.client.connect`.
     ui_url
         Address of MLflow's pages for people, when it is not the tracking server's.
+    keys
+        Of seals; see :mod:`airflow_mlops.stores.mlflow.seals`. None: seals are plain.
+    witness
+        Opens the storage that holds the heads of audit trails, too; None: only the registered models do.
 
     Examples
     --------
@@ -44,25 +52,36 @@ class MLflowStore:
     'http://127.0.0.1:5000/#/models/flight_delay/versions/3'
     """
 
-    def __init__(self, client: GuardedClient, *, ui_url: str = "") -> None:
+    def __init__(
+        self,
+        client: GuardedClient,
+        *,
+        ui_url: str = "",
+        keys: SealKeys | None = None,
+        witness: Callable[[], Storage] | None = None,
+    ) -> None:
         self._client = client
-        self.artifacts = MLflowArtifacts(client)
+        self.artifacts = MLflowArtifacts(client, keys)
         self.runs = MLflowRuns(client)
         self.lineage = MLflowLineage(client, self.artifacts)
         self.candidates = MLflowCandidates(client, self.runs, self.artifacts)
         self.decisions = MLflowDecisions(self.artifacts)
         self.models = MLflowModels(client, self.candidates)
         self.registry = MLflowRegistry(client, self.candidates, self.models)
-        self.trail = MLflowAuditTrail(client, self.registry)
+        heads = TrailHeads(client, self.artifacts.keys, witness)
+        self.trail = MLflowAuditTrail(client, self.registry, heads)
         self.windows = MLflowWindows(client, self.runs, self.artifacts)
         self.retraining_log = MLflowRetrainLog(client)
         self.challenges = MLflowChallenges(client, self.trail, self.retraining_log)
         self.ui_url = without_credentials(ui_url or client.address.uri).rstrip("/")
 
     @classmethod
-    def connect(cls, tracking_uri: str, *, registry_uri: str | None = None, ui_url: str = "") -> MLflowStore:
-        """Open a store by its address alone, with credentials from MLflow's own environment variables."""
-        return cls(connect(Address(uri=tracking_uri), registry_uri), ui_url=ui_url)
+    def connect(cls, tracking_uri: str, *, registry_uri: str | None = None, **given: Any) -> MLflowStore:
+        """Open a store by its address alone, with credentials from MLflow's own environment variables.
+
+        What else is given is the store's own.
+        """
+        return cls(connect(Address(uri=tracking_uri), registry_uri), **given)
 
     # models --------------------------------------------------------------------------------------------------------
 
