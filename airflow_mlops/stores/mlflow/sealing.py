@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.ports import Storage
-from airflow_mlops.core.promotion import MOVES, REPLACED, REPLACED_SEAL, fold, verify_trail
+from airflow_mlops.core.promotion import MOVES, REPLACED, REPLACED_SEAL, fold, no_trail, verify_trail
 from airflow_mlops.core.snapshot import open_snapshot_of, verify_snapshot
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.candidates import CANDIDATE, CANDIDATE_SEAL
@@ -77,7 +77,9 @@ def verify_model(records: MLflowStore, storage: Storage, model: str) -> Verifica
         events = records.trail.events(model)
     except RecordError:  # told already
         return Verification(model=model, events=0, versions=(), problems=tuple(problems), notes=())
-    state, notes = fold(events), list(records.trail.heads.notes(model, events))
+    if not events and records.registry.alias(model, "champion") is None:
+        problems += no_trail(model).problems
+    state, notes = fold(events), list(records.trail.heads.notes(model, events)) if events else []
     there = [one for one in sorted(state.statuses) if records.registry.version_tags(model, one) is not None]
     for version in there:
         moves = [event for event in events if event.version == version and event.kind in MOVES]
@@ -102,17 +104,20 @@ def seal_anew(records: MLflowStore, model: str) -> int:
     Raises
     ------
     RecordError
-        RECORD_CONFLICT or SEAL_REFUSED, for the first artifact that is not what its seal says; AUDIT_BROKEN.
+        RECORD_CONFLICT or SEAL_REFUSED, for the first artifact that is not what its seal says; AUDIT_BROKEN;
+        NO_CHAMPION, if the loop never registered such a model.
     StoreUnavailableError
         If a store does not answer.
     """
     sealed = 0
+    if not records.trail.events(model):
+        raise no_trail(model)
     for run in records.runs.runs_of_model(model):
         texts = dict(_to_seal(records, run))
         records.artifacts.seal(str(run.info.run_id), texts)
         sealed += len(texts)
     events = records.trail.events(model)
-    if events and records.trail.heads.notes(model, events):
+    if records.trail.heads.notes(model, events):
         records.trail.heads.keep(model, lambda: records.trail.events(model))
         sealed += 1
     return sealed
