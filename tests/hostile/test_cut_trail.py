@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_mlops.cli.history import history
 from airflow_mlops.cli.verify import verify
+from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.promotion import verify_trail
 from airflow_mlops.core.promotion.audit_chain import following
 from airflow_mlops.core.promotion.audit_state import fold
@@ -178,3 +179,20 @@ def test_a_trail_that_is_longer_than_its_heads_is_no_fault_and_is_put_right(
     run_loop(spec, AS_OF - timedelta(days=1))
     verify(Namespace(models=[model], json=False, conn_id="mlflow_default"))
     assert "knows event" not in capsys.readouterr().out
+
+
+def test_an_event_that_is_written_while_a_trail_is_read_is_no_cut(
+    loop_home: Path, request: pytest.FixtureRequest, store: MLflowStore
+) -> None:
+    """Heads are asked for first: what comes later is in the trail, and not in what was known of it."""
+    spec = specified(loop_home, request)
+    model = spec.registered_model
+    run_loop(spec, AS_OF - timedelta(days=9))
+    early, late = MLflowStore.connect(store.ui_url), MLflowStore.connect(store.ui_url)
+    known, before = early.trail.heads.known(model), early.trail.events(model)
+    run_loop(spec, AS_OF - timedelta(days=1))
+    after = late.trail.events(model)
+    assert len(after) > len(before) == 2
+    early.trail.heads.require(model, after, known)
+    with pytest.raises(RecordError, match="were cut off"):
+        early.trail.heads.require(model, before, MLflowStore.connect(store.ui_url).trail.heads.known(model))
