@@ -16,6 +16,7 @@ from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.mlflow.store import MLflowStore
+from tests.support.builders import make_rule_result
 
 if TYPE_CHECKING:  # Airflow takes seconds, and this module is imported with the conftest, by pytest's own process too
     from tests.support.loop import Run
@@ -52,8 +53,9 @@ class Judged:
 
         run = self.runs[number]
         decision = GateDecision.from_json(run.reports["gate"])
-        decision = replace(giving(decision, changes.pop("verdict", decision.verdict)), decided_at=datetime.now(UTC))
-        decision = replace(decision, **changes)
+        decision = giving(decision, changes.pop("verdict", decision.verdict))
+        decision = against(decision, changes.pop("champion_version", decision.champion_version))
+        decision = replace(decision, decided_at=datetime.now(UTC), **changes)
         self.store.decisions.record_decision(decision.run_id, decision)
         return Run(run.run_id, {**run.reports, "gate": decision.to_json()})
 
@@ -76,6 +78,16 @@ def giving(decision: GateDecision, verdict: Verdict) -> GateDecision:
     rules[place] = replace(rules[place], verdict=verdict, code=code)
     evaluation = replace(decision.evaluation, rules=tuple(rules))
     return replace(decision, verdict=verdict, would=verdict, evaluation=evaluation)
+
+
+def against(decision: GateDecision, champion: int | None) -> GateDecision:
+    """Return the decision as one against another champion, of the same as-of."""
+    if champion == decision.champion_version:
+        return decision
+    kept = [rule for rule in decision.evaluation.rules if rule.rule != "as_of"]
+    order = [] if champion is None else [make_rule_result("as_of", metric="as_of", value=0.0, bound=">= 0 days")]
+    evaluation = replace(decision.evaluation, champion_version=champion, rules=(*kept, *order))
+    return replace(decision, champion_version=champion, evaluation=evaluation)
 
 
 @pytest.fixture(scope="session")

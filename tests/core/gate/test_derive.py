@@ -116,11 +116,10 @@ def test_what_the_specification_owes_cannot_be_left_out(way: str) -> None:
 
 
 RESULTS = st.builds(
-    lambda verdict, enforced, value: make_rule_result(
-        "slices", verdict, enforced=enforced, value=value, code=None if verdict is Verdict.ACCEPT else CODE
+    lambda verdict, value: make_rule_result(
+        "slices", verdict, value=value, code=None if verdict is Verdict.ACCEPT else CODE
     ),
     st.sampled_from(list(Verdict)),
-    st.booleans(),
     st.sampled_from([0.1, None, math.nan]),
 )
 
