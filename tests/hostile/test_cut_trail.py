@@ -24,7 +24,7 @@ from airflow_mlops.hooks.mlflow import MLflowHook
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.mlflow.audit_trail import AUDIT, TRAIL
-from airflow_mlops.stores.mlflow.seals import SealKeys
+from airflow_mlops.stores.mlflow.seals import SealKeys, read_keys
 from airflow_mlops.stores.mlflow.store import MLflowStore
 from airflow_mlops.stores.mlflow.trail_heads import HEAD, TrailHead
 from tests.support.loop import AS_OF, context_of, judge_loop, promote_run, rows, run_loop, specification
@@ -196,3 +196,18 @@ def test_an_event_that_is_written_while_a_trail_is_read_is_no_cut(
     early.trail.heads.require(model, after, known)
     with pytest.raises(RecordError, match="were cut off"):
         early.trail.heads.require(model, before, MLflowStore.connect(store.ui_url).trail.heads.known(model))
+
+
+def test_with_a_key_a_kill_after_the_first_event_is_no_missing_head(
+    loop_home: Path, request: pytest.FixtureRequest, store: MLflowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = f"k1:{SECRET}"
+    monkeypatch.setenv("AIRFLOW__MLOPS__SEAL_SECRET", keys)
+    spec = specified(loop_home, request)
+    model = spec.registered_model
+    run_loop(spec, AS_OF - timedelta(days=9))
+    none_yet = TrailHead.of((), model, read_keys(keys)).to_text()
+    witness(loop_home, model).write_text(none_yet)
+    store._client.set_registered_model_tag(model, HEAD, none_yet)
+    run_loop(spec, AS_OF - timedelta(days=1))
+    assert json.loads(witness(loop_home, model).read_text())["number"] > 2

@@ -83,10 +83,13 @@ class MLflowAuditTrail:
             return None if standing is None else standing == event
 
         run_id = self._log.run_of(model) or self._make_trail(model)
-        if not self._log.write_once(model, run_id, self._log.name_of(event.number), text, is_same=is_same):
-            return False
-        self.heads.keep(model, lambda: self._whole(model, self._log.read(model, run_id)))
-        return True
+        first = event.number == 1
+        if first:
+            self.heads.begin(model)
+        written = self._log.write_once(model, run_id, self._log.name_of(event.number), text, is_same=is_same)
+        if written or first:  # who began in vain may have put the head of the winner back to none
+            self.heads.keep(model, lambda: self._whole(model, self._log.read(model, run_id)))
+        return written
 
     def registered_models(self) -> tuple[str, ...]:
         """Return the names of the registered models that have a trail, in order: also of those whose trail is deleted.

@@ -4,7 +4,7 @@ A chain shows that an event was changed or taken out of its middle; of its last 
 So number and digest of the newest event are written down twice after it: in MLflow, and as a witness where who may
 write to MLflow may not. The event comes first: killed before its head was kept, the trail is longer than its heads say,
 which is no fault, and the next event puts it right. A trail that does not reach a head, or holds another event in its
-place, was cut off or written anew.
+place, was cut off or written anew. Before the first event, a head of none is kept.
 
 Format 1: JSON with `number`, `digest` and `seal`, a seal of both (:mod:`airflow_mlops.stores.mlflow.seals`).
 """
@@ -41,7 +41,7 @@ class TrailHead:
     @classmethod
     def of(cls, events: Sequence[AuditEvent], model: str, keys: SealKeys) -> TrailHead:
         """Return the head of a trail, sealed."""
-        number, digest = len(events), events[-1].digest
+        number, digest = len(events), events[-1].digest if events else ""
         return cls(number, digest, keys.seal(_place(model), f"{number}:{digest}"))
 
     def to_text(self) -> str:
@@ -109,6 +109,11 @@ class TrailHeads:
             self._client.set_registered_model_tag(model, HEAD, text)
             if len(read()) == len(events):
                 return
+
+    def begin(self, model: str) -> None:
+        """Keep a head of no event, before the first one is written: with a key, a trail without a head is refused."""
+        if not self.kept(model):
+            self.keep(model, tuple)
 
     def kept(self, model: str) -> Mapping[str, TrailHead]:
         """Return the heads that are kept of a trail, by where they stand in words.
