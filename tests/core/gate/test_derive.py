@@ -131,7 +131,8 @@ def test_whatever_the_gate_decides_follows_from_its_rules(rules: list[RuleResult
     made = decide(spec, CANDIDATE, make_evaluation(CANDIDATE, rules=tuple(rules)), now=CANDIDATE.as_of)
     require_consistent(made)
     require_derived(made, CANDIDATE, [spec])
-    for other in Verdict:
-        if other is not made.verdict:
-            with pytest.raises(RecordError):
-                require_consistent(replace(made, verdict=other))
+    others = [verdict for verdict in Verdict if verdict is not made.verdict]
+    assert len(others) == 2
+    for other in others:
+        with pytest.raises(RecordError):
+            require_consistent(replace(made, verdict=other))
