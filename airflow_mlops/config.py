@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.platform_rules import DEFAULT_IMPORTS, PlatformRules
+
+if TYPE_CHECKING:
+    from airflow_mlops.stores.mlflow.seals import SealKeys
 
 CONFIG: dict[str, Any] = {
     "mlops": {
@@ -44,6 +47,23 @@ CONFIG: dict[str, Any] = {
                 "example": "sales, public",
                 "default": "",
             },
+            "seal_secret": {
+                "description": "Keys of the seals of what is written to MLflow, id:secret, separated by commas; the "
+                "first seals, all verify. Without one, a seal shows accidents and not people.",
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": None,
+                "sensitive": True,
+                "default": "",
+            },
+            "seal_unkeyed_until": {
+                "description": "With a key: until when what was sealed before there was one is accepted, ISO 8601. "
+                "Empty: it is not; airflow mlops seal seals it.",
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": "2026-07-01T00:00:00+00:00",
+                "default": "",
+            },
             "preload_workers": {
                 "description": "Import the machine-learning libraries once, in the process that task processes are "
                 "forked from, instead of in every task.",
@@ -77,6 +97,28 @@ def settings() -> Settings:
         data_root=conf.get("mlops", "data_root", fallback="") or str(home),
         preload_workers=conf.getboolean("mlops", "preload_workers", fallback=True),
     )
+
+
+def seal_keys() -> SealKeys:
+    """Read the keys of seals; from then on, logs mask their secrets.
+
+    Raises
+    ------
+    RecordError
+        If an option cannot be read; without any part of a secret.
+    """
+    from airflow.sdk.configuration import conf
+    from airflow.sdk.log import mask_secret
+
+    from airflow_mlops.stores.mlflow.seals import read_keys
+
+    given = conf.get("mlops", "seal_secret", fallback="") or ""
+    if given:
+        mask_secret(given)
+    keys = read_keys(given, conf.get("mlops", "seal_unkeyed_until", fallback="") or "")
+    for secret in keys.secrets.values():
+        mask_secret(secret.decode())
+    return keys
 
 
 def platform_rules_of_config() -> PlatformRules:

@@ -174,7 +174,7 @@ def as_times(column: pd.Series[Any]) -> pd.Series[Any]:
 def _with_far_times(found: pd.Series[Any], texts: pd.Series[Any]) -> pd.Series[Any]:
     """Add times beyond the years that nanoseconds reach, such as the 9999-12-31 of what has no end."""
     lost = (found.isna() & texts.notna()).to_numpy()
-    far = {place: moment for place in np.flatnonzero(lost) if (moment := _moment(texts.iloc[place])) is not None}
+    far = {int(place): moment for place in np.flatnonzero(lost) if (moment := _moment(texts.iloc[place])) is not None}
     if not far:
         return found
     found = found.astype("datetime64[us, UTC]")

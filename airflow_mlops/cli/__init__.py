@@ -45,6 +45,7 @@ def get_cli_commands() -> list[CLICommand]:
     conn_id = arg(("--conn-id",), default="mlflow_default", help="Airflow connection of MLflow (default: %(default)s)")
     model = arg(("model",), metavar="MODEL", help="Name of the registered model")
     models = arg(("models",), nargs="*", metavar="MODEL", help="Registered models (default: all of the loop's)")
+    some_models = arg(("models",), nargs="+", metavar="MODEL", help="Registered models")
     version = arg(("version",), type=int, metavar="VERSION", help="Number of the version")
     reason = arg(("--reason",), required=True, help="Why; it stands in the audit trail")
     as_json = arg(("--json",), action="store_true", help="Print JSON")
@@ -117,6 +118,16 @@ def get_cli_commands() -> list[CLICommand]:
                     "history",
                     "Print, export or verify the audit trail",
                     *(model, lines, verify, file, conn_id),
+                ),
+                action(
+                    "verify",
+                    "Check trail, seals, stored models, decisions and rows of models; the fullest check there is",
+                    *(models, as_json, conn_id),
+                ),
+                action(
+                    "seal",
+                    "Seal what stands with the newest key, after it was checked",
+                    *(some_models, conn_id),
                 ),
                 action(
                     "rollback",

@@ -16,6 +16,7 @@ from airflow_mlops.redaction import hide_connection, logging_no_secrets, raising
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
+    from airflow_mlops.core.ports import Storage
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.mlflow.errors import Address
     from airflow_mlops.stores.mlflow.store import MLflowStore
@@ -98,12 +99,13 @@ class MLflowHook(BaseHook):
         spec
             Whose stage it is opened for: experiments of other specifications are refused. None: a person's command.
         """
+        from airflow_mlops.config import seal_keys
         from airflow_mlops.stores.mlflow.client import connect
         from airflow_mlops.stores.mlflow.store import MLflowStore
 
         with self.session():
             client = connect(self._address(), registry_uri(self._connection()))
-            yield MLflowStore(client, ui_url=self.tracking_url, spec=spec)
+            yield MLflowStore(client, ui_url=self.tracking_url, spec=spec, keys=seal_keys(), witness=_open_witness)
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask the server for its experiments; return whether it answered, and what it said."""
@@ -141,6 +143,13 @@ class MLflowHook(BaseHook):
             ) from error
         hide_connection(connection)
         return connection
+
+
+def _open_witness() -> Storage:
+    from airflow_mlops.config import settings
+    from airflow_mlops.stores.storage.storage import open_storage
+
+    return open_storage(settings().storage)
 
 
 def tracking_uri(connection: Any) -> str:

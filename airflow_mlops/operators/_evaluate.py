@@ -74,6 +74,26 @@ def judge(  # noqa: PLR0917 - who judges, in which run, with which records, by w
     return decision
 
 
+def standing_decision(
+    records: MLflowStore, spec: ModelSpec, candidate: Candidate, expected: GateDecision | None
+) -> GateDecision:
+    """Return the decision that stands in MLflow, made anew from its evaluation before anything follows from it.
+
+    By the specification of now or, where that was changed since, by the one that the run was trained by.
+
+    Raises
+    ------
+    RecordError
+        DECISION_CONTRADICTORY, if neither gives its verdict; otherwise as
+        :meth:`~airflow_mlops.stores.mlflow.decisions.MLflowDecisions.decision`.
+    """
+    from airflow_mlops.core.gate import require_derived
+
+    decision = records.decisions.decision(candidate.run_id, expected=expected)
+    require_derived(decision, candidate, [spec, records.lineage.spec_of(candidate.run_id)])
+    return decision
+
+
 def _champion_pipeline(operator: LoopOperator, records: MLflowStore, champion: Champion | None, spec: ModelSpec) -> Any:
     """Load the champion; None when it is broken, gone or not trusted: the gate rejects then, and says so.
 

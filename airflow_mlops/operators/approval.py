@@ -77,10 +77,11 @@ class ApproveOperator(LoopOperator, HITLOperator):
         from airflow_mlops.core.records.candidate import Candidate
         from airflow_mlops.core.records.decision import GateDecision, Verdict
         from airflow_mlops.notifications.task_event import answer_words
+        from airflow_mlops.operators._evaluate import standing_decision
 
         spec, candidate = self.model_spec(context), Candidate.from_json(self.candidate)
         with self.records(spec) as records:
-            decision = records.decisions.decision(candidate.run_id, expected=GateDecision.from_json(self.decision))
+            decision = standing_decision(records, spec, candidate, GateDecision.from_json(self.decision))
             self.remember_links(records, candidate, "gate/decision.html")
             if decision.verdict is not Verdict.ACCEPT:
                 self.log.info("the gate did not accept this candidate: there is nothing to approve")

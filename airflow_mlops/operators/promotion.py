@@ -75,7 +75,7 @@ class PromoteOperator(LoopOperator):
 
         spec, candidate = self.model_spec(context), Candidate.from_json(self.candidate)
         with self.records(spec) as records:
-            decision = self._decision(records, candidate)
+            decision = self._decision(records, spec, candidate)
             self.remember_links(records, candidate, "gate/decision.html")
             done = self._promote(context, records, spec, candidate, decision)
             record = done.record
@@ -98,14 +98,15 @@ class PromoteOperator(LoopOperator):
         self._announce(context, record.to_json())
         return record.to_json()
 
-    def _decision(self, records: MLflowStore, candidate: Candidate) -> GateDecision:
+    def _decision(self, records: MLflowStore, spec: ModelSpec, candidate: Candidate) -> GateDecision:
         """Return the decision that stands: the one handed along, or what an earlier try of this task replaced it by."""
         from airflow_mlops.core.promotion import REPLACED, REPLACED_SEAL, required_decision
         from airflow_mlops.core.records.decision import GateDecision
+        from airflow_mlops.operators._evaluate import standing_decision
 
         replaced = records.artifacts.read_sealed(candidate.run_id, REPLACED, REPLACED_SEAL)
         expected = required_decision(GateDecision.from_json(self.decision), replaced)
-        return records.decisions.decision(candidate.run_id, expected=expected)
+        return standing_decision(records, spec, candidate, expected)
 
     def _promote(
         self, context: Any, records: MLflowStore, spec: ModelSpec, candidate: Candidate, decision: GateDecision

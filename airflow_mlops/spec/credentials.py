@@ -21,7 +21,23 @@ if TYPE_CHECKING:
     from airflow_mlops.spec.model import ModelSpec
     from airflow_mlops.spec.problems import Problem
 
-_MARKS = ("//", "%", "AKIA", "ASIA", "ABIA", "ACCA", "gh", "glpat", "xox", "xapp", "slack", "eyJ", "AIza", "ya29", "k_")
+_MARKS: tuple[str, ...] = (
+    "//",
+    "%",
+    "AKIA",
+    "ASIA",
+    "ABIA",
+    "ACCA",
+    "gh",
+    "glpat",
+    "xox",
+    "xapp",
+    "slack",
+    "eyJ",
+    "AIza",
+    "ya29",
+    "k_",
+)
 _MARKS += ("sk-", "dapi", "hf_", "pypi-", "npm_", "SG.", "hv", "PRIVATE KEY", "webhooks", "earer", "asic ", "\uff0f")
 """Of these something stands in every text that could hold a key: most specifications are done with after a search."""
 _DEEPEST = 4

@@ -12,7 +12,7 @@ import pytest
 from airflow_mlops.cli.reproduce import reproduce
 from airflow_mlops.hooks.mlflow import MLflowHook
 from airflow_mlops.spec import ModelSpec
-from airflow_mlops.stores.mlflow.lineage import GOLDEN_SEAL
+from airflow_mlops.stores.mlflow.lineage import ENVIRONMENT_SEAL, GOLDEN_SEAL
 from tests.support.loop import rows, run_loop, specification
 
 pytestmark = [
@@ -82,7 +82,8 @@ def test_what_differs_is_said_and_the_record_is_json(
     with MLflowHook().records() as records:
         text = records.artifacts.read_text(run_id, "environment.txt")
         lines = [line for line in text.splitlines() if not line.startswith("scipy==")]
-        records.artifacts.write_text(run_id, "environment.txt", "\n".join([*lines, "numpy==1.0.0", "gone==1.2"]) + "\n")
+        text = "\n".join([*lines, "numpy==1.0.0", "gone==1.2"]) + "\n"
+        records.artifacts.write_sealed(run_id, "environment.txt", text, ENVIRONMENT_SEAL, {})
         records._client.set_tag(run_id, "mlflow.source.git.commit", "f" * 40)
     capsys.readouterr()
     assert command(name, as_json=True) == 0  # other packages are listed there, and the same model comes out here

@@ -29,11 +29,12 @@ from airflow_mlops.operators.drift import observed
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.files.store import FileStore
+from airflow_mlops.stores.mlflow.lineage import SNAPSHOT, SNAPSHOT_SEAL
 from airflow_mlops.stores.mlflow.store import MLflowStore
 from airflow_mlops.stores.storage.storage import open_storage
 from tests.support.loop import AS_OF, Run, context_of, judge_loop, promote_run, rows, run_loop, specification
 from tests.support.taken_snapshots import Place
-from tests.support.tampering import rewrite_plain
+from tests.support.tampering import rewrite_sealed
 
 
 @pytest.fixture
@@ -143,8 +144,9 @@ def test_a_refit_does_not_learn_from_altered_rows(
     flatter(file, spec, store, run)
     table = pq.read_table(file)
     mark = fingerprint(table.to_batches(), table.schema)
-    # The run's copy of the manifest has no seal: it is made to fit.
-    rewrite_plain(store, run_id, "snapshot.json", lambda text: json.dumps(json.loads(text) | {"fingerprint": mark}))
+    # The run's copy of the manifest is made to fit, and its plain seal, too.
+    fit = {"fingerprint": mark}
+    rewrite_sealed(store, run_id, SNAPSHOT, SNAPSHOT_SEAL, lambda text: json.dumps(json.loads(text) | fit))
     promote_run(spec, run, context_of(run.run_id))
     (reason,) = [text for text in run.reports["promote"]["reasons"] if text.startswith("not refitted")]
     assert "snapshot_altered" in reason

@@ -222,5 +222,5 @@ def test_whatever_else_is_changed_of_a_stored_model_is_refused(store: MLflowStor
 
 def test_bytes_of_another_model_are_no_alibi(store: MLflowStore) -> None:
     mine, other = record(store, "mine"), record(store, "others", "r2")
-    with pytest.raises(RecordError, match="did not record"):
+    with pytest.raises(RecordError, match="recorded, with digest"):
         store.load_pipeline(replace(mine, model_uri=other.model_uri), spec=spec_of())

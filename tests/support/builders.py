@@ -13,6 +13,7 @@ from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import Evaluation, GateDecision, RuleResult, Verdict
 from airflow_mlops.core.records.snapshot import Snapshot, Window
 from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import ReasonCode
 
 AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
 LOGISTIC = "sklearn.linear_model.LogisticRegression"
@@ -75,8 +76,13 @@ def make_evaluation(candidate: Candidate, **changes: Any) -> Evaluation:
 
 
 def make_decision(candidate: Candidate, verdict: Verdict = Verdict.ACCEPT, **evaluation: Any) -> GateDecision:
-    """Return a decision about a candidate; what is given beside the verdict is its evaluation's."""
-    evaluated = make_evaluation(candidate, **evaluation)
+    """Return a decision about a candidate; what is given beside the verdict is its evaluation's.
+
+    Without rules it has one that gives the verdict: a decision that does not follow from its rules is refused.
+    """
+    code = None if verdict is Verdict.ACCEPT else ReasonCode.METRIC_OUT_OF_BOUNDS
+    given = {"rules": (make_rule_result("because", verdict, code=code),)}
+    evaluated = make_evaluation(candidate, **{**given, **evaluation})
     return GateDecision(
         model=candidate.model, run_id=candidate.run_id, loop_run=candidate.loop_run, model_uri=candidate.model_uri,
         as_of=candidate.as_of, verdict=verdict, champion_version=evaluated.champion_version, evaluation=evaluated,

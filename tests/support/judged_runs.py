@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_mlops.core.records.candidate import Candidate
-from airflow_mlops.core.records.decision import GateDecision
+from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.spec import ModelSpec
+from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.mlflow.store import MLflowStore
+from tests.support.builders import make_rule_result
 
 if TYPE_CHECKING:  # Airflow takes seconds, and this module is imported with the conftest, by pytest's own process too
     from tests.support.loop import Run
@@ -51,6 +53,8 @@ class Judged:
 
         run = self.runs[number]
         decision = GateDecision.from_json(run.reports["gate"])
+        decision = giving(decision, changes.pop("verdict", decision.verdict))
+        decision = against(decision, changes.pop("champion_version", decision.champion_version))
         decision = replace(decision, decided_at=datetime.now(UTC), **changes)
         self.store.decisions.record_decision(decision.run_id, decision)
         return Run(run.run_id, {**run.reports, "gate": decision.to_json()})
@@ -62,6 +66,28 @@ class Judged:
         from tests.support.loop import context_of
 
         return context_of(self.runs[number].run_id, **changes)
+
+
+def giving(decision: GateDecision, verdict: Verdict) -> GateDecision:
+    """Return the decision with another verdict, which follows from its first rule that counts."""
+    if verdict is decision.verdict:
+        return decision
+    rules = list(decision.evaluation.rules)
+    place = next(at for at, rule in enumerate(rules) if rule.enforced)
+    code = None if verdict is Verdict.ACCEPT else ReasonCode.METRIC_OUT_OF_BOUNDS
+    rules[place] = replace(rules[place], verdict=verdict, code=code)
+    evaluation = replace(decision.evaluation, rules=tuple(rules))
+    return replace(decision, verdict=verdict, would=verdict, evaluation=evaluation)
+
+
+def against(decision: GateDecision, champion: int | None) -> GateDecision:
+    """Return the decision as one against another champion, of the same as-of."""
+    if champion == decision.champion_version:
+        return decision
+    kept = [rule for rule in decision.evaluation.rules if rule.rule != "as_of"]
+    order = [] if champion is None else [make_rule_result("as_of", metric="as_of", value=0.0, bound=">= 0 days")]
+    evaluation = replace(decision.evaluation, champion_version=champion, rules=(*kept, *order))
+    return replace(decision, champion_version=champion, evaluation=evaluation)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airflow_mlops.core.gate.decide import advice_of, decide
+from airflow_mlops.core.gate.derive import require_consistent, require_derived
 from airflow_mlops.core.gate.evaluate import evaluate
 from airflow_mlops.core.gate.holdout import HoldoutComparison, judged_rows, score_models
 from airflow_mlops.core.gate.refit import decide_refit
@@ -21,6 +22,8 @@ __all__ = [
     "evaluate",
     "judged_rows",
     "learned_from",
+    "require_consistent",
+    "require_derived",
     "require_serving",
     "score_models",
     "sections_of",

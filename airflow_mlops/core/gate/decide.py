@@ -17,12 +17,12 @@ from airflow_mlops.core.records.wording import STOP, comparison_words, format_se
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
-_BY_NAME = {rule.name: rule for rule in RULES}
+BY_NAME = {rule.name: rule for rule in RULES}
 
 
 def failed_closed(result: RuleResult) -> RuleResult:
     """The result, or a rejection when it accepts on something that is missing or not finite."""
-    on_interval = result.rule in _BY_NAME and _BY_NAME[result.rule].interval
+    on_interval = result.rule in BY_NAME and BY_NAME[result.rule].interval
     numbers = (result.value, result.lower, result.upper) if on_interval else (result.value,)
     also = tuple(number for number in (result.lower, result.upper) if number is not None)
     if result.verdict is not Verdict.ACCEPT or (
@@ -43,7 +43,7 @@ def counted(spec: ModelSpec, result: RuleResult) -> RuleResult:
     One of a rule that is not registered, written by another version, counts wherever the gate does. What a rule itself
     only records does not count.
     """
-    rule = _BY_NAME.get(result.rule)
+    rule = BY_NAME.get(result.rule)
     counts = rule.counts(spec) if rule is not None else spec.gate.mode == "enforce"
     return replace(result, enforced=result.enforced and counts)
 
@@ -95,7 +95,7 @@ def decide(spec: ModelSpec, candidate: Candidate, evaluation: Evaluation, *, now
         raise RecordError(_mismatch(candidate, evaluation))
     checked = tuple(failed_closed(rule) for rule in evaluation.rules)
     every = tuple(counted(spec, rule) for rule in (*checked, *missing(spec, candidate, evaluation, checked)))
-    verdict, would = _worst(rule for rule in every if rule.enforced), _worst(every)
+    verdict, would = worst(rule for rule in every if rule.enforced), worst(every)
     judged = replace(evaluation, rules=every)
     return GateDecision(
         model=candidate.model,
@@ -117,7 +117,7 @@ def decide(spec: ModelSpec, candidate: Candidate, evaluation: Evaluation, *, now
 _ORDER = (Verdict.REJECT, Verdict.INCONCLUSIVE, Verdict.ACCEPT)
 
 
-def _worst(found: Iterator[RuleResult] | tuple[RuleResult, ...]) -> Verdict:
+def worst(found: Iterator[RuleResult] | tuple[RuleResult, ...]) -> Verdict:
     """The verdict of several rules; none at all is a rejection."""
     verdicts = {rule.verdict for rule in found}
     return next((verdict for verdict in _ORDER if verdict in verdicts), Verdict.REJECT)
@@ -137,7 +137,7 @@ def _reasons(spec: ModelSpec, evaluation: Evaluation, verdict: Verdict, would: V
         yield f"gate.mode is {spec.gate.mode}: its rules do not count; had they counted, the verdict were {would.value}"
     if words is not None:
         yield words if spec.gate.mode == "enforce" else f"recorded only: {words}"
-    told = sorted(every, key=lambda result: _BY_NAME[result.rule].rank if result.rule in _BY_NAME else UNRANKED)
+    told = sorted(every, key=lambda result: BY_NAME[result.rule].rank if result.rule in BY_NAME else UNRANKED)
     for kind in _ORDER:
         mine = [rule for rule in told if rule.verdict is kind and rule.enforced]
         yield from (rule.reason for rule in mine if words is None or not _is_worded(rule, evaluation))
@@ -172,7 +172,7 @@ def _try(decision: GateDecision) -> Iterator[str]:
 
 def _advice(result: RuleResult) -> str | None:
     """Return what the rule itself advises; or whoever advises on its code, where it says nothing about that."""
-    own = _BY_NAME[result.rule].advice if result.rule in _BY_NAME else {}
+    own = BY_NAME[result.rule].advice if result.rule in BY_NAME else {}
     return None if result.code is None else own.get(result.code, _ADVICE.get(result.code))
 
 

@@ -68,6 +68,8 @@ class Rule:
     """Whether `gate.<name>` is a part of the specification with a `mode` of its own."""
     always: bool = False
     """Whether it counts whatever `gate.mode` says: nothing may be waived that it refuses."""
+    recordable: frozenset[ReasonCode] = frozenset()
+    """Codes of results that the rule itself may mark as recorded only; all others count where the rule does."""
     interval: bool = False
     """Whether it accepts on both bounds of an interval, which must then be finite numbers."""
     evidence: frozenset[str] = frozenset()

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from airflow_mlops.core.promotion.alias_log import STATUS_TAG
 from airflow_mlops.core.promotion.attempts import registered_by, require_new_attempt
-from airflow_mlops.core.promotion.audit_chain import from_lines, require_whole, to_lines, trail_seal, verify_lines
+from airflow_mlops.core.promotion.audit_chain import (
+    MOVES,
+    from_lines,
+    require_whole,
+    to_lines,
+    trail_seal,
+    verify_lines,
+)
 from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, broken_trail, fold, no_trail, version_words
 from airflow_mlops.core.promotion.checks import declined_because
 from airflow_mlops.core.promotion.manual_move import move_refused, nonce_of, require_reason
@@ -30,6 +37,7 @@ from airflow_mlops.core.promotion.verify import finish_unfinished, verify_trail
 
 __all__ = [
     "DECISION_DIGEST_TAG",
+    "MOVES",
     "REPLACED",
     "REPLACED_SEAL",
     "SERVED_STATUSES",

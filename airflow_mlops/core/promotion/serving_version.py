@@ -70,7 +70,7 @@ def missing_champion(registry: Registry, model: str, state: AuditState) -> Probl
         found = f"no version under the alias champion, and no version {last}: it was deleted"
         fix = f"restore the registry from a backup, or airflow mlops rollback {model} --to {there[-1]} --reason WHY"
     else:
-        found = "none of its versions in the registry: the registered model was deleted or renamed"
+        found = "no version that has served in the registry: they were deleted, or the model was deleted or renamed"
         fix = f"give it the name {model} again on its page in MLflow, or restore the registry from a backup"
     return Problem(
         code=ReasonCode.CHAMPION_MISSING,

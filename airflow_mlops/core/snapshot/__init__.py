@@ -11,7 +11,6 @@ from airflow_mlops.core.snapshot.read import (
     require_rows_of,
     sample_snapshot,
     snapshot_batches,
-    snapshot_days,
     verify_snapshot,
 )
 from airflow_mlops.core.snapshot.sound_rows import KnownFaults
@@ -27,7 +26,6 @@ __all__ = [
     "require_rows_of",
     "sample_snapshot",
     "snapshot_batches",
-    "snapshot_days",
     "take_snapshot",
     "verify_snapshot",
 ]

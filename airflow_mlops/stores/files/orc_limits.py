@@ -213,7 +213,8 @@ def _message(raw: bytes) -> dict[int, list[Any]]:
     at = 0
     while at < len(raw):
         key, at = _varint(raw, at)
-        kind, value = key & 7, None
+        kind = key & 7
+        value: int | bytes | None = None
         if kind == 0:
             value, at = _varint(raw, at)
         elif kind == 2:  # noqa: PLR2004 - kinds as the protocol numbers them

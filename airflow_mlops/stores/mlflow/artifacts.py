@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
@@ -15,13 +14,15 @@ from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.client import GuardedClient
 from airflow_mlops.stores.mlflow.errors import answering, conflict, reading_files
 from airflow_mlops.stores.mlflow.queries import get_run, tag_run
+from airflow_mlops.stores.mlflow.seals import Flaw, SealKeys
 
 
 class MLflowArtifacts:
     """Text artifacts of runs."""
 
-    def __init__(self, client: GuardedClient) -> None:
+    def __init__(self, client: GuardedClient, keys: SealKeys | None = None) -> None:
         self._client = client
+        self.keys = keys or SealKeys()
 
     def write_text(self, run_id: str, path: str, text: str) -> None:
         """Write a text artifact of a run, replacing what stood there."""
@@ -68,12 +69,24 @@ class MLflowArtifacts:
         return self.read_text(run_id, path) if there else None
 
     def write_sealed(self, run_id: str, path: str, text: str, seal: str, tags: Mapping[str, str]) -> None:
-        """Write a text artifact, then tag the run with its SHA-256 (`seal`) and `tags`.
+        """Write a text artifact, then tag the run with its seal (under the name `seal`) and `tags`.
 
         An upload that was cut off, or an artifact that was changed later, does not match its seal.
         """
         self.write_text(run_id, path, text)
-        tag_run(self._client, run_id, {**tags, seal: hashlib.sha256(text.encode()).hexdigest()})
+        tag_run(self._client, run_id, {**tags, seal: self.seal_of(run_id, seal, text)})
+
+    def seal(self, run_id: str, texts: Mapping[str, str]) -> None:
+        """Seal texts that stand in a run already, by the tags of their seals."""
+        tag_run(self._client, run_id, {seal: self.seal_of(run_id, seal, text) for seal, text in texts.items()})
+
+    def tags_of(self, run_id: str) -> Mapping[str, str]:
+        """Return the tags of a run."""
+        return dict(get_run(self._client, run_id).data.tags)
+
+    def seal_of(self, run_id: str, seal: str, text: str) -> str:
+        """Return what the tag `seal` of a run is to be, for a text."""
+        return self.keys.seal(f"{run_id}/{seal}", text)
 
     def read_sealed(self, run_id: str, path: str, seal: str) -> str | None:
         """Read what :meth:`write_sealed` wrote; None when it was never written whole.
@@ -81,9 +94,25 @@ class MLflowArtifacts:
         Raises
         ------
         RecordError
-            If the artifact is not what was sealed.
+            RECORD_CONFLICT, if the artifact is not what was sealed; SEAL_REFUSED, if its seal is of a key that is not
+            here, or of none where there is one.
         """
         return self.read_sealed_of(get_run(self._client, run_id), path, seal)
+
+    def read_sealed_or_older(self, run_id: str, path: str, seal: str) -> str:
+        """Read a sealed artifact; or one that was written before this kind was sealed, where plain seals are good.
+
+        Raises
+        ------
+        RecordError
+            As :meth:`read_sealed`, and SEAL_REFUSED if it has no seal where there is a key: a tag can be deleted.
+        """
+        run = get_run(self._client, run_id)
+        if seal in run.data.tags:
+            return str(self.read_sealed_of(run, path, seal))
+        if not self.keys.accept_unkeyed:
+            raise Flaw(words="no seal, while [mlops] seal_secret gives a key").refusal(f"{path} of MLflow run {run_id}")
+        return self._text_of(run, path)
 
     def read_sealed_of(self, run: Any, path: str, seal: str) -> str | None:
         """As :meth:`read_sealed`, of a run that was read already, with its tags as they were then."""
@@ -91,13 +120,28 @@ class MLflowArtifacts:
         if written is None:
             return None
         text = self._text_of(run, path)
-        if hashlib.sha256(text.encode()).hexdigest() != written:
-            raise conflict(
-                f"artifact {path} of MLflow run {run.info.run_id} is not what the run's tag {seal} was made from",
-                "an artifact that nobody changes after it was written",
-                "trigger a new run of the DAG, and find out who changed it",
-            )
+        self.require_sealed(run, path, seal, text)
         return text
+
+    def require_sealed(self, run: Any, path: str, seal: str, text: str) -> None:
+        """Refuse a text that is not what the tag `seal` of a run was made from.
+
+        Raises
+        ------
+        RecordError
+            As :meth:`read_sealed`.
+        """
+        run_id = str(run.info.run_id)
+        flaw = self.keys.flaw(f"{run_id}/{seal}", text, str(run.data.tags.get(seal, "")))
+        if flaw is None:
+            return
+        if not flaw.altered:
+            raise flaw.refusal(f"{path} of MLflow run {run_id}")
+        raise conflict(
+            f"artifact {path} of MLflow run {run_id} is not what the run's tag {seal} was made from",
+            "an artifact that nobody changes after it was written",
+            "trigger a new run of the DAG, and find out who changed it",
+        )
 
     def _text_of(self, run: Any, path: str) -> str:
         # Not the client's download_artifacts: it says of whatever went wrong that the path does not exist.

@@ -18,6 +18,8 @@ from airflow_mlops.stores.mlflow.client import GuardedClient
 from airflow_mlops.stores.mlflow.numbered_log import LONGEST, LogKind, NumberedLog
 from airflow_mlops.stores.mlflow.queries import all_pages, find_registered_model
 from airflow_mlops.stores.mlflow.registry import MLflowRegistry
+from airflow_mlops.stores.mlflow.seals import SealKeys
+from airflow_mlops.stores.mlflow.trail_heads import TrailHeads
 
 TRAIL = "mlops.trail"
 """Tag of the registered model and of its audit experiment: the run of the trail."""
@@ -45,8 +47,9 @@ AUDIT = LogKind(
 class MLflowAuditTrail:
     """Audit trails; implements :class:`airflow_mlops.core.ports.AuditTrail`."""
 
-    def __init__(self, client: GuardedClient, registry: MLflowRegistry) -> None:
+    def __init__(self, client: GuardedClient, registry: MLflowRegistry, heads: TrailHeads | None = None) -> None:
         self._client, self._registry = client, registry
+        self.heads = heads or TrailHeads(client, SealKeys(), None)
         self._log = NumberedLog(client, AUDIT, find=self._find)
 
     def events(self, model: str) -> tuple[AuditEvent, ...]:
@@ -55,10 +58,13 @@ class MLflowAuditTrail:
         Raises
         ------
         RecordError
-            AUDIT_BROKEN, if the trail is deleted, or not whole.
+            AUDIT_BROKEN, if the trail is deleted, or not whole, or its last events were cut off.
         """
+        known = self.heads.known(model)
         run_id = self._log.run_of(model)
-        return () if run_id is None else self._whole(model, self._log.read(model, run_id))
+        events = () if run_id is None else self._whole(model, self._log.read(model, run_id))
+        self.heads.require(model, events, known)
+        return events
 
     def append(self, model: str, event: AuditEvent) -> bool:
         """Write an event at its number; False when another event stands there.
@@ -77,7 +83,13 @@ class MLflowAuditTrail:
             return None if standing is None else standing == event
 
         run_id = self._log.run_of(model) or self._make_trail(model)
-        return self._log.write_once(model, run_id, self._log.name_of(event.number), text, is_same=is_same)
+        first = event.number == 1
+        if first:
+            self.heads.begin(model)
+        written = self._log.write_once(model, run_id, self._log.name_of(event.number), text, is_same=is_same)
+        if written or first:  # who began in vain may have put the head of the winner back to none
+            self.heads.keep(model, lambda: self._whole(model, self._log.read(model, run_id)))
+        return written
 
     def registered_models(self) -> tuple[str, ...]:
         """Return the names of the registered models that have a trail, in order: also of those whose trail is deleted.

@@ -21,7 +21,7 @@ from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.artifacts import MLflowArtifacts
 from airflow_mlops.stores.mlflow.client import GuardedClient
 from airflow_mlops.stores.mlflow.errors import conflict, is_missing
-from airflow_mlops.stores.mlflow.lineage import LOCK, PROFILE, origin_files
+from airflow_mlops.stores.mlflow.lineage import LOCK, PROFILE, PROFILE_SEAL, origin_files
 from airflow_mlops.stores.mlflow.queries import get_run, logged_models_of
 from airflow_mlops.stores.mlflow.runs import INPUTS, MLflowRuns
 from airflow_mlops.stores.model_files.digest import digest_folder
@@ -187,7 +187,7 @@ class MLflowCandidates:
                 self._client.delete_logged_model(left.model_id)
         files, seals = origin_files(fitted, snapshot, spec)
         if profile is not None:
-            files[PROFILE] = profile.to_text().encode()
+            files[PROFILE], seals[PROFILE_SEAL] = profile.to_text().encode(), profile.to_text()
         with tempfile.TemporaryDirectory() as folder:
             for name, content in files.items():
                 file = Path(folder) / name
@@ -199,7 +199,8 @@ class MLflowCandidates:
         candidate = replace(candidate, model_digest=digest)
         if LOCK in files:
             candidate = replace(candidate, requirements=hashlib.sha256(files[LOCK]).hexdigest())
-        tags = {INPUTS: f"{snapshot.fingerprint}/{spec.fingerprint}", **seals}
+        tags = {INPUTS: f"{snapshot.fingerprint}/{spec.fingerprint}"}
+        tags |= {seal: self._artifacts.seal_of(run_id, seal, text) for seal, text in seals.items()}
         self._artifacts.write_sealed(run_id, CANDIDATE, candidate.to_text(), CANDIDATE_SEAL, tags)
         return candidate
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airflow_mlops.core.errors import StaleDecisionError
+from airflow_mlops.core.gate import require_consistent
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.promotion import Approval, PromotionRecord
 from airflow_mlops.spec.problems import Problem, ReasonCode
@@ -39,10 +40,10 @@ class MLflowDecisions:
         Raises
         ------
         RecordError
-            If it was edited after the fact.
+            If it was edited after the fact; DECISION_CONTRADICTORY, if its verdict does not follow from its rules.
         """
         text = self._artifacts.read_sealed(run_id, DECISION, DECISION_SEAL)
-        return None if text is None else GateDecision.from_json(text)
+        return None if text is None else require_consistent(GateDecision.from_json(text))
 
     def decision(self, run_id: str, expected: GateDecision | None = None) -> GateDecision:
         """Return the decision that stands in MLflow.
@@ -55,7 +56,7 @@ class MLflowDecisions:
         Raises
         ------
         RecordError
-            If there is none, or it was edited after the fact.
+            If there is none, or it was edited after the fact, or contradicts itself.
         StaleDecisionError
             DECISION_MISMATCH, if `expected` is another one.
         """

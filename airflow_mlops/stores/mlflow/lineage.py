@@ -32,6 +32,9 @@ LOCK = "requirements.lock"
 """Packages that serving needs, with hashes; its digest is in the candidate."""
 PROFILE = "reference_profile.json"
 SPEC_SEAL = "mlops.spec_digest"
+SNAPSHOT_SEAL = "mlops.snapshot_digest"
+ENVIRONMENT_SEAL = "mlops.environment_digest"
+PROFILE_SEAL = "mlops.profile_digest"
 GOLDEN = "golden"
 GOLDEN_ROWS = "rows.parquet"
 GOLDEN_PREDICTIONS = "predictions.json"
@@ -53,7 +56,7 @@ class MLflowLineage:
             If it is gone, was changed since, or this version of the package cannot read it.
         """
         # Runs of the first format have no seal of it.
-        text = self._artifacts.read_sealed(run_id, SPEC, SPEC_SEAL) or self._artifacts.read_text(run_id, SPEC)
+        text = self._artifacts.read_sealed_or_older(run_id, SPEC, SPEC_SEAL)
         try:
             return ModelSpec.model_validate(json.loads(text))
         except ValueError as error:
@@ -70,7 +73,7 @@ class MLflowLineage:
 
     def snapshot_of(self, run_id: str) -> Snapshot:
         """Return the snapshot that the run's candidate was trained on; its rows are in the storage."""
-        return Snapshot.from_json(self._artifacts.read_text(run_id, SNAPSHOT))
+        return Snapshot.from_json(self._artifacts.read_sealed_or_older(run_id, SNAPSHOT, SNAPSHOT_SEAL))
 
     def environment_of(self, run_id: str) -> Mapping[str, str]:
         """Return the packages, by name, that were installed where the run's candidate was trained."""
@@ -79,13 +82,13 @@ class MLflowLineage:
     def circumstances_of(self, run_id: str) -> Circumstances:
         """Return Python, packages and code that the run's candidate was trained with."""
         return read_environment(
-            self._artifacts.read_text(run_id, ENVIRONMENT),
+            self._artifacts.read_sealed_or_older(run_id, ENVIRONMENT, ENVIRONMENT_SEAL),
             commit=get_run(self._client, run_id).data.tags.get("mlflow.source.git.commit"),
         )
 
     def profile(self, run_id: str) -> Profile:
         """Return the reference profile of a run's candidate."""
-        return Profile.from_json(self._artifacts.read_text(run_id, PROFILE))
+        return Profile.from_json(self._artifacts.read_sealed_or_older(run_id, PROFILE, PROFILE_SEAL))
 
     def lock_of(self, candidate: Candidate) -> str:
         """Return the packages and hashes that were recorded with a candidate for serving it.
@@ -103,7 +106,7 @@ class MLflowLineage:
                 "train the model again, or set gate.serving.environment: current",
             )
         text = self._artifacts.read_text(candidate.run_id, LOCK)
-        if _sha256(text) != candidate.requirements:
+        if hashlib.sha256(text.encode()).hexdigest() != candidate.requirements:
             raise conflict(
                 f"{LOCK} of MLflow run {candidate.run_id} is not what was recorded when the model was trained",
                 "an artifact that nobody changes after it was written: what stands in it is installed",
@@ -122,8 +125,7 @@ class MLflowLineage:
             If it is there, but cannot be had now.
         """
         run = get_run(self._client, run_id)
-        sealed = run.data.tags.get(GOLDEN_SEAL)
-        if sealed is None:
+        if GOLDEN_SEAL not in run.data.tags:
             raise conflict(
                 f"MLflow run {run_id} has no golden batch: airflow_mlops recorded none when it was made",
                 "a candidate recorded with a golden batch",
@@ -136,15 +138,14 @@ class MLflowLineage:
                 text, rows = (path / GOLDEN_PREDICTIONS).read_text(encoding="utf-8"), (path / GOLDEN_ROWS).read_bytes()
             except (FileNotFoundError, UnicodeDecodeError) as error:
                 raise _no_golden(run_id, type(error).__name__) from error
-        if _sha256(text) != sealed:
-            raise _no_golden(run_id, f"{GOLDEN_PREDICTIONS} was changed after it was written")
+        self._artifacts.require_sealed(run, f"{GOLDEN}/{GOLDEN_PREDICTIONS}", GOLDEN_SEAL, text)
         return read_golden(Golden.from_json(text), rows)
 
 
 def origin_files(fitted: Fitted, snapshot: Snapshot, spec: ModelSpec) -> tuple[dict[str, bytes], dict[str, str]]:
-    """Return the files that are kept of a training, by their path, and the tags that seal some of them.
+    """Return the files that are kept of a training, by their path, and by their tags the texts that are sealed.
 
-    The snapshot needs no seal: its fingerprint is in the candidate.
+    The golden rows need no seal: their digest is in the predictions.
     """
     golden, rows = make_golden(fitted.pipeline, fitted.holdout_frame, fitted, name=spec.name, seed=spec.training.seed)
     spec_text = json.dumps(spec.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
@@ -156,12 +157,13 @@ def origin_files(fitted: Fitted, snapshot: Snapshot, spec: ModelSpec) -> tuple[d
         f"{GOLDEN}/{GOLDEN_PREDICTIONS}": golden.to_text(),
     }
     files = {name: text.encode() for name, text in texts.items()}
-    seals = {SPEC_SEAL: _sha256(spec_text), GOLDEN_SEAL: _sha256(golden.to_text())}
+    seals = {
+        SPEC_SEAL: spec_text,
+        SNAPSHOT_SEAL: texts[SNAPSHOT],
+        ENVIRONMENT_SEAL: texts[ENVIRONMENT],
+        GOLDEN_SEAL: golden.to_text(),
+    }
     return {**files, f"{GOLDEN}/{GOLDEN_ROWS}": rows}, seals
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _no_golden(run_id: str, why: str) -> RecordError:

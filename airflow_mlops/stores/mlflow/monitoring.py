@@ -27,7 +27,7 @@ KIND, WINDOW, ENDS = "mlops.kind", "mlops.window", "mlops.as_of"
 DRIFT, PERFORMANCE, RETRAINING = "monitoring/drift.json", "monitoring/performance.json", "monitoring/retraining.json"
 DRIFT_PAGE = "monitoring/drift.html"
 """Evidently's report of a sample."""
-_SEALS = {DRIFT: "mlops.drift_sha256", PERFORMANCE: "mlops.performance_sha256", RETRAINING: "mlops.retraining_sha256"}
+SEALS = {DRIFT: "mlops.drift_sha256", PERFORMANCE: "mlops.performance_sha256", RETRAINING: "mlops.retraining_sha256"}
 _PAGE = 100
 _LONGEST_NAME = 250
 """Of a metric."""
@@ -125,7 +125,7 @@ class MLflowWindows:
         for target in (run_id, self._series(experiment, record.model)):
             for start in range(0, len(known), _PAGE):
                 self._client.log_batch(target, metrics=known[start : start + _PAGE])
-        self._artifacts.write_sealed(run_id, path, record.to_text(), _SEALS[path], tags)
+        self._artifacts.write_sealed(run_id, path, record.to_text(), SEALS[path], tags)
         self._runs.finish_run(run_id)
         return run_id
 
@@ -142,7 +142,7 @@ class MLflowWindows:
                 [found.experiment_id], query, order_by=[f"tags.`{ENDS}` DESC"], max_results=_PAGE, page_token=token
             )
             for run in page:
-                if left and _earlier(run, before) and _SEALS[path] in run.data.tags:
+                if left and _earlier(run, before) and SEALS[path] in run.data.tags:
                     text = self._report(run, path)
                     if text is not None:
                         yield kind.from_json(text)
@@ -154,10 +154,10 @@ class MLflowWindows:
     def _report(self, run: Any, path: str) -> str | None:
         """Read a report of a run that a search found: what the search told of the run need not be asked for again."""
         try:
-            return self._artifacts.read_sealed_of(run, path, _SEALS[path])
+            return self._artifacts.read_sealed_of(run, path, SEALS[path])
         except RecordError:  # it may have been written anew since the search
             try:
-                return self._artifacts.read_sealed(run.info.run_id, path, _SEALS[path])
+                return self._artifacts.read_sealed(run.info.run_id, path, SEALS[path])
             except RecordError as error:
                 # Said anew: a new run of the DAG, which helps elsewhere, would read this window again.
                 raise _unreadable(run, path, error) from error

@@ -12,7 +12,14 @@ from airflow_mlops.spec.problems import Refusal
 from airflow_mlops.stores.mlflow.client import GuardedClient, quoted
 from airflow_mlops.stores.mlflow.errors import conflict, is_missing
 from airflow_mlops.stores.mlflow.experiments import MODEL, MLflowExperiments
-from airflow_mlops.stores.mlflow.queries import get_run, keep_one_of, logged_models_of, runs_with, tag_run
+from airflow_mlops.stores.mlflow.queries import (
+    all_pages,
+    get_run,
+    keep_one_of,
+    logged_models_of,
+    runs_with,
+    tag_run,
+)
 
 INPUTS = "mlops.inputs"
 FAILURE = "mlops.failure"
@@ -98,6 +105,23 @@ class MLflowRuns:
             self._client.set_tag(run_id, SUPERSEDED_BY, str(by))
         elif by is None and have is not None:
             self._client.delete_tag(run_id, SUPERSEDED_BY)
+
+    def runs_of_model(self, registered_model: str) -> Iterator[Any]:
+        """Yield every run that has to do with a registered model: those of its versions, and all others of its name.
+
+        Candidates that were never registered, and windows of monitoring, are in the experiments of the versions' runs,
+        under the specification's name.
+        """
+        query = f"name = {quoted(registered_model)}"
+        versions = all_pages(self._client.search_model_versions, filter_string=query)
+        runs = {version.run_id: get_run(self._client, version.run_id) for version in versions if version.run_id}
+        yield from runs.values()
+        homes = sorted({run.info.experiment_id for run in runs.values()})
+        names = sorted({run.data.tags[MODEL] for run in runs.values() if MODEL in run.data.tags})
+        for name in names:
+            query = f"tags.`{MODEL}` = {quoted(name)}"
+            found = all_pages(self._client.search_runs, experiment_ids=homes, filter_string=query)
+            yield from (run for run in found if run.info.run_id not in runs)
 
     def fail_run(self, run_id: str, reason: str) -> None:
         """End the run as FAILED, with the reason as a tag."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -29,6 +30,8 @@ from airflow_mlops.stores.mlflow.queries import get_run
 from airflow_mlops.stores.mlflow.registry import MLflowRegistry
 from airflow_mlops.stores.mlflow.retraining_log import MLflowRetrainLog
 from airflow_mlops.stores.mlflow.runs import MLflowRuns
+from airflow_mlops.stores.mlflow.seals import SealKeys
+from airflow_mlops.stores.mlflow.trail_heads import TrailHeads
 
 
 class MLflowStore:
@@ -42,6 +45,10 @@ class MLflowStore:
         Address of MLflow's pages for people, when it is not the tracking server's.
     spec
         Whose stage it is opened for: experiments of other specifications are refused. None: a person's command.
+    keys
+        Of seals; see :mod:`airflow_mlops.stores.mlflow.seals`. None: seals are plain.
+    witness
+        Opens the storage that holds the heads of audit trails, too; None: only the registered models do.
 
     Examples
     --------
@@ -50,9 +57,17 @@ class MLflowStore:
     'http://127.0.0.1:5000/#/models/flight_delay/versions/3'
     """
 
-    def __init__(self, client: GuardedClient, *, ui_url: str = "", spec: ModelSpec | None = None) -> None:
+    def __init__(
+        self,
+        client: GuardedClient,
+        *,
+        ui_url: str = "",
+        spec: ModelSpec | None = None,
+        keys: SealKeys | None = None,
+        witness: Callable[[], Storage] | None = None,
+    ) -> None:
         self._client = client
-        self.artifacts = MLflowArtifacts(client)
+        self.artifacts = MLflowArtifacts(client, keys)
         experiments = MLflowExperiments(client, spec)
         self.runs = MLflowRuns(client, experiments)
         self.lineage = MLflowLineage(client, self.artifacts)
@@ -60,7 +75,8 @@ class MLflowStore:
         self.decisions = MLflowDecisions(self.artifacts)
         self.models = MLflowModels(client, self.candidates)
         self.registry = MLflowRegistry(client, self.candidates, self.models)
-        self.trail = MLflowAuditTrail(client, self.registry)
+        heads = TrailHeads(client, self.artifacts.keys, witness)
+        self.trail = MLflowAuditTrail(client, self.registry, heads)
         experiments.follow(self.registry, self.trail)
         self.attempts = MLflowAttempts(self.runs, self.registry, self.trail)
         self.windows = MLflowWindows(client, self.runs, self.artifacts)
@@ -69,9 +85,12 @@ class MLflowStore:
         self.ui_url = without_credentials(ui_url or client.address.uri).rstrip("/")
 
     @classmethod
-    def connect(cls, tracking_uri: str, *, registry_uri: str | None = None, ui_url: str = "") -> MLflowStore:
-        """Open a store by its address alone, with credentials from MLflow's own environment variables."""
-        return cls(connect(Address(uri=tracking_uri), registry_uri), ui_url=ui_url)
+    def connect(cls, tracking_uri: str, *, registry_uri: str | None = None, **given: Any) -> MLflowStore:
+        """Open a store by its address alone, with credentials from MLflow's own environment variables.
+
+        What else is given is the store's own.
+        """
+        return cls(connect(Address(uri=tracking_uri), registry_uri), **given)
 
     # models --------------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,8 @@ from airflow_mlops.core.monitoring.drift.observe import observe
 from airflow_mlops.core.monitoring.quarantine import left_out
 from airflow_mlops.core.monitoring.windows import scanned_window
 from airflow_mlops.core.records.fault import ReleasedSpan
-from airflow_mlops.core.snapshot import KnownFaults, read_snapshot, snapshot_days, take_snapshot
+from airflow_mlops.core.snapshot import KnownFaults, read_snapshot, take_snapshot
+from airflow_mlops.core.snapshot.read import snapshot_days
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.open_source import open_source
 from tests.support.watched_model import NOW, WEEK, Watched

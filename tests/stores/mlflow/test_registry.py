@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_mlops.core.errors import RecordError, StaleDecisionError
+from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.promotion.promote import promote
 from airflow_mlops.core.promotion.registration import provenance_tags
 from airflow_mlops.core.records.candidate import Candidate
@@ -49,7 +49,7 @@ def test_promotion_on_the_real_registry(store: MLflowStore, client: Any, name: s
     assert store.registry.version_tags(name, 2)["mlops.dag_id"] == "d"  # type: ignore[index]
 
 
-def test_a_deleted_champion_leaves_no_champion(store: MLflowStore, client: Any, name: str) -> None:
+def test_a_deleted_champion_is_missed(store: MLflowStore, client: Any, name: str) -> None:
     candidate = record(store, name)
     promote(
         decision_of(candidate, None), candidate, store.registry, store.trail, registered_model=name, by="t", now=AS_OF
@@ -57,8 +57,9 @@ def test_a_deleted_champion_leaves_no_champion(store: MLflowStore, client: Any, 
     client.delete_model_version(name, "1")
     assert store.registry.champion(name) is None
     later = record(store, name, "r2", days=1)
-    with pytest.raises(StaleDecisionError, match="no champion serves now"):
+    with pytest.raises(RecordError, match="no version that has served in the registry") as error:
         promote(decision_of(later, 1), later, store.registry, store.trail, registered_model=name, by="t", now=AS_OF)
+    assert codes(error) == {ReasonCode.CHAMPION_MISSING}
 
 
 def test_a_champion_that_the_loop_did_not_make_is_a_clear_refusal(store: MLflowStore, client: Any, name: str) -> None:

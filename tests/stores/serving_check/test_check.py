@@ -68,8 +68,10 @@ def folder_of(store: MLflowStore, candidate: Candidate, tmp_path: Path) -> Path:
     return store.download_model(candidate.model_uri, str(tmp_path))
 
 
-def put_back(store: MLflowStore, candidate: Candidate, folder: Path) -> None:
+def put_back(store: MLflowStore, candidate: Candidate, folder: Path) -> Candidate:
+    """Return the candidate as one that was trained before digests were recorded: what is left is to try the model."""
     store._client.log_model_artifacts(candidate.model_uri.removeprefix("models:/"), str(folder))
+    return replace(candidate, model_digest="")
 
 
 def with_serving(spec: ModelSpec, **rule: Any) -> ModelSpec:
@@ -175,7 +177,7 @@ def test_a_stored_model_serves_what_was_recorded(store: MLflowStore, name: str, 
 
 def test_a_model_that_was_swapped_differs(store: MLflowStore, name: str, tmp_path: Path) -> None:
     candidate, other = record(store, name), record(store, f"{name}_other", fitted_of(seed=5))
-    put_back(store, candidate, folder_of(store, other, tmp_path))
+    candidate = put_back(store, candidate, folder_of(store, other, tmp_path))
     report = check_serving(store, candidate, spec_of())
     assert report.failure is None
     assert report.max_difference > 1e-3
@@ -188,7 +190,7 @@ def test_a_model_file_that_was_cut_off_fails(store: MLflowStore, name: str, tmp_
     candidate = record(store, name)
     folder = folder_of(store, candidate, tmp_path)
     (folder / "model.skops").write_bytes((folder / "model.skops").read_bytes()[:500])
-    put_back(store, candidate, folder)
+    candidate = put_back(store, candidate, folder)
     report = check_serving(store, candidate, spec_of())
     assert report.failure == (
         "the stored model cannot be loaded in a fresh interpreter: a model.skops that skops cannot read (BadZipFile)"
@@ -202,7 +204,7 @@ def test_a_type_that_nobody_reviewed_is_not_loaded(store: MLflowStore, name: str
     folder = folder_of(store, candidate, tmp_path)
     mark = tmp_path / "ran"
     skops.io.dump(Opener(mark), folder / "model.skops")
-    put_back(store, candidate, folder)
+    candidate = put_back(store, candidate, folder)
     report = check_serving(store, candidate, spec_of())
     assert report.failure is not None
     assert f"asks for {__name__.rpartition('.')[2]}" in report.failure or "Opener" in report.failure

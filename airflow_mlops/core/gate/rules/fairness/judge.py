@@ -129,6 +129,7 @@ def _owed(asked: Asked) -> Iterator[str | None]:
 
 RULE = Rule(
     name="fairness",
+    recordable=frozenset({ReasonCode.GROUPS_UNDECIDED}),
     owed=_owed,
     judge=judge,
     part=True,
