@@ -62,6 +62,10 @@ TOO_MUCH: dict[str, Any] = {
     "training.parameters.n_jobs": 64,
     "training.parameters.base__n_jobs": -1,
     "training.parameters.nested": {"deep": {"max_iter": 10**9}},
+    "training.parameters.num_iterations": "1000000000",
+    "training.parameters.iterations": 1e9,
+    "training.parameters.base__max_leaves": "1e12",
+    "training.parameters.max_depth": "inf",
 }
 
 
@@ -84,6 +88,9 @@ def test_what_is_asked_of_the_machines_is_bounded(path: str) -> None:
         ("training.parameters.max_iter", 20_000),
         ("training.parameters.n_estimators", 500),
         ("training.parameters.C", 1e9),
+        ("training.parameters.max_features", "sqrt"),
+        ("training.parameters.max_features", 0.5),
+        ("training.parameters.learning_rate", 5000.0),
         ("training.parameters.n_jobs", 2),
         ("training.search.iterations", 30),
         ("training.seed", 2**31),

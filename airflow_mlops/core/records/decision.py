@@ -137,6 +137,8 @@ class GateDecision(Record):
     """What whoever triggered the run changed of the specification: `training.seed = 7`, the value as JSON."""
     overridden_by: str = added("")
     """Who that was, where Airflow knows."""
+    judged_by: Mapping[str, Any] | None = added(None)
+    """Gate, risk tier and approval of the specification, by dotted path; None: not recorded."""
     rules_changed: tuple[str, ...] = added(())
     """What the specification says otherwise than the one that the version before was judged by, of gate, risk tier and
     approval: `gate.mode: "enforce" -> "off"`."""
