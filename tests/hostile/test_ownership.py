@@ -116,7 +116,8 @@ def register_by_hand(judged: Judged, run: Run) -> int:
     from mlflow import MlflowClient
 
     client = MlflowClient(judged.store.ui_url)
-    made = client.create_model_version(judged.model, source=candidate.model_uri, run_id=candidate.run_id)
+    model_id = candidate.model_uri.removeprefix("models:/")
+    made = client.create_model_version(judged.model, candidate.model_uri, candidate.run_id, model_id=model_id)
     return int(made.version)
 
 

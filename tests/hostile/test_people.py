@@ -34,8 +34,8 @@ def test_who_triggered_and_who_approved_stand_in_trail_history_status_and_card(
 ) -> None:
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
     body = judged.spec.model_dump(mode="json", exclude_unset=True)
-    promotion = {**body["promotion"], "approval": {"tiers": ["high"]}}
-    spec = ModelSpec.model_validate({**body, "risk_tier": "high", "promotion": promotion})
+    promotion = {**body["promotion"], "approval": {"tiers": ["medium"]}}
+    spec = ModelSpec.model_validate({**body, "promotion": promotion})
     run, context = judged.decide(), triggered(judged, 0, "mallory")
     _, parked = ask(spec, run, context)
     answer(spec, run, context, "Approve", by="ada", decision=parked["decision"])

@@ -8,7 +8,7 @@ from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, broken_tra
 from airflow_mlops.core.promotion.checks import declined_because
 from airflow_mlops.core.promotion.manual_move import move_refused, nonce_of, require_reason
 from airflow_mlops.core.promotion.override import override
-from airflow_mlops.core.promotion.ownership import hand_over, may_follow, owner_of, require_owner
+from airflow_mlops.core.promotion.ownership import hand_over, may_follow, require_owner
 from airflow_mlops.core.promotion.promote import challenge, keep_judged, promote
 from airflow_mlops.core.promotion.registration import DECISION_DIGEST_TAG, has_served
 from airflow_mlops.core.promotion.rejudge import (
@@ -51,7 +51,6 @@ __all__ = [
     "no_trail",
     "nonce_of",
     "override",
-    "owner_of",
     "promote",
     "release",
     "released_spans",
