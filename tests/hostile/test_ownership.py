@@ -89,7 +89,7 @@ def test_another_teams_loop_does_not_displace_a_champion(owned: Judged) -> None:
     before = state(owned)
     said = refused(lambda: run_loop(stranger_of(owned)))
     assert "specification 'stranger' of others" in said
-    assert f"airflow mlops handover {owned.model} --to stranger --owner 'others' --reason WHY" in said
+    assert f"airflow mlops handover {owned.model} --to stranger --owner others --reason WHY" in said
     assert state(owned) == before
 
 

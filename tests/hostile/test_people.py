@@ -55,7 +55,6 @@ def test_who_triggered_and_who_approved_stand_in_trail_history_status_and_card(
     assert "mallory (triggered the run), ada (approved)" in judged.store.artifacts.read_text(
         run.reports["train"]["run_id"], MARKDOWN
     )
-    promote_run(spec, judged.decide(1, champion_version=1), triggered(judged, 1, "eve"))
 
 
 def test_who_rolls_back_is_named(judged: Judged) -> None:

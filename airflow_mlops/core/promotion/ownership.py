@@ -8,6 +8,7 @@ the request that makes the model, and decides while the trail has no event yet.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -15,14 +16,15 @@ from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ports import AuditTrail, Registry
 from airflow_mlops.core.promotion.alias_log import CHAMPION, AliasLog
 from airflow_mlops.core.promotion.audit_state import AuditState, advance, fold, no_trail
-from airflow_mlops.core.promotion.manual_move import require_reason
+from airflow_mlops.core.promotion.manual_move import move_refused, require_reason
 from airflow_mlops.core.records.candidate import Champion
-from airflow_mlops.core.records.ownership import OWNER_TAG, SpecIdentity, handover_fix, owned_by_another
+from airflow_mlops.core.records.ownership import OWNER_TAG, Claim, SpecIdentity, handover_fix, owned_by_another
 from airflow_mlops.core.records.people import Person
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 FIELD = "promotion.registered_model"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _LOOKED_AT = 20
 """So many versions are asked who trained them, of a model that nobody was written down for."""
 
@@ -164,9 +166,18 @@ def hand_over(
     Raises
     ------
     RecordError
-        REASON_MISSING, AUDIT_BROKEN, or NO_CHAMPION if the loop never registered such a model.
+        REASON_MISSING, AUDIT_BROKEN, RECORD_CONFLICT if `to` can be no specification, or NO_CHAMPION if the loop never
+        registered such a model.
     """
     require_reason(reason, registered_model)
+    if not (_NAME.fullmatch(to.name) and to.owner.strip()):
+        raise move_refused(
+            ReasonCode.RECORD_CONFLICT,
+            f"{registered_model}, its new owner",
+            to.words,
+            "the name of a specification and its owner, both as its file has them",
+            "copy them from the file",
+        )
     alias_log = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now, people=people)
     for _ in alias_log.tries():
         events = alias_log.events()
@@ -195,18 +206,50 @@ def owner_of(registry: Registry, trail: AuditTrail, model: str) -> SpecIdentity 
     return state.owner or _tagged(registry, model)
 
 
-def may_follow(
-    registry: Registry, trail: AuditTrail, *, registered_model: str, holder: SpecIdentity, to: SpecIdentity
-) -> bool:
-    """Whether an experiment or a folder of `holder` goes over to `to`, with the model or before there is one.
+def settle_claim(
+    registry: Registry, trail: AuditTrail, claim: Claim | None, asker: Claim, *, what: str, field: str
+) -> Claim:
+    """Return whose an experiment or a folder is from now on: the asker's, or it is refused.
 
-    It does when `to` owns the registered model now, and `holder` did before; and when there is no model yet and only
-    who answers for the specification has changed: nothing was registered that could be handed over.
+    It goes over with the model that it was claimed for, when that was handed over. While that model was never
+    registered there is nothing to hand over: then who only answers otherwise for the same specification takes it along,
+    and a specification that names another model by now is taken at its word.
+
+    Parameters
+    ----------
+    claim
+        What is written at the place; None: nobody's.
+    what
+        The place in words.
+    field
+        What a specification calls it otherwise by.
+
+    Returns
+    -------
+    Claim
+        What is to stand there.
+
+    Raises
+    ------
+    RecordError
+        OWNED_BY_ANOTHER.
     """
-    state = fold(trail.events(registered_model))
-    if state.owner is None:
-        return holder.name == to.name and OWNER_TAG not in registry.model_tags(registered_model)
-    return state.owner.is_same(to) and any(one.is_same(holder) for one in state.owners)
+    if claim is None:
+        return asker
+    same = claim.holder.is_same(asker.holder)
+    if same and claim.registered_model == asker.registered_model:
+        return asker if asker.holder.owner else claim
+    state = fold(trail.events(claim.registered_model))
+    registered = state.owner is not None or OWNER_TAG in registry.model_tags(claim.registered_model)
+    if same:
+        return claim if registered else asker
+    follows = state.owner is not None and state.owner.is_same(asker.holder)
+    if follows and any(one.is_same(claim.holder) for one in state.owners):
+        return Claim(holder=asker.holder, registered_model=claim.registered_model)
+    if not registered and claim.holder.name == asker.holder.name:
+        return asker
+    fix = handover_fix(claim.registered_model, asker.holder, field)
+    raise owned_by_another(what, claim.holder, asker.holder, fix=fix)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

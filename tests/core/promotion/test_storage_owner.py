@@ -10,7 +10,7 @@ from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.promotion.ownership import hand_over
 from airflow_mlops.core.promotion.storage_owner import claim_folder
-from airflow_mlops.core.records.ownership import SpecIdentity
+from airflow_mlops.core.records.ownership import Claim, SpecIdentity
 from airflow_mlops.stores.storage.storage import open_storage
 from tests.support.memory_registry import MODEL, NOW, MemoryRegistry, go
 
@@ -22,8 +22,8 @@ def storage(tmp_path: Path) -> Storage:
     return open_storage(str(tmp_path))
 
 
-def claim(storage: Storage, registry: MemoryRegistry, specification: SpecIdentity) -> None:
-    claim_folder(storage, registry, registry, registered_model=MODEL, specification=specification)
+def claim(storage: Storage, registry: MemoryRegistry, specification: SpecIdentity, model: str = MODEL) -> None:
+    claim_folder(storage, registry, registry, Claim(holder=specification, registered_model=model))
 
 
 def test_the_first_one_is_written_down_once(storage: Storage, tmp_path: Path) -> None:
@@ -46,6 +46,17 @@ def test_one_name_and_another_owner_is_refused_until_the_model_is_handed_over(st
     claim(storage, registry, THEIRS)
     with pytest.raises(RecordError, match="of team-b"):
         claim(storage, registry, OURS)
+
+
+def test_a_model_of_its_own_does_not_take_a_folder_away(storage: Storage) -> None:
+    registry = MemoryRegistry()
+    go(registry, 1, None, specification=OURS)
+    claim(storage, registry, OURS)
+    with pytest.raises(RecordError, match="of team-a"):
+        claim(storage, registry, THEIRS, "never_registered")
+    claim(storage, registry, OURS, "another_one")  # its owner may name another model; the folder goes with the first
+    with pytest.raises(RecordError, match="of team-a"):
+        claim(storage, registry, THEIRS, "another_one")
 
 
 def test_before_a_model_is_registered_another_owner_is_a_correction(storage: Storage) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.records.ownership import OWNER_TAG, SpecIdentity
+from airflow_mlops.core.records.ownership import OWNER_TAG, Claim, SpecIdentity
 from airflow_mlops.spec.problems import ReasonCode
 from airflow_mlops.stores.mlflow.client import connect
 from airflow_mlops.stores.mlflow.errors import Address
@@ -26,6 +26,10 @@ def owner_of(client: Any, name: str) -> str | None:
     return None if tag is None else str(tag)
 
 
+def claim(name: str, owner: str) -> str:
+    return Claim(holder=SpecIdentity(name=name, owner=owner), registered_model=name).to_text()
+
+
 def refused(store: MLflowStore, name: str, model: str) -> str:
     with pytest.raises(RecordError) as refusal:
         store.runs.open_run(name, "dag/run", model=model)
@@ -35,7 +39,7 @@ def refused(store: MLflowStore, name: str, model: str) -> str:
 
 def test_who_makes_it_owns_it(mlflow_uri: str, client: Any, name: str) -> None:
     first = opened_by(mlflow_uri, "first").runs.open_run(name, "dag/run", model="first")
-    assert owner_of(client, name) == SpecIdentity(name="first", owner="o").to_text()
+    assert owner_of(client, name) == claim("first", "o")
     assert opened_by(mlflow_uri, "first").runs.open_run(name, "dag/run", model="first") == first
     assert "belongs to specification 'first' of o" in refused(opened_by(mlflow_uri, "second"), name, "second")
     assert "specification 'first' of o" in refused(opened_by(mlflow_uri, "second"), name, "first")
@@ -47,7 +51,7 @@ def test_one_from_before_is_adopted_by_who_has_runs_in_it(mlflow_uri: str, clien
     assert owner_of(client, name) is None
     assert "specification 'first'" in refused(opened_by(mlflow_uri, "second"), name, "second")
     opened_by(mlflow_uri, "first").runs.open_run(name, "dag/run", model="first")
-    assert owner_of(client, name) == SpecIdentity(name="first", owner="o").to_text()
+    assert owner_of(client, name) == claim("first", "o")
 
 
 def test_one_that_a_person_made_is_adopted_by_the_first(mlflow_uri: str, client: Any, name: str) -> None:
@@ -60,7 +64,7 @@ def test_before_a_model_is_registered_another_owner_is_a_correction(mlflow_uri: 
     model = name.lower()[:60]
     opened_by(mlflow_uri, model, "a").runs.open_run(name, "dag/run", model=model)
     opened_by(mlflow_uri, model, "b").runs.open_run(name, "dag/run", model=model)
-    assert owner_of(client, name) == SpecIdentity(name=model, owner="b").to_text()
+    assert owner_of(client, name) == claim(model, "b")
     client.create_registered_model(model, tags={OWNER_TAG: SpecIdentity(name=model, owner="b").to_text()})
     refused(opened_by(mlflow_uri, model, "c"), name, model)
 
