@@ -46,7 +46,10 @@ def stranger_of(judged: Judged, **changes: Any) -> ModelSpec:
 
 @pytest.fixture
 def owned(judged: Judged) -> Judged:
-    """The first candidate of `judged` serves."""
+    """The first candidate of `judged` serves; its run has begun with its own storage folder and experiment."""
+    SnapshotOperator(task_id="snapshot", spec=judged.spec).execute(judged.context())
+    with MLflowHook().records(judged.spec) as records:
+        records.runs.experiments.open(judged.spec.experiment)
     run = judged.decide()
     promote_run(judged.spec, run, judged.context())
     assert judged.store.registry.alias(judged.model, "champion") == 1
