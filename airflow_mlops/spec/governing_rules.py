@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -29,9 +30,10 @@ def governing_rules(spec: ModelSpec) -> dict[str, Any]:
 
 
 def changed_rules(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what is another value now, a line for each dotted path.
+    """Return what is another value now, a line for each dotted path: who must agree, and whether rules count, first.
 
-    A field that a later version of this package brought has not changed while it has its default.
+    What is told first must not be what a hundred harmless changes stand before. A field that a later version of this
+    package brought has not changed while it has its default.
 
     Parameters
     ----------
@@ -43,11 +45,15 @@ def changed_rules(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[st
     >>> changed_rules({"gate.mode": "enforce", "risk_tier": "low"}, {"gate.mode": "off", "risk_tier": "low"})
     ('gate.mode: "enforce" -> "off"',)
     """
-    return tuple(
-        f"{path}: {shown_value(old)} -> {shown_value(new)}"
+    found = [
+        (path, f"{path}: {shown_value(old)} -> {shown_value(new)}")
         for path, old, new in changed_values(before, now)
         if path in before or new != _defaults().get(path)
-    )
+    ]
+    return tuple(line for path, line in sorted(found, key=lambda one: not _FIRST.match(one[0])))
+
+
+_FIRST = re.compile(r"risk_tier$|promotion\.|gate(\.\w+)?\.mode$")
 
 
 @cache

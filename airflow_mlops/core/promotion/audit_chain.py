@@ -15,7 +15,7 @@ from airflow_mlops.spec.problems import Problem
 
 MOVES = {"promoting": "promoted", "rolling_back": "rolled_back"}
 """What is written before the alias moves, and after."""
-_REASON, _BY = 1000, 250
+LONGEST_REASON, _BY = 1000, 250
 """Longest texts, in characters: an event must fit into one value of the store."""
 
 
@@ -24,7 +24,7 @@ def following(state: AuditState, *, reason: str, by: str, nonce: str = "", **fie
     return AuditEvent(
         number=state.number + 1,
         before=state.digest,
-        reason=one_line(reason, _REASON),
+        reason=one_line(reason, LONGEST_REASON),
         by=one_line(by, _BY),
         nonce=nonce or secrets.token_hex(8),
         **fields,

@@ -11,9 +11,9 @@ from airflow_mlops.core.promotion.audit_chain import ending
 from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, AuditState, advance, fold, version_words
 from airflow_mlops.core.promotion.checks import first_reason, require_active, require_not_older, stale
 from airflow_mlops.core.promotion.ownership import adopt, refuse_stranger
-from airflow_mlops.core.promotion.rule_changes import change_nonce
+from airflow_mlops.core.promotion.rule_changes import change_nonce, name_changes
 from airflow_mlops.core.records.candidate import Candidate, Champion
-from airflow_mlops.core.records.decision import GateDecision, told_changes
+from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.ownership import SpecIdentity
 from airflow_mlops.core.records.people import Person
 from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
@@ -147,7 +147,7 @@ class CandidateRegistration:
         written = self.alias_log.append(
             ready,
             kind="rules_changed",
-            reason=told_changes(self.decision.rules_changed),
+            reason=name_changes(self.decision.rules_changed),
             specification=self.specification,
             nonce=nonce,
         )

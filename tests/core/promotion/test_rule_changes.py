@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from airflow_mlops.core.promotion.rule_changes import earlier_changes, versions_judged
+from airflow_mlops.core.promotion.rule_changes import earlier_changes, name_changes, versions_judged
 from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.promotion import Approval
 from tests.support.memory_registry import NOW, MemoryRegistry, candidate_of, decision_of, go
@@ -55,3 +55,10 @@ def test_the_event_comes_before_the_version_that_was_judged_so() -> None:
     kinds = [event.kind for event in registry.written]
     assert kinds == ["promoting", "promoted", "rules_changed", "promoting", "promoted"]
     assert versions_judged(registry.written) == (2, 1)
+
+
+def test_many_changes_are_named_when_their_values_do_not_fit() -> None:
+    changes = ['gate.mode: "enforce" -> "off"', *(f'gate.absolute_{n}: "{"x" * 100}" -> nothing' for n in range(20))]
+    said = name_changes(changes)
+    assert said.startswith("21 values, which the decision has: gate.mode, gate.absolute_0, ")
+    assert len(said) <= 1000
