@@ -70,14 +70,18 @@ def require_trained_by_owner(
 ) -> None:
     """Refuse a version that another specification trained, however it came under this name.
 
+    What a promotion has made champion before is the model's own: specifications were renamed before models had owners.
+
     Raises
     ------
     RecordError
         OWNED_BY_ANOTHER.
     """
+    if target.version in state.promoted:
+        return
     known = [*state.owners, *([] if specification is None else [specification])]
-    if not state.owners and (tagged := _tagged(registry, model)) is not None:
-        known.append(tagged)
+    if not state.owners and (holder := _holder(registry, model, state)) is not None:
+        known.append(holder)
     names = sorted({one.name for one in known})
     if names and target.candidate.model not in names:
         raise RecordError(
@@ -266,8 +270,9 @@ def _tagged(registry: Registry, model: str) -> SpecIdentity | None:
 
 
 def _trainer(registry: Registry, model: str, state: AuditState) -> SpecIdentity | None:
-    """Who trained the champion, or the newest version whose record can be read; None where none can."""
-    numbers = [registry.alias(model, CHAMPION), state.champion, *sorted(state.statuses, reverse=True)]
+    """Who trained what was promoted last, else the champion or the newest version that can be read; None: none can."""
+    promoted, others = (sorted(versions, reverse=True) for versions in (state.promoted, state.statuses))
+    numbers = [*promoted, registry.alias(model, CHAMPION), *others]
     for number in dict.fromkeys(numbers[:_LOOKED_AT]):
         trained = None if number is None else _trained_by(registry, model, number)
         if trained is not None:

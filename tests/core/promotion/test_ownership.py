@@ -164,6 +164,31 @@ def test_a_model_from_before_is_not_adopted_by_who_did_not_train_what_serves(att
     assert registry.seen() == before
 
 
+def test_a_version_of_a_specification_that_was_renamed_before_can_be_returned_to() -> None:
+    registry = from_before()
+    registry.candidates[1] = replace(registry.candidates[1], model="older_name")
+    go(registry, 3, 2, specification=OURS)
+    assert rollback(registry, registry, **WHO, to=1, specification=OURS, reason="worse", **AT_ONCE).version == 1
+
+
+def test_a_model_from_before_is_not_whose_version_the_alias_was_moved_to_by_hand() -> None:
+    registry = from_before()
+    registry.candidates[3], registry.tags[3] = stranger(3), {}
+    registry.aliases["champion"] = 3
+    candidate = stranger(9)
+    with pytest.raises(RecordError, match="belongs to specification 'late'"):
+        promote(decision_of(candidate, 3), candidate, registry, registry, **WHO, specification=THEIRS, **AT_ONCE)
+    go(registry, 4, 3, specification=OURS)
+    assert owner_of(registry, registry, MODEL) == OURS
+
+
+def test_in_a_model_from_before_a_version_that_was_registered_by_hand_is_not_promoted() -> None:
+    registry = from_before()
+    registry.candidates[3], registry.tags[3] = stranger(3), {}
+    with pytest.raises(RecordError, match="a version that specification 'theirs' trained"):
+        override(registry, registry, **WHO, version=3, reason="urgent", **AT_ONCE)
+
+
 def test_a_model_from_before_is_handed_over_from_who_trained_it() -> None:
     registry = from_before()
     hand_over(registry, registry, registered_model=MODEL, to=THEIRS, by="user:ada", reason="renamed", now=NOW)
