@@ -17,7 +17,7 @@ from airflow_mlops.core.ports import AuditTrail, Registry
 from airflow_mlops.core.promotion.alias_log import CHAMPION, AliasLog
 from airflow_mlops.core.promotion.audit_state import AuditState, advance, fold, no_trail
 from airflow_mlops.core.promotion.manual_move import move_refused, require_reason
-from airflow_mlops.core.records.candidate import Champion
+from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.ownership import OWNER_TAG, Claim, SpecIdentity, handover_fix, owned_by_another
 from airflow_mlops.core.records.people import Person
 from airflow_mlops.core.records.promotion import AuditEvent
@@ -93,6 +93,20 @@ def require_trained_by_owner(
                 fix="somebody registered it by hand: name another version, and register that one under its own model",
             )
         )
+
+
+def require_own_candidate(candidate: Candidate, specification: SpecIdentity) -> None:
+    """Refuse to register for one specification what another one has trained.
+
+    Raises
+    ------
+    RecordError
+        OWNED_BY_ANOTHER.
+    """
+    if candidate.model != specification.name:
+        holder = SpecIdentity(name=candidate.model)
+        fix = f"promote it by the specification that trained it, or train it by '{specification.name}'"
+        raise owned_by_another(f"candidate of MLflow run {candidate.run_id}", holder, specification, fix=fix)
 
 
 def refuse_stranger(alias_log: AliasLog, state: AuditState, specification: SpecIdentity) -> None:

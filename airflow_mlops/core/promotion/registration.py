@@ -10,7 +10,7 @@ from airflow_mlops.core.promotion.alias_log import CHAMPION, PREVIOUS, STATUS_TA
 from airflow_mlops.core.promotion.audit_chain import ending
 from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, AuditState, advance, fold, version_words
 from airflow_mlops.core.promotion.checks import first_reason, require_active, require_not_older, stale
-from airflow_mlops.core.promotion.ownership import adopt, refuse_stranger
+from airflow_mlops.core.promotion.ownership import adopt, refuse_stranger, require_own_candidate
 from airflow_mlops.core.promotion.rule_changes import change_nonce, name_changes
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import GateDecision
@@ -40,6 +40,7 @@ class CandidateRegistration:
     ) -> None:
         self.decision, self.candidate, self.alias_log, self.approval = decision, candidate, alias_log, approval
         self.specification = specification or SpecIdentity(name=candidate.model)
+        require_own_candidate(candidate, self.specification)
         self.why = "; ".join(text for text in (first_reason(decision), note) if text)
         self.reasons = (*decision.reasons, note) if note else decision.reasons
         self.digest = decision.digest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -314,6 +315,23 @@ def test_a_version_that_was_registered_by_hand_is_not_promoted_returned_to_or_se
     registry.aliases["champion"] = 3
     with pytest.raises(RecordError, match="a version that specification 'theirs' trained"):
         require_owner(registry, registry, registered_model=MODEL, specification=OURS, serves=registry.champion(MODEL))
+
+
+def test_what_another_specification_trained_is_not_registered_for_the_owner() -> None:
+    registry = MemoryRegistry()
+    go(registry, 1, None, specification=OURS)
+    candidate = stranger(2)
+    before = registry.seen()
+    with pytest.raises(RecordError, match="candidate of MLflow run theirs2: found what belongs to .*'theirs'"):
+        promote(decision_of(candidate, 1), candidate, registry, registry, **WHO, specification=OURS, **AT_ONCE)
+    assert registry.seen() == before
+
+
+def test_whatever_people_are_called_an_event_can_be_stored() -> None:
+    registry = MemoryRegistry()
+    crowd = tuple(Person(name=f"{n}\n" + "x" * 9000, did="asked") for n in range(100))
+    go(registry, 1, None, specification=OURS, people=crowd)
+    assert all(len(json.dumps(event.to_json())) < 6000 for event in registry.written)
 
 
 def test_an_event_of_a_stranger_breaks_the_trail() -> None:
