@@ -38,6 +38,7 @@ def judge(  # noqa: PLR0917 - who judges, in which run, with which records, by w
     from airflow_mlops.operators._rule_changes import rule_changes
     from airflow_mlops.provenance import overridden_fields, triggered_by
     from airflow_mlops.reports.decision.page import render
+    from airflow_mlops.spec.governing_rules import governing_rules
     from airflow_mlops.stores.serving_check.check import start_serving_check
 
     wanted = "off" not in (spec.gate.mode, spec.gate.serving.mode)
@@ -63,6 +64,7 @@ def judge(  # noqa: PLR0917 - who judges, in which run, with which records, by w
         decided,
         overrides=overridden_fields(context, operator.own_spec()),
         overridden_by=triggered_by(context),
+        judged_by=governing_rules(spec),
         rules_changed=changed,
         earlier_changes=earlier,
     )

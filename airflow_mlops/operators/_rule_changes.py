@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_mlops.core.records.candidate import Candidate
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.mlflow.store import MLflowStore
@@ -18,8 +20,9 @@ def rule_changes(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return what of gate, risk tier and approval has changed with this candidate, and since the last approval before.
 
-    The specification of the version before stands in its run, sealed. One that cannot be read is a change too: else
-    whoever takes it away could loosen the rules unseen.
+    The rules that the version before was judged by stand in its decision, which is sealed; of older ones in the
+    specification that it was trained by. What cannot be read is a change too: else whoever takes it away could loosen
+    the rules unseen.
 
     Raises
     ------
@@ -28,7 +31,7 @@ def rule_changes(
     """
     from airflow_mlops.core.errors import RecordError
     from airflow_mlops.core.promotion import earlier_changes, versions_judged
-    from airflow_mlops.spec.governing_rules import changed_rules
+    from airflow_mlops.spec.governing_rules import changed_rules, governing_rules
 
     events = records.trail.events(spec.registered_model)
     earlier = earlier_changes(events, candidate)
@@ -40,7 +43,16 @@ def rule_changes(
         if before.loop_run.removesuffix("/refit") == candidate.loop_run.removesuffix("/refit"):
             continue
         try:
-            return changed_rules(records.lineage.spec_of(before.run_id), spec), earlier
+            return changed_rules(_rules_of(records, before.run_id), governing_rules(spec)), earlier
         except RecordError as refusal:
             return (f"the rules of version {version} cannot be read any more: {refusal.problems[0].found}",), earlier
     return (), earlier
+
+
+def _rules_of(records: MLflowStore, run_id: str) -> Mapping[str, Any]:
+    from airflow_mlops.spec.governing_rules import governing_rules
+
+    decision = records.decisions.find_decision(run_id)
+    if decision is not None and decision.judged_by is not None:
+        return decision.judged_by
+    return governing_rules(records.lineage.spec_of(run_id))

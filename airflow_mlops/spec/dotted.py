@@ -35,8 +35,17 @@ def changed_values(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[t
     >>> changed_values({"a": {"b": 1, "c": [1]}, "d": {}}, {"a": {"b": 1, "c": [2]}, "d": {"e": None, "f": 0}})
     (('a.c', [1], [2]), ('d.f', None, 0))
     """
-    old, new = dict(_flat(before)), dict(_flat(now))
+    old, new = flat_values(before), flat_values(now)
     return tuple((path, old.get(path), new.get(path)) for path in sorted(old | new) if old.get(path) != new.get(path))
+
+
+def flat_values(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every value of plain data by its dotted path; lists are values.
+
+    >>> flat_values({"a": {"b": 1, "c": {}}, "d": [2]})
+    {'a.b': 1, 'd': [2]}
+    """
+    return dict(_flat(data))
 
 
 def shown_value(value: Any) -> str:

@@ -7,10 +7,11 @@ and its candidates are held to.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from itertools import pairwise
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 from pydantic_core import ValidationError
@@ -143,15 +144,36 @@ def _settings(spec: ModelSpec) -> int:
 
 
 def _numbers(field: str, value: Any) -> Iterator[tuple[str, int]]:
-    """Whole numbers are counts: of trees, of steps, of units; fractions are rates."""
+    """Whole numbers are counts: of trees, of steps, of units; fractions are rates.
+
+    Under the name of a count, a float or a text that says a whole number is one too: boosters read them so.
+    """
     if isinstance(value, int) and not isinstance(value, bool):
         yield field, value
+    elif isinstance(value, float | str) and _COUNTS.search(field.rpartition(".")[2]):
+        yield from _as_counts(field, value)
     elif isinstance(value, dict):
         for name, held in value.items():
             yield from _numbers(f"{field}.{name}", held)
     elif isinstance(value, list | tuple):
         for held in value:
             yield from _numbers(field, held)
+
+
+def _as_counts(field: str, value: float | str) -> Iterator[tuple[str, int]]:
+    try:
+        number = float(value)
+    except ValueError:  # a word, such as `sqrt`
+        return
+    if number.is_integer():
+        yield field, int(number)
+    elif not isfinite(number):
+        yield field, FREELY * FREELY  # without end
+
+
+_COUNTS = re.compile(
+    r"(^|_)(n|num|max|min|nr)_|iter|estimators|trees|rounds|leaves|depth|bins?$|epochs?$|size|jobs|thread"
+)
 
 
 def _much(field: str, found: str, allowed: str) -> Problem:

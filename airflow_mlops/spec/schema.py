@@ -121,5 +121,5 @@ everything that is wrong with one, and `airflow mlops schema` prints a JSON sche
 """
 
 _OVERRIDES = """A triggered run may give other values at dotted paths, such as
-`{"training.parameters.max_iter": 50, "gate.primary": "roc_auc"}`; each value replaces what stood there, for that run
+`{"training.parameters.max_iter": 50, "data.window": "30d"}`; each value replaces what stood there, for that run
 only. These fields stay as the file says, because whoever may trigger a run need not be one who may write DAG files:"""

@@ -253,6 +253,7 @@ def test_every_command_of_the_documentation_is_there() -> None:
             "promote",
             "retire",
             "release",
+            "handover",
             "reproduce",
             "backtest",
             "advise",

@@ -100,6 +100,19 @@ def test_validate_says_every_problem_and_fails(capsys: pytest.CaptureFixture[str
     assert lines[14].startswith("  unknown_metric.yaml:10: gate.primary: found 'log_los'")
 
 
+def test_validate_says_of_two_files_that_they_share_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, more in (("alpha", {}), ("beta", {"promotion": {"registered_model": "alpha"}})):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(specification("x.parquet", name=name, **more)))
+    with pytest.raises(SystemExit):
+        run("validate", str(tmp_path))
+    said = capsys.readouterr().out
+    assert "alpha.yaml: ok" in said
+    assert "beta.yaml: 1 problem" in said
+    assert "the registered model of specification 'alpha'" in said
+    run("validate", str(tmp_path / "beta.yaml"))  # alone it is right
+    assert "beta.yaml: ok" in capsys.readouterr().out
+
+
 def test_validate_an_empty_folder_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         run("validate", str(tmp_path))

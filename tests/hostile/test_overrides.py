@@ -62,6 +62,10 @@ TOO_MUCH: dict[str, Any] = {
     "training.parameters.n_jobs": 64,
     "training.parameters.base__n_jobs": -1,
     "training.parameters.nested": {"deep": {"max_iter": 10**9}},
+    "training.parameters.num_iterations": "1000000000",
+    "training.parameters.iterations": 1e9,
+    "training.parameters.base__max_leaves": "1e12",
+    "training.parameters.max_depth": "inf",
 }
 
 
@@ -84,6 +88,9 @@ def test_what_is_asked_of_the_machines_is_bounded(path: str) -> None:
         ("training.parameters.max_iter", 20_000),
         ("training.parameters.n_estimators", 500),
         ("training.parameters.C", 1e9),
+        ("training.parameters.max_features", "sqrt"),
+        ("training.parameters.max_features", 0.5),
+        ("training.parameters.learning_rate", 5000.0),
         ("training.parameters.n_jobs", 2),
         ("training.search.iterations", 30),
         ("training.seed", 2**31),
@@ -123,3 +130,33 @@ def test_a_decision_of_a_plain_run_says_nothing_of_it() -> None:
     assert "overrid" not in decision.to_text()
     assert overridden_fields({"params": {}}) == overridden_fields({"params": {"overrides": [1]}}) == ()
     assert triggered_by({}) == ""
+
+
+def fields_changed(**overrides: Any) -> tuple[str, ...]:
+    return overridden_fields({"params": {"overrides": overrides}}, SPEC)
+
+
+def test_each_value_is_told_with_what_it_replaces() -> None:
+    assert fields_changed(**{"training.seed": 7, "data.window": "30d"}) == (
+        'data.window = "30d" instead of "90d"',
+        "training.seed = 7 instead of 42",
+    )
+    assert fields_changed(**{"training.seed": 42}) == (), "what stays as it was is no change"
+
+
+def test_nothing_hides_behind_what_stands_beside_it() -> None:
+    """A whole part is replaced, and what matters would come after the characters that are shown."""
+    parameters = {"a": "x" * 5000, "max_iter": 4999, "C": 1.0, "n_jobs": 2}
+    told = fields_changed(**{"training.parameters": parameters})
+    assert "training.parameters.max_iter = 4999 instead of 5000" in told
+    assert fields_changed(**{"training.parameters": {"n_jobs": 2}}) == (
+        "training.parameters.C = nothing instead of 1.0",
+        "training.parameters.max_iter = nothing instead of 5000",
+    )
+    many = {f"training.parameters.{letter}": 1 for letter in "abcdefghijklmnop"}
+    decision = replace(make_decision(make_candidate()), overrides=fields_changed(**many, **{"training.seed": 7}))
+    page = render(decision, make_candidate(), [], evidence=[])
+    form = approval_form.body(SPEC, make_candidate(), decision, 2, links={}, evidence=[])
+    assert "and 9 more" in decision.overridden
+    for shown in (page, form):
+        assert "training.seed = 7 instead of 42" in shown, "the section has them all"

@@ -22,6 +22,9 @@ from airflow_mlops.core.records.wording import refit_words
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
+_OF_THE_RUN = ("overrides", "overridden_by", "judged_by", "rules_changed", "earlier_changes")
+"""What a decision says of its run and its specification, which are those of what was judged."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RefittedModel:
@@ -85,7 +88,7 @@ def decide_refit(
     about = JudgedVersion(version=version, run_id=judged.run_id, decision=judged.digest)
     first = f"{refit_words(refitted.train_rows, version)}: {made.reasons[0]}" if made.reasons else ""
     reasons = (first, *made.reasons[1:]) if made.verdict is Verdict.ACCEPT else made.reasons
-    told = {name: getattr(judged, name) for name in ("overrides", "overridden_by", "rules_changed", "earlier_changes")}
+    told = {name: getattr(judged, name) for name in _OF_THE_RUN}
     return replace(made, refit_of=about, reasons=reasons, **told)
 
 

@@ -16,7 +16,7 @@ from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, broken_tra
 from airflow_mlops.core.promotion.checks import declined_because
 from airflow_mlops.core.promotion.manual_move import move_refused, nonce_of, require_reason
 from airflow_mlops.core.promotion.override import override
-from airflow_mlops.core.promotion.ownership import hand_over, may_follow, owner_of, require_owner
+from airflow_mlops.core.promotion.ownership import hand_over, require_owner, settle_claim
 from airflow_mlops.core.promotion.promote import challenge, keep_judged, promote
 from airflow_mlops.core.promotion.registration import DECISION_DIGEST_TAG, has_served
 from airflow_mlops.core.promotion.rejudge import (
@@ -56,13 +56,11 @@ __all__ = [
     "hand_over",
     "has_served",
     "keep_judged",
-    "may_follow",
     "may_judge_again",
     "move_refused",
     "no_trail",
     "nonce_of",
     "override",
-    "owner_of",
     "promote",
     "registered_by",
     "release",
@@ -76,6 +74,7 @@ __all__ = [
     "retirement_tag",
     "rollback",
     "rollback_target",
+    "settle_claim",
     "status_of",
     "to_lines",
     "trail_seal",

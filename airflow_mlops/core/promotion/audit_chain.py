@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from airflow_mlops.core.errors import RecordError
@@ -15,16 +16,22 @@ from airflow_mlops.spec.problems import Problem
 
 MOVES = {"promoting": "promoted", "rolling_back": "rolled_back"}
 """What is written before the alias moves, and after."""
-_REASON, _BY = 1000, 250
+_MOST_PEOPLE = 8
+LONGEST_REASON, _BY = 1000, 250
 """Longest texts, in characters: an event must fit into one value of the store."""
 
 
 def following(state: AuditState, *, reason: str, by: str, nonce: str = "", **fields: Any) -> AuditEvent:
     """Return the event that would be next. Texts are shortened, and lose what cannot be stored."""
+    people = [
+        replace(person, name=one_line(person.name, _BY), host=one_line(person.host, _BY))
+        for person in fields.pop("people", ())[:_MOST_PEOPLE]
+    ]
     return AuditEvent(
+        people=tuple(people),
         number=state.number + 1,
         before=state.digest,
-        reason=one_line(reason, _REASON),
+        reason=one_line(reason, LONGEST_REASON),
         by=one_line(by, _BY),
         nonce=nonce or secrets.token_hex(8),
         **fields,

@@ -36,6 +36,8 @@ class AuditState:
     challenger: int | None = None
     retired: str | None = None
     """Why, since the model was retired."""
+    promoted: frozenset[int] = frozenset()
+    """Every version that a promotion made champion, and nobody's hand alone."""
     owners: tuple[SpecIdentity, ...] = ()
     """Whom the model belonged to, oldest first; the owner is last. None: nobody was written down."""
     unfinished: AuditEvent | None = None
@@ -145,7 +147,8 @@ def _promoting(state: AuditState, event: AuditEvent) -> AuditState:
     version = _version(event)
     older = state.line if version not in state.line else tuple(one for one in state.line if one != version)
     line = (*older, version)
-    return replace(_line(state, version, line), unfinished=event, before=state)
+    promoted = state.promoted | {version}
+    return replace(_line(state, version, line), promoted=promoted, unfinished=event, before=state)
 
 
 def _rolling_back(state: AuditState, event: AuditEvent) -> AuditState:

@@ -8,6 +8,7 @@ the request that makes the model, and decides while the trail has no event yet.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -15,14 +16,15 @@ from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ports import AuditTrail, Registry
 from airflow_mlops.core.promotion.alias_log import CHAMPION, AliasLog
 from airflow_mlops.core.promotion.audit_state import AuditState, advance, fold, no_trail
-from airflow_mlops.core.promotion.manual_move import require_reason
-from airflow_mlops.core.records.candidate import Champion
-from airflow_mlops.core.records.ownership import OWNER_TAG, SpecIdentity, handover_fix, owned_by_another
+from airflow_mlops.core.promotion.manual_move import move_refused, require_reason
+from airflow_mlops.core.records.candidate import Candidate, Champion
+from airflow_mlops.core.records.ownership import OWNER_TAG, Claim, SpecIdentity, handover_fix, owned_by_another
 from airflow_mlops.core.records.people import Person
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 FIELD = "promotion.registered_model"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _LOOKED_AT = 20
 """So many versions are asked who trained them, of a model that nobody was written down for."""
 
@@ -68,14 +70,18 @@ def require_trained_by_owner(
 ) -> None:
     """Refuse a version that another specification trained, however it came under this name.
 
+    What a promotion has made champion before is the model's own: specifications were renamed before models had owners.
+
     Raises
     ------
     RecordError
         OWNED_BY_ANOTHER.
     """
+    if target.version in state.promoted:
+        return
     known = [*state.owners, *([] if specification is None else [specification])]
-    if not state.owners and (tagged := _tagged(registry, model)) is not None:
-        known.append(tagged)
+    if not state.owners and (holder := _holder(registry, model, state)) is not None:
+        known.append(holder)
     names = sorted({one.name for one in known})
     if names and target.candidate.model not in names:
         raise RecordError(
@@ -87,6 +93,20 @@ def require_trained_by_owner(
                 fix="somebody registered it by hand: name another version, and register that one under its own model",
             )
         )
+
+
+def require_own_candidate(candidate: Candidate, specification: SpecIdentity) -> None:
+    """Refuse to register for one specification what another one has trained.
+
+    Raises
+    ------
+    RecordError
+        OWNED_BY_ANOTHER.
+    """
+    if candidate.model != specification.name:
+        holder = SpecIdentity(name=candidate.model)
+        fix = f"promote it by the specification that trained it, or train it by '{specification.name}'"
+        raise owned_by_another(f"candidate of MLflow run {candidate.run_id}", holder, specification, fix=fix)
 
 
 def refuse_stranger(alias_log: AliasLog, state: AuditState, specification: SpecIdentity) -> None:
@@ -164,9 +184,18 @@ def hand_over(
     Raises
     ------
     RecordError
-        REASON_MISSING, AUDIT_BROKEN, or NO_CHAMPION if the loop never registered such a model.
+        REASON_MISSING, AUDIT_BROKEN, RECORD_CONFLICT if `to` can be no specification, or NO_CHAMPION if the loop never
+        registered such a model.
     """
     require_reason(reason, registered_model)
+    if not (_NAME.fullmatch(to.name) and to.owner.strip()):
+        raise move_refused(
+            ReasonCode.RECORD_CONFLICT,
+            f"{registered_model}, its new owner",
+            to.words,
+            "the name of a specification and its owner, both as its file has them",
+            "copy them from the file",
+        )
     alias_log = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now, people=people)
     for _ in alias_log.tries():
         events = alias_log.events()
@@ -195,18 +224,50 @@ def owner_of(registry: Registry, trail: AuditTrail, model: str) -> SpecIdentity 
     return state.owner or _tagged(registry, model)
 
 
-def may_follow(
-    registry: Registry, trail: AuditTrail, *, registered_model: str, holder: SpecIdentity, to: SpecIdentity
-) -> bool:
-    """Whether an experiment or a folder of `holder` goes over to `to`, with the model or before there is one.
+def settle_claim(
+    registry: Registry, trail: AuditTrail, claim: Claim | None, asker: Claim, *, what: str, field: str
+) -> Claim:
+    """Return whose an experiment or a folder is from now on: the asker's, or it is refused.
 
-    It does when `to` owns the registered model now, and `holder` did before; and when there is no model yet and only
-    who answers for the specification has changed: nothing was registered that could be handed over.
+    It goes over with the model that it was claimed for, when that was handed over. While that model was never
+    registered there is nothing to hand over: then who only answers otherwise for the same specification takes it along,
+    and a specification that names another model by now is taken at its word.
+
+    Parameters
+    ----------
+    claim
+        What is written at the place; None: nobody's.
+    what
+        The place in words.
+    field
+        What a specification calls it otherwise by.
+
+    Returns
+    -------
+    Claim
+        What is to stand there.
+
+    Raises
+    ------
+    RecordError
+        OWNED_BY_ANOTHER.
     """
-    state = fold(trail.events(registered_model))
-    if state.owner is None:
-        return holder.name == to.name and OWNER_TAG not in registry.model_tags(registered_model)
-    return state.owner.is_same(to) and any(one.is_same(holder) for one in state.owners)
+    if claim is None:
+        return asker
+    same = claim.holder.is_same(asker.holder)
+    if same and claim.registered_model == asker.registered_model:
+        return asker if asker.holder.owner else claim
+    state = fold(trail.events(claim.registered_model))
+    registered = state.owner is not None or OWNER_TAG in registry.model_tags(claim.registered_model)
+    if same:
+        return claim if registered else asker
+    follows = state.owner is not None and state.owner.is_same(asker.holder)
+    if follows and any(one.is_same(claim.holder) for one in state.owners):
+        return Claim(holder=asker.holder, registered_model=claim.registered_model)
+    if not registered and claim.holder.name == asker.holder.name:
+        return asker
+    fix = handover_fix(claim.registered_model, asker.holder, field)
+    raise owned_by_another(what, claim.holder, asker.holder, fix=fix)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -223,8 +284,9 @@ def _tagged(registry: Registry, model: str) -> SpecIdentity | None:
 
 
 def _trainer(registry: Registry, model: str, state: AuditState) -> SpecIdentity | None:
-    """Who trained the champion, or the newest version whose record can be read; None where none can."""
-    numbers = [registry.alias(model, CHAMPION), state.champion, *sorted(state.statuses, reverse=True)]
+    """Who trained what was promoted last, else the champion or the newest version that can be read; None: none can."""
+    promoted, others = (sorted(versions, reverse=True) for versions in (state.promoted, state.statuses))
+    numbers = [*promoted, registry.alias(model, CHAMPION), *others]
     for number in dict.fromkeys(numbers[:_LOOKED_AT]):
         trained = None if number is None else _trained_by(registry, model, number)
         if trained is not None:

@@ -18,8 +18,8 @@ from airflow_mlops.core.promotion.audit_state import (
     version_words,
 )
 from airflow_mlops.core.promotion.checks import first_reason, require_active, require_not_older, stale
-from airflow_mlops.core.promotion.ownership import adopt, refuse_stranger
-from airflow_mlops.core.promotion.rule_changes import change_nonce
+from airflow_mlops.core.promotion.ownership import adopt, refuse_stranger, require_own_candidate
+from airflow_mlops.core.promotion.rule_changes import change_nonce, name_changes
 from airflow_mlops.core.promotion.serving_version import require_no_champion_known
 from airflow_mlops.core.records.attempt import (
     JUDGED_VERSION,
@@ -32,7 +32,7 @@ from airflow_mlops.core.records.attempt import (
     judged_run,
 )
 from airflow_mlops.core.records.candidate import Candidate, Champion
-from airflow_mlops.core.records.decision import GateDecision, told_changes
+from airflow_mlops.core.records.decision import GateDecision
 from airflow_mlops.core.records.ownership import SpecIdentity
 from airflow_mlops.core.records.people import Person
 from airflow_mlops.core.records.promotion import Approval, AuditEvent, PromotionRecord
@@ -57,6 +57,7 @@ class CandidateRegistration:
     ) -> None:
         self.decision, self.candidate, self.alias_log, self.approval = decision, candidate, alias_log, approval
         self.specification = specification or SpecIdentity(name=candidate.model)
+        require_own_candidate(candidate, self.specification)
         self.why = "; ".join(text for text in (first_reason(decision), note) if text)
         self.reasons = (*decision.reasons, note) if note else decision.reasons
         self.digest = decision.digest
@@ -176,7 +177,7 @@ class CandidateRegistration:
         written = self.alias_log.append(
             ready,
             kind="rules_changed",
-            reason=told_changes(self.decision.rules_changed),
+            reason=name_changes(self.decision.rules_changed),
             specification=self.specification,
             nonce=nonce,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from airflow_mlops.core.promotion.audit_chain import LONGEST_REASON
 from airflow_mlops.core.promotion.manual_move import nonce_of
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.promotion import AuditEvent
@@ -39,3 +40,18 @@ _APPROVED = {"promoting", "registered"}
 def change_nonce(candidate: Candidate) -> str:
     """Return the nonce of the event that tells what had changed before a candidate; its refit has the same."""
     return nonce_of(f"rules changed before {candidate.judged_uri}")
+
+
+def name_changes(changes: Sequence[str]) -> str:
+    """Return changes as the reason of an event: whole where they fit into one, else by their paths.
+
+    The decision has the values.
+
+    >>> name_changes(['gate.mode: "enforce" -> "off"', "gate.min_rows: 100 -> 1"])
+    'gate.mode: "enforce" -> "off"; gate.min_rows: 100 -> 1'
+    """
+    told = "; ".join(changes)
+    if len(told) <= LONGEST_REASON:
+        return told
+    paths = ", ".join(change.partition(": ")[0] for change in changes)
+    return f"{len(changes)} values, which the decision has: {paths}"

@@ -139,6 +139,8 @@ class GateDecision(Record):
     """Who that was, where Airflow knows."""
     model_digest: str = added("")
     """SHA-256 of the files of the stored model that was judged; empty: decided before it was recorded."""
+    judged_by: Mapping[str, Any] | None = added(None)
+    """Gate, risk tier and approval of the specification, by dotted path; None: not recorded."""
     rules_changed: tuple[str, ...] = added(())
     """What the specification says otherwise than the one that the version before was judged by, of gate, risk tier and
     approval: `gate.mode: "enforce" -> "off"`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -75,6 +76,31 @@ class SpecIdentity:
             ) from error
 
 
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """Whose an experiment or a folder is, and with which registered model it goes."""
+
+    holder: SpecIdentity
+    registered_model: str
+
+    def to_text(self) -> str:
+        """Return it as one line of JSON, for a tag or a file."""
+        said = {**json.loads(self.holder.to_text()), "registered_model": self.registered_model}
+        return json.dumps(said, ensure_ascii=False)
+
+    @classmethod
+    def from_text(cls, text: str, *, where: str) -> Self:
+        """Read what :meth:`to_text` wrote.
+
+        Raises
+        ------
+        RecordError
+            RECORD_CONFLICT, if it is something else; it names the place.
+        """
+        holder = SpecIdentity.from_text(text, where=where)
+        return cls(holder=holder, registered_model=str(json.loads(text).get("registered_model") or holder.name))
+
+
 def owned_by_another(what: str, holder: SpecIdentity, asker: SpecIdentity, *, fix: str) -> RecordError:
     """Return the refusal of a specification that uses what belongs to another one."""
     return RecordError(
@@ -91,6 +117,6 @@ def owned_by_another(what: str, holder: SpecIdentity, asker: SpecIdentity, *, fi
 
 def handover_fix(registered_model: str, to: SpecIdentity, field: str) -> str:
     """Return both ways out: a name of one's own, or the command that hands the model over."""
-    owner = f" --owner '{to.owner}'" if to.owner else " --owner OWNER"
-    command = f"airflow mlops handover {registered_model} --to {to.name}{owner} --reason WHY"
+    model, owner = shlex.quote(registered_model), shlex.quote(to.owner) if to.owner else "OWNER"
+    command = f"airflow mlops handover {model} --to {to.name} --owner {owner} --reason WHY"
     return f"set {field} to a name of its own, or let its owner hand it over: {command}"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.core.promotion import may_follow
-from airflow_mlops.core.records.ownership import OWNER_TAG, SpecIdentity, handover_fix, owned_by_another
+from airflow_mlops.core.promotion import settle_claim
+from airflow_mlops.core.records.ownership import OWNER_TAG, Claim, SpecIdentity
 from airflow_mlops.stores.mlflow.client import GuardedClient, quoted
 from airflow_mlops.stores.mlflow.queries import open_experiment
 
@@ -51,35 +51,34 @@ class MLflowExperiments:
         if self._spec is None:
             return open_experiment(self._client, name)
         if name not in self._known:
-            asker = SpecIdentity.of(self._spec)
+            asker = Claim(holder=SpecIdentity.of(self._spec), registered_model=self._spec.registered_model)
             experiment_id = open_experiment(self._client, name, {OWNER_TAG: asker.to_text()})
-            self._require_owner(name, experiment_id, asker, self._spec)
+            self._claim(name, experiment_id, asker)
             self._known[name] = experiment_id
         return self._known[name]
 
     # -----------------------------------------------------------------------------------------------------------------
 
-    def _require_owner(self, name: str, experiment_id: str, asker: SpecIdentity, spec: ModelSpec) -> None:
-        holder = self._tagged(name, experiment_id) or self._only_user(experiment_id, asker)
-        model = spec.registered_model
-        if holder is not None and not holder.is_same(asker):
-            if not may_follow(self._registry, self._trail, registered_model=model, holder=holder, to=asker):
-                fix = handover_fix(model, asker, "tracking.experiment")
-                raise owned_by_another(f"MLflow experiment '{name}'", holder, asker, fix=fix)
-            holder = None
-        if holder is None:
-            self._client.set_experiment_tag(experiment_id, OWNER_TAG, asker.to_text())
-
-    def _tagged(self, name: str, experiment_id: str) -> SpecIdentity | None:
+    def _claim(self, name: str, experiment_id: str, asker: Claim) -> None:
+        what = f"MLflow experiment '{name}'"
         text = self._client.get_experiment(experiment_id).tags.get(OWNER_TAG)
-        return SpecIdentity.from_text(text, where=f"MLflow experiment '{name}', tag {OWNER_TAG}") if text else None
+        if text:
+            standing: Claim | None = Claim.from_text(text, where=f"{what}, tag {OWNER_TAG}")
+        else:
+            standing = self._only_user(experiment_id, asker)
+        settled = settle_claim(self._registry, self._trail, standing, asker, what=what, field="tracking.experiment")
+        if text != settled.to_text():
+            self._client.set_experiment_tag(experiment_id, OWNER_TAG, settled.to_text())
 
-    def _only_user(self, experiment_id: str, asker: SpecIdentity) -> SpecIdentity | None:
+    def _only_user(self, experiment_id: str, asker: Claim) -> Claim | None:
         """Whose runs an experiment from before holds; None when it holds none of the loop's, or the asker's too."""
-        if self._runs(experiment_id, f"tags.`{MODEL}` = {quoted(asker.name)}"):
+        if self._runs(experiment_id, f"tags.`{MODEL}` = {quoted(asker.holder.name)}"):
             return None
         others = self._runs(experiment_id, f"tags.`{MODEL}` LIKE '%'")
-        return SpecIdentity(name=str(others[0].data.tags[MODEL])) if others else None
+        if not others:
+            return None
+        holder = SpecIdentity(name=str(others[0].data.tags[MODEL]))
+        return Claim(holder=holder, registered_model=asker.registered_model)
 
     def _runs(self, experiment_id: str, query: str) -> list[Any]:
         return list(self._client.search_runs([experiment_id], query, max_results=1))

@@ -11,7 +11,7 @@ from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.promotion import claim_folder, find_champion, require_owner
 from airflow_mlops.core.records.candidate import Candidate, Champion
-from airflow_mlops.core.records.ownership import SpecIdentity
+from airflow_mlops.core.records.ownership import Claim, SpecIdentity
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.artifacts import MLflowArtifacts
@@ -131,8 +131,8 @@ class MLflowStore:
         RecordError
             OWNED_BY_ANOTHER.
         """
-        model, asker = spec.registered_model, SpecIdentity.of(spec)
-        claim_folder(storage, self.registry, self.trail, registered_model=model, specification=asker)
+        asker = Claim(holder=SpecIdentity.of(spec), registered_model=spec.registered_model)
+        claim_folder(storage, self.registry, self.trail, asker)
 
     def require_champion(self, spec: ModelSpec) -> Champion:
         """Return the champion.

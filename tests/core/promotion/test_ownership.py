@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,14 +14,14 @@ from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.promotion.audit_chain import following, require_whole
 from airflow_mlops.core.promotion.audit_state import fold
 from airflow_mlops.core.promotion.override import override
-from airflow_mlops.core.promotion.ownership import hand_over, may_follow, owner_of, require_owner
+from airflow_mlops.core.promotion.ownership import hand_over, owner_of, require_owner, settle_claim
 from airflow_mlops.core.promotion.promote import challenge, promote
 from airflow_mlops.core.promotion.release import release
 from airflow_mlops.core.promotion.retire import retire, unretire
 from airflow_mlops.core.promotion.rollback import rollback, rollback_target
 from airflow_mlops.core.promotion.verify import verify_trail
 from airflow_mlops.core.records.candidate import Candidate
-from airflow_mlops.core.records.ownership import OWNER_TAG, SpecIdentity
+from airflow_mlops.core.records.ownership import OWNER_TAG, Claim, SpecIdentity
 from airflow_mlops.core.records.people import Person
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import ReasonCode
@@ -164,6 +165,31 @@ def test_a_model_from_before_is_not_adopted_by_who_did_not_train_what_serves(att
     assert registry.seen() == before
 
 
+def test_a_version_of_a_specification_that_was_renamed_before_can_be_returned_to() -> None:
+    registry = from_before()
+    registry.candidates[1] = replace(registry.candidates[1], model="older_name")
+    go(registry, 3, 2, specification=OURS)
+    assert rollback(registry, registry, **WHO, to=1, specification=OURS, reason="worse", **AT_ONCE).version == 1
+
+
+def test_a_model_from_before_is_not_whose_version_the_alias_was_moved_to_by_hand() -> None:
+    registry = from_before()
+    registry.candidates[3], registry.tags[3] = stranger(3), {}
+    registry.aliases["champion"] = 3
+    candidate = stranger(9)
+    with pytest.raises(RecordError, match="belongs to specification 'late'"):
+        promote(decision_of(candidate, 3), candidate, registry, registry, **WHO, specification=THEIRS, **AT_ONCE)
+    go(registry, 4, 3, specification=OURS)
+    assert owner_of(registry, registry, MODEL) == OURS
+
+
+def test_in_a_model_from_before_a_version_that_was_registered_by_hand_is_not_promoted() -> None:
+    registry = from_before()
+    registry.candidates[3], registry.tags[3] = stranger(3), {}
+    with pytest.raises(RecordError, match="a version that specification 'theirs' trained"):
+        override(registry, registry, **WHO, version=3, reason="urgent", **AT_ONCE)
+
+
 def test_a_model_from_before_is_handed_over_from_who_trained_it() -> None:
     registry = from_before()
     hand_over(registry, registry, registered_model=MODEL, to=THEIRS, by="user:ada", reason="renamed", now=NOW)
@@ -222,15 +248,48 @@ def test_a_handover_needs_a_reason_and_a_model(reason: str, code: ReasonCode) ->
     assert [problem.code for problem in refusal.value.problems] == [code]
 
 
+@pytest.mark.parametrize(
+    "to", [SpecIdentity(name="", owner="x"), SpecIdentity(name="x y", owner="z"), SpecIdentity(name="x", owner=" ")]
+)
+def test_a_handover_to_nobody_is_refused(to: SpecIdentity) -> None:
+    registry = handed_over()
+    before = registry.seen()
+    with pytest.raises(RecordError, match="copy them from the file"):
+        hand_over(registry, registry, registered_model=MODEL, to=to, reason="why", **BY)
+    assert registry.seen() == before
+
+
+def claim_of(holder: SpecIdentity, model: str = MODEL) -> Claim:
+    return Claim(holder=holder, registered_model=model)
+
+
 def test_what_belongs_to_a_specification_follows_its_model() -> None:
     registry = handed_over()
-    asked = {"registered_model": MODEL}
-    assert may_follow(registry, registry, holder=OURS, to=THEIRS, **asked)
-    assert not may_follow(registry, registry, holder=THEIRS, to=OURS, **asked)
-    assert not may_follow(registry, registry, holder=SpecIdentity(name="third", owner="x"), to=THEIRS, **asked)
+
+    def settle(standing: SpecIdentity, asker: SpecIdentity, model: str = MODEL) -> Claim:
+        return settle_claim(
+            registry, registry, claim_of(standing), claim_of(asker, model), what="storage folder x", field="name"
+        )
+
+    assert settle(OURS, THEIRS) == settle(THEIRS, THEIRS) == claim_of(THEIRS)
+    assert settle(OURS, THEIRS, "other") == claim_of(THEIRS), "it still goes with the model that it came with"
+    assert settle(THEIRS, THEIRS, "other") == claim_of(THEIRS)
+    for standing, asker in ((THEIRS, OURS), (SpecIdentity(name="third", owner="x"), THEIRS), (OURS, RENAMED)):
+        with pytest.raises(RecordError, match="airflow mlops handover late --to"):
+            settle(standing, asker)
+
+
+def test_while_no_model_is_registered_there_is_nothing_to_hand_over() -> None:
     empty = MemoryRegistry()
-    assert may_follow(empty, empty, holder=OURS, to=RENAMED, **asked), "no model yet: nothing could be handed over"
-    assert not may_follow(empty, empty, holder=OURS, to=THEIRS, **asked)
+
+    def settle(standing: Claim | None, asker: Claim) -> Claim:
+        return settle_claim(empty, empty, standing, asker, what="x", field="tracking.experiment")
+
+    assert settle(None, claim_of(OURS)) == claim_of(OURS)
+    assert settle(claim_of(OURS), claim_of(RENAMED)) == claim_of(RENAMED)
+    assert settle(claim_of(OURS), claim_of(OURS, "another")) == claim_of(OURS, "another")
+    with pytest.raises(RecordError, match="set tracking.experiment to a name of its own"):
+        settle(claim_of(OURS), claim_of(THEIRS))
 
 
 # by hand ---------------------------------------------------------------------------------------------------------
@@ -256,6 +315,23 @@ def test_a_version_that_was_registered_by_hand_is_not_promoted_returned_to_or_se
     registry.aliases["champion"] = 3
     with pytest.raises(RecordError, match="a version that specification 'theirs' trained"):
         require_owner(registry, registry, registered_model=MODEL, specification=OURS, serves=registry.champion(MODEL))
+
+
+def test_what_another_specification_trained_is_not_registered_for_the_owner() -> None:
+    registry = MemoryRegistry()
+    go(registry, 1, None, specification=OURS)
+    candidate = stranger(2)
+    before = registry.seen()
+    with pytest.raises(RecordError, match="candidate of MLflow run theirs2: found what belongs to .*'theirs'"):
+        promote(decision_of(candidate, 1), candidate, registry, registry, **WHO, specification=OURS, **AT_ONCE)
+    assert registry.seen() == before
+
+
+def test_whatever_people_are_called_an_event_can_be_stored() -> None:
+    registry = MemoryRegistry()
+    crowd = tuple(Person(name=f"{n}\n" + "x" * 9000, did="asked") for n in range(100))
+    go(registry, 1, None, specification=OURS, people=crowd)
+    assert all(len(json.dumps(event.to_json())) < 6000 for event in registry.written)
 
 
 def test_an_event_of_a_stranger_breaks_the_trail() -> None:
