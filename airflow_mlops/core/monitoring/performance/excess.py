@@ -156,7 +156,7 @@ def meter_of(
             calibration=calibration,
             line=line,
             learned=-(-learned // (base * times)),
-            late=1 + -(-spec.data.label_delay // (base * times)),
+            late=-(-spec.data.label_delay // (base * times)),
         )
         for times in _LENGTHS
     ]
