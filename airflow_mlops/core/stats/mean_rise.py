@@ -7,10 +7,8 @@ estimate of when it began. Everything before the split is the reference, so that
 luck on few blocks: every sound block that follows makes it surer.
 
 Blocks hang together: the variance of a mean of k blocks is that of a first-order autoregression, whose coefficient is
-estimated within the two parts, with its small-sample bias taken off (Kendall, 1954) and one standard error of it added
-(Bartlett, 1946): what is taken for less dependent than it is cries wolf, and the other error costs little. Tails are
-heavy: values are clipped at `REACH` robust standard deviations around the median, so that no single block decides
-(Huber, 1981).
+estimated within the two parts, with its small-sample bias taken off (Kendall, 1954). Tails are heavy: values are
+clipped at `REACH` robust standard deviations around the median, so that no single block decides (Huber, 1981).
 
 `LEVEL`, for one statistic, is so small because all splits of a series are looked at, again and again. With nothing
 allowed, a year of daily looks at a series without a change calls it in 4 % of cases where blocks are independent, in
@@ -21,8 +19,6 @@ References
 ----------
 D. Siegmund, E. S. Venkatraman (1995), Using the generalized likelihood ratio statistic for sequential detection of a
 change-point, Annals of Statistics 23.
-M. S. Bartlett (1946), On the theoretical specification and sampling properties of autocorrelated time-series,
-Supplement to JRSS 8.
 M. G. Kendall (1954), Note on bias in the estimation of autocorrelation, Biometrika 41.
 P. J. Huber (1981), Robust statistics, Wiley.
 """
@@ -231,13 +227,11 @@ def _two_parts(series: Array, places: Array) -> tuple[Array, Array, Array, Array
 
 
 def _dependence(raw: Array, count: int, *, parts: int) -> Array:
-    """Coefficient of neighbours around so many means: with its small-sample bias taken off, and its error added."""
+    """Coefficient of neighbours around so many means, with its small-sample bias taken off."""
     import numpy as np
 
     found = raw * count / (count - parts)
-    found += (1 + 3 * found) / count
-    error = np.sqrt(np.maximum(1 - found**2, 0.0) / count)
-    bounded: Array = np.clip(found + error, 0.0, MOST_DEPENDENT)
+    bounded: Array = np.clip(found + (1 + 3 * found) / count, 0.0, MOST_DEPENDENT)
     return bounded
 
 

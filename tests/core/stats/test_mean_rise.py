@@ -37,8 +37,7 @@ def chance_at(series: Sequence[float], place: int, allowance: float) -> float:
     squares = sum(float((part**2).sum()) for part in residuals)
     products = sum(float((part[:-1] * part[1:]).sum()) for part in residuals)
     raw = products / squares * count / (count - 2)
-    likely = raw + (1 + 3 * raw) / count
-    dependence = min(max(likely + math.sqrt(max(1 - likely**2, 0.0) / count), 0.0), MOST_DEPENDENT)
+    dependence = min(max(raw + (1 + 3 * raw) / count, 0.0), MOST_DEPENDENT)
     scale = squares / (count - 2) / max(1 - (inflation(dependence, count) - 1) / (count - 1), 0.2)
     error = math.sqrt(scale * sum(inflation(dependence, len(part)) / len(part) for part in parts))
     freedom = max(count * (1 - dependence**2) / (1 + dependence**2), 4) - 2
