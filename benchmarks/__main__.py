@@ -24,6 +24,7 @@ from benchmarks import (
     mean_rise,
     parse,
     profile,
+    recalibration,
     refit,
     stages,
     triggers,
@@ -65,6 +66,7 @@ ALL: dict[str, Callable[[bool], tuple[Table, dict[str, Any]]]] = {
     "drift": lambda smoke: drift.measure(0.02 if smoke else 1.0),
     "zoo": lambda smoke: measure_zoo(Zoo(weeks=10), SHORT[:1]) if smoke else measure_zoo(Zoo()),
     "mean_rise": lambda smoke: mean_rise.measure(years=2 if smoke else 200, changes=2 if smoke else 60),
+    "recalibration": lambda smoke: recalibration.measure(years=2 if smoke else 200, changes=2 if smoke else 60),
     "drift_days": lambda smoke: drift_days.measure(
         streams=1 if smoke else 6, weeks=4 if smoke else 52, shifted=1 if smoke else 20
     ),

@@ -24,6 +24,22 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LineFit:
+    """Means over a block's rows of the first and second derivatives of the metric along a line through what was said.
+
+    With them a champion can be recalibrated on blocks whose rows are not at hand any more.
+    """
+
+    level: float
+    slope: float
+    """How much faster than not at all the metric gets better as level and slope rise."""
+    levels: float
+    both: float
+    slopes: float
+    """How it curves: along the level, along both, along the slope."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BlockExcess:
     """What the champion lost in a block of event time beyond what it expects itself of these rows."""
 
@@ -34,6 +50,8 @@ class BlockExcess:
     that sign."""
     gain: float | None = None
     """On the trivial baseline; positive is better."""
+    line: LineFit | None = added(None)
+    """None: of a metric that a line does not change, or written before there were any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +68,9 @@ class Rise:
     """How much at least, however often one looks."""
     p: float
     """Of this one statistic; sure is what `core.stats.mean_rise` says."""
+    beside: Literal["itself", "recalibrated"] = added("itself")
+    """Worse than what: than it expects of these rows, or than it would be with a level and slope that were learned from
+    the rows before."""
 
 
 @dataclass(frozen=True, kw_only=True)

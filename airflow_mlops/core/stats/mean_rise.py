@@ -64,7 +64,12 @@ class MeanRise:
 
 
 def find_rise(
-    values: Sequence[float], reference: int, allowance: float, *, widest: float | None = None
+    values: Sequence[float],
+    reference: int,
+    allowance: float,
+    *,
+    widest: float | None = None,
+    after: int = FEWEST_AFTER,
 ) -> MeanRise | None:
     """Find the split of a series after which it lies surely higher than before by more than is allowed.
 
@@ -78,6 +83,8 @@ def find_rise(
         How much higher is no matter.
     widest
         Largest rise that must still be told from smaller ones; None: the allowance. Values are clipped beyond it.
+    after
+        Blocks behind a split at least.
 
     Returns
     -------
@@ -88,7 +95,7 @@ def find_rise(
     from scipy import stats
 
     count = len(values)
-    places = np.arange(max(reference, FEWEST_BEFORE), count - FEWEST_AFTER + 1)
+    places = np.arange(max(reference, FEWEST_BEFORE), count - max(after, FEWEST_AFTER) + 1)
     if not len(places):
         return None
     series = _clipped(np.asarray(values, dtype=float), reference, max(allowance, widest or 0.0))

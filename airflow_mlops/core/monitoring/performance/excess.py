@@ -26,6 +26,7 @@ from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.measure import Metric
 from airflow_mlops.core.monitoring.performance import cbpe
+from airflow_mlops.core.monitoring.performance.recalibrated import LineMeter, line_meter_of
 from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.performance import BlockExcess, PerformanceReport
@@ -75,6 +76,11 @@ class ExcessMeter:
     rows: float
     """Of a block, as many as there were among the holdout rows on average."""
     calibration: cbpe.Calibration | None
+    line: LineMeter | None
+    learned: int
+    """Blocks that a retraining would learn from."""
+    late: int
+    """Blocks before one whose outcomes are not known when it begins."""
 
     def measure(self, found: ExcessRows, window: Window) -> tuple[BlockExcess, ...]:
         """Return the whole blocks in a window in which the metric is defined and that have a quarter of the usual rows.
@@ -99,6 +105,7 @@ class ExcessMeter:
         gain = np.full(len(numbers), np.nan)
         if found.constant is not None:
             gain = sign * (_values(self.metric, found.constant, block, len(numbers)) - realised)
+        lines = [None] * len(numbers) if self.line is None else self.line.measure(found.judged, block, len(numbers))
         blocks = []
         for place, one in enumerate(numbers):
             start = self.origin + int(one) * self.length
@@ -106,7 +113,13 @@ class ExcessMeter:
             if whole and np.isfinite(excess[place]) and 4 * counts[place] >= self.rows:
                 gained = float(gain[place]) if np.isfinite(gain[place]) else None
                 blocks.append(
-                    BlockExcess(start=start, rows=int(counts[place]), excess=float(excess[place]), gain=gained)
+                    BlockExcess(
+                        start=start,
+                        rows=int(counts[place]),
+                        excess=float(excess[place]),
+                        gain=gained,
+                        line=lines[place],
+                    )
                 )
         return tuple(blocks)
 
@@ -132,6 +145,8 @@ def meter_of(
     shortest = spec.gate.champion.block or DAY
     wanted = timedelta(seconds=FEWEST_ROWS / rate) if rate else shortest
     base = shortest * max(1, -(-wanted // shortest))
+    learned = max(spec.data.window - (window.end - window.start), base)
+    line = line_meter_of(metric.name, None if held is None else held.judged, calibration)
     meters = [
         ExcessMeter(
             metric=metric,
@@ -139,6 +154,9 @@ def meter_of(
             length=base * times,
             rows=rate * base.total_seconds() * times,
             calibration=calibration,
+            line=line,
+            learned=-(-learned // (base * times)),
+            late=-(-spec.data.label_delay // (base * times)),
         )
         for times in _LENGTHS
     ]

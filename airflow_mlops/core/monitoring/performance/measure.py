@@ -208,7 +208,8 @@ class _Measurement:
         if known and counted.matched and counted.finite:
             now = meter.measure(self._excess_rows(cohort), self.window)
         blocks = join_blocks(before, now, self.window, meter.length) if known else before
-        return series_of(self.prepared.reference, blocks, expected.bound, expected.urgent, new=len(now))
+        how: dict[str, Any] = {"new": len(now), "learned": meter.learned, "late": meter.late}
+        return series_of(self.prepared.reference, blocks, expected.bound, expected.urgent, **how)
 
     def _excess_rows(self, cohort: Cohort) -> ExcessRows:
         held, constant = self.expected.holdout, None

@@ -91,12 +91,19 @@ def _by_blocks(
     what = f"{name} {realised.value:.4g} on {realised.rows:,} rows of {counted.window}" if realised else name
     promised = f", promised were {expected.value:.4g}" if expected.value is not None else ""
     since = f"since {rise.since:%Y-%m-%d} ({rise.blocks:,} blocks)"
+    beside = _BESIDE[rise.beside]
     if not series.sure:
         words = f"no surer rise than {rise.size:.4g} {since}; up to {bound:.4g} is no decay"
-        return "ok", False, [f"{what}{promised}: against what it expects of these rows {words}"]
+        return "ok", False, [f"{what}{promised}: {beside} {words}"]
     more = f", and more than the urgent {expected.urgent:.4g}" if series.urgent else ""
     words = f"it is worse by {rise.size:.4g} {since}, surely by {rise.surely:.4g}; that is more than {bound:.4g}{more}"
-    return "decay", series.urgent, [f"{what}{promised}: against what it expects of these rows {words}"]
+    return "decay", series.urgent, [f"{what}{promised}: {beside} {words}"]
+
+
+_BESIDE = {
+    "itself": "against what it expects of these rows",
+    "recalibrated": "against itself with a level and slope learned from the rows before",
+}
 
 
 def _beaten_words(series: ExcessSeries) -> str:

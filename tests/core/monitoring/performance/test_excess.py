@@ -49,7 +49,16 @@ def rows(days: int, a_day: int, seed: int = 0, start: datetime = START, harder: 
 
 
 def meter(length: timedelta = DAY, a_day: float = 50, calibration: cbpe.Calibration | None = None) -> ExcessMeter:
-    return ExcessMeter(metric=LOG_LOSS, origin=START, length=length, rows=a_day, calibration=calibration)
+    return ExcessMeter(
+        metric=LOG_LOSS,
+        origin=START,
+        length=length,
+        rows=a_day,
+        calibration=calibration,
+        line=None,
+        learned=30,
+        late=1,
+    )
 
 
 def losses(found: ExcessRows, place: slice) -> tuple[float, float]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from airflow_mlops.core.monitoring.performance.series import series_of
-from airflow_mlops.core.records.performance import BlockExcess
+from airflow_mlops.core.records.performance import BlockExcess, LineFit
 from airflow_mlops.core.stats.mean_rise import LEVEL
 from tests.support.retrain_cases import DAY, NOW
 
@@ -58,3 +60,47 @@ def test_a_sure_loss_against_the_baseline_is_told_whatever_was_promised(gain: fl
     )
     found = series_of(REFERENCE, blocks, 0.03, 0.3, new=1)
     assert (found.sure, found.beaten) == (False, beaten)
+
+
+def said(truth: list[float], first: int = 0) -> tuple[BlockExcess, ...]:
+    """Days of 400 rows of which 0.3 is said, and as many are true as given; the excess is that of log loss."""
+    place = float(np.log(0.3 / 0.7))
+    return tuple(
+        BlockExcess(
+            start=NOW + (first + number) * DAY,
+            rows=400,
+            excess=place * (0.3 - share),
+            gain=0.02,
+            line=LineFit(
+                level=share - 0.3, slope=(share - 0.3) * place, levels=0.21, both=0.21 * place, slopes=0.21 * place**2
+            ),
+        )
+        for number, share in enumerate(truth)
+    )
+
+
+NOISY = [0.3 + 0.02 * float(value) for value in np.random.default_rng(5).normal(size=94)]
+
+
+@pytest.mark.parametrize(
+    ("by", "beside"), [(0.0, None), (-0.12, "recalibrated"), (0.12, "itself")], ids=["as ever", "rarer", "more often"]
+)
+def test_a_champion_that_says_too_much_is_seen_as_well_as_one_that_says_too_little(
+    by: float, beside: str | None
+) -> None:
+    truth = [value + (by if number >= 54 else 0.0) for number, value in enumerate(NOISY)]
+    found = series_of(said(truth[:14], -14), said(truth[14:]), 0.005, 0.5, new=7, learned=30, late=2)
+    assert found.rise is not None
+    assert found.sure == (beside is not None)
+    if beside is not None:
+        assert found.rise.beside == beside
+        assert abs((found.rise.since - NOW) / DAY - 40) <= 14  # a line is learned from a row of days first
+
+
+def test_blocks_of_before_there_were_lines_tell_of_the_excess_alone() -> None:
+    truth = [value - (0.12 if number >= 54 else 0.0) for number, value in enumerate(NOISY)]
+    older = tuple(replace(one, line=None) for one in said(truth[:14], -14))
+    found = series_of(older, said(truth[14:]), 0.005, 0.5, new=7, learned=30, late=2)
+    assert found.rise is not None
+    assert found.rise.beside == "itself"
+    assert not found.sure
