@@ -77,8 +77,15 @@ def _placed(problem: Problem, path: Path, where: Where) -> Problem:
     return replace(problem, field=".".join(map(str, whole)), where=problem.where or where(whole))
 
 
+_NO_PLACES = frozenset({"~file", "~sql", "[key]"})
+"""What pydantic-core names in a place and stands in no file: which kind of source it tried, that a key is wrong."""
+
+
 def _translated(details: ErrorDetails, cls: type[SpecModel], where: Where) -> Iterator[Problem]:
-    path: Path = tuple(item for item in details["loc"] if not str(item).startswith("~") and item != "[key]")
+    *above, last = details["loc"] or ("~file",)
+    # A field that nobody knows may have any name, that of a kind of source, too.
+    named = details["type"] == "extra_forbidden" or last not in _NO_PLACES
+    path: Path = (*(item for item in above if item not in _NO_PLACES), *([last] if named else []))
     context: Mapping[str, Any] = details.get("ctx", {})
     if details["type"] == "spec_problems":
         for problem in context["problems"]:

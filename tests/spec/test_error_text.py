@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_mlops.spec import ReasonCode, SpecError, load_spec
+from airflow_mlops.spec import ModelSpec, ReasonCode, SpecError, load_spec
+from tests.spec.samples import RAW
 
 FOLDER = Path(__file__).parent / "broken"
 UNREADABLE, UNSAFE, UNKNOWN, MISSING, INVALID, DUPLICATE = (
@@ -119,3 +120,13 @@ def test_the_fix_suggests_the_word_that_was_meant(name: str) -> None:
 def test_a_password_is_not_repeated(name: str) -> None:
     assert "hunter2" not in str(refusal(name))
     assert "hunter2" not in repr(refusal(name))
+
+
+@pytest.mark.parametrize("name", ["~ label", "~file", "~sql", "[key]", "~"])
+@pytest.mark.parametrize("place", ["", "data", "training"])
+def test_a_field_that_nobody_knows_may_have_any_name(name: str, place: str) -> None:
+    """The fuzzer's first find: names that begin with ~ were taken for kinds of sources."""
+    raw = {**RAW, place: {**RAW[place], name: 1}} if place else {**RAW, name: 1}
+    with pytest.raises(SpecError, match="unknown field") as caught:
+        ModelSpec.model_validate(raw)
+    assert [problem.field for problem in caught.value.problems] == [f"{place}.{name}".lstrip(".")]

@@ -174,3 +174,12 @@ def test_a_huge_file_is_not_read_whole(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="more than 256 kB") as caught:
         load_spec(huge)
     assert caught.value.problems[0].code is ReasonCode.SPEC_UNSAFE
+
+
+@pytest.mark.parametrize("name", ["9" * 400, "9/" * 3000 + "x"])
+def test_a_query_of_a_name_that_no_file_can_have_is_no_file(tmp_path: Path, name: str) -> None:
+    """The fuzzer's second find."""
+    text = TEN_LINES.replace("{path: flights/}", f"{{conn_id: w, query: {name}.sql}}")
+    (tmp_path / "m.yaml").write_text(text)
+    with pytest.raises(SpecError, match=r"data\.source\.query: found .*and no such file"):
+        load_spec(tmp_path / "m.yaml")

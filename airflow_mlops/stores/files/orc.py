@@ -28,9 +28,11 @@ class OrcPart(RowsOnlyPart):
     def _known(self) -> pa.Schema:
         if self._schema is None:
             with self._opened() as file:
-                self._schema = file.schema
-            if len(set(self._schema.names)) < len(self._schema.names):
-                raise duplicated(self.path, self._schema.names)
+                schema = file.schema
+                names = schema.names
+            if len(set(names)) < len(names):
+                raise duplicated(self.path, names)
+            self._schema = schema
         return self._schema
 
     @property
@@ -89,6 +91,6 @@ class OrcPart(RowsOnlyPart):
 
         try:
             yield
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # names are UTF-8
             raise_if_away(error, self.path)
             raise unreadable(self.path, "not a whole ORC file", "write the file again") from error

@@ -304,7 +304,8 @@ def _sum_of_first(raw: bytes) -> tuple[int, int]:
         if control < 128:  # noqa: PLR2004 - the sign of the control byte
             size, step = control + 3, int.from_bytes(raw[at : at + 1], "little", signed=True)
             base, at = _varint(raw, at + 1)
-            total += max(0, size * base + step * size * (size - 1) // 2)
+            _check_least(base + min(step, 0) * (size - 1))
+            total += size * base + step * size * (size - 1) // 2
             count += size
         else:
             for _ in range(256 - control):
@@ -328,8 +329,14 @@ def _sum_of_second(raw: bytes) -> tuple[int, int]:
         else:
             code, size = raw[at] >> 1 & 31, ((raw[at] & 1) << 8 | raw[at + 1]) + 1
             added, at = (_direct, _patched, _deltas)[kind - 1](raw, at + 2, code, size)
-        count, total = count + size, total + max(0, added)
+        count, total = count + size, total + added
     return count, total
+
+
+def _check_least(number: int) -> None:
+    """Refuse a length below nothing, at which liborc reads what is not there."""
+    if number < 0:
+        raise ValueError("a length below nothing")
 
 
 def _direct(raw: bytes, at: int, code: int, size: int) -> tuple[int, int]:
@@ -362,10 +369,13 @@ def _deltas(raw: bytes, at: int, code: int, size: int) -> tuple[int, int]:
     zigzag, at = _varint(raw, at)
     first = (zigzag >> 1) ^ -(zigzag & 1)
     if code == 0:
+        _check_least(base + min(first, 0) * (size - 1))
         return size * base + first * size * (size - 1) // 2, at
     width = _WIDTHS[code]
     end = at + ((size - 2) * width + 7) // 8
     # What is added to one number is added to all that follow it.
+    if first < 0:
+        _check_least(base + first - _sum_of_bits(raw[at:end], width, size - 2))
     risen = _sum_of_bits(raw[at:end], width, size - 2, falling=True)
     return size * base + (size - 1) * first + (risen if first > 0 else -risen), end
 
