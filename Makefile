@@ -21,7 +21,7 @@ help:
 	@echo 'make test    all tests                     make lint     ruff, mypy and the floors'
 	@echo 'make test-fast  those that start no server and simulate nothing: about two minutes'
 	@echo 'make explore  the property tests on examples that nobody has drawn yet, 1,000 each'
-	@echo 'make chaos   200 promoters at once, 500 kills, storms of 1,000 events, the whole backtest: an hour or so'
+	@echo 'make chaos   200 promoters at once, 500 kills, storms of 1,000 events, half an hour of search for specifications that break, the whole backtest: two hours or so'
 	@echo 'make bench   speed and memory, as a table  make docs     the specification reference'
 	@echo 'make zoo     22 streams whose truth is known, through the backtest: make zoo ARGS="--seed 2 --only sudden"'
 	@echo 'make site    the documentation as pages, in build/site'

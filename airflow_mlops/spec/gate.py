@@ -253,7 +253,7 @@ class ServingRule(SpecModel):
         "current",
         "fresh",
         default="current",
-        doc="current: this worker's packages; fresh: a new environment from the model's own requirements (slow).",
+        doc="current: this worker's packages; fresh: a new environment of what the training recorded, by hash (slow).",
     )
     tolerance: float = number(default=1e-9, ge=0, doc="Largest difference between two predictions of the same row.")
     max_load_seconds: float | None = number(default=None, gt=0, doc="Longest time to load; null: reported only.")

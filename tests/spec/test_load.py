@@ -176,7 +176,7 @@ def test_a_huge_file_is_not_read_whole(tmp_path: Path) -> None:
     assert caught.value.problems[0].code is ReasonCode.SPEC_UNSAFE
 
 
-@pytest.mark.parametrize("name", ["9" * 400, "9/" * 3000 + "x"])
+@pytest.mark.parametrize("name", ["9" * 400, "é" * 200])
 def test_a_query_of_a_name_that_no_file_can_have_is_no_file(tmp_path: Path, name: str) -> None:
     """The fuzzer's second find."""
     text = TEN_LINES.replace("{path: flights/}", f"{{conn_id: w, query: {name}.sql}}")

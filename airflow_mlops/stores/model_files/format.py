@@ -105,7 +105,7 @@ def load_model(folder: Path, spec: ModelSpec, *, subject: str) -> Any:
     """
     model = model_file(folder, spec, subject=subject)
     try:
-        return load_file(model.file, model.format, model.trusted, model.claimed)
+        loaded = load_file(model.file, model.format, model.trusted, model.claimed)
     except UntrustedTypesError as error:
         raise _untrusted(
             [f"the stored model asks for {name}" for name in error.types],
@@ -115,6 +115,9 @@ def load_model(folder: Path, spec: ModelSpec, *, subject: str) -> Any:
         ) from error
     except BrokenModelError as error:
         raise _broken(subject, str(error)) from error
+    if not callable(getattr(loaded, "predict", None)):
+        raise _broken(subject, f"it holds a {type(loaded).__name__}, which predicts nothing")
+    return loaded
 
 
 def model_file(folder: Path, spec: ModelSpec, *, subject: str) -> ModelFile:
