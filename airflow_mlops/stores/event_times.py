@@ -162,7 +162,7 @@ class TimeReader:
             return self._counted(array)
         if is_text:
             return self._parse(array)
-        raise self.refuse(f"column '{self.column}' of type {type_}", _advice(array))
+        raise self.refuse(f"column '{self.column}' of type {type_}", time_advice(array))
 
     def _localised(self, naive: pa.Array) -> pa.Array:
         """Read times without a zone in the zone of the rules."""
@@ -281,7 +281,7 @@ class TimeReader:
         wrong = sum(not _is_time(text, pa.timestamp("ns", tz=tz)) for text in looked_at)
         found = f"column '{self.column}' of text that is not all times"
         if not 0 < wrong < len(looked_at) / 2:
-            return self.refuse(found, _advice(texts))
+            return self.refuse(found, time_advice(texts))
         fix = "mend them at the source, or write them empty: rows without a time are left out and counted"
         return self.refuse(f"{found}: {wrong:,} of {len(looked_at):,} that were looked at are none", fix)
 
@@ -322,7 +322,7 @@ _CLOCK = 1_000_000
 """Hours, minutes and seconds behind a date: as milliseconds since 1970 such a number is a year after 2570."""
 
 
-def _advice(array: pa.Array) -> str:
+def time_advice(array: pa.Array) -> str:
     """Say what a column that cannot be read as times looks like; nothing, if it looks like nothing known."""
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -13,6 +13,8 @@ import math
 from airflow_mlops.core.arrays import Array
 
 _LEAST = 1e-12
+_SPREAD = 1e-9
+"""Log-odds that differ by less are one prediction for all rows, but for rounding: no slope runs through one point."""
 _LARGEST = 50.0
 """A slope beyond it is that of outcomes which the probabilities tell apart entirely: there is no maximum."""
 
@@ -43,7 +45,10 @@ def calibration_slope(probability: Array, came: Array) -> tuple[float, float]:
     from scipy import optimize, special
 
     inside = np.clip(probability, _LEAST, 1 - _LEAST)
-    design = np.column_stack([np.ones(len(inside)), special.logit(inside)])
+    odds = special.logit(inside)
+    if np.ptp(odds) <= _SPREAD:
+        return math.nan, math.nan
+    design = np.column_stack([np.ones(len(inside)), odds])
 
     def surprise(found: Array) -> float:
         score = design @ found
@@ -62,4 +67,5 @@ def calibration_slope(probability: Array, came: Array) -> tuple[float, float]:
     known = information(best.x)
     if not best.success or np.linalg.cond(known) > 1 / np.finfo(float).eps or np.abs(best.x).max() > _LARGEST:
         return math.nan, math.nan
-    return float(best.x[1]), float(math.sqrt(np.linalg.inv(known)[1, 1]))
+    variance = float(np.linalg.inv(known)[1, 1])
+    return (float(best.x[1]), math.sqrt(variance)) if variance > 0 else (math.nan, math.nan)

@@ -13,7 +13,15 @@ from airflow_mlops.core.profiles.build import profile_batches
 from airflow_mlops.core.records.snapshot import Column, Window
 from airflow_mlops.core.rows.columns import missing_columns
 from airflow_mlops.spec.problems import Problem
-from airflow_mlops.stores.event_times import AS_WRITTEN, TimeReader, TimeRules, inside, said_of_times, utc_microseconds
+from airflow_mlops.stores.event_times import (
+    AS_WRITTEN,
+    TimeReader,
+    TimeRules,
+    inside,
+    said_of_times,
+    time_advice,
+    utc_microseconds,
+)
 from airflow_mlops.stores.sql.engine import make_engine, reading
 from airflow_mlops.stores.sql.profile import pushed_down
 from airflow_mlops.stores.sql.query import checked_query
@@ -278,14 +286,20 @@ class SqlStore:
                     yield dict(zip(names, zip(*rows, strict=True), strict=True))
 
 
+_NUMBERS = frozenset({"int", "float", "Decimal"})
+
+
 def _times(values: Sequence[Any], reader: TimeReader) -> pa.Array:
     """Return the driver's event times as an array that the reader converts."""
     import pyarrow as pa
 
     kinds = {type(value).__name__ for value in values if value is not None}
-    if reader.rules.unit is not None and kinds <= {"int", "float", "Decimal"}:
+    if reader.rules.unit is not None and kinds <= _NUMBERS:
         return pa.array(values, pa.float64() if "float" in kinds else None)
     if not kinds <= {"datetime", "date", "str"} or len(kinds) > 1:
-        raise reader.refuse(f"column '{reader.column}' of the Python types {', '.join(sorted(kinds))}")
+        numbers = [float(value) for value in values if value is not None] if kinds <= _NUMBERS else []
+        told = time_advice(pa.array(numbers, pa.float64()))
+        fix = f"{told}, or make times of them in the query, where there is one" if told else ""
+        raise reader.refuse(f"column '{reader.column}' of the Python types {', '.join(sorted(kinds))}", fix)
     zoned = {value.tzinfo is not None for value in values if isinstance(value, datetime)}
     return pa.array(values, utc_microseconds()) if zoned == {True} else pa.array(values)

@@ -34,3 +34,12 @@ def test_the_error_of_the_slope_is_its_spread_over_samples() -> None:
 def test_outcomes_that_tell_nothing_give_no_slope() -> None:
     assert np.isnan(calibration_slope(np.full(50, 0.5), np.arange(50) % 2 == 0)[0])
     assert np.isnan(calibration_slope(np.linspace(0.1, 0.9, 50), np.linspace(0.1, 0.9, 50) > 0.5)[0])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_one_prediction_for_all_rows_has_no_slope_whatever_it_is_rounded_to(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    said = rng.uniform(0.01, 0.99)
+    rounded = np.nextafter(np.full(166, said), np.where(rng.random(166) < 0.5, 0.0, 1.0))
+    for probability in (np.full(166, said), rounded):
+        assert np.isnan(calibration_slope(probability, rng.random(166) < said)).all()

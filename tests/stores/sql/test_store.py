@@ -148,7 +148,11 @@ def broken(folder: Path) -> dict[str, tuple[SqlStore, ReasonCode, str]]:
         ),
         "mixed zones": (SqlStore(zones, table="t"), ReasonCode.TIME_INVALID, "that carry a zone and times that do not"),
         "mixed values": (SqlStore(values, table="t"), ReasonCode.COLUMN_RETYPED, "values of the types int64, string"),
-        "epochs": (SqlStore(seconds, query=query.format("*", "t")), ReasonCode.TIME_INVALID, "of the Python types int"),
+        "epochs": (
+            SqlStore(seconds, query=query.format("*", "t")),
+            ReasonCode.TIME_INVALID,
+            "of the Python types int; .+time_unit: s, or make times of them in the query",
+        ),
         "no driver": (SqlStore("nodb://x/y", table="t"), ReasonCode.SOURCE_UNREADABLE, "no driver"),
         "no url": (SqlStore("hunter2", table="t"), ReasonCode.SOURCE_UNREADABLE, "no database URL"),
     }
