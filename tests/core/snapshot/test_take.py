@@ -80,6 +80,26 @@ def test_a_snapshot_whose_rows_are_gone_is_written_again(place: Place, later: bo
     assert len(place.files()) == (4 if later else 2)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([[("k", 1)]] * HOURS, pa.map_(pa.string(), pa.int64())),
+        pa.array([[1.0, 2.0]] * HOURS, pa.list_(pa.float64(), 2)),
+        pa.array([{"a": 1, "b": "x"}] * HOURS),
+        pa.array([[{"a": [1]}]] * HOURS),
+        pa.array([b"abcd"] * HOURS, pa.binary(4)),
+    ],
+    ids=lambda values: str(values.type),
+)
+def test_a_column_of_many_parts_is_kept_and_read_back(place: Place, values: pa.Array) -> None:
+    place.write(flights().append_column("parts", values))
+    snapshot = place.take()
+    frame = read_snapshot(snapshot, place.storage)
+    verify_snapshot(snapshot, place.storage)
+    assert "parts" in frame
+    assert place.take(now=NOW + timedelta(days=1)) == snapshot
+
+
 def test_rows_that_the_source_no_longer_has_are_another_snapshot(place: Place) -> None:
     first = place.take()
     Path(first.data_uri.removeprefix("file://")).unlink()
