@@ -118,7 +118,7 @@ def _alone(spec: Any, month: dict[str, Any]) -> dict[str, float]:
         served = registry.version(name, number)
         pipelines = timed(
             "load both models",
-            lambda: [records.load_pipeline(one.model_uri, spec=spec) for one in (candidate, served)],
+            lambda: [records.load_pipeline(one, spec=spec) for one in (candidate, served.candidate)],
         )
         timed("serving, in a fresh interpreter", lambda: check_serving(records, candidate, spec))
     contest = HoldoutComparison(

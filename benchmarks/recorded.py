@@ -121,9 +121,9 @@ class _Month:
 
         with start_serving_check(self.records, candidate, self.spec) as trial:
             frame = read_snapshot(snapshot, self.storage)
-            pipeline = self.records.load_pipeline(candidate.model_uri, spec=self.spec)
+            pipeline = self.records.load_pipeline(candidate, spec=self.spec)
             champion = self.records.registry.champion(self.spec.registered_model)
-            champion_pipeline = champion and self.records.load_pipeline(champion.model_uri, spec=self.spec)
+            champion_pipeline = champion and self.records.load_pipeline(champion.candidate, spec=self.spec)
             models = candidate, pipeline, champion, champion_pipeline
             evaluation = evaluate(self.spec, *models, frame, snapshot=snapshot, served=trial.report)
         decision = decide(self.spec, candidate, evaluation, now=datetime.now(UTC))
@@ -159,7 +159,7 @@ class _Month:
 
         with self._timed("score"):
             champion = self.records.require_champion(self.spec)
-            pipeline = self.records.load_pipeline(champion.model_uri, spec=self.spec)
+            pipeline = self.records.load_pipeline(champion.candidate, spec=self.spec)
             window = Window(start=self.as_of - self.spec.scoring.window, end=self.as_of)
             score(self.spec, champion, pipeline, self.store, self.storage, window, loop_run=self.loop_run)
         with self._timed("drift"):
@@ -173,7 +173,7 @@ class _Month:
             performance = measure_performance(
                 self.spec,
                 champion,
-                lambda: self.records.load_pipeline(champion.model_uri, spec=self.spec),
+                lambda: self.records.load_pipeline(champion.candidate, spec=self.spec),
                 self.store,
                 self.storage,
                 self.as_of,

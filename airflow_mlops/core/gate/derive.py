@@ -30,6 +30,9 @@ _ROUNDED = 1e-5
 def require_consistent(decision: GateDecision) -> GateDecision:
     """Return a decision whose verdict follows from its rules.
 
+    One that holds no rule at all, as there may be of before, has nothing to follow from: before anything follows from
+    it, :func:`require_derived` misses every rule that is owed.
+
     Raises
     ------
     RecordError
@@ -76,10 +79,10 @@ def _counts(spec: ModelSpec, result: RuleResult) -> bool:
 def _contradictions(decision: GateDecision) -> Iterator[str]:
     evaluation, rules = decision.evaluation, decision.evaluation.rules
     verdict = _verdict(rule for rule in rules if rule.enforced)
-    if verdict is not decision.verdict:
+    if rules and verdict is not decision.verdict:
         failed = "; ".join(rule.reason for rule in rules if rule.enforced and rule.verdict is verdict)
         yield f"its rules give {verdict}" + (f": {failed[:300]}" if failed else "")
-    if decision.would is not None and (would := _verdict(rules)) is not decision.would:
+    if rules and decision.would is not None and (would := _verdict(rules)) is not decision.would:
         yield f"all its rules together give {would}, and it says {decision.would}"
     yield from (wrong for rule in rules if rule.verdict is Verdict.ACCEPT and (wrong := _unfounded(rule)))
     for name in ("model", "run_id", "champion_version"):

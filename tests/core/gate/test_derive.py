@@ -43,7 +43,6 @@ FORGED: dict[str, tuple[GateDecision, str]] = {
     ),
     "the comparison": (of(replace(WORSE, verdict=Verdict.ACCEPT, code=None)), r"accepts -0\.03, where its bound"),
     "no number": (of(replace(BETTER, lower=None)), "its rules give reject"),
-    "no rule at all": (of(), "its rules give reject"),
     "a number that is none": (of(replace(BETTER, value=math.nan)), "its rules give reject"),
     "would": (of(BETTER, replace(LOW, enforced=False), would=Verdict.ACCEPT), "all its rules together give reject"),
     "inconclusive": (of(replace(BETTER, verdict=Verdict.INCONCLUSIVE, code=CODE)), "its rules give inconclusive"),
@@ -74,6 +73,7 @@ WAYS: dict[str, Callable[[GateDecision], tuple[RuleResult, ...]]] = {
     "the rule is marked as recorded only": lambda made: tuple(
         replace(r, enforced=r.rule != "absolute") for r in made.evaluation.rules
     ),
+    "every rule is taken out": lambda made: (),
     "all but the comparison is taken out": lambda made: (BETTER,),
 }
 
