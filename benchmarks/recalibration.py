@@ -18,6 +18,7 @@ from benchmarks.report import Table
 if TYPE_CHECKING:
     import numpy as np
 
+    from airflow_mlops.core.arrays import Array
     from airflow_mlops.core.records.performance import BlockExcess
 
 REFERENCE, YEAR, CHANGE, AFTER = 14, 364, 80, 120
@@ -81,7 +82,7 @@ def days(
         place = rng.normal(world.middle, world.spread, world.rows)
         level, slope = change[1:] if change is not None and number >= change[0] else (0.0, 1.0)
         label = rng.random(world.rows) < expit(level + slope * place + effect)
-        said, constant = expit(place), expit(world.middle)
+        said, constant = expit(place), float(expit(world.middle))
         curve, residual = said * (1 - said), label - said
         loss = np.logaddexp(0, np.where(label, -place, place))
         expects = said * np.logaddexp(0, -place) + (1 - said) * np.logaddexp(0, place)
@@ -92,7 +93,8 @@ def days(
             both=(curve * place).mean(),
             slopes=(curve * place**2).mean(),
         )
-        gain = (-np.where(label, np.log(constant), np.log1p(-constant)) - loss).mean()
+        constant_loss: Array = np.where(label, -np.log(constant), -np.log1p(-constant))
+        gain = (constant_loss - loss).mean()
         begins = START + timedelta(days=number)
         blocks.append(
             BlockExcess(start=begins, rows=world.rows, excess=(loss - expects).mean(), gain=float(gain), line=line)
