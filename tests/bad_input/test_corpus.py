@@ -268,6 +268,6 @@ def test_mlflow_away_is_said_and_tried_again(served: Served, monkeypatch: pytest
 def test_a_storage_that_is_no_folder_is_said(served: Served) -> None:
     with unwritable(served.home / "storage"), pytest.raises((AirflowFailException, ConnectionError)) as refused:
         run_loop(served.spec("good.parquet"), AS_OF - timedelta(days=1))
-    # Before anything is written, the champion's snapshot is read there: its days say what is sound.
-    assert_a_sentence(str(refused.value), Case(ReasonCode.STORE_UNAVAILABLE, "storage.*Not a directory"))
+    # Whose folder it is is written there before anything else.
+    assert_a_sentence(str(refused.value), Case(ReasonCode.STORE_UNWRITABLE, "storage.*Not a directory"))
     assert_untouched(served)

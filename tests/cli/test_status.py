@@ -249,6 +249,8 @@ def test_every_command_of_the_documentation_is_there() -> None:
             "new",
             "status",
             "history",
+            "verify",
+            "seal",
             "rollback",
             "promote",
             "retire",

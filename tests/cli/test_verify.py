@@ -10,6 +10,7 @@ import pytest
 
 from airflow_mlops.cli.seal import seal
 from airflow_mlops.cli.verify import verify
+from airflow_mlops.core.records.decision import GateDecision
 from tests.support.judged_runs import Judged
 from tests.support.loop import promote_run
 
@@ -21,6 +22,8 @@ def test_a_name_that_nobody_knows_is_a_problem(loop_home: Path, capsys: pytest.C
 
 
 def test_a_model_that_is_whole_as_json(judged: Judged, capsys: pytest.CaptureFixture[str]) -> None:
+    decision = GateDecision.from_json(judged.runs[0].reports["gate"])
+    judged.store.decisions.record_decision(decision.run_id, decision)  # whatever tests of the same run have recorded
     promote_run(judged.spec, judged.runs[0], judged.context())
     capsys.readouterr()
     verify(Namespace(models=[judged.model], json=True, conn_id="mlflow_default"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ from airflow_mlops.operators import (
 from airflow_mlops.sensors import DriftSensor
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.stores.mlflow.store import MLflowStore
-from tests.support.judged_runs import Judged
+from tests.support.judged_runs import Judged, against
 from tests.support.loop import Run, context_of, judge_loop, promote_run, run_loop
 
 
@@ -65,7 +64,7 @@ def foreign(judged: Judged) -> Run:
     )  # fmt: skip
     run = judge_loop(own)
     decision = GateDecision.from_json(run.reports["gate"])
-    decision = replace(decision, champion_version=1)
+    decision = against(decision, 1)
     judged.store.decisions.record_decision(decision.run_id, decision)
     run.reports["gate"] = decision.to_json()
     return run

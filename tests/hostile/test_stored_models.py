@@ -16,6 +16,7 @@ from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.promotion import challenge, override, promote, rollback, verify_trail
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision, Verdict
+from airflow_mlops.core.records.ownership import SpecIdentity
 from airflow_mlops.operators import EvaluateGateOperator, RollbackOperator, ScoreOperator
 from airflow_mlops.spec import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
@@ -138,9 +139,9 @@ def test_the_operator_does_not_return_to_a_changed_model_whatever_serving_says(
     spec = specified(loop_home, request)
     run = run_loop(spec)
     candidate = Candidate.from_json(run.reports["train"])
-    second = record(store, f"{spec.name}_second", days=40)
-    decision = decision_of(second, 1)
-    promote(decision, second, store.registry, store.trail, registered_model=spec.registered_model, by="a", now=NOW)
+    second = replace(record(store, f"{spec.name}_second", days=40), model=spec.name)
+    how: dict[str, Any] = {"registered_model": spec.registered_model, "specification": SpecIdentity.of(spec)}
+    promote(decision_of(second, 1), second, store.registry, store.trail, by="a", now=NOW, **how)
     swap_model(store, candidate, tmp_path / "evil")
     with pytest.raises(AirflowFailException, match="recorded, with digest"):
         RollbackOperator(task_id="back", spec=spec, reason="bad").execute(context_of("b", dag_id="back"))

@@ -68,7 +68,7 @@ class Command:
         """Return what is run: this interpreter stands in for the one of `.venv`, which is taken as installed."""
         if self.line.startswith(PYTHON):
             return [sys.executable, *shlex.split(self.line)[1:]]
-        return ["make", "-o", ".venv/installed", f"PY={sys.executable}", *shlex.split(self.line)[1:]]
+        return ["make", "-o", ".venv/installed", f"PY={shlex.quote(sys.executable)}", *shlex.split(self.line)[1:]]
 
 
 def steps_of(page: Path) -> Iterator[Edit | Command]:

@@ -129,7 +129,7 @@ def read_keys(secrets: str, unkeyed_until: str = "") -> SealKeys:
         if not colon or not _ID.fullmatch(name):
             raise _wrong(f"entry {number} without an id before a colon", "id:secret, the id of letters, digits, _ . -")
         if len(secret) < SHORTEST:
-            raise _wrong(f"a secret of {len(secret)} characters for id '{name}'", f"{SHORTEST} characters and more")
+            raise _wrong(f"only {len(secret)} characters for id '{name}'", f"{SHORTEST} characters and more")
         if name in found:
             raise _wrong(f"two secrets with the id '{name}'", "an id for each")
         found[name] = secret.encode()

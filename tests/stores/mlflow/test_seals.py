@@ -91,7 +91,7 @@ def test_keys_are_read_with_the_newest_first() -> None:
         ("tOpSeCrEt-tOpSeCrEt", "", "entry 1 without an id"),
         ("a:0123456789abcdef, tOpSeCrEt-tOpSeCrEt", "", "entry 2 without an id"),
         ("a b:tOpSeCrEt-tOpSeCrEt", "", "entry 1 without an id"),
-        ("a:tOpSeCrEt", "", "a secret of 9 characters for id 'a'"),
+        ("a:tOpSeCrEt", "", "only 9 characters for id 'a'"),
         ("a:tOpSeCrEt-tOpSeCrEt,a:tOpSeCrEt-tOpSeCrEt", "", "two secrets with the id 'a'"),
         (":tOpSeCrEt-tOpSeCrEt", "", "entry 1 without an id"),
         ("a:0123456789abcdef", "tomorrow", "no date or time"),
