@@ -83,6 +83,17 @@ def test_what_looks_like_a_secret_is_taken_out(what: str) -> None:
     assert redact(cleaned) == cleaned
 
 
+@pytest.mark.parametrize("what", LOOKS)
+@given(before=st.text(max_size=5), behind=st.text(max_size=5))
+def test_whether_a_text_is_worth_a_look_decides_nothing(what: str, before: str, behind: str) -> None:
+    """What is passed over for want of a mark is what every pattern leaves as it is."""
+    for text in (f"{before}{LOOKS[what]}{behind}", f"{before}{LOOKS[what].swapcase()}{behind}", f"{before}{behind}"):
+        expected = text
+        for pattern, instead in (*redaction._patterns(), *redaction._assignments()):
+            expected = pattern.sub(instead, expected)
+        assert redact(text) == expected
+
+
 HARMLESS = [
     "http://127.0.0.1:5000 (connection 'mlflow_default') in 2 tries",
     "files s3://aws_default@bucket/orders/day=2026-01-01T00:00:00/a@b.parquet",

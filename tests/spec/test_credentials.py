@@ -83,6 +83,7 @@ def test_a_place_without_one_is_taken(path: str) -> None:
 
 WHEREVER: dict[str, dict[str, Any]] = {
     "description": {"description": "rows of https://ada:CANARY@h/x"},
+    "a signature without a host": {"description": "rows of exports/k?sig=CANARY"},
     "limitations": {"limitations": ["ghp_CANARYabcdefghijklmnop"]},
     "owner": {"owner": "https://ada:CANARY@h"},
     "a parameter": {"training": {**RAW["training"], "parameters": {"a": {"b": ["x", "https://ada:CANARY@h"]}}}},
