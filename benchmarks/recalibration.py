@@ -18,7 +18,6 @@ from benchmarks.report import Table
 if TYPE_CHECKING:
     import numpy as np
 
-    from airflow_mlops.core.arrays import Array
     from airflow_mlops.core.records.performance import BlockExcess
 
 REFERENCE, YEAR, CHANGE, AFTER = 14, 364, 80, 120
@@ -74,31 +73,33 @@ def days(
     import numpy as np
     from scipy.special import expit
 
-    from airflow_mlops.core.records.performance import BlockExcess, LineFit
+    from airflow_mlops.core.metrics.labelled import LabelledPredictions
+    from airflow_mlops.core.metrics.measure import METRICS
+    from airflow_mlops.core.monitoring.performance.recalibrated import LineMeter
+    from airflow_mlops.core.records.performance import BlockExcess
 
+    meter, log_loss, whole = (
+        LineMeter(metric="log_loss", calibration=None),
+        METRICS["log_loss"],
+        np.zeros(world.rows, int),
+    )
     blocks, effect = [], rng.normal() * world.shared
     for number in range(count):
         effect = world.dependence * effect + world.shared * np.sqrt(1 - world.dependence**2) * rng.normal()
         place = rng.normal(world.middle, world.spread, world.rows)
         level, slope = change[1:] if change is not None and number >= change[0] else (0.0, 1.0)
-        label = rng.random(world.rows) < expit(level + slope * place + effect)
-        said, constant = expit(place), float(expit(world.middle))
-        curve, residual = said * (1 - said), label - said
-        loss = np.logaddexp(0, np.where(label, -place, place))
-        expects = said * np.logaddexp(0, -place) + (1 - said) * np.logaddexp(0, place)
-        line = LineFit(
-            level=residual.mean(),
-            slope=(residual * place).mean(),
-            levels=curve.mean(),
-            both=(curve * place).mean(),
-            slopes=(curve * place**2).mean(),
+        label = (rng.random(world.rows) < expit(level + slope * place + effect)).astype(int)
+        said, constant = expit(place), np.full(world.rows, expit(world.middle))
+        judged, trivial = (
+            LabelledPredictions("binary", label, (one > 0.5).astype(int), np.column_stack([1 - one, one]))
+            for one in (said, constant)
         )
-        constant_loss: Array = np.where(label, -np.log(constant), -np.log1p(-constant))
-        gain = (constant_loss - loss).mean()
+        expects = float((said * np.logaddexp(0, -place) + (1 - said) * np.logaddexp(0, place)).mean())
+        loss = log_loss(judged)
+        (line,) = meter.measure(judged, whole, 1)
+        gain = log_loss(trivial) - loss
         begins = START + timedelta(days=number)
-        blocks.append(
-            BlockExcess(start=begins, rows=world.rows, excess=(loss - expects).mean(), gain=float(gain), line=line)
-        )
+        blocks.append(BlockExcess(start=begins, rows=world.rows, excess=loss - expects, gain=gain, line=line))
     return blocks
 
 

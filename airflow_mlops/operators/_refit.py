@@ -61,14 +61,14 @@ def refit_accepted(  # noqa: PLR0917 - who refits, in which run, with which reco
         return f"not refitted on all rows: {refusal.problems[0]}"
 
 
-def has_served(records: MLflowStore, spec: ModelSpec, candidate: Candidate) -> bool:
+def run_has_served(records: MLflowStore, spec: ModelSpec, candidate: Candidate) -> bool:
     """Whether what a run trained serves or has served, or the refitted model that repeats it."""
-    from airflow_mlops.core.promotion import has_served as version_has_served
+    from airflow_mlops.core.promotion import has_served
 
     model = spec.registered_model
     judged = records.registry.version_of(model, candidate.run_id)
     versions = records.registry.loop_versions(model, candidate.loop_run)
-    return any(one.attempt == judged and version_has_served(records.registry, model, one.number) for one in versions)
+    return any(one.attempt == judged and has_served(records.registry, model, one.number) for one in versions)
 
 
 def _train(

@@ -67,10 +67,10 @@ class EvaluateGateOperator(LoopOperator):
         No champion is judged against itself, and what a version was promoted by is not overwritten afterwards.
         """
         from airflow_mlops.operators._evaluate import DECISION_PAGE
-        from airflow_mlops.operators._refit import has_served
+        from airflow_mlops.operators._refit import run_has_served
 
         version = records.registry.version_of(spec.registered_model, candidate.run_id)
-        if version is None or not has_served(records, spec, candidate):
+        if version is None or not run_has_served(records, spec, candidate):
             return None
         self.remember_links(records, candidate, DECISION_PAGE)
         return records.decisions.decision(candidate.run_id)

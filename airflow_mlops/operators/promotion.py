@@ -190,10 +190,10 @@ class PromoteOperator(LoopOperator):
 
     def _may_judge_again(self, stale: Any, records: MLflowStore, spec: ModelSpec, candidate: Candidate) -> bool:
         from airflow_mlops.core.promotion import may_judge_again
-        from airflow_mlops.operators._refit import has_served
+        from airflow_mlops.operators._refit import run_has_served
 
         def served() -> bool:
-            return has_served(records, spec, candidate)
+            return run_has_served(records, spec, candidate)
 
         return may_judge_again(
             stale.problems, has_rows=self.snapshot is not None, asks_a_person=self._asks(spec), served=served

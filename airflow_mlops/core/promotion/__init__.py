@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_mlops.core.promotion.alias_log import STATUS_TAG
-from airflow_mlops.core.promotion.attempts import registered_by, require_new_attempt
+from airflow_mlops.core.promotion.attempts import has_served, registered_by, require_new_attempt
 from airflow_mlops.core.promotion.audit_chain import (
     MOVES,
     from_lines,
@@ -18,7 +18,7 @@ from airflow_mlops.core.promotion.manual_move import move_refused, nonce_of, req
 from airflow_mlops.core.promotion.override import override
 from airflow_mlops.core.promotion.ownership import hand_over, require_owner, settle_claim
 from airflow_mlops.core.promotion.promote import challenge, keep_judged, promote
-from airflow_mlops.core.promotion.registration import DECISION_DIGEST_TAG, has_served
+from airflow_mlops.core.promotion.registration import DECISION_DIGEST_TAG
 from airflow_mlops.core.promotion.rejudge import (
     REPLACED,
     REPLACED_SEAL,

@@ -1,34 +1,109 @@
-"""The attempts of a loop run: one for each of its inputs, and none beside one that has served."""
+"""The attempts of a loop run: one for each of its inputs, none beside one that has served, the older ones marked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.core.records.attempt import LoopVersion
+from airflow_mlops.core.ports import Registry
+from airflow_mlops.core.promotion.alias_log import CHAMPION, PREVIOUS, STATUS_TAG, AliasLog, tag
+from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, SUPERSEDED, AuditState
+from airflow_mlops.core.records.attempt import SUPERSEDED_BY, LoopVersion, inputs_of, judged_run
+from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 
+def has_served(registry: Registry, model: str, version: int, state: AuditState | None = None) -> bool:
+    """Whether a version serves or has served: its decision is history then, and is not made again.
+
+    Parameters
+    ----------
+    state
+        Of the model's trail, which remembers what tags were taken from; None: the registry alone is asked.
+    """
+    if state is not None and version in state.served:
+        return True
+    if version in (registry.alias(model, CHAMPION), registry.alias(model, PREVIOUS)):
+        return True  # also when a kill came between the alias and the status
+    return (registry.version_tags(model, version) or {}).get(STATUS_TAG) in SERVED_STATUSES
+
+
+class LoopAttempts:
+    """What the loop run of one candidate has registered, at one model's ledger."""
+
+    def __init__(self, alias_log: AliasLog, candidate: Candidate) -> None:
+        self.alias_log, self.candidate = alias_log, candidate
+        self.inputs = inputs_of(candidate.snapshot_fingerprint, candidate.spec_fingerprint)
+
+    def others(self, state: AuditState, judged: int | None) -> tuple[LoopVersion, ...]:
+        """Return the versions of the loop run's other attempts, none of which may have served.
+
+        Asked in each round, right before a version is registered: whatever was deleted, cleared or tried at the same
+        time meanwhile, the registry and the trail know what stands.
+
+        Parameters
+        ----------
+        judged
+            The version that was judged in this attempt; None before it is registered.
+        """
+        alias_log, versions = self.alias_log, self._versions()
+        told = {"model": alias_log.model, "loop_run": self.candidate.loop_run, "inputs": self.inputs}
+        require_one_run(versions, **told, run_id=self.candidate.run_id)
+        others = tuple(one for one in versions if one.attempt != judged)
+        require_new_attempt(alias_log.registry, state, others, **told)
+        return others
+
+    def supersede(self, state: AuditState, others: Sequence[LoopVersion], judged: int | None) -> bool:
+        """Mark what earlier attempts registered; True when an event was written, and the trail must be read anew."""
+        alias_log, attempt = self.alias_log, str(judged)
+        for one in others:
+            if state.statuses.get(one.number) != SUPERSEDED:
+                what = changed(one.inputs, self.inputs)
+                reason = f"superseded by version {attempt}: the same run was judged anew, from {what}"
+                alias_log.append(state, kind="superseded", reason=reason, version=one.number)
+                return True
+            if (one.tags.get(SUPERSEDED_BY), one.tags.get(STATUS_TAG)) != (attempt, SUPERSEDED):
+                alias_log.follow_challenger(one.number)
+                tag(alias_log.registry, alias_log.model, one.number, {SUPERSEDED_BY: attempt})
+        return False
+
+    def superseded(self, judged: int | None) -> tuple[int, ...]:
+        """Return the versions that this attempt has superseded."""
+        return tuple(
+            one.number
+            for one in self._versions()
+            if one.attempt != judged and one.tags.get(SUPERSEDED_BY) == str(judged)
+        )
+
+    def _versions(self) -> Sequence[LoopVersion]:
+        run = self.candidate.loop_run
+        return self.alias_log.registry.loop_versions(
+            self.alias_log.model, run if self.candidate.refit_of is None else judged_run(run)
+        )
+
+
 def require_new_attempt(
-    versions: Sequence[LoopVersion], *, model: str, loop_run: str, inputs: str, served: Callable[[LoopVersion], bool]
+    registry: Registry, state: AuditState, versions: Sequence[LoopVersion], *, model: str, loop_run: str, inputs: str
 ) -> None:
     """Refuse to judge a loop run anew from other inputs, once a version of it has served.
 
     Parameters
     ----------
+    state
+        Of the model's trail.
     versions
         What the loop run and its refit have registered.
     inputs
         What it is to be judged from now. The attempt of the same inputs is taken up again, whatever became of it.
-    served
-        Whether a version serves or has served.
 
     Raises
     ------
     RecordError
         VERSION_SERVED: what has served keeps its record.
     """
-    kept = next((one for one in versions if one.inputs != inputs and served(one)), None)
+    kept = next(
+        (one for one in versions if one.inputs != inputs and has_served(registry, model, one.number, state)), None
+    )
     if kept is not None:
         raise RecordError(
             Problem(

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from airflow_mlops.core.ports import AuditTrail, Registry
-from airflow_mlops.core.promotion.alias_log import LEASE, AliasLog
+from airflow_mlops.core.promotion.alias_log import LEASE
 from airflow_mlops.core.promotion.audit_state import AuditState
 from airflow_mlops.core.promotion.checks import require_active, require_not_older
-from airflow_mlops.core.promotion.manual_move import move, move_refused, require_reason
-from airflow_mlops.core.promotion.ownership import require_owner, require_trained_by_owner
-from airflow_mlops.core.promotion.rollback import _has_served
+from airflow_mlops.core.promotion.manual_move import move, move_refused
+from airflow_mlops.core.promotion.ownership import open_own_log, require_trained_by_owner
+from airflow_mlops.core.promotion.rollback import trail_has_served
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.ownership import SpecIdentity
@@ -56,17 +56,24 @@ def override(
     StaleDecisionError
         AS_OF_BACKWARDS, MODEL_RETIRED, or DECISION_STALE if somebody else moved the alias meanwhile.
     """
-    require_reason(reason, registered_model)
-    alias_log = AliasLog(
-        registry=registry, trail=trail, model=registered_model, by=by, now=now, people=people, lease=lease, pause=pause
+    alias_log = open_own_log(
+        registry,
+        trail,
+        registered_model=registered_model,
+        by=by,
+        reason=reason,
+        now=now,
+        specification=specification,
+        people=people,
+        lease=lease,
+        pause=pause,
     )
-    require_owner(registry, trail, registered_model=registered_model, specification=specification)
 
     def choose(state: AuditState) -> Champion:
         require_active(state, registered_model)
         target = registry.version(registered_model, version)
         require_trained_by_owner(registry, registered_model, state, target)
-        if _has_served(alias_log, state, version):
+        if trail_has_served(alias_log, state, version):
             raise move_refused(
                 ReasonCode.RECORD_CONFLICT,
                 f"{registered_model} version {version}",

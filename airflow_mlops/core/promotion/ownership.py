@@ -9,12 +9,13 @@ the request that makes the model, and decides while the trail has no event yet.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ports import AuditTrail, Registry
-from airflow_mlops.core.promotion.alias_log import CHAMPION, AliasLog
+from airflow_mlops.core.promotion.alias_log import CHAMPION, LEASE, AliasLog
 from airflow_mlops.core.promotion.audit_state import AuditState, advance, fold, no_trail
 from airflow_mlops.core.promotion.manual_move import move_refused, require_reason
 from airflow_mlops.core.records.candidate import Candidate, Champion
@@ -56,6 +57,33 @@ def require_owner(
         require_owner_in(registry, registered_model, state, specification)
     if serves is not None:
         require_trained_by_owner(registry, registered_model, state, serves, specification)
+
+
+def open_own_log(
+    registry: Registry,
+    trail: AuditTrail,
+    *,
+    registered_model: str,
+    by: str,
+    reason: str,
+    now: datetime,
+    specification: SpecIdentity | None,
+    people: tuple[Person, ...],
+    lease: timedelta = LEASE,
+    pause: Callable[[float], None] = time.sleep,
+) -> AliasLog:
+    """Open the log of a model for what a person decides about it: with a reason, and for nobody but its owner.
+
+    Raises
+    ------
+    RecordError
+        REASON_MISSING, OWNED_BY_ANOTHER, AUDIT_BROKEN.
+    """
+    require_reason(reason, registered_model)
+    require_owner(registry, trail, registered_model=registered_model, specification=specification)
+    return AliasLog(
+        registry=registry, trail=trail, model=registered_model, by=by, now=now, people=people, lease=lease, pause=pause
+    )
 
 
 def require_owner_in(registry: Registry, model: str, state: AuditState, specification: SpecIdentity) -> None:

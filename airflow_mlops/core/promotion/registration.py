@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from airflow_mlops.core.ports import Registry
 from airflow_mlops.core.promotion.alias_log import CHAMPION, PREVIOUS, STATUS_TAG, AliasLog, tag
-from airflow_mlops.core.promotion.attempts import changed, require_new_attempt, require_one_run
+from airflow_mlops.core.promotion.attempts import LoopAttempts, has_served
 from airflow_mlops.core.promotion.audit_chain import ending
 from airflow_mlops.core.promotion.audit_state import (
-    SERVED_STATUSES,
-    SUPERSEDED,
     AuditState,
     advance,
     fold,
@@ -27,9 +24,6 @@ from airflow_mlops.core.records.attempt import (
     SNAPSHOT_TAG,
     SPEC_TAG,
     SUPERSEDED_BY,
-    LoopVersion,
-    inputs_of,
-    judged_run,
 )
 from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import GateDecision
@@ -63,6 +57,7 @@ class CandidateRegistration:
         self.digest = decision.digest
         self.tags = {**tags, **provenance_tags(decision, candidate)}
         self.standing = alias_log.registry.version_of(alias_log.model, candidate.run_id)
+        self.attempts = LoopAttempts(alias_log, candidate)
 
     def make_champion(self) -> PromotionRecord:
         """Promote; each round is one look at the trail and one event."""
@@ -82,12 +77,12 @@ class CandidateRegistration:
             if state.champion != holder:
                 alias_log.note_hand(state, holder)
                 continue
-            others = self._other_attempts(state)
+            others = self.attempts.others(state, self._judged)
             ready = self._prepare(events, state)
             if ready is None:
                 continue
             version = self._register()
-            if self._supersede(ready, others):
+            if self.attempts.supersede(ready, others, self._judged):
                 continue
             begun = alias_log.append(
                 ready,
@@ -120,12 +115,12 @@ class CandidateRegistration:
                 return self.standing  # its refit may serve by now, and then it is that one's promotion that looks
             require_active(state, alias_log.model)
             self._fresh(None, state)
-            others = self._other_attempts(state)
+            others = self.attempts.others(state, self._judged)
             ready = self._prepare(events, state)
             if ready is None:
                 continue
             version = self._register()
-            if self._supersede(ready, others):
+            if self.attempts.supersede(ready, others, self._judged):
                 continue
             if self._is_kept(events, "registered", status) or alias_log.append(
                 ready, kind="registered", reason=reason, version=version, status=status, **self._origin()
@@ -147,12 +142,12 @@ class CandidateRegistration:
             self._require_unserved(state)
             if alias_log.registry.alias(alias_log.model, CHAMPION) is None:
                 require_no_champion_known(alias_log.registry, alias_log.model, state)
-            others = self._other_attempts(state)
+            others = self.attempts.others(state, self._judged)
             ready = self._prepare(events, state)
             if ready is None:
                 continue
             version = self._register()
-            if self._supersede(ready, others):
+            if self.attempts.supersede(ready, others, self._judged):
                 continue
             if self._is_kept(events, kind, status) or alias_log.append(
                 ready, kind=kind, reason=reason, version=version, status=status, **self._origin()
@@ -206,9 +201,7 @@ class CandidateRegistration:
 
     def _is_history(self, state: AuditState) -> bool:
         alias_log, standing = self.alias_log, self.standing
-        return standing is not None and (
-            standing in state.served or has_served(alias_log.registry, alias_log.model, standing)
-        )
+        return standing is not None and has_served(alias_log.registry, alias_log.model, standing, state)
 
     def _done(self, events: Sequence[AuditEvent], state: AuditState) -> PromotionRecord | None:
         """Return the record of an earlier try, if this version serves by this decision."""
@@ -254,7 +247,7 @@ class CandidateRegistration:
             as_of=self.candidate.as_of,
             verdict=self.decision.verdict,
             reasons=self.reasons,
-            supersedes=self._superseded(),
+            supersedes=self.attempts.superseded(self._judged),
         )
 
     def _unpromoted(self, version: int, reason: str, *, declined: bool) -> PromotionRecord:
@@ -270,7 +263,7 @@ class CandidateRegistration:
             verdict=self.decision.verdict,
             reasons=(reason, *self.decision.reasons) if declined else self.decision.reasons,
             declined=declined,
-            supersedes=self._superseded(),
+            supersedes=self.attempts.superseded(self._judged),
         )
 
     def _register(self) -> int:
@@ -286,61 +279,11 @@ class CandidateRegistration:
         tag(alias_log.registry, alias_log.model, self.standing, {**self.tags, **back})
         return self.standing
 
-    # other attempts of the same loop run -----------------------------------------------------------------------------
-
     @property
-    def _attempt(self) -> int | None:
-        """The version that was judged in this attempt; None before it is registered."""
+    def _judged(self) -> int | None:
+        """The version that was judged in this attempt of the loop run; None before it is registered."""
         judged = self.decision.refit_of
         return self.standing if judged is None else judged.version
-
-    def _loop_versions(self) -> Sequence[LoopVersion]:
-        candidate = self.candidate
-        run = candidate.loop_run if candidate.refit_of is None else judged_run(candidate.loop_run)
-        return self.alias_log.registry.loop_versions(self.alias_log.model, run)
-
-    def _other_attempts(self, state: AuditState) -> tuple[LoopVersion, ...]:
-        """Return the versions of the loop run's other attempts, none of which may have served.
-
-        Asked in each round, right before a version is registered: whatever was deleted, cleared or tried at the same
-        time meanwhile, the registry and the trail know what stands.
-        """
-        alias_log, candidate, versions = self.alias_log, self.candidate, self._loop_versions()
-        inputs = inputs_of(candidate.snapshot_fingerprint, candidate.spec_fingerprint)
-        told = {"model": alias_log.model, "loop_run": candidate.loop_run, "inputs": inputs}
-        require_one_run(versions, **told, run_id=candidate.run_id)
-        others = tuple(one for one in versions if one.attempt != self._attempt)
-
-        def served(one: LoopVersion) -> bool:
-            return one.number in state.served or has_served(alias_log.registry, alias_log.model, one.number)
-
-        require_new_attempt(others, **told, served=served)
-        return others
-
-    def _supersede(self, state: AuditState, others: Sequence[LoopVersion]) -> bool:
-        """Mark what earlier attempts registered; True when an event was written, and the trail must be read anew."""
-        alias_log, attempt = self.alias_log, str(self._attempt)
-        for one in others:
-            if state.statuses.get(one.number) != SUPERSEDED:
-                what = changed(
-                    one.inputs, inputs_of(self.candidate.snapshot_fingerprint, self.candidate.spec_fingerprint)
-                )
-                reason = f"superseded by version {attempt}: the same run was judged anew, from {what}"
-                alias_log.append(state, kind="superseded", reason=reason, version=one.number)
-                return True
-            if (one.tags.get(SUPERSEDED_BY), one.tags.get(STATUS_TAG)) != (attempt, SUPERSEDED):
-                alias_log.follow_challenger(one.number)
-                tag(alias_log.registry, alias_log.model, one.number, {SUPERSEDED_BY: attempt})
-        return False
-
-    def _superseded(self) -> tuple[int, ...]:
-        """Return the versions that this attempt has superseded."""
-        attempt = self._attempt
-        return tuple(
-            one.number
-            for one in self._loop_versions()
-            if one.attempt != attempt and one.tags.get(SUPERSEDED_BY) == str(attempt)
-        )
 
     def _require_unserved(self, state: AuditState) -> None:
         """A version that serves, or has served, keeps the decision that it was promoted by."""
@@ -393,13 +336,6 @@ class CandidateRegistration:
         if champion is not None:
             require_not_older(self.candidate, champion)
         return champion
-
-
-def has_served(registry: Registry, model: str, version: int) -> bool:
-    """Whether a version serves or has served: its decision is history then, and is not made again."""
-    if version in (registry.alias(model, CHAMPION), registry.alias(model, PREVIOUS)):
-        return True  # also when a kill came between the alias and the status
-    return (registry.version_tags(model, version) or {}).get(STATUS_TAG) in SERVED_STATUSES
 
 
 def provenance_tags(decision: GateDecision, candidate: Candidate) -> dict[str, str]:

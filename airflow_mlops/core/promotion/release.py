@@ -7,10 +7,8 @@ from datetime import datetime
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ports import AuditTrail, Registry
-from airflow_mlops.core.promotion.alias_log import AliasLog
 from airflow_mlops.core.promotion.audit_state import fold, no_trail
-from airflow_mlops.core.promotion.manual_move import require_reason
-from airflow_mlops.core.promotion.ownership import require_owner
+from airflow_mlops.core.promotion.ownership import open_own_log
 from airflow_mlops.core.records.fault import ReleasedSpan
 from airflow_mlops.core.records.ownership import SpecIdentity
 from airflow_mlops.core.records.people import Person
@@ -53,12 +51,19 @@ def release(
     DataError
         If a time has no time zone.
     """
-    require_reason(reason, registered_model)
+    alias_log = open_own_log(
+        registry,
+        trail,
+        registered_model=registered_model,
+        by=by,
+        reason=reason,
+        now=now,
+        specification=specification,
+        people=people,
+    )
     first, last = utc(start, "--from"), None if end is None else utc(end, "--to")
     if last is not None and last <= first:
         raise RecordError(_empty(first, last))
-    require_owner(registry, trail, registered_model=registered_model, specification=specification)
-    alias_log = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now, people=people)
     for _ in alias_log.tries():
         events = alias_log.events()
         if not events:

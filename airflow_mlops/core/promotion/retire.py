@@ -7,8 +7,7 @@ from datetime import datetime
 from airflow_mlops.core.ports import AuditTrail, Registry
 from airflow_mlops.core.promotion.alias_log import AliasLog
 from airflow_mlops.core.promotion.audit_state import fold, no_trail
-from airflow_mlops.core.promotion.manual_move import require_reason
-from airflow_mlops.core.promotion.ownership import require_owner
+from airflow_mlops.core.promotion.ownership import open_own_log
 from airflow_mlops.core.records.ownership import SpecIdentity
 from airflow_mlops.core.records.people import Person
 
@@ -35,9 +34,16 @@ def retire(
         REASON_MISSING, AUDIT_BROKEN, OWNED_BY_ANOTHER if a specification is named that is not the owner, or NO_CHAMPION
         if there is no such registered model.
     """
-    require_reason(reason, registered_model)
-    require_owner(registry, trail, registered_model=registered_model, specification=specification)
-    alias_log = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now, people=people)
+    alias_log = open_own_log(
+        registry,
+        trail,
+        registered_model=registered_model,
+        by=by,
+        reason=reason,
+        now=now,
+        specification=specification,
+        people=people,
+    )
     _set_retired(alias_log, "retired", reason)
 
 
@@ -60,9 +66,16 @@ def unretire(
         REASON_MISSING, AUDIT_BROKEN, OWNED_BY_ANOTHER if a specification is named that is not the owner, or NO_CHAMPION
         if no version of such a model was ever registered by the loop.
     """
-    require_reason(reason, registered_model)
-    require_owner(registry, trail, registered_model=registered_model, specification=specification)
-    alias_log = AliasLog(registry=registry, trail=trail, model=registered_model, by=by, now=now, people=people)
+    alias_log = open_own_log(
+        registry,
+        trail,
+        registered_model=registered_model,
+        by=by,
+        reason=reason,
+        now=now,
+        specification=specification,
+        people=people,
+    )
     _set_retired(alias_log, "unretired", reason)
 
 

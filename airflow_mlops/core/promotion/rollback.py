@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from airflow_mlops.core.ports import AuditTrail, Registry
 from airflow_mlops.core.promotion.alias_log import CHAMPION, LEASE, PREVIOUS, STATUS_TAG, AliasLog
 from airflow_mlops.core.promotion.audit_state import SERVED_STATUSES, AuditState, fold
-from airflow_mlops.core.promotion.manual_move import move, move_refused, require_reason
-from airflow_mlops.core.promotion.ownership import require_owner, require_trained_by_owner
+from airflow_mlops.core.promotion.manual_move import move, move_refused
+from airflow_mlops.core.promotion.ownership import open_own_log, require_owner, require_trained_by_owner
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.evidence import ServingReport
 from airflow_mlops.core.records.ownership import SpecIdentity
@@ -73,11 +73,18 @@ def rollback(
     StaleDecisionError
         DECISION_STALE, if somebody else moved the alias meanwhile.
     """
-    require_reason(reason, registered_model)
-    alias_log = AliasLog(
-        registry=registry, trail=trail, model=registered_model, by=by, now=now, people=people, lease=lease, pause=pause
+    alias_log = open_own_log(
+        registry,
+        trail,
+        registered_model=registered_model,
+        by=by,
+        reason=reason,
+        now=now,
+        specification=specification,
+        people=people,
+        lease=lease,
+        pause=pause,
     )
-    require_owner(registry, trail, registered_model=registered_model, specification=specification)
 
     def choose(state: AuditState) -> Champion:
         found = _target(alias_log, state, to, force=force)
@@ -148,7 +155,7 @@ def _target(alias_log: AliasLog, state: AuditState, to: int | None, *, force: bo
             "name another version",
         )
     found = alias_log.registry.version(model, version)
-    if not force and not _has_served(alias_log, state, version):
+    if not force and not trail_has_served(alias_log, state, version):
         raise move_refused(
             ReasonCode.NOTHING_TO_ROLL_BACK_TO,
             f"{model} version {version}",
@@ -160,7 +167,8 @@ def _target(alias_log: AliasLog, state: AuditState, to: int | None, *, force: bo
     return found
 
 
-def _has_served(alias_log: AliasLog, state: AuditState, version: int) -> bool:
+def trail_has_served(alias_log: AliasLog, state: AuditState, version: int) -> bool:
+    """Whether a version has served by the trail, or by its status; who a hand put under an alias has not."""
     status = (alias_log.registry.version_tags(alias_log.model, version) or {}).get(STATUS_TAG)
     return version in state.served or version in state.line or status in SERVED_STATUSES
 

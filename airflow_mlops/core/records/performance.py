@@ -24,18 +24,16 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LineFit:
-    """Means over a block's rows of the first and second derivatives of the metric along a line through what was said.
+class LineTerms:
+    """Score and information of a line through what the champion said, as means over a block's rows.
 
-    With them a champion can be recalibrated on blocks whose rows are not at hand any more.
+    They are the first and second derivatives of the metric, where the line changes nothing. With them a champion can be
+    recalibrated on blocks whose rows are not at hand any more.
     """
 
-    level: float
-    slope: float
+    score: tuple[float, float]
     """How much faster than not at all the metric gets better as level and slope rise."""
-    levels: float
-    both: float
-    slopes: float
+    information: tuple[float, float, float]
     """How it curves: along the level, along both, along the slope."""
 
 
@@ -50,7 +48,7 @@ class BlockExcess:
     that sign."""
     gain: float | None = None
     """On the trivial baseline; positive is better."""
-    line: LineFit | None = added(None)
+    line: LineTerms | None = added(None)
     """None: of a metric that a line does not change, or written before there were any."""
 
 

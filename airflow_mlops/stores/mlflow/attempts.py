@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from airflow_mlops.core.ports import AuditTrail
-from airflow_mlops.core.promotion import fold, has_served, registered_by, require_new_attempt
+from airflow_mlops.core.promotion import fold, registered_by, require_new_attempt
 from airflow_mlops.core.records.attempt import LoopVersion, judged_run
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.stores.mlflow.registry import MLflowRegistry
@@ -44,12 +44,8 @@ class MLflowAttempts:
         model = spec.registered_model
         versions = self._registry.loop_versions(model, judged_run(loop_run) if REFIT_OF in tags else loop_run)
         if versions:
-            served = fold(self._trail.events(model)).served
-
-            def has_been_champion(one: LoopVersion) -> bool:
-                return one.number in served or has_served(self._registry, model, one.number)
-
-            require_new_attempt(versions, model=model, loop_run=loop_run, inputs=inputs, served=has_been_champion)
+            state = fold(self._trail.events(model))
+            require_new_attempt(self._registry, state, versions, model=model, loop_run=loop_run, inputs=inputs)
             self._require_live(versions, model, loop_run, inputs)
         return self._runs.open_run(spec.experiment, loop_run, model=spec.name, inputs=inputs, tags=tags)
 

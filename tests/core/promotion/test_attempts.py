@@ -9,6 +9,8 @@ import pytest
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.promotion.alias_log import STATUS_TAG
+from airflow_mlops.core.promotion.attempts import has_served
+from airflow_mlops.core.promotion.audit_state import fold
 from airflow_mlops.core.promotion.promote import challenge, keep_judged, promote
 from airflow_mlops.core.promotion.rollback import rollback
 from airflow_mlops.core.promotion.verify import verify_trail
@@ -200,3 +202,18 @@ def judged_refit(registry: MemoryRegistry, origin: Candidate, version: int, verd
     )  # fmt: skip
     about = JudgedVersion(version=version, run_id=origin.run_id, decision=decision.digest)
     return promote(replace(decision_of(refitted, 1, verdict), refit_of=about), refitted, registry, registry, **WHO)
+
+
+def test_having_served_is_seen_by_status_by_alias_and_by_the_trail() -> None:
+    registry = MemoryRegistry()
+    for number, champion in ((1, None), (2, 1), (3, 2)):
+        go(registry, number, champion)
+    go(registry, 4, 3, Verdict.REJECT)
+    assert [has_served(registry, MODEL, version) for version in (1, 2, 3, 4, 5)] == [True, True, True, False, False]
+    registry.tags[3][STATUS_TAG] = registry.tags[2][STATUS_TAG] = "candidate"  # killed before the statuses
+    assert has_served(registry, MODEL, 2)
+    assert has_served(registry, MODEL, 3)
+    registry.tags[1][STATUS_TAG] = "candidate"  # somebody took it away
+    assert not has_served(registry, MODEL, 1)
+    state = fold(registry.events(MODEL))
+    assert [has_served(registry, MODEL, version, state) for version in (1, 4)] == [True, False]

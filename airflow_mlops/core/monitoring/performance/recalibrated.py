@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.monitoring.performance import cbpe
-from airflow_mlops.core.records.performance import LineFit
+from airflow_mlops.core.records.performance import LineTerms
 
 KINDS = {"log_loss": "binary", "brier": "binary", "rmse": "regression"}
 """Metrics that a line can lower, and the task in which they do."""
@@ -32,7 +32,7 @@ class LineMeter:
     error: float = 1.0
     """The root mean square error that was promised: by it, squares become the metric (the first order of the root)."""
 
-    def measure(self, judged: LabelledPredictions, block: Array, count: int) -> list[LineFit]:
+    def measure(self, judged: LabelledPredictions, block: Array, count: int) -> list[LineTerms]:
         """Return each block's means.
 
         Parameters
@@ -56,7 +56,7 @@ class LineMeter:
 
         columns = [residual, residual * place, curve, curve * place, curve * place**2]
         means = np.column_stack([mean(column) for column in columns])
-        return [LineFit(level=a, slope=b, levels=c, both=d, slopes=e) for a, b, c, d, e in means.tolist()]
+        return [LineTerms(score=(one[0], one[1]), information=(one[2], one[3], one[4])) for one in means.tolist()]
 
     def _terms(self, judged: LabelledPredictions) -> tuple[Array, Array, Array]:
         """How fast the loss of a row falls as the line rises there, where that is, and how it curves; shape (n,)."""

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Literal
 
 from airflow_mlops.core.arrays import Array
-from airflow_mlops.core.records.performance import BlockExcess, LineFit, Rise
+from airflow_mlops.core.records.performance import BlockExcess, LineTerms, Rise
 from airflow_mlops.core.stats.mean_rise import LEVEL, chance_of_no_loss, find_rise
 from airflow_mlops.core.stats.recalibration import find_savings
 
@@ -69,8 +69,8 @@ def series_of(
     urgent: float | None,
     *,
     new: int,
-    learned: int = 0,
-    late: int = 1,
+    learned: int,
+    late: int,
 ) -> ExcessSeries:
     """Look for the most telling rise in the row of reference and service.
 
@@ -110,11 +110,11 @@ def savings_of(every: Sequence[BlockExcess], *, learned: int, late: int) -> list
     """Return what each block would have been better by, had its champion been recalibrated; None: nobody knows."""
     import numpy as np
 
-    lines: list[LineFit] = [one.line for one in every if one.line is not None]
+    lines: list[LineTerms] = [one.line for one in every if one.line is not None]
     if not lines or len(lines) < len(every):
         return None
-    score: Array = np.array([(one.level, one.slope) for one in lines])
-    information: Array = np.array([((one.levels, one.both), (one.both, one.slopes)) for one in lines])
+    score: Array = np.array([one.score for one in lines])
+    information: Array = np.array([(one.information[:2], one.information[1:]) for one in lines])
     rows = np.array([one.rows for one in every])
     return [float(saved) for saved in find_savings(score, information, rows, learned=learned, late=late)]
 

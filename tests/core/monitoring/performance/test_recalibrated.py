@@ -12,7 +12,7 @@ from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.metrics.labelled import LabelledPredictions
 from airflow_mlops.core.metrics.measure import METRICS
 from airflow_mlops.core.monitoring.performance.recalibrated import line_meter_of
-from airflow_mlops.core.records.performance import LineFit
+from airflow_mlops.core.records.performance import LineTerms
 
 STEP = 1e-4
 RNG = np.random.default_rng(7)
@@ -70,7 +70,7 @@ def test_of_numbers_they_are_those_of_the_squares_over_the_promised_error() -> N
 
     assert_derivatives(found, loss)
     # and of the error itself, to the first order
-    assert found.level == pytest.approx(-difference(lambda at: METRICS["rmse"](on_numbers(at, 0.0))), abs=1e-5)
+    assert found.score[0] == pytest.approx(-difference(lambda at: METRICS["rmse"](on_numbers(at, 0.0))), abs=1e-5)
 
 
 def test_each_block_has_its_own_rows() -> None:
@@ -81,8 +81,8 @@ def test_each_block_has_its_own_rows() -> None:
     assert len(found) == 3
     for place in range(3):
         (alone,) = meter.measure(labels(PROBABILITY).take(block == place), np.zeros(100, dtype=int), 1)
-        assert found[place].level == pytest.approx(alone.level)
-        assert found[place].slopes == pytest.approx(alone.slopes)
+        assert found[place].score[0] == pytest.approx(alone.score[0])
+        assert found[place].information[2] == pytest.approx(alone.information[2])
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "accuracy", "mae", "rmse"])
@@ -99,13 +99,13 @@ def difference(loss: Callable[[float], float]) -> float:
     return (loss(STEP) - loss(-STEP)) / (2 * STEP)
 
 
-def assert_derivatives(found: LineFit, loss: Callable[[float, float], float]) -> None:
+def assert_derivatives(found: LineTerms, loss: Callable[[float, float], float]) -> None:
     def second(level: float, slope: float) -> float:
         return (loss(level, slope) - 2 * loss(0.0, 0.0) + loss(-level, -slope)) / STEP**2
 
-    assert found.level == pytest.approx(-difference(lambda at: loss(at, 0.0)), abs=1e-5)
-    assert found.slope == pytest.approx(-difference(lambda at: loss(0.0, at)), abs=1e-5)
-    assert found.levels == pytest.approx(second(STEP, 0.0), abs=1e-4)
-    assert found.slopes == pytest.approx(second(0.0, STEP), abs=1e-4)
+    assert found.score[0] == pytest.approx(-difference(lambda at: loss(at, 0.0)), abs=1e-5)
+    assert found.score[1] == pytest.approx(-difference(lambda at: loss(0.0, at)), abs=1e-5)
+    assert found.information[0] == pytest.approx(second(STEP, 0.0), abs=1e-4)
+    assert found.information[2] == pytest.approx(second(0.0, STEP), abs=1e-4)
     both = (second(STEP, STEP) - second(STEP, 0.0) - second(0.0, STEP)) / 2
-    assert found.both == pytest.approx(both, abs=1e-4)
+    assert found.information[1] == pytest.approx(both, abs=1e-4)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from airflow_mlops.core.monitoring.performance.series import series_of
-from airflow_mlops.core.records.performance import BlockExcess, LineFit
+from airflow_mlops.core.records.performance import BlockExcess, LineTerms
 from airflow_mlops.core.stats.mean_rise import LEVEL
 from tests.support.retrain_cases import DAY, NOW
 
@@ -27,7 +27,7 @@ REFERENCE = row(NOISE[:14], first=-14)
 @pytest.mark.parametrize(("rise", "sure", "urgent"), [(0.0, False, False), (0.2, True, False), (0.6, True, True)])
 def test_a_rise_is_sure_beyond_its_bound_and_urgent_beyond_the_other(rise: float, sure: bool, urgent: bool) -> None:
     values = [value + (rise if number >= 20 else 0.0) for number, value in enumerate(NOISE[14:54])]
-    found = series_of(REFERENCE, row(values), 0.03, 0.3, new=7)
+    found = series_of(REFERENCE, row(values), 0.03, 0.3, new=7, learned=30, late=1)
     assert found.rise is not None
     assert (found.sure, found.urgent, found.beaten) == (sure, urgent, False)
     assert found.new == 7
@@ -39,14 +39,14 @@ def test_a_rise_is_sure_beyond_its_bound_and_urgent_beyond_the_other(rise: float
 
 
 def test_without_a_bound_nothing_is_found_and_few_blocks_say_nothing() -> None:
-    assert series_of(REFERENCE, row(NOISE[14:54]), None, None, new=1).rise is None
-    assert series_of(REFERENCE, row(NOISE[14:16]), 0.03, 0.3, new=1).rise is None
-    assert series_of((), row(NOISE[14:19]), 0.03, 0.3, new=1).rise is None
+    assert series_of(REFERENCE, row(NOISE[14:54]), None, None, new=1, learned=30, late=1).rise is None
+    assert series_of(REFERENCE, row(NOISE[14:16]), 0.03, 0.3, new=1, learned=30, late=1).rise is None
+    assert series_of((), row(NOISE[14:19]), 0.03, 0.3, new=1, learned=30, late=1).rise is None
 
 
 def test_without_holdout_rows_the_first_blocks_in_service_are_the_reference() -> None:
     values = [value + (0.5 if number >= 20 else 0.0) for number, value in enumerate(NOISE[14:54])]
-    found = series_of((), row(values), 0.03, 0.3, new=1)
+    found = series_of((), row(values), 0.03, 0.3, new=1, learned=30, late=1)
     assert found.sure
     assert found.rise is not None
     assert abs((found.rise.since - NOW) / DAY - 20) <= 1
@@ -58,7 +58,7 @@ def test_a_sure_loss_against_the_baseline_is_told_whatever_was_promised(gain: fl
         BlockExcess(start=one.start, rows=50, excess=one.excess, gain=None if gain is None else gain + one.excess)
         for one in row(NOISE[14:54])
     )
-    found = series_of(REFERENCE, blocks, 0.03, 0.3, new=1)
+    found = series_of(REFERENCE, blocks, 0.03, 0.3, new=1, learned=30, late=1)
     assert (found.sure, found.beaten) == (False, beaten)
 
 
@@ -71,8 +71,8 @@ def said(truth: list[float], first: int = 0) -> tuple[BlockExcess, ...]:
             rows=400,
             excess=place * (0.3 - share),
             gain=0.02,
-            line=LineFit(
-                level=share - 0.3, slope=(share - 0.3) * place, levels=0.21, both=0.21 * place, slopes=0.21 * place**2
+            line=LineTerms(
+                score=(share - 0.3, (share - 0.3) * place), information=(0.21, 0.21 * place, 0.21 * place**2)
             ),
         )
         for number, share in enumerate(truth)
