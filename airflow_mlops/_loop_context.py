@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlops.redaction import logging_no_secrets, raising_no_secrets
+from airflow_mlops.redaction.raised import logging_no_secrets, raising_no_secrets
 from airflow_mlops.spec import ModelSpec
 
 if TYPE_CHECKING:

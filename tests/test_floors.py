@@ -14,6 +14,7 @@ ADAPTERS = ["operators", "sensors", "triggers", "hooks", "links", "notifications
 STAGES = ["snapshot", "validation", "training", "gate", "promotion", "scoring", "monitoring", "retraining", "backtest"]
 BELOW_STAGES = ["rows", "pipeline", "metrics", "stats", "profiles"]
 ABOVE = {
+    "redaction": ["spec", "core", "reports", "stores", *ADAPTERS],
     "spec": ["core", "reports", "stores", *ADAPTERS],
     "core": ["reports", "stores", *ADAPTERS],
     "reports": ["stores", *(f"core.{name}" for name in [*STAGES, *BELOW_STAGES]), *ADAPTERS],
@@ -27,7 +28,7 @@ ABOVE = {
     "cli": ["operators", "sensors", "triggers", "dags"],
 }
 """By floor, what may not be imported when all of its modules are: what lies above it, and what lies beside it."""
-NO_AIRFLOW = {"spec", "core", "reports", "stores"}
+NO_AIRFLOW = {"redaction", "spec", "core", "reports", "stores"}
 
 SCRIPT = """
 import importlib, json, os, sys, traceback

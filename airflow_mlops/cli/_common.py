@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from airflow_mlops.redaction import logging_no_secrets, raising_no_secrets
+from airflow_mlops.redaction.raised import logging_no_secrets, raising_no_secrets
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from airflow.sdk import BaseHook
 
 from airflow_mlops.core.errors import RecordError
-from airflow_mlops.redaction import hide_connection, logging_no_secrets, raising_no_secrets, user_end
+from airflow_mlops.redaction import hide_connection, user_end
+from airflow_mlops.redaction.raised import logging_no_secrets, raising_no_secrets
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook, BaseNotifier
 
-from airflow_mlops.redaction import hide_connection, logging_no_secrets
+from airflow_mlops.redaction import hide_connection
+from airflow_mlops.redaction.raised import logging_no_secrets
 
 if TYPE_CHECKING:
     from airflow_mlops.notifications.event import LoopEvent

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import DataError
-from airflow_mlops.redaction import hide_connection, raising_no_secrets
+from airflow_mlops.redaction import hide_connection
+from airflow_mlops.redaction.raised import raising_no_secrets
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.base import Record
-from airflow_mlops.redaction import raising_no_secrets
+from airflow_mlops.redaction.raised import raising_no_secrets
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.client import GuardedClient
 from airflow_mlops.stores.mlflow.errors import answering, conflict, reading_files

@@ -8,7 +8,8 @@ from functools import wraps
 from typing import Any
 from urllib.parse import unquote
 
-from airflow_mlops.redaction import hide_login, raising_no_secrets, redact, user_end
+from airflow_mlops.redaction import hide_login, redact, user_end
+from airflow_mlops.redaction.raised import raising_no_secrets
 from airflow_mlops.stores.mlflow.errors import Address, answering, is_refused, writing_files
 
 WRITES = frozenset({"log_artifact", "log_artifacts", "log_text", "log_model_artifacts"})

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_mlops.core.errors import DataError, StoreUnavailableError
-from airflow_mlops.redaction import hide_login, raising_no_secrets, redact
+from airflow_mlops.redaction import hide_login, redact
+from airflow_mlops.redaction.raised import raising_no_secrets
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_mlops.core.errors import DataError, StoreUnavailableError
 from airflow_mlops.core.ports import Storage
-from airflow_mlops.redaction import raising_no_secrets
+from airflow_mlops.redaction.raised import raising_no_secrets
 from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal
 from airflow_mlops.stores.files.location import locate
 from airflow_mlops.stores.files.part import unreadable

@@ -17,24 +17,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_mlops import redaction
 from airflow_mlops.core.errors import StoreUnavailableError
-from airflow_mlops.redaction import (
-    hide,
-    hide_connection,
-    logging_no_secrets,
-    raising_no_secrets,
-    redact,
-    without_secrets,
-)
+from airflow_mlops.redaction import hide, hide_connection, looks, redact, seen
+from airflow_mlops.redaction.raised import WithheldError, logging_no_secrets, raising_no_secrets, without_secrets
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 
 @pytest.fixture(autouse=True)
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test hides is said by the next one."""
-    monkeypatch.setattr(redaction, "_seen", {})
-    monkeypatch.setattr(redaction, "_finder", [])
+    monkeypatch.setattr(seen, "_seen", {})
+    monkeypatch.setattr(seen, "_finder", [])
 
 
 LOOKS = {
@@ -89,7 +82,7 @@ def test_whether_a_text_is_worth_a_look_decides_nothing(what: str, before: str, 
     """What is passed over for want of a mark is what every pattern leaves as it is."""
     for text in (f"{before}{LOOKS[what]}{behind}", f"{before}{LOOKS[what].swapcase()}{behind}", f"{before}{behind}"):
         expected = text
-        for pattern, instead in (*redaction._patterns(), *redaction._assignments()):
+        for pattern, instead in (*looks._patterns(), *looks._assignments()):
             expected = pattern.sub(instead, expected)
         assert redact(text) == expected
 
@@ -154,7 +147,7 @@ def test_what_was_seen_is_taken_out_in_every_form(how: str) -> None:
 
 @given(st.text(min_size=8, max_size=40), st.text(max_size=20), st.text(max_size=20))
 def test_no_secret_that_was_seen_is_said(secret: str, before: str, after: str) -> None:
-    if secret.lower() in redaction._PLAIN or "***" in secret or any("\ud800" <= c <= "\udfff" for c in secret):
+    if secret.lower() in seen._PLAIN or "***" in secret or any("\ud800" <= c <= "\udfff" for c in secret):
         return
     hide(secret)
     for text in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1]):
@@ -249,11 +242,11 @@ class Stubborn(Exception):
 
 
 def test_an_error_that_cannot_be_changed_is_replaced() -> None:
-    with pytest.raises(redaction.WithheldError, match="Stubborn: https://h"), raising_no_secrets():
+    with pytest.raises(WithheldError, match="Stubborn: https://h"), raising_no_secrets():
         raise Stubborn
     with pytest.raises(ValueError, match="x") as caught, raising_no_secrets():
         raise ValueError("x") from Stubborn()
-    assert isinstance(caught.value.__cause__, redaction.WithheldError)
+    assert isinstance(caught.value.__cause__, WithheldError)
 
 
 class Mute(Exception):
@@ -311,8 +304,8 @@ def test_long_texts_are_read_in_time_that_grows_with_them(piece: str) -> None:
 
 
 def test_what_was_seen_long_ago_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_MOST", 100)
+    monkeypatch.setattr(seen, "_MOST", 100)
     for number in range(50):
         hide(f"secret-number-{number}")
-    assert len(redaction._seen) <= 100
+    assert len(seen._seen) <= 100
     assert redact("secret-number-49") == "***"
