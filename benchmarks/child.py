@@ -78,6 +78,22 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
+def enter_loop_home(folder: str) -> Path:
+    """Make a folder the home of a loop with MLflow's database in it, with the loop's libraries imported; return it."""
+    root = Path(folder)
+    os.environ |= {
+        "AIRFLOW_HOME": str(root),
+        "AIRFLOW__MLOPS__STORAGE": str(root / "storage"),
+        "AIRFLOW__MLOPS__DATA_ROOT": str(root),
+        "AIRFLOW_CONN_MLFLOW_DEFAULT": f'{{"conn_type": "mlflow", "host": "sqlite:///{root}/mlflow.db"}}',
+    }
+    os.chdir(root)  # MLflow without a server keeps artifacts below the working directory
+    from airflow_mlops.preload import preload
+
+    assert not preload(), "a library of the loop cannot be imported"
+    return root
+
+
 def main() -> None:
     """Call the function that the command line names, and print what it returns."""
     module, function = sys.argv[1].split(":")

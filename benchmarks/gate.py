@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
@@ -11,7 +10,7 @@ from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
-from benchmarks.child import in_child
+from benchmarks.child import enter_loop_home, in_child
 from benchmarks.report import Table
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
@@ -46,18 +45,9 @@ def measure(holdout_rows: int) -> tuple[Table, dict[str, Any]]:
 
 def judged(folder: str, holdout_rows: int) -> dict[str, Any]:
     """Two months of the loop with the real operators; return what the second month's gate took."""
-    root = Path(folder)
-    os.environ |= {
-        "AIRFLOW_HOME": str(root),
-        "AIRFLOW__MLOPS__STORAGE": str(root / "storage"),
-        "AIRFLOW__MLOPS__DATA_ROOT": str(root),
-        "AIRFLOW_CONN_MLFLOW_DEFAULT": f'{{"conn_type": "mlflow", "host": "sqlite:///{root}/mlflow.db"}}',
-    }
-    os.chdir(root)  # MLflow without a server keeps artifacts below the working directory
-    from airflow_mlops.preload import preload
+    root = enter_loop_home(folder)
     from airflow_mlops.spec import ModelSpec
 
-    assert not preload(), "a library of the loop cannot be imported"
     _orders(root / "data", holdout_rows)
     spec = ModelSpec.model_validate(_specification())
     first = _month(spec, AS_OF - timedelta(days=14), "first")

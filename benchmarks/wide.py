@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.child import in_child
+from benchmarks.child import enter_loop_home, in_child
 from benchmarks.gate import AS_OF, _month
 from benchmarks.report import Table
 
@@ -51,18 +50,9 @@ def measure(columns: Sequence[int]) -> tuple[Table, dict[str, Any]]:
 
 def judged(folder: str, columns: int) -> dict[str, Any]:
     """Train on rows of so many features and judge the model; return what the gate's task took."""
-    root = Path(folder)
-    os.environ |= {
-        "AIRFLOW_HOME": str(root),
-        "AIRFLOW__MLOPS__STORAGE": str(root / "storage"),
-        "AIRFLOW__MLOPS__DATA_ROOT": str(root),
-        "AIRFLOW_CONN_MLFLOW_DEFAULT": f'{{"conn_type": "mlflow", "host": "sqlite:///{root}/mlflow.db"}}',
-    }
-    os.chdir(root)  # MLflow without a server keeps artifacts below the working directory
-    from airflow_mlops.preload import preload
+    root = enter_loop_home(folder)
     from airflow_mlops.spec import ModelSpec
 
-    assert not preload(), "a library of the loop cannot be imported"
     _write(root / "rows.parquet", columns)
     spec = ModelSpec.model_validate(
         {
