@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops.redaction import redact
 from airflow_mlops.spec import apply_overrides
 from airflow_mlops.spec.dotted import changed_values, shown_value
 
 if TYPE_CHECKING:
     from airflow_mlops.core.records.people import Person
     from airflow_mlops.spec import ModelSpec
-
-from airflow_mlops.redaction import redact
 
 MAX_TAG = 5000
 """Characters of a tag's value that MLflow keeps."""

@@ -31,6 +31,7 @@ def rule_changes(
     """
     from airflow_mlops.core.errors import RecordError
     from airflow_mlops.core.promotion import earlier_changes, versions_judged
+    from airflow_mlops.core.records.attempt import judged_run
     from airflow_mlops.spec.governing_rules import changed_rules, governing_rules
 
     events = records.trail.events(spec.registered_model)
@@ -40,7 +41,7 @@ def rule_changes(
             before = records.registry.version(spec.registered_model, version).candidate
         except RecordError:  # it was deleted, or its record was; the version before it may tell
             continue
-        if before.loop_run.removesuffix("/refit") == candidate.loop_run.removesuffix("/refit"):
+        if judged_run(before.loop_run) == judged_run(candidate.loop_run):
             continue
         try:
             return changed_rules(_rules_of(records, before.run_id), governing_rules(spec)), earlier
