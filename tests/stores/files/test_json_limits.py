@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import resource
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +16,7 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.stores.files import json_limits
 from airflow_mlops.stores.files.json_limits import pieces
 from airflow_mlops.stores.files.json_lines import JsonPart
+from tests.support.memory import peak_growth
 
 MEMORY = 64 << 20
 
@@ -31,11 +31,6 @@ def part(path: Path, content: bytes) -> JsonPart:
     return JsonPart(pafs.LocalFileSystem(), str(path))
 
 
-def peak() -> int:
-    """Kilobytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
 def test_ordinary_lines_are_read_as_they_are(tmp_path: Path) -> None:
     rows = [{"a": n, "b": f"x{n % 7}", "c": {"d": [n, None]}, "e": [{"f": n}] * (n % 3)} for n in range(20_000)]
     read = part(tmp_path / "a.json", "".join(json.dumps(row) + "\n" for row in rows).encode())
@@ -48,24 +43,29 @@ def test_ordinary_lines_are_read_as_they_are(tmp_path: Path) -> None:
 def test_a_field_of_its_own_in_each_line_is_refused(tmp_path: Path) -> None:
     lines = b"".join(b'{"a%d":1}\n' % n for n in range(100_000))  # 1 MB, a table of 10 billion cells
     read = part(tmp_path / "a.json", lines)
-    before = peak()
-    with pytest.raises(DataError, match=r"more than 20,000 fields, in .*a\.json"):
-        list(read.names)
-    assert peak() - before < 300 << 10
+
+    def refused() -> None:
+        with pytest.raises(DataError, match=r"more than 20,000 fields, in .*a\.json"):
+            list(read.names)
+
+    assert peak_growth(refused) < 300 << 10
 
 
 def test_many_empty_lines_are_no_wide_table(tmp_path: Path) -> None:
     wide = json.dumps({f"c{n}": n for n in range(2000)}).encode() + b"\n"
     read = part(tmp_path / "a.json", wide + b"{}\n" * 300_000)
     names = list(read.names)
-    before, rows = peak(), 0
-    for batch in read.batches(None, "", names, 50_000):
-        assert batch.nbytes <= 16 << 20
-        rows += batch.num_rows
-        if rows > 50_000:
-            break
-    assert rows > 50_000
-    assert peak() - before < 300 << 10
+    sizes = []
+
+    def some() -> None:
+        for batch in read.batches(None, "", names, 50_000):
+            sizes.append((batch.num_rows, batch.nbytes))
+            if sum(rows for rows, _ in sizes) > 50_000:
+                break
+
+    assert peak_growth(some) < 300 << 10
+    assert sum(rows for rows, _ in sizes) > 50_000
+    assert max(taken for _, taken in sizes) <= 16 << 20
 
 
 def test_one_line_of_many_objects_is_bounded(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import zlib
@@ -21,6 +20,7 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.stores.files import orc_limits
 from airflow_mlops.stores.files.orc import OrcPart
 from airflow_mlops.stores.files.orc_limits import _message, _sum_of_first, _sum_of_second, rows_that_fit
+from tests.support.memory import PRINT_PEAK, peak_growth
 
 MEMORY = 64 << 20
 LIMIT = MEMORY // 8
@@ -139,10 +139,12 @@ def test_texts_that_say_they_are_long_are_refused_before_there_is_room_for_them(
     """liborc makes room for 60 GB of texts, in a file of 100 bytes, before it looks whether there are so many."""
     path = forged(tmp_path / "a.orc", SHORT + (20 << 30).to_bytes(8, "big"), b"abc")
     assert path.stat().st_size < 200
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(DataError, match=r"column x: found texts of 64.4 GB in 3 bytes, in .*a\.orc"):
-        read(path)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 << 10  # kilobytes
+
+    def refused() -> None:
+        with pytest.raises(DataError, match=r"column x: found texts of 64.4 GB in 3 bytes, in .*a\.orc"):
+            read(path)
+
+    assert peak_growth(refused) < 32 << 10
     honest = forged(tmp_path / "b.orc", bytes([0b00_000_000, 1]), b"abc")
     assert read(honest)["x"].to_pylist() == ["a", "b", "c"]
 
@@ -232,7 +234,7 @@ def test_a_forged_file_ends_no_process(tmp_path: Path) -> None:
     """Single bytes changed, in a process of its own: whatever the library does, there is an answer or a sentence."""
     path = written(tmp_path / "a.orc", ORDINARY["few texts"].slice(0, 50), compression="uncompressed")
     script = (
-        "import sys, pathlib, resource, pyarrow as pa, pyarrow.fs as fs\n"
+        "import sys, pathlib, pyarrow as pa, pyarrow.fs as fs\n"
         "from airflow_mlops.core.errors import DataError\n"
         "from airflow_mlops.stores.files.orc import OrcPart\n"
         "raw, told = pathlib.Path(sys.argv[1]).read_bytes(), 0\n"
@@ -243,7 +245,7 @@ def test_a_forged_file_ends_no_process(tmp_path: Path) -> None:
         "        part = OrcPart(fs.LocalFileSystem(), target)\n"
         "        try: list(part.batches(None, '', list(part.names), 100))\n"
         "        except DataError: told += 1\n"
-        "print(told, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        "print(told)\n" + PRINT_PEAK
     )
     root = str(Path(__file__).parents[3])
     done = subprocess.run(
