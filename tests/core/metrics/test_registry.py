@@ -208,7 +208,7 @@ def sklearn_value(name: str, judged: LabelledPredictions, weights: Any) -> float
     w = {"sample_weight": weights}
     if judged.task == "regression":
         return float(REGRESSION[name](y, said, **w))
-    average = {} if judged.task == "binary" else {"average": "macro"}
+    average: dict[str, Any] = {} if judged.task == "binary" else {"average": "macro", "labels": [0, 1, 2]}
     assert p is not None
     scores = p[:, 1] if judged.task == "binary" else p
     functions: dict[str, Any] = {
@@ -238,6 +238,24 @@ def test_weighted_values_are_scikit_learns(name: str, task: str, seed: int) -> N
     assert METRICS[name](judged) == pytest.approx(sklearn_value(name, judged, weights), rel=1e-9)
     if name != "median_absolute_error":  # of rounded errors it may stay where it was
         assert METRICS[name](judged) != pytest.approx(METRICS[name](plain), rel=1e-9)
+
+
+OF_DECISIONS = [name for name, one in METRICS.items() if one.kind == "classification" and not one.needs_probabilities]
+"""Metrics of true and predicted classes alone."""
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", OF_DECISIONS)
+def test_rows_of_a_class_that_the_model_does_not_know_count_as_for_scikit_learn(name: str, seed: int) -> None:
+    """In a mean over classes it is none of them, as with `labels` there; elsewhere it is a class like others."""
+    rng = np.random.default_rng(seed)
+    plain = example(name, rng, 211, "multiclass")
+    labels = np.where(rng.random(211) < 0.2, -1, plain.y_true)
+    weights = rng.exponential(size=211)
+    judged = LabelledPredictions(plain.task, labels, plain.y_pred, plain.probabilities, weights)
+    same = {"balanced_accuracy": "recall"}.get(name, name)  # scikit-learn's own has no `labels`
+    assert METRICS[name](judged) == pytest.approx(sklearn_value(same, judged, weights), rel=1e-9)
+    assert METRICS[name](judged) != pytest.approx(METRICS[name](plain), rel=1e-9)
 
 
 @pytest.mark.parametrize("name", METRICS)
