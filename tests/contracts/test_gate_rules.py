@@ -68,7 +68,10 @@ def judged(request: pytest.FixtureRequest, loop: Any) -> Judged:
 
 @pytest.fixture(scope="module")
 def whole(judged: Judged) -> Evaluation:
-    return judged.evaluate()
+    found = judged.evaluate()
+    silent = owed_here(judged) - {one.rule for one in found.rules}
+    assert not silent, f"no result of {', '.join(sorted(silent))}: ask for it in EVERYTHING, with a bound that is kept"
+    return found
 
 
 def owed_here(judged: Judged) -> set[str]:
