@@ -15,7 +15,7 @@ from airflow_mlops.core.errors import DataError, RecordError
 from airflow_mlops.core.monitoring.drift.causes_in_counts import CauseInput
 from airflow_mlops.core.monitoring.drift.columns import EvidentlyTest
 from airflow_mlops.core.monitoring.drift.compare import compare, invalid_report
-from airflow_mlops.core.monitoring.drift.effect_sizes import psi
+from airflow_mlops.core.monitoring.drift.effect_sizes import EFFECT_SIZES, psi
 from airflow_mlops.core.monitoring.drift.hints import hints
 from airflow_mlops.core.monitoring.drift.significance import SMOOTHING
 from airflow_mlops.core.records.drift import DriftReport
@@ -200,10 +200,9 @@ def test_any_effect_size_may_be_the_bound(effect):
     ref = reference(before)
     one = report(ref, now, DriftSpec.model_validate({"effect": effect}))
     assert [c.verdict for c in one.columns] == ["drift", "drift"]
-    assert {"psi": "PSI", "cramers_v": "Cramer's V"}.get(effect, effect.split("_")[0].title()).lower() in one.columns[
-        0
-    ].reason.lower()
-    assert ("total variation" in one.columns[1].reason) == (effect in {"wasserstein", "total_variation"})
+    chosen, fallback = EFFECT_SIZES[effect], EFFECT_SIZES["total_variation"]
+    expected = [chosen if role in chosen.roles else fallback for role in ("numeric", "categorical")]
+    assert [c.reason.startswith(size.words) for c, size in zip(one.columns, expected, strict=True)] == [True, True]
     strict = report(ref, now, DriftSpec.model_validate({"effect": effect, "min_effect": 1.5}))
     assert [c.verdict for c in strict.columns] == ["ok", "ok"]
 
