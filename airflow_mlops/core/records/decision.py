@@ -1,4 +1,4 @@
-"""The records between training and promotion, and what the model store can do."""
+"""What the gate saw of a candidate, and what it decided."""
 
 from __future__ import annotations
 

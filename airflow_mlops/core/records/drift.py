@@ -1,4 +1,4 @@
-"""The records after promotion: validation, predictions, profiles and drift."""
+"""How far a window is from its reference, by column, and what it looks like."""
 
 from __future__ import annotations
 

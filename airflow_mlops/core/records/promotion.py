@@ -1,4 +1,4 @@
-"""The records of promotion, and what it needs of the system of record."""
+"""Who agreed to a version, what was promoted or rolled back, and the events of the audit trail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first records of the loop: windows, snapshots, and what a store of rows can do."""
+"""Windows of event time, columns of a source, and the rows that were taken from it."""
 
 from __future__ import annotations
 
