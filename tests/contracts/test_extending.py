@@ -62,8 +62,13 @@ def test_every_page_is_followed() -> None:
     assert list(steps_of(FOLDER / "README.md")) == []
 
 
-@pytest.mark.slow  # two minutes of other processes for the eight
-@pytest.mark.parametrize("page", CONTRACTS)
+LONG = ("gate-rule", "metric", "effect-size", "expectation", "store")
+"""Pages whose contracts take half a minute and more each: `make test-long`. That all of them can be followed, and pass
+the linters together, is seen in every run."""
+
+
+@pytest.mark.slow  # of other processes
+@pytest.mark.parametrize("page", [pytest.param(p, marks=[pytest.mark.long] * (p in LONG)) for p in CONTRACTS])
 def test_what_a_page_adds_is_there_works_and_keeps_the_contracts(page: str, tmp_path: Path) -> None:
     assert CONTRACTS[page] in follow(page, tmp_path)
     use = page.replace("-", "_")
