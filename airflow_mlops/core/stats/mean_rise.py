@@ -142,6 +142,52 @@ def chance_of_no_rise(before: Sequence[float], after: Sequence[float]) -> float 
     return float(stats.t.sf(rise / error, freedom))
 
 
+def widening(before: Sequence[float], after: Sequence[float], count: int, *, confidence: float, wanted: float) -> float:
+    """Return how much wider an interval of neighbouring blocks must be than one that takes them as independent.
+
+    The standard deviation of a mean of `count` blocks of a first-order autoregression over that of independent ones, by
+    a variance that neighbours make look smaller than it is, and by Student's quantile of the independent blocks that
+    they are worth; as in :func:`find_rise`.
+
+    Parameters
+    ----------
+    before, after
+        Means of blocks in the order of time, from which the dependence is estimated around two means; finite.
+    count
+        Blocks of the interval.
+    confidence
+        Of its one-sided bound.
+    wanted
+        The confidence that the wider one is to have; not less.
+
+    Returns
+    -------
+    float
+        At least 1. Of too few blocks no dependence is estimated.
+    """
+    import numpy as np
+    from scipy import stats
+
+    if count < 2:  # noqa: PLR2004 - for a variance
+        return 1.0
+    independent, deviations = np.asarray(float(count)), 1.0
+    if len(before) >= FEWEST_BEFORE and len(after) >= FEWEST_AFTER:
+        independent, deviations = _dependent_mean(before, after, count)
+    freedom = min(float(independent), count) - 1
+    quantiles = stats.t.ppf(wanted, freedom) / stats.t.ppf(confidence, count - 1)
+    return max(1.0, float(deviations * quantiles))
+
+
+def _dependent_mean(before: Sequence[float], after: Sequence[float], count: int) -> tuple[Array, float]:
+    """How many independent blocks so many neighbours are worth, and the deviation of their mean over what it seems."""
+    import numpy as np
+
+    series = _clipped(np.asarray([*before, *after], dtype=float), len(before), 0.0)
+    (dependence,) = _rises(series, np.array([len(before)]))[3]
+    scale, independent = _spread(np.asarray(count - 1.0), np.asarray(dependence), count, parts=1)
+    return independent, float(np.sqrt(scale * _inflation(dependence, float(count))))
+
+
 def chance_of_no_loss(losses: Sequence[float]) -> float | None:
     """Chance of a mean as high as that of these blocks, if it were at most 0: Student's t, blocks as in `find_rise`.
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from airflow_mlops.core.arrays import Array
 from airflow_mlops.core.stats.mean_rise import (
     FEWEST_AFTER,
     FEWEST_BEFORE,
@@ -20,6 +21,7 @@ from airflow_mlops.core.stats.mean_rise import (
     chance_of_no_loss,
     chance_of_no_rise,
     find_rise,
+    widening,
 )
 
 
@@ -157,3 +159,54 @@ def test_a_loss_of_too_few_blocks_is_not_known_and_one_without_spread_is_sure() 
     sure = chance_of_no_loss((np.random.default_rng(2).normal(size=28) * 0.1 + 1).tolist())
     assert sure is not None
     assert sure < LEVEL
+
+
+def autoregression(rng: np.random.Generator, count: int, dependence: float) -> Array:
+    found = np.empty(count)
+    value = rng.normal()
+    for place in range(count):
+        value = dependence * value + np.sqrt(1 - dependence**2) * rng.normal()
+        found[place] = value
+    return found
+
+
+def test_an_interval_is_as_much_wider_as_the_mean_of_neighbours_is_uncertain() -> None:
+    """The factor for a known dependence, against the spread of means of 14 neighbours that are really drawn."""
+    rng = np.random.default_rng(5)
+    for dependence in (0.3, 0.6):
+        row = autoregression(rng, 60_000, dependence)
+        means = row.reshape(-1, 15)[:, :14].mean(axis=1)
+        deviations = row.reshape(-1, 15)[:, :14].std(axis=1, ddof=1)
+        # What an interval of independent blocks takes for its standard error, on average, against what it is.
+        really = means.std() / np.sqrt((deviations**2).mean() / 14)
+        found = widening(list(row[:3000]), list(row[3000:6000]), 14, confidence=0.95, wanted=0.95)
+        worth = 14 * (1 - dependence**2) / (1 + dependence**2)
+        quantiles = stats.t.ppf(0.95, worth - 1) / stats.t.ppf(0.95, 13)
+        assert found == pytest.approx(really * quantiles, rel=0.06)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dependence", [0.0, 0.4, 0.6])
+def test_a_widened_bound_is_below_the_truth_about_as_often_as_it_says(dependence: float) -> None:
+    """Means of 14 neighbours, their interval by Student, widened by what 44 others show; 95 %, and an error of 1 %."""
+    rng = np.random.default_rng(6)
+    plain = widened = 0
+    for _ in range(2000):
+        row = autoregression(rng, 58, dependence)
+        newest = row[-14:]
+        below = float(stats.t.ppf(0.95, 13)) * newest.std(ddof=1) / np.sqrt(14)
+        plain += newest.mean() > below
+        widened += newest.mean() > below * widening(list(row[:14]), list(row[14:]), 14, confidence=0.95, wanted=0.95)
+    assert widened / 2000 < 0.075
+    if dependence:
+        assert plain / 2000 > 0.1  # what it is about
+
+
+def test_where_too_little_is_known_no_interval_is_widened_and_none_is_ever_narrowed() -> None:
+    assert widening([1.0, 2.0], [1.0, 2.0, 3.0], 14, confidence=0.95, wanted=0.95) == 1.0
+    assert widening([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], 1, confidence=0.95, wanted=0.95) == 1.0
+    turns = [1.0, -1.0] * 20
+    assert widening(turns, turns, 14, confidence=0.95, wanted=0.95) == 1.0
+    plain = stats.t.ppf(0.99, 13) / stats.t.ppf(0.95, 13)
+    assert widening([1.0], [2.0], 14, confidence=0.95, wanted=0.99) == pytest.approx(plain)
+    assert widening([1.0] * 9, [1.0] * 9, 14, confidence=0.95, wanted=0.95) >= 1.0
