@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_mlops.core.backtest.cache import digest
 from airflow_mlops.core.backtest.inputs import Inputs
@@ -158,9 +158,9 @@ def judge(inputs: Inputs, spec: ModelSpec, version: int, champion: int | None) -
     """
 
     def compute() -> Judged:
-        from airflow_mlops.core.gate import decide, decide_refit, evaluate
+        from airflow_mlops.core.gate import decide, decide_refit, evaluate, unserved_spec
 
-        asked, origin = judged_spec(spec), inputs.plan.judged_of(version)
+        asked, origin = unserved_spec(spec), inputs.plan.judged_of(version)
         if origin != version:
             judged, refitted = judge(inputs, spec, origin, champion).decision, inputs.candidate(version)
             if judged.verdict is not Verdict.ACCEPT:  # a first model that serves all the same: its promise is this
@@ -215,19 +215,6 @@ def _contest(inputs: Inputs, spec: ModelSpec, version: int, champion: int | None
         frame=frame,
         snapshot=snapshot,
     )
-
-
-def judged_spec(spec: ModelSpec) -> ModelSpec:
-    """The specification whose gate can be asked in a backtest, and is asked for nothing in vain.
-
-    The rule on the serving model is off. So is the one on broken input where no bound is set: then it only reports,
-    and no decision depends on it.
-    """
-    gate, robustness = spec.gate, spec.gate.robustness
-    changes: dict[str, Any] = {"serving": gate.serving.model_copy(update={"mode": "off"})}
-    if robustness.max_drop is None and robustness.max_reliance is None:
-        changes["robustness"] = robustness.model_copy(update={"mode": "off"})
-    return spec.model_copy(update={"gate": gate.model_copy(update=changes)})
 
 
 # -- serving and watching ---------------------------------------------------------------------------------------------

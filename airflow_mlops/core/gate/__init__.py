@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_mlops.core.gate.decide import advice_of, decide
 from airflow_mlops.core.gate.derive import require_consistent, require_derived
-from airflow_mlops.core.gate.evaluate import evaluate
+from airflow_mlops.core.gate.evaluate import evaluate, unserved_spec
 from airflow_mlops.core.gate.holdout import HoldoutComparison, judged_rows, score_models
 from airflow_mlops.core.gate.refit import decide_refit
 from airflow_mlops.core.gate.remedies import TITLES as REMEDIES
@@ -28,4 +28,5 @@ __all__ = [
     "score_models",
     "sections_of",
     "settings_for_rare",
+    "unserved_spec",
 ]

@@ -150,3 +150,16 @@ def _evaluation(  # noqa: PLR0917 - one private maker of one record
         evidence=Evidence(**evidence),
         positive=comparison.candidate.positive,
     )
+
+
+def unserved_spec(spec: ModelSpec) -> ModelSpec:
+    """Return the specification whose gate can be asked of a model that is not stored, and is asked for nothing in vain.
+
+    The rule on the serving model is off. So is the one on broken input where no bound is set: then it only reports,
+    and no decision depends on it.
+    """
+    gate, robustness = spec.gate, spec.gate.robustness
+    changes: dict[str, Any] = {"serving": gate.serving.model_copy(update={"mode": "off"})}
+    if robustness.max_drop is None and robustness.max_reliance is None:
+        changes["robustness"] = robustness.model_copy(update={"mode": "off"})
+    return spec.model_copy(update={"gate": gate.model_copy(update=changes)})

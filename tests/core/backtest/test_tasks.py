@@ -16,7 +16,6 @@ from airflow_mlops.core.backtest.tasks import (
     gate_settings,
     judge,
     judge_by_point,
-    judged_spec,
     refer,
     score,
     serving_version,
@@ -24,7 +23,7 @@ from airflow_mlops.core.backtest.tasks import (
     watch,
     watch_settings,
 )
-from airflow_mlops.core.gate import decide, evaluate
+from airflow_mlops.core.gate import decide, evaluate, unserved_spec
 from airflow_mlops.core.pipeline.predict import predict
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.training import reference_profile, refit
@@ -53,7 +52,7 @@ def answers(inputs: Inputs, kind: str) -> int:
 
 def test_a_decision_is_the_gates_own(inputs: Inputs) -> None:
     """What a policy is told is what evaluate and decide say of the same models and rows."""
-    spec = judged_spec(specification())
+    spec = unserved_spec(specification())
     assert (spec.gate.serving.mode, spec.gate.robustness.mode) == ("off", "off")
     candidate, (snapshot, frame) = inputs.candidate(2), inputs.rows(2)
     evaluation = evaluate(
