@@ -26,6 +26,7 @@ from benchmarks import (
     profile,
     recalibration,
     refit,
+    shadow,
     stages,
     triggers,
     wide,
@@ -67,6 +68,7 @@ ALL: dict[str, Callable[[bool], tuple[Table, dict[str, Any]]]] = {
     "zoo": lambda smoke: measure_zoo(Zoo(weeks=10), SHORT[:1]) if smoke else measure_zoo(Zoo()),
     "mean_rise": lambda smoke: mean_rise.measure(years=2 if smoke else 200, changes=2 if smoke else 60),
     "recalibration": lambda smoke: recalibration.measure(years=2 if smoke else 200, changes=2 if smoke else 60),
+    "shadow": lambda smoke: shadow.measure(years=2 if smoke else 200),
     "drift_days": lambda smoke: drift_days.measure(
         streams=1 if smoke else 6, weeks=4 if smoke else 52, shifted=1 if smoke else 20
     ),

@@ -34,6 +34,9 @@ class RetrainOperator(LoopOperator):
     the ones that are broken. Those of `notifications` who ask for `retrain`, `block`, `escalate` or `watch` are told,
     with the playbook's plan.
 
+    Where a shadow challenger is due (`retraining.on_shadow`), a model is trained on today's rows first, out of service,
+    and what the gate says of it is one of the signals.
+
     A person asks by the run's Param `retrain`, a business event by an asset event that triggers the DAG and has
     `retrain` in its extra: true, or the reason.
 
@@ -68,6 +71,7 @@ class RetrainOperator(LoopOperator):
             champion = records.require_champion(spec)
             seen, as_of = self._seen(spec, champion, records, context)
             history = self._history(spec, records, as_of)
+            seen = self._compared(spec, champion, seen, history, records, as_of)
             decision = decide_and_log(records.retraining_log, spec, champion, seen, history, as_of)
             lost = ask_again(records.retraining_log, spec, champion, history, decision, self.loop_run(context))
             self.run_url = records.run_url(records.windows.record_retraining(spec.experiment, decision))
@@ -120,6 +124,28 @@ class RetrainOperator(LoopOperator):
         )
         return seen, as_of
 
+    def _compared(  # noqa: PLR0917 - the case, where its records are, and its instant
+        self,
+        spec: ModelSpec,
+        champion: Champion,
+        seen: MonitoringInput,
+        history: History,
+        records: Any,
+        as_of: datetime,
+    ) -> MonitoringInput:
+        """Train a model of today's rows to compare the champion with, where one is due."""
+        from dataclasses import replace
+
+        from airflow_mlops.core.retraining import shadow_due
+        from airflow_mlops.operators._shadow import challenged
+
+        if not shadow_due(spec, champion, seen, history, as_of):
+            return seen
+        self.log.info("a shadow challenger is due: a model of today's rows is trained to compare, and serves nobody")
+        report = challenged(spec, as_of, champion, records, self.storage())
+        self.log.info("%s: %s", report.verdict.upper(), "\n  ".join(report.reasons))
+        return replace(seen, shadow=report)
+
     def _history(self, spec: ModelSpec, records: Any, as_of: datetime) -> History:
         """Gather earlier windows and challengers; the decisions are read when it is decided."""
         from airflow_mlops.core.records.retraining import History
@@ -132,6 +158,7 @@ class RetrainOperator(LoopOperator):
             challenges=records.challenges.newest(experiment, name, retraining, registered_model=spec.registered_model),
             drift=records.windows.drift_history(experiment, name, **windows) if self.drift else (),
             performance=records.windows.performance_history(experiment, name, **cohorts) if self.performance else (),
+            shadows=records.windows.shadow_history(experiment, name, before=as_of),
         )
 
     def _tell(self, spec: ModelSpec, decision: RetrainDecision, context: Mapping[str, Any]) -> None:

@@ -60,6 +60,12 @@ class RetrainingSpec(SpecModel):
     on_drift: bool = flag(
         default=True, doc="Whether drift does, while outcomes do not say that the model is all right."
     )
+    on_shadow: bool = flag(
+        default=True,
+        doc="Whether a shadow challenger does: a model of today's rows that the gate would accept, better by "
+        "more than what is no decay. One is trained to compare, and serves nobody, when the champion is half of "
+        "`data.window` old (at least the holdout and the cooldown), and each time its age has doubled.",
+    )
     on_volume: int | None = whole(
         default=None, ge=1, doc="New labelled rows since the champion's as-of that ask for a retraining; null: none do."
     )

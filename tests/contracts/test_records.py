@@ -34,6 +34,7 @@ KNOWN = {
     "AuditEvent",
     "BacktestReport",
     "Candidate",
+    "ShadowReport",
     "DriftReport",
     "Evaluation",
     "Future",

@@ -21,6 +21,7 @@ from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.records.retraining import Challenge, History, MonitoringInput, RetrainDecision
+from airflow_mlops.core.records.shadow import ShadowReport
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode, SpecError
 from airflow_mlops.spec.suggest import did_you_mean
@@ -256,17 +257,21 @@ class ControlledPolicy:
     promoted_over: dict[int, int] = field(default_factory=dict)
     """By version: the champion that the gate accepted it against."""
     drift: list[DriftReport] = field(default_factory=list)
-    """Newest first; so are the next three."""
+    """Newest first; so are the next four."""
     performance: list[PerformanceReport] = field(default_factory=list)
     decisions: list[RetrainDecision] = field(default_factory=list)
     challenges: list[Challenge] = field(default_factory=list)
+    shadows: list[ShadowReport] = field(default_factory=list)
     referred: set[int] = field(default_factory=set)
     """Versions whose reference profile was paid for."""
 
     def __call__(self, context: PolicyContext) -> PolicyAction:
         """Watch, decide, and train where that is the decision."""
         seen, seconds = self._watch(context)
-        decision = self._decide(context, seen)
+        history = self._history()
+        seen, took = self._compare(context, seen, history)
+        seconds += took
+        decision = self._decide(context, seen, history)
         reason = f"{decision.rule}: {next(iter(decision.reasons), 'no reason was given')}"
         if decision.action != "retrain":
             return PolicyAction(action=decision.action, reason=reason, seconds=seconds)
@@ -323,18 +328,42 @@ class ControlledPolicy:
         counted = found.new_rows if rules.min_new_rows or rules.on_volume is not None else None
         return MonitoringInput(drift=found.drift, performance=found.performance, new_rows=counted), seconds
 
-    def _decide(self, context: PolicyContext, seen: MonitoringInput) -> RetrainDecision:
-        """What the controller says, by what was seen before this step."""
-        from airflow_mlops.core.retraining import decide_retraining
+    def _compare(
+        self, context: PolicyContext, seen: MonitoringInput, history: History
+    ) -> tuple[MonitoringInput, float]:
+        """Add what the gate says of a fresh model, where one is due; and how many seconds that took."""
+        from airflow_mlops.core.retraining import judged_shadow, shadow_due, untrained_shadow
 
         champion = self.inputs.champion(context.champion)
+        if not shadow_due(self.spec, champion, seen, history, context.as_of):
+            return seen, 0.0
+        fresh = self._since_change(context, champion.candidate.changed)
+        seconds, why = fresh.trained.seconds, fresh.trained.problems
+        if fresh.trained.outcome == "trained":
+            found = judge(self.inputs, self.spec, fresh.version, context.champion)
+            report = judged_shadow(champion, context.as_of, found.decision)
+            seconds += found.seconds
+        else:
+            report = untrained_shadow(self.spec, champion, context.as_of, why)
+        self.shadows.insert(0, report)
+        return replace(seen, shadow=report), seconds
+
+    def _history(self) -> History:
+        """What was seen and decided before this step."""
         before = slice(1, 1 + self._patience)
-        history = History(
+        return History(
             decisions=tuple(self.decisions),
             challenges=tuple(self.challenges),
             drift=tuple(self.drift[before]),
             performance=tuple(self.performance[before]),
+            shadows=tuple(self.shadows),
         )
+
+    def _decide(self, context: PolicyContext, seen: MonitoringInput, history: History) -> RetrainDecision:
+        """What the controller says, by what was seen before this step."""
+        from airflow_mlops.core.retraining import decide_retraining
+
+        champion = self.inputs.champion(context.champion)
         decision = decide_retraining(self.spec, champion, seen, history, context.as_of)
         if decision.action != "wait":
             self.decisions.insert(0, replace(decision, number=len(self.decisions) + 1))

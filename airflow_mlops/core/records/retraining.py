@@ -12,10 +12,19 @@ from airflow_mlops.core.records.base import Record, added
 from airflow_mlops.core.records.decision import Verdict
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.performance import PerformanceReport
+from airflow_mlops.core.records.shadow import ShadowReport
 from airflow_mlops.core.text import one_line
 
 SignalKind = Literal[
-    "decay", "estimated_decay", "prediction_drift", "input_drift", "follow_up", "volume", "event", "manual"
+    "decay",
+    "estimated_decay",
+    "prediction_drift",
+    "input_drift",
+    "follow_up",
+    "shadow",
+    "volume",
+    "event",
+    "manual",
 ]
 RANK: tuple[SignalKind, ...] = (
     "manual",
@@ -25,6 +34,7 @@ RANK: tuple[SignalKind, ...] = (
     "prediction_drift",
     "input_drift",
     "follow_up",
+    "shadow",
     "volume",
 )
 """What outranks what: people and the business first, then what was seen for certain before what is only suspected."""
@@ -111,6 +121,8 @@ class History:
     """Of earlier windows, without the newest."""
     performance: tuple[PerformanceReport, ...] = ()
     """Of earlier windows, without the newest."""
+    shadows: tuple[ShadowReport, ...] = ()
+    """Of earlier windows: the newest is enough."""
     claimed: frozenset[str] | None = None
     """Keys of decisions that a training run holds; None: not known."""
 
@@ -125,6 +137,8 @@ class MonitoringInput:
     """Labelled rows since the champion's as-of; None: not counted."""
     asked: tuple[Signal, ...] = field(default_factory=tuple)
     """Signals from outside: a person, or a business event by API or asset."""
+    shadow: ShadowReport | None = None
+    """What the gate says of a fresh model; None: none was due."""
     retired: str | None = None
     """Why the registry says that the model is out of use; the specification may say so too."""
 

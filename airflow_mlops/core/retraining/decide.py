@@ -222,6 +222,8 @@ def _evidence(case: RetrainCase) -> dict[str, str]:
         found |= {"drift_verdict": seen.drift.verdict, "drift_digest": seen.drift.digest}
     if seen.performance is not None:
         found |= {"performance_verdict": seen.performance.verdict, "performance_digest": seen.performance.digest}
+    if seen.shadow is not None:
+        found |= {"shadow_verdict": seen.shadow.verdict, "shadow_digest": seen.shadow.digest}
     if seen.new_rows is not None:
         found["new_rows"] = str(seen.new_rows)
     return {**found, "refused": str(len(case.refused)), "budget": f"{case.spent} of {budget.runs} spent"}
@@ -232,7 +234,7 @@ def _iso(moment: datetime) -> str:
 
 
 def _require_one_model(spec: ModelSpec, champion: Champion, seen: MonitoringInput, history: History) -> None:
-    records = (seen.drift, seen.performance, *history.drift, *history.performance, *history.decisions)
+    records = (seen.drift, seen.performance, seen.shadow, *history.drift, *history.performance, *history.decisions)
     others = sorted({record.model for record in records if record is not None} - {spec.name})
     if champion.model == spec.registered_model and not others:
         return

@@ -11,10 +11,12 @@ from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.records.retraining import History, MonitoringInput, SignalKind
+from airflow_mlops.core.records.shadow import ShadowReport
 from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.model import ModelSpec
 
 Report = TypeVar("Report", DriftReport, PerformanceReport)
+About = TypeVar("About", DriftReport, PerformanceReport, ShadowReport)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,11 @@ class SignalInput:
     def performance(self) -> PerformanceReport | None:
         """What was seen of performance, if it is about this champion."""
         return _about(self.seen.performance, self.champion)
+
+    @property
+    def shadow(self) -> ShadowReport | None:
+        """What the gate says of a fresh model, if it was held against this champion."""
+        return _about(self.seen.shadow, self.champion)
 
     @property
     def changed(self) -> datetime | None:
@@ -78,7 +85,7 @@ def _counted(violations: Sequence[bool], needed: int, of: int) -> Count:
     return Count(newest=bool(last and last[0]), violations=sum(last), windows=len(last), needed=needed, of=of)
 
 
-def _about(report: Report | None, champion: Champion) -> Report | None:
+def _about(report: About | None, champion: Champion) -> About | None:
     return report if report is not None and report.champion_version == champion.version else None
 
 

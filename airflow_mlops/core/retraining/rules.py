@@ -47,7 +47,9 @@ def out_of_date(case: RetrainCase) -> Objection | None:
 
 def _out_of_date(case: RetrainCase) -> Iterator[str]:
     champion = case.champion
-    for name, report in (("drift", case.seen.drift), ("performance", case.seen.performance)):
+    seen = case.seen
+    reports = (("drift", seen.drift), ("performance", seen.performance), ("the shadow challenger", seen.shadow))
+    for name, report in reports:
         if report is not None and report.champion_version != champion.version:
             yield (
                 f"The report of {name} is about version {report.champion_version}; version {champion.version} serves "

@@ -22,6 +22,7 @@ from airflow_mlops.core.retraining.persistence import (
     input_drifts,
     prediction_drifts,
 )
+from airflow_mlops.core.retraining.shadow import next_look, sure_gain
 from airflow_mlops.core.stats.mean_rise import chance_of_no_rise
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
@@ -209,6 +210,27 @@ def _days(span: timedelta) -> str:
     return f"{span / timedelta(days=1):.3g} days"
 
 
+def _shadow(case: SignalInput) -> Signal:
+    """Whether a fresh model is surely better, and by more than what would be no decay if the champion had lost it."""
+    kind: SignalKind = "shadow"
+    report, performance = case.shadow, case.performance
+    if not case.spec.retraining.on_shadow:
+        return _off(kind, "A better shadow challenger causes no retraining (retraining.on_shadow: false).")
+    if report is None:
+        seen = [one.as_of for one in (case.drift, performance) if one is not None]
+        due = f"; the next is due as of {next_look(case.spec, case.champion, max(seen)):%Y-%m-%d}" if seen else ""
+        return _off(kind, f"No shadow challenger was due{due}.")
+    if report.verdict == "untrained":
+        return _unknown(kind, f"No shadow challenger came of today's rows: {quote(report.reasons)}")
+    lower, bound = sure_gain(report, performance), (performance.bound if performance else None) or 0.0
+    if report.verdict != "accept" or report.gain is None or lower is None:
+        return _off(kind, f"A model of today's rows is not surely better. {quote(report.reasons)}".strip())
+    if lower > 0 and report.gain > bound:
+        return _on(kind, f"A model of today's rows is surely better. {quote(report.reasons)}".strip())
+    said = f"{report.gain:.4g}, at least {lower:.4g} as its neighbouring blocks hang together"
+    return _off(kind, f"A model of today's rows is better by {said}; up to {bound:.4g} is no decay.")
+
+
 def _volume(case: SignalInput) -> Signal:
     needed, rows = case.spec.retraining.on_volume, case.seen.new_rows
     if needed is None:
@@ -227,6 +249,7 @@ _KINDS: Mapping[SignalKind, Callable[[SignalInput], Signal]] = {
     "prediction_drift": _drift("prediction_drift", "predictions", prediction_drifts),
     "input_drift": _drift("input_drift", "inputs", input_drifts),
     "follow_up": _follow_up,
+    "shadow": _shadow,
     "volume": _volume,
 }
 

@@ -16,6 +16,7 @@ from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.drift import DriftReport
 from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.core.records.retraining import RetrainDecision
+from airflow_mlops.core.records.shadow import ShadowReport
 from airflow_mlops.stores.mlflow.artifacts import MLflowArtifacts
 from airflow_mlops.stores.mlflow.client import GuardedClient, quoted
 from airflow_mlops.stores.mlflow.errors import conflict
@@ -25,13 +26,19 @@ from airflow_mlops.stores.mlflow.runs import MLflowRuns
 
 KIND, WINDOW, ENDS = "mlops.kind", "mlops.window", "mlops.as_of"
 DRIFT, PERFORMANCE, RETRAINING = "monitoring/drift.json", "monitoring/performance.json", "monitoring/retraining.json"
+SHADOW = "monitoring/shadow.json"
 DRIFT_PAGE = "monitoring/drift.html"
 """Evidently's report of a sample."""
-SEALS = {DRIFT: "mlops.drift_sha256", PERFORMANCE: "mlops.performance_sha256", RETRAINING: "mlops.retraining_sha256"}
+SEALS = {
+    DRIFT: "mlops.drift_sha256",
+    PERFORMANCE: "mlops.performance_sha256",
+    SHADOW: "mlops.shadow_sha256",
+    RETRAINING: "mlops.retraining_sha256",
+}
 _PAGE = 100
 _LONGEST_NAME = 250
 """Of a metric."""
-Kept = TypeVar("Kept", DriftReport, PerformanceReport)
+Kept = TypeVar("Kept", DriftReport, PerformanceReport, ShadowReport)
 
 
 class MLflowWindows:
@@ -64,6 +71,12 @@ class MLflowWindows:
         tags = {"mlops.decay": "urgent" if report.urgent else report.verdict}
         return self._keep(experiment, run_id, report, PERFORMANCE, tags, _of_performance(report))
 
+    def record_shadow(self, experiment: str, report: ShadowReport) -> str:
+        """Keep what the gate would say of a fresh model in its window's run; return the run."""
+        run_id = self._window_run(experiment, report.model, report.as_of)
+        numbers = {"shadow.gain": report.gain, "shadow.lower": report.lower}
+        return self._keep(experiment, run_id, report, SHADOW, {"mlops.shadow": report.verdict}, numbers)
+
     def record_retraining(self, experiment: str, decision: RetrainDecision) -> str:
         """Keep what was decided in its window's run; return the run."""
         run_id = self._window_run(experiment, decision.model, decision.as_of)
@@ -82,6 +95,12 @@ class MLflowWindows:
     ) -> tuple[PerformanceReport, ...]:
         """Return the newest performance reports as of earlier instants, newest first."""
         return tuple(self._history(experiment, model, PerformanceReport, PERFORMANCE, before, limit))
+
+    def shadow_history(
+        self, experiment: str, model: str, *, before: datetime, limit: int = 1
+    ) -> tuple[ShadowReport, ...]:
+        """Return what the gate said of fresh models as of earlier instants, newest first: few windows have any."""
+        return tuple(self._history(experiment, model, ShadowReport, SHADOW, before, limit))
 
     # -----------------------------------------------------------------------------------------------------------------
 
@@ -112,7 +131,7 @@ class MLflowWindows:
         self,
         experiment: str,
         run_id: str,
-        record: DriftReport | PerformanceReport | RetrainDecision,
+        record: DriftReport | PerformanceReport | ShadowReport | RetrainDecision,
         path: str,
         tags: Mapping[str, str],
         numbers: Mapping[str, float | None],
@@ -135,7 +154,7 @@ class MLflowWindows:
         found = self._client.get_experiment_by_name(experiment)
         if found is None:
             return
-        query = f"tags.`{KIND}` = 'monitoring' and tags.`{MODEL}` = {quoted(model)}"
+        query = f"tags.`{KIND}` = 'monitoring' and tags.`{MODEL}` = {quoted(model)} and tags.`{SEALS[path]}` != ''"
         token, left = None, limit
         while left:
             page = self._client.search_runs(
