@@ -12,6 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from airflow_mlops.core.backtest.pool import end_with_parent
 from benchmarks.report import RESULTS, Table
 from benchmarks.zoo.facts import Facts
 from benchmarks.zoo.folders import KnownStream, write_stream
@@ -74,7 +75,7 @@ def measure(zoo: Zoo, names: Sequence[str] = tuple(ZOO), workers: int = 2) -> tu
 def judge_streams(zoo: Zoo, names: Sequence[str], workers: int) -> list[Finding]:
     """Run the streams; return what the referee says of each, in the order of the names."""
     facts = {}
-    with _one_thread_each(), ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    with _one_thread_each(), ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
         running = [pool.submit(run, zoo, name) for name in names]
         for ended in as_completed(running):
             found = ended.result()

@@ -18,6 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops.core.backtest.pool import end_with_parent
 from benchmarks.report import Table
 from benchmarks.zoo.measure import Zoo, _one_thread_each
 from benchmarks.zoo.truth import EVERY
@@ -53,7 +54,7 @@ class Outcome:
 def measure_peers(zoo: Zoo, names: Sequence[str], workers: int = 2) -> tuple[Table, dict[str, Any]]:
     """Run the streams; return their table, and all outcomes."""
     found: dict[str, Sequence[Outcome]] = {}
-    with _one_thread_each(), ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    with _one_thread_each(), ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
         running = {pool.submit(run_peers, zoo, name): name for name in names}
         for ended in as_completed(running):
             name = running[ended]

@@ -119,7 +119,6 @@ _inputs: Inputs | None = None
 def _start_worker(sources: InputSources, threads: int) -> None:
     """Begin a process: its threads, and that it must not outlive who started it."""
     import signal
-    import threading
     import warnings
 
     global _inputs  # noqa: PLW0603 - a process of the pool has its inputs, and no other place to keep them
@@ -128,11 +127,18 @@ def _start_worker(sources: InputSources, threads: int) -> None:
         os.environ.setdefault(name, str(threads))
     # skops asks every loaded module for the names of numpy and scipy functions; Airflow's old names warn of that.
     warnings.filterwarnings("ignore", message="The `airflow[.].*is deprecated")
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     _inputs = sources.open()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Let this process end when the one that started it does, however that ends: nobody would ever take its answers."""
+    import threading
+
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
     from multiprocessing import parent_process
 
     parent: Any = parent_process()
