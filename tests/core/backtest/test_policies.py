@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +25,7 @@ from airflow_mlops.core.backtest.policies import (
 )
 from airflow_mlops.core.backtest.tasks import judge, judge_by_point, refer, train
 from airflow_mlops.core.records.backtest import Trained
+from airflow_mlops.core.retraining.shadow import first_age
 from airflow_mlops.spec.problems import SpecError
 from tests.support.backtest_calls import sources
 from tests.support.drifting_stream import START, specification, stream
@@ -96,6 +98,25 @@ def test_the_controller_trains_when_the_world_has_turned(inputs: Inputs) -> None
     assert [decision.number for decision in policy.decisions] == list(range(len(policy.decisions), 0, -1))
     assert len(policy.challenges) == len(retrained)
     assert {inputs.plan.step_of(version) for version in policy.promoted_over} <= set(retrained)
+
+
+@pytest.mark.slow
+def test_a_shadow_is_trained_where_one_is_due_and_its_seconds_are_counted(inputs: Inputs) -> None:
+    """As of the step at which the champion's age is first reached, on the model of that step."""
+    spec = specification()
+    due = math.ceil(first_age(spec) / timedelta(days=10))
+    policy = ControlledPolicy(inputs, spec)
+    done = {step: policy(at(inputs, step)) for step in range(1, due + 1)}
+    assert not any(each.retrained for each in done.values())
+    (shadow,) = policy.shadows
+    assert (shadow.as_of, shadow.champion_version) == (at(inputs, due).as_of, 1)
+    assert shadow.verdict == judge(inputs, spec, due + 1, 1).decision.verdict.value
+    off = spec.model_copy(update={"retraining": spec.retraining.model_copy(update={"on_shadow": False})})
+    without = ControlledPolicy(inputs, off)
+    quiet = {step: without(at(inputs, step)) for step in range(1, due + 1)}
+    assert without.shadows == []
+    spent = train(inputs, due + 1).seconds + judge(inputs, spec, due + 1, 1).seconds
+    assert done[due].seconds == pytest.approx(quiet[due].seconds + spent)
 
 
 # -- peers ------------------------------------------------------------------------------------------------------------
