@@ -157,7 +157,9 @@ def live(stream: Stream) -> Year:
     from tests.support.retrain_cases import performance
 
     born = START + timedelta(days=LEARNED + HOLDOUT)
-    spec = make_spec(data={"window": f"{LEARNED + HOLDOUT}d"}, gate={"holdout": f"{HOLDOUT}d"})
+    spec = make_spec(
+        data={"window": f"{LEARNED + HOLDOUT}d"}, gate={"holdout": f"{HOLDOUT}d"}, retraining={"on_shadow": True}
+    )
     champion, model = make_champion(make_candidate(born)), learn(stream, LEARNED + HOLDOUT)
     blocks = blocks_of(model, stream)
     bound = max(0.1 * float(np.mean([one.gain for one in blocks[:HOLDOUT] if one.gain is not None])), 1e-4)

@@ -61,7 +61,7 @@ class RetrainingSpec(SpecModel):
         default=True, doc="Whether drift does, while outcomes do not say that the model is all right."
     )
     on_shadow: bool = flag(
-        default=True,
+        default=False,
         doc="Whether a shadow challenger does: a model of today's rows that the gate would accept, better by "
         "more than what is no decay. One is trained to compare, and serves nobody, when the champion is half of "
         "`data.window` old (at least the holdout and the cooldown), and each time its age has doubled.",

@@ -20,6 +20,7 @@ from tests.support.loop import AS_OF, context_of, run_loop, specification
 
 DAY = timedelta(days=1)
 BORN = AS_OF - 31 * DAY
+SHADOW = {"retraining": {"on_shadow": True}}
 
 
 def stream(turned: bool) -> pd.DataFrame:
@@ -43,7 +44,7 @@ def stream(turned: bool) -> pd.DataFrame:
 def served(home: Path, name: str, *, turned: bool, **changes: Any) -> ModelSpec:
     """A champion of 31 days ago, whose first look is at an age of 30."""
     stream(turned).to_parquet(home / "orders.parquet")
-    spec = ModelSpec.model_validate({**specification("orders.parquet"), "name": name, **changes})
+    spec = ModelSpec.model_validate({**specification("orders.parquet"), "name": name, **SHADOW, **changes})
     assert not run_loop(spec, BORN).skipped
     return spec
 
@@ -99,14 +100,16 @@ def test_a_fresh_model_that_is_no_better_calls_for_nothing_and_is_not_made_again
 def test_none_is_made_before_it_is_due_and_where_it_is_not_wanted(loop_home: Path) -> None:
     spec = served(loop_home, "young", turned=False)
     assert look(spec, BORN + 29 * DAY)[1] is None
-    body = {**specification("orders.parquet"), "name": "young", "retraining": {"on_shadow": False}}
+    body = {**specification("orders.parquet"), "name": "young"}
     assert look(ModelSpec.model_validate(body))[1] is None
 
 
 def test_rows_that_no_model_comes_of_are_said_and_do_not_fail(loop_home: Path) -> None:
     served(loop_home, "broken", turned=False)
     wanted = [{"expect": "between", "column": "distance", "min": 0, "max": 1}]
-    strict = ModelSpec.model_validate({**specification("orders.parquet"), "name": "broken", "validation": wanted})
+    strict = ModelSpec.model_validate(
+        {**specification("orders.parquet"), "name": "broken", "validation": wanted, **SHADOW}
+    )
     decision, report = look(strict)
     assert report is not None
     assert (report.verdict, report.gain, report.rows) == ("untrained", None, 0)

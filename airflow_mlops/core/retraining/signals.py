@@ -215,7 +215,7 @@ def _shadow(case: SignalInput) -> Signal:
     kind: SignalKind = "shadow"
     report, performance = case.shadow, case.performance
     if not case.spec.retraining.on_shadow:
-        return _off(kind, "A better shadow challenger causes no retraining (retraining.on_shadow: false).")
+        return _off(kind, "No shadow challenger is trained (retraining.on_shadow: false).")
     if report is None:
         seen = [one.as_of for one in (case.drift, performance) if one is not None]
         due = f"; the next is due as of {next_look(case.spec, case.champion, max(seen)):%Y-%m-%d}" if seen else ""

@@ -103,7 +103,7 @@ def test_the_controller_trains_when_the_world_has_turned(inputs: Inputs) -> None
 @pytest.mark.slow
 def test_a_shadow_is_trained_where_one_is_due_and_its_seconds_are_counted(inputs: Inputs) -> None:
     """As of the step at which the champion's age is first reached, on the model of that step."""
-    spec = specification()
+    spec = specification(retraining={"cooldown": "0d", "backoff": 1.0, "on_shadow": True})
     due = math.ceil(first_age(spec) / timedelta(days=10))
     policy = ControlledPolicy(inputs, spec)
     done = {step: policy(at(inputs, step)) for step in range(1, due + 1)}
@@ -111,8 +111,7 @@ def test_a_shadow_is_trained_where_one_is_due_and_its_seconds_are_counted(inputs
     (shadow,) = policy.shadows
     assert (shadow.as_of, shadow.champion_version) == (at(inputs, due).as_of, 1)
     assert shadow.verdict == judge(inputs, spec, due + 1, 1).decision.verdict.value
-    off = spec.model_copy(update={"retraining": spec.retraining.model_copy(update={"on_shadow": False})})
-    without = ControlledPolicy(inputs, off)
+    without = ControlledPolicy(inputs, specification())
     quiet = {step: without(at(inputs, step)) for step in range(1, due + 1)}
     assert without.shadows == []
     spent = train(inputs, due + 1).seconds + judge(inputs, spec, due + 1, 1).seconds

@@ -18,10 +18,16 @@ from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.retraining.decide import decide_retraining
 from airflow_mlops.core.retraining.shadow import first_age, next_look, shadow_due
 from airflow_mlops.core.retraining.signals import signals_of
+from airflow_mlops.spec.model import ModelSpec
 from tests.support.builders import make_spec
-from tests.support.retrain_cases import CHAMPION, DAY, FAULT, NOW, drift, performance, spec
+from tests.support.retrain_cases import CHAMPION, DAY, FAULT, NOW, drift, performance
 
 BORN = CHAMPION.candidate.as_of
+
+
+def asking(**rules: Any) -> ModelSpec:
+    """A specification with shadows, and whole parts changed."""
+    return make_spec(**{**rules, "retraining": {"on_shadow": True, **rules.get("retraining", {})}})
 
 
 def report(verdict: str = "accept", gain: float | None = 0.2, lower: float | None = 0.1, **given: Any) -> Any:
@@ -46,7 +52,7 @@ def due(model: Any, looks: Sequence[float], age: float, **seen: Any) -> bool:
 
 
 def test_a_champion_is_compared_at_half_a_window_and_each_time_its_age_has_doubled() -> None:
-    model = make_spec(data={"window": "60d"}, gate={"holdout": "14d"})
+    model = asking(data={"window": "60d"}, gate={"holdout": "14d"})
     assert ages(model, 365) == [30, 60, 120, 240]
     assert ages(model, 365, every=7) == [35, 63, 126, 245]
     assert next_look(model, CHAMPION, BORN) == BORN + 30 * DAY
@@ -64,11 +70,11 @@ def test_a_champion_is_compared_at_half_a_window_and_each_time_its_age_has_doubl
 def test_the_first_look_has_rows_that_neither_knows_and_need_not_wait_for_the_cooldown(
     rules: dict[str, Any], age: int
 ) -> None:
-    assert first_age(make_spec(**rules)) == age * DAY
+    assert first_age(asking(**rules)) == age * DAY
 
 
 def test_a_look_that_was_not_made_is_made_up_for_once() -> None:
-    model = make_spec(data={"window": "60d"}, gate={"holdout": "14d"})
+    model = asking(data={"window": "60d"}, gate={"holdout": "14d"})
     assert due(model, [], 200)
     assert due(model, [50], 200)
     assert not due(model, [130], 200)
@@ -78,17 +84,17 @@ def test_a_look_that_was_not_made_is_made_up_for_once() -> None:
 
 
 def test_nothing_is_learned_from_a_window_that_looks_broken_and_the_look_is_made_up_for() -> None:
-    model = make_spec(data={"window": "60d"}, gate={"holdout": "14d"})
+    model = asking(data={"window": "60d"}, gate={"holdout": "14d"})
     assert not due(model, [], 40, drift=drift("invalid"))
     assert not due(model, [], 40, drift=drift("drift", hints=(FAULT,)))
     assert due(model, [], 41, drift=drift("drift"))
-    assert not due(make_spec(data={"window": "60d"}, retraining={"on_shadow": False}), [], 41)
+    assert not due(asking(data={"window": "60d"}, retraining={"on_shadow": False}), [], 41)
 
 
 @given(hours=st.lists(st.integers(0, 24 * 700), min_size=1, max_size=60, unique=True))
 def test_looks_do_not_depend_on_how_often_is_monitored(hours: list[int]) -> None:
     """As many as ages were passed, however the windows lie, but that several passed at once are one look."""
-    model = make_spec(data={"window": "60d"}, gate={"holdout": "14d"})
+    model = asking(data={"window": "60d"}, gate={"holdout": "14d"})
     looks: list[float] = []
     passed = 0
     for hour in sorted(hours):
@@ -102,7 +108,7 @@ def test_looks_do_not_depend_on_how_often_is_monitored(hours: list[int]) -> None
 
 
 def state(seen: MonitoringInput, **rules: Any) -> tuple[str, str]:
-    found = {signal.kind: signal for signal in signals_of(make_spec(**rules), CHAMPION, seen, History())}
+    found = {signal.kind: signal for signal in signals_of(asking(**rules), CHAMPION, seen, History())}
     return found["shadow"].state, found["shadow"].reason
 
 
@@ -167,7 +173,7 @@ def test_days_that_hang_together_make_a_gain_less_sure() -> None:
 def test_a_suspicious_champion_is_compared_however_young_and_again_with_twice_the_rows(
     p: float, last: float | None, age: float, wanted: bool
 ) -> None:
-    model = make_spec(data={"window": "60d"}, gate={"holdout": "14d"})
+    model = asking(data={"window": "60d"}, gate={"holdout": "14d"})
     rise = Rise(since=BORN + min(15.75, age - 4) * DAY, blocks=4, size=1.0, surely=0.0, p=p)
     looks = [] if last is None else [last]
     seen = performance("ok", BORN + age * DAY, rise=rise)
@@ -177,16 +183,16 @@ def test_a_suspicious_champion_is_compared_however_young_and_again_with_twice_th
 
 
 def test_the_controller_says_when_the_next_one_is_due() -> None:
-    due = next_look(make_spec(), CHAMPION, NOW)
+    due = next_look(asking(), CHAMPION, NOW)
     assert f"{due:%Y-%m-%d}" in state(MonitoringInput(drift=drift("ok")))[1]
 
 
 def test_a_better_shadow_is_retrained_for_and_broken_data_still_blocks() -> None:
     seen = MonitoringInput(drift=drift("ok"), performance=performance("ok"), shadow=report())
-    decision = decide_retraining(spec(), CHAMPION, seen, History(), NOW)
+    decision = decide_retraining(asking(owner="team"), CHAMPION, seen, History(), NOW)
     assert (decision.action, decision.signal) == ("retrain", "shadow")
     assert decision.evidence["shadow_verdict"] == "accept"
     broken = replace(seen, drift=drift("invalid"))
-    assert decide_retraining(spec(), CHAMPION, broken, History(), NOW).action == "block"
+    assert decide_retraining(asking(owner="team"), CHAMPION, broken, History(), NOW).action == "block"
     of_another = replace(seen, shadow=report(champion_version=CHAMPION.version + 1))
-    assert decide_retraining(spec(), CHAMPION, of_another, History(), NOW).rule == "out_of_date"
+    assert decide_retraining(asking(owner="team"), CHAMPION, of_another, History(), NOW).rule == "out_of_date"
