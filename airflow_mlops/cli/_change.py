@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.cli._common import asker, now, people
+from airflow_mlops.cli.printed import say
 
 if TYPE_CHECKING:
     from airflow_mlops.core.records.evidence import ServingReport
@@ -22,7 +23,7 @@ def may_have_begun() -> Iterator[None]:
     try:
         yield
     except ConnectionError:
-        print(
+        say(
             "the move may have been begun, or even made: look at airflow mlops status before you ask again",
             file=sys.stderr,
         )
@@ -42,7 +43,7 @@ def finish_others(records: MLflowStore, model: str) -> None:
     state = finish_unfinished(
         records.registry, records.trail, registered_model=model, by=asker(), now=now(), people=people()
     )
-    print(
+    say(
         f"{model}: event {begun.number}, {begun.kind} of version {begun.version} by {begun.by} ({begun.reason}), was "
         f"not finished; it is now, and {version_words(state.champion)} serves. Nothing else was done: if that is not "
         "what you want, give the command again",
@@ -64,7 +65,7 @@ def served(records: MLflowStore, model: str, version: int) -> ServingReport:
 
 
 def print_outcome(args: Namespace, record: dict[str, Any], sentence: str) -> None:
-    print(json.dumps(record, indent=2, ensure_ascii=False) if args.json else sentence)
+    say(json.dumps(record, indent=2, ensure_ascii=False) if args.json else sentence)
 
 
 def served_before(version: int | None) -> str:

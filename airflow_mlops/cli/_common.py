@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from airflow_mlops.cli.printed import say
+from airflow_mlops.core.text import visible
 from airflow_mlops.redaction.raised import logging_no_secrets, raising_no_secrets
 
 if TYPE_CHECKING:
@@ -54,11 +56,11 @@ def refusals_told(screen: Screen) -> Iterator[None]:
             yield
     except Refusal as refusal:
         screen.clear()
-        print(refusal, *getattr(refusal, "__notes__", ()), sep="\n  ", file=sys.stderr)
+        say(refusal, *getattr(refusal, "__notes__", ()), sep="\n  ", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         screen.clear()
-        print("interrupted; the same command goes on where this one ended", file=sys.stderr)
+        say("interrupted; the same command goes on where this one ended", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
     screen.clear()
 
@@ -88,7 +90,7 @@ def opened(conn_id: str, status: int = 1) -> Iterator[MLflowStore]:
         with raising_no_secrets(), MLflowHook(conn_id).records() as records:
             yield records
     except Refusal as refusal:
-        print(refusal, file=sys.stderr)
+        say(refusal, file=sys.stderr)
         raise SystemExit(status) from None
 
 
@@ -136,12 +138,17 @@ def now() -> datetime:
 
 
 def columns(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """Return a table for a terminal."""
+    """Return a table for a terminal: each row is one line, whatever its cells say."""
+    heads, rows = _cells(heads), [_cells(row) for row in rows]
     widths = [max(len(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
     lines = [heads, tuple("-" * width for width in widths), *rows]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in lines
     )
+
+
+def _cells(row: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(visible(cell, keep="") for cell in row)
 
 
 def shortened(text: str, longest: int) -> str:

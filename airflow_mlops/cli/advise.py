@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from airflow_mlops.cli._common import look_up_connections, opened, refusals_told
 from airflow_mlops.cli.backtest import cores, instant_of, open_folder, unreadable
+from airflow_mlops.cli.printed import say
 from airflow_mlops.spec.problems import Problem, ReasonCode, SpecError
 
 if TYPE_CHECKING:
@@ -41,12 +42,12 @@ def advise(args: Namespace) -> None:
     with refusals_told(screen):
         report, where = _advised(args, screen)
     if args.json or args.form == "json":
-        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+        say(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:
         from airflow_mlops.reports.backtest.advice import advice_lines
 
-        print("\n".join(advice_lines(report)))
-    print(f"{where} ({screen.seconds:.0f} s)", file=sys.stderr)
+        say("\n".join(advice_lines(report)))
+    say(f"{where} ({screen.seconds:.0f} s)", file=sys.stderr)
 
 
 def _advised(args: Namespace, screen: Screen) -> tuple[AdviceReport, str]:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_mlops.cli._common import look_up_connections, refusals_told
+from airflow_mlops.cli.printed import say
 from airflow_mlops.spec.problems import Problem, ReasonCode, SpecError
 
 if TYPE_CHECKING:
@@ -41,12 +42,12 @@ def backtest(args: Namespace) -> None:
         report, storage = _replayed(args, screen)
         page = _written(report, storage, args.html)
     if args.json:
-        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+        say(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:
         from airflow_mlops.reports.backtest.tables import terminal
 
-        print("\n".join(terminal(report)))
-    print(f"{page} ({screen.seconds:.0f} s)", file=sys.stderr)
+        say("\n".join(terminal(report)))
+    say(f"{page} ({screen.seconds:.0f} s)", file=sys.stderr)
 
 
 def _replayed(args: Namespace, screen: Screen) -> tuple[BacktestReport, Storage]:

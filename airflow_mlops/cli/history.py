@@ -17,6 +17,7 @@ from airflow_mlops.cli._common import (
     to_the_minute,
     version_label,
 )
+from airflow_mlops.cli.printed import say
 
 if TYPE_CHECKING:
     from airflow_mlops.core.records.promotion import AuditEvent
@@ -42,9 +43,9 @@ def history(args: Namespace) -> None:
             raise no_trail(args.model)
         problems = verify_trail(records.registry, records.trail, args.model) if args.verify else ()
     if args.json_lines:
-        print(to_lines(events), end="")
+        say(to_lines(events), end="")
     elif not args.verify:
-        print(columns(("no", "at", "what", "version", "before", "by", "why"), [_line(event) for event in events]))
+        say(columns(("no", "at", "what", "version", "before", "by", "why"), [_line(event) for event in events]))
     if args.verify:
         _answer(problems, f"{args.model}, {trail_seal(events)}")
 
@@ -56,7 +57,7 @@ def _verify_file(name: str, model: str) -> None:
         text = Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is no text in UTF-8"
-        print(f"{name}: cannot be read ({why})", file=sys.stderr)
+        say(f"{name}: cannot be read ({why})", file=sys.stderr)
         raise SystemExit(1) from None
     problems = verify_lines(text, model)
     _answer(problems, name if problems else f"{name}, {trail_seal(from_lines(text))}")
@@ -65,10 +66,10 @@ def _verify_file(name: str, model: str) -> None:
 def _answer(problems: Iterable[Problem], subject: str) -> None:
     found = list(problems)
     for problem in found:
-        print(problem, file=sys.stderr)
+        say(problem, file=sys.stderr)
     if found:
         raise SystemExit(1)
-    print(f"{subject}: whole", file=sys.stderr)
+    say(f"{subject}: whole", file=sys.stderr)
 
 
 def _line(event: AuditEvent) -> tuple[str, ...]:

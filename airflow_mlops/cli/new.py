@@ -12,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlops.cli.printed import say
+
 if TYPE_CHECKING:
     from airflow_mlops.core.ports import DataStore
     from airflow_mlops.core.proposal import Proposal, Wishes
@@ -50,9 +52,9 @@ def new(args: Namespace) -> None:
     except OSError as error:
         raise SystemExit(f"{target}: cannot be written ({error.strerror})") from None
     if proposal is None:
-        print(f"{target}: written; now edit it, and run: airflow mlops validate {target}")
+        say(f"{target}: written; now edit it, and run: airflow mlops validate {target}")
         return
-    print("\n".join(_summary(proposal, target)))
+    say("\n".join(_summary(proposal, target)))
 
 
 def _proposed(args: Namespace) -> Proposal:
@@ -117,7 +119,7 @@ def _asked(proposal: Proposal, wishes: Wishes) -> Wishes:
 
 
 def _answer(what: str, found: tuple[str, ...], reason: str) -> tuple[str, ...]:
-    print(f"{what} [{' '.join(found)}] ({reason}): ", end="", file=sys.stderr, flush=True)
+    say(f"{what} [{' '.join(found)}] ({reason}): ", end="", file=sys.stderr, flush=True)
     return _words(sys.stdin.readline()) or found
 
 

@@ -7,6 +7,7 @@ from argparse import Namespace
 
 from airflow_mlops.cli._change import may_have_begun, print_outcome, served
 from airflow_mlops.cli._common import asker, named, now, opened, people
+from airflow_mlops.cli.printed import say
 
 
 def promote(args: Namespace) -> None:
@@ -20,7 +21,7 @@ def promote(args: Namespace) -> None:
     from airflow_mlops.core.promotion import override, require_reason
 
     if not args.force:
-        print(
+        say(
             "promotion by hand overrides the gate: add --force, and --reason with why; it stands in the audit trail",
             file=sys.stderr,
         )

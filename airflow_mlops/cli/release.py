@@ -7,6 +7,7 @@ from argparse import Namespace
 
 from airflow_mlops.cli._change import print_outcome
 from airflow_mlops.cli._common import asker, named, now, opened, people
+from airflow_mlops.cli.printed import say
 
 
 def release(args: Namespace) -> None:
@@ -23,7 +24,7 @@ def release(args: Namespace) -> None:
     try:
         start, end = parse_as_of(args.start), None if args.end is None else parse_as_of(args.end)
     except ValueError as error:
-        print(error, file=sys.stderr)
+        say(error, file=sys.stderr)
         raise SystemExit(1) from None
     with opened(args.conn_id) as records:
         event = lifecycle.release(

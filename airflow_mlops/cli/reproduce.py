@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.cli._common import opened
+from airflow_mlops.cli.printed import say
 from airflow_mlops.spec.problems import Refusal
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def reproduce(args: Namespace) -> None:
 
     with opened(args.conn_id, EXIT["impossible"]) as records:
         found = reproduce_version(records, open_storage(settings().storage), args.model, int(args.version))
-    print(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if args.json else reproduction_text(found))
+    say(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if args.json else reproduction_text(found))
     if EXIT[found.verdict]:
         raise SystemExit(EXIT[found.verdict])
 
@@ -116,7 +117,7 @@ def _comparisons(
     try:
         golden = records.lineage.golden(candidate.run_id)
     except RecordError as refusal:
-        print(f"{about}without its golden batch: {refusal}", file=sys.stderr)
+        say(f"{about}without its golden batch: {refusal}", file=sys.stderr)
         return made
     recorded = golden.record.output, golden.record.predictions
     now = predict(fitted.pipeline, golden.rows, fitted)

@@ -7,6 +7,7 @@ from argparse import Namespace
 
 from airflow_mlops.cli._change import print_outcome
 from airflow_mlops.cli._common import asker, named, now, opened, people
+from airflow_mlops.cli.printed import say
 
 
 def retire(args: Namespace) -> None:
@@ -34,7 +35,7 @@ def retire(args: Namespace) -> None:
         events = records.trail.events(args.model)
     event = next((event for event in reversed(events) if event.kind in {"retired", "unretired"}), None)
     if event is None:
-        print(f"{args.model} was never retired; nothing was changed", file=sys.stderr)
+        say(f"{args.model} was never retired; nothing was changed", file=sys.stderr)
         raise SystemExit(1)
     ended = (
         "is trained again" if args.undo else "is retired: its train DAG skips from now on; its champion goes on serving"

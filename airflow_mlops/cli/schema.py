@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from airflow_mlops.cli.printed import say
+
 
 def schema(args: Namespace) -> None:
     """Print the JSON schema, or with --markdown the reference."""
@@ -11,4 +13,4 @@ def schema(args: Namespace) -> None:
 
     from airflow_mlops.spec.schema import json_schema, render_markdown
 
-    print(render_markdown().rstrip("\n") if args.markdown else json.dumps(json_schema(), indent=2))
+    say(render_markdown().rstrip("\n") if args.markdown else json.dumps(json_schema(), indent=2))

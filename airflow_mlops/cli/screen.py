@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TextIO
 
+from airflow_mlops.core.text import visible
+
 _CLEAR = "\r\x1b[2K"
 
 
@@ -25,14 +27,14 @@ class Screen:
 
     def say(self, line: str = "") -> None:
         """Write a line that stays."""
-        self._out.write((_CLEAR if self._live else "") + line + "\n")
+        self._out.write((_CLEAR if self._live else "") + visible(line) + "\n")
         self._out.flush()
 
     def status(self, text: str) -> None:
         """Replace the status line; it shows that something happens, and what."""
         if self._live:
             width = shutil.get_terminal_size().columns - 1
-            self._out.write(_CLEAR + f"[{self.seconds:4.0f} s] {text}"[:width])
+            self._out.write(_CLEAR + visible(f"[{self.seconds:4.0f} s] {text}", keep="")[:width])
             self._out.flush()
 
     def clear(self) -> None:

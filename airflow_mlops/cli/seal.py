@@ -6,6 +6,7 @@ import sys
 from argparse import Namespace
 
 from airflow_mlops.cli._common import opened
+from airflow_mlops.cli.printed import say
 
 
 def seal(args: Namespace) -> None:
@@ -20,7 +21,7 @@ def seal(args: Namespace) -> None:
 
     with opened(args.conn_id) as records:
         if not records.artifacts.keys.secrets:
-            print("no key to seal with: set [mlops] seal_secret to id:secret", file=sys.stderr)
+            say("no key to seal with: set [mlops] seal_secret to id:secret", file=sys.stderr)
             raise SystemExit(1)
         for model in args.models:
-            print(f"{model}: {seal_anew(records, model)} seals made anew")
+            say(f"{model}: {seal_anew(records, model)} seals made anew")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.cli._common import (
@@ -15,6 +16,8 @@ from airflow_mlops.cli._common import (
     to_the_minute,
     version_label,
 )
+from airflow_mlops.cli.printed import say
+from airflow_mlops.core.text import visible
 
 if TYPE_CHECKING:
     from airflow_mlops.core.promotion import ModelStatus
@@ -34,21 +37,25 @@ def status(args: Namespace) -> None:
         names = args.models or records.trail.registered_models()
         found = [_as_json(status_of(records.registry, records.trail, name)) for name in names]
     if args.json:
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+        say(json.dumps(found, indent=2, ensure_ascii=False))
     elif not found:
-        print("no model has been registered yet: the first run of a <model>.train does")
+        say("no model has been registered yet: the first run of a <model>.train does")
     else:
         heads = ("model", "champion", "as of", "since", "by", "previous", "challenger", "last event", "why")
-        print(columns(heads, [_row(one) for one in found]))
+        say(columns(heads, [_row(one) for one in found]))
         for one in found:
-            print("".join(f"\n{one['model']}: {problem}" for problem in one["problems"]), end="")
-            if one["owner"]:
-                print(f"\n{one['model']} belongs to {one['owner']}", end="")
-            if one["retired"]:
-                print(f"\n{one['model']} is retired: {one['retired']}", end="")
-        print()
+            for line in _lines(one):
+                say(line)
     if any(one["problems"] for one in found):
         raise SystemExit(1)
+
+
+def _lines(one: dict[str, Any]) -> Iterator[str]:
+    """Yield what a row of the table has no place for: a line each, whatever somebody wrote into a tag."""
+    said = [f": {problem}" for problem in one["problems"]]
+    said += [f" belongs to {one['owner']}"] if one["owner"] else []
+    said += [f" is retired: {one['retired']}"] if one["retired"] else []
+    yield from (visible(f"{one['model']}{line}", keep="") for line in said)
 
 
 def _as_json(one: ModelStatus) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from airflow_mlops.cli.printed import say
+
 if TYPE_CHECKING:
     from airflow_mlops.core.records.snapshot import Snapshot
     from airflow_mlops.core.rehearsal import Rehearsal
@@ -59,9 +61,9 @@ def validate(args: Namespace) -> None:
         if problems:
             _print_problems(path, problems)
         else:
-            print(f"{path}: ok ({spec.name}, {spec.fingerprint[:12]})")
+            say(f"{path}: ok ({spec.name}, {spec.fingerprint[:12]})")
         if rehearsal is not None:
-            print("\n".join(f"  {line}" for line in _seen(spec, rehearsal)))
+            say("\n".join(f"  {line}" for line in _seen(spec, rehearsal)))
     if failed:
         raise SystemExit(1)
 
@@ -83,8 +85,8 @@ def _shared_with_others(files: Sequence[Path]) -> dict[Path, tuple[Problem, ...]
 
 
 def _print_problems(path: Path, problems: tuple[Problem, ...]) -> None:
-    print(f"{path}: {len(problems)} problem{'s' if len(problems) != 1 else ''}")
-    print("\n".join(f"  {problem}" for problem in problems))
+    say(f"{path}: {len(problems)} problem{'s' if len(problems) != 1 else ''}")
+    say("\n".join(f"  {problem}" for problem in problems))
 
 
 def _rehearsed(spec: ModelSpec, as_of: str | None) -> Rehearsal:
@@ -135,7 +137,7 @@ def _files(paths: Iterable[str]) -> Iterator[Path]:
             continue
         found = sorted((*path.glob("*.yaml"), *path.glob("*.yml")))
         if not found:
-            print(f"{path}: no .yaml file in this folder", file=sys.stderr)
+            say(f"{path}: no .yaml file in this folder", file=sys.stderr)
             raise SystemExit(1)
         yield from found
 

@@ -8,6 +8,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.cli._common import opened
+from airflow_mlops.cli.printed import say
 
 if TYPE_CHECKING:
     from airflow_mlops.stores.mlflow.sealing import Verification
@@ -30,7 +31,7 @@ def verify(args: Namespace) -> None:
         names = args.models or records.trail.registered_models()
         found = [verify_model(records, storage, name) for name in names]
     if args.json:
-        print(json.dumps([_as_json(one) for one in found], indent=2, ensure_ascii=False))
+        say(json.dumps([_as_json(one) for one in found], indent=2, ensure_ascii=False))
     else:
         for one in found:
             _tell(one)
@@ -40,12 +41,12 @@ def verify(args: Namespace) -> None:
 
 def _tell(one: Verification) -> None:
     for problem in one.problems:
-        print(f"{one.model}: {problem}", file=sys.stderr)
+        say(f"{one.model}: {problem}", file=sys.stderr)
     for note in one.notes:
-        print(f"{one.model}: note: {note}")
+        say(f"{one.model}: note: {note}")
     if not one.problems:
         versions = ", ".join(map(str, one.versions)) or "none"
-        print(f"{one.model}: whole: {one.events} events, versions {versions}")
+        say(f"{one.model}: whole: {one.events} events, versions {versions}")
 
 
 def _as_json(one: Verification) -> dict[str, Any]:

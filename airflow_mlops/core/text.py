@@ -23,6 +23,26 @@ def one_line(text: str, longest: int) -> str:
     return line if len(line) <= longest else f"{line[: longest - 3]}..."
 
 
+def visible(text: str, *, keep: str = "\n\t") -> str:
+    r"""Text in which every character shows: a terminal obeys some, and some readers of YAML and JSON end a line at one.
+
+    What does not show is written as JSON and YAML write it between quotes; there it is still the same text.
+
+    >>> visible("ok\x1b[2K\u2028a"), visible("a\nb", keep="")
+    ('ok\\u001b[2K\\u2028a', 'a\\u000ab')
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else _escaped(ord(c)) for c in text)
+
+
+def _escaped(number: int) -> str:
+    if number <= 0xFFFF:  # noqa: PLR2004 - what four digits say
+        return f"\\u{number:04x}"
+    high, low = divmod(number - 0x10000, 0x400)
+    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
+
+
 LONGEST, SHORT = 300, 80
 """Characters of a sentence, and of a name, that are shown."""
 

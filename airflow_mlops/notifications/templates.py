@@ -20,6 +20,8 @@ LONGEST = 10_000
 """Characters of one template."""
 DEEPEST = 3
 """Filters one after another: what escapes a text may double its length, and so on with each."""
+LARGEST = 1000
+"""Number that a filter is given: `round` to a million digits takes minutes, and `truncate` needs no more."""
 FILTERS = frozenset(
     {
         *("capitalize", "default", "e", "escape", "first", "join", "last", "length", "lower", "round", "safe"),
@@ -105,13 +107,24 @@ def _require_plain(environment: SandboxedEnvironment, text: str) -> None:
 
 
 def _require_short(node: Any) -> None:
-    """Refuse filters that may make a text longer than any memory."""
+    """Refuse filters that may make a text longer than any memory, or compute for ever."""
     from jinja2 import nodes
 
     if sum(1 for _ in node.find_all(nodes.Filter)) >= DEEPEST:
         raise NotAllowedError(f"a template with more than {DEEPEST} filters on one value")
+    for given in node.args:
+        if isinstance(given, nodes.Add | nodes.Sub) or any(True for _ in given.find_all((nodes.Add, nodes.Sub))):
+            raise NotAllowedError("a template that computes what a filter is given")
+        if any(_is_large(one.value) for one in (given, *given.find_all(nodes.Const)) if isinstance(one, nodes.Const)):
+            raise NotAllowedError(f"a template that gives a filter a number above {LARGEST}")
+    if node.name == "round" and not all(isinstance(given, nodes.Const) for given in node.args):
+        raise NotAllowedError("a template that rounds to something else than a number of digits")
     if node.name == "join" and not isinstance(node.node, nodes.Getattr):  # and not what was joined before
         raise NotAllowedError("a template that joins something else than a field of the event")
+
+
+def _is_large(value: object) -> bool:
+    return isinstance(value, int | float) and not -LARGEST <= value <= LARGEST
 
 
 def _loops_in(node: Any) -> Any:

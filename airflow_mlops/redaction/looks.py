@@ -21,6 +21,8 @@ SIGNED = (
 )
 
 
+_HEADERS = "(?:x-)?api-key|x-[a-z-]{0,30}(?:token|secret)|(?:set-)?cookie|aws_(?:secret_access_key|session_token)"
+"""Names of headers, and of a file's lines, whose values stand behind a colon without quotes."""
 _MARKS = (
     *("//", "\\/", "%", "=", "earer ", "EARER ", "PRIVATE KEY", "AKIA", "ASIA", "ABIA", "ACCA", "ghp_", "gho_", "ghu_"),
     *("ghs_", "ghr_", "github_pat_", "glpat-", "xox", "xapp-", "hooks.slack.com", "/api/webhooks/", "eyJ", "AIza"),
@@ -90,7 +92,8 @@ def _assignments() -> tuple[tuple[re.Pattern[str], Any], ...]:
     quoted = r"(?:\\?\"(?:\\.|[^\"\\])*\\?\"|'(?:\\.|[^'\\])*')"
     name = rf"(?:[\w-]{{0,40}}[_-])?(?:{_WORDS})"
     return (
-        (_ignoring_case(r"(authorization\\?[\"']?\s*[:=]\s*\\?[\"']?(?:[a-z]+ +)?)[^\s\"',}]+"), rf"\1{HIDDEN}"),
+        (_ignoring_case(r"(authorization\\?[\"']?\s*[:=]\s*b?\\?[\"']?(?:[a-z]+ +)?)[^\s\"',}]+"), rf"\1{HIDDEN}"),
+        (_ignoring_case(rf"(?<![\w-])((?:{_HEADERS})\s*:\s*)[^\s\"',;}}]+"), rf"\1{HIDDEN}"),
         (_ignoring_case(rf"(?<!\w)({name}\s*=\s*){value}"), rf"\1{HIDDEN}"),
         (_ignoring_case(rf"(\\?[\"']{name}\\?[\"']\s*:\s*){quoted}"), rf'\1"{HIDDEN}"'),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -36,14 +37,20 @@ def _cleaned(error: BaseException, done: set[int]) -> BaseException:
             setattr(error, link, _cleaned(linked, done))
             error.__suppress_context__ = suppressed  # setting a cause says that there is nothing else
     if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            _cleaned(inner, done)
-    if not _says_secret(error):
+        inner = [_cleaned(one, done) for one in error.exceptions]
+        if _says_secret(error) or any(new is not old for new, old in zip(inner, error.exceptions, strict=True)):
+            return _in_place_of(error, BaseExceptionGroup(redact(error.message), inner))
+        return error
+    # What Airflow raises to go on elsewhere says nothing; its causes were looked at.
+    if not isinstance(error, Exception | SystemExit) or not _says_secret(error):
         return error
     _rewrite(error, done)
     if not _says_secret(error):
         return error
-    stand_in = WithheldError(f"{type(error).__name__}: {redact(_words(error))}")
+    return _in_place_of(error, WithheldError(f"{type(error).__name__}: {redact(_words(error))}"))
+
+
+def _in_place_of(error: BaseException, stand_in: BaseException) -> BaseException:
     stand_in.__cause__, stand_in.__context__ = error.__cause__, error.__context__
     stand_in.__suppress_context__ = error.__suppress_context__
     return stand_in.with_traceback(error.__traceback__)
@@ -58,7 +65,8 @@ def _words(error: BaseException) -> str:
 
 
 def _says_secret(error: BaseException) -> bool:
-    words = _words(error)
+    """Whether a secret is in what a traceback shows of an error, which may be more than its words: a line of code."""
+    words = "".join(traceback.format_exception_only(error))
     return redact(words) != words
 
 
@@ -66,7 +74,7 @@ def _rewrite(error: BaseException, done: set[int]) -> None:
     """Take secrets out of where errors keep their words: their arguments, their attributes, their notes."""
     notes = getattr(error, "__notes__", None)
     if notes:
-        notes[:] = [redact(str(note)) for note in notes]
+        error.__notes__ = [redact(str(note)) for note in notes]
     error.args = tuple(_rewritten(value, done) for value in error.args)
     held = [*getattr(error, "__dict__", {}), "strerror", "filename", "filename2", "reason", "msg", "text"]
     for name in held:
@@ -96,7 +104,7 @@ def raising_no_secrets() -> Iterator[None]:
     """Take the secrets out of whatever is raised within: the one door by which errors leave a store or a task."""
     try:
         yield
-    except Exception as error:
+    except BaseException as error:  # a time-out of Airflow's, and an exit, are none of the others, and are logged alike
         cleaned = without_secrets(error)
         if cleaned is error:
             raise

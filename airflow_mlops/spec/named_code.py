@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.platform_rules import is_installed, platform_rules, rules_at_hand
+from airflow_mlops.spec.booster_texts import may_be_place
 from airflow_mlops.spec.errors import wrong
 from airflow_mlops.spec.nested import expanded
 
@@ -19,7 +20,7 @@ Named = tuple[str, str]
 _OPTION = "[mlops] allowed_imports"
 _METRICS_OF = {"sklearn": ("sklearn.metrics",), "xgboost": (), "lightgbm": (), "catboost": ()}
 """Of the libraries, the modules that hold metrics: the others have functions that fetch, write and run things."""
-_PLACES = ("memory", "path", "filename", "input_model", "output_model", "snapshot_file", "train_dir")
+_PLACES = ("memory", "path", "filename", "input_model", "output_model", "snapshot_file", "train_dir", "machines")
 _PLACE_ENDINGS = ("_dir", "_file", "_filename", "_path", "_directory")
 
 
@@ -99,17 +100,24 @@ def problems_of_code(spec: ModelSpec, *, everything: bool = False) -> Iterator[P
             problem = metric_problem(path, field)
         if problem is not None:
             yield problem
-    yield from problems_of_parameters("training.parameters", spec.training.parameters)
-    if spec.training.search is not None:
-        yield from problems_of_parameters("training.search.parameters", spec.training.search.parameters)
+    training, of = spec.training, spec.training.estimator
+    yield from problems_of_parameters("training.parameters", training.parameters, of)
+    if training.search is not None:
+        yield from problems_of_parameters("training.search.parameters", training.search.parameters, of)
 
 
-def problems_of_parameters(field: str, value: Any) -> Iterator[Problem]:
+def problems_of_parameters(field: str, value: Any, of: str = "") -> Iterator[Problem]:
     """Say which parameters of estimators name a place that they would read, write or load pickles from.
 
     scikit-learn's `memory` is a folder of pickles; the boosters' parameters name models, logs and snapshots; a text
     vectoriser with ``input: filename`` opens what the rows say. The names are told by their own ends, so that a
-    parameter of an estimator that nobody here knows is held to the same.
+    parameter of an estimator that nobody here knows is held to the same. Boosters take any name: of theirs, those are
+    told that may be texts.
+
+    Parameters
+    ----------
+    of
+        Import path of the estimator whose parameters they are; empty where they are nobody's.
     """
     if isinstance(value, list | tuple):
         for number, held in enumerate(value):
@@ -118,13 +126,17 @@ def problems_of_parameters(field: str, value: Any) -> Iterator[Problem]:
         return
     nested = "path" in value
     for name, held in value.items():
-        last = str(name).rpartition("__")[2].lower()
-        place = last in _PLACES or last.endswith(_PLACE_ENDINGS)
-        place = (place and not (nested and name == "path")) or (last == "input" and "filename" in _texts(held))
-        if place and _texts(held):
+        if _is_place(str(name), held, nested=nested) or (not nested and may_be_place(of, str(name), held)):
             yield _no_place(f"{field}.{name}", held)
         else:
-            yield from problems_of_parameters(f"{field}.{name}", held)
+            inner = str(value["path"]) if nested and name == "parameters" else ""
+            yield from problems_of_parameters(f"{field}.{name}", held, inner)
+
+
+def _is_place(name: str, value: Any, *, nested: bool) -> bool:
+    last = name.rpartition("__")[2].lower()
+    place = (last in _PLACES or last.endswith(_PLACE_ENDINGS)) and not (nested and name == "path")
+    return bool(_texts(value)) and (place or (last == "input" and "filename" in _texts(value)))
 
 
 def _texts(value: Any) -> list[str]:
@@ -136,7 +148,7 @@ def _no_place(field: str, value: Any) -> Problem:
 
     return wrong(
         field,
-        f"{shown(value)}, a place on a disk",
+        f"{shown(value)}, a place on a disk or in a network",
         "parameters that say how to learn, not where to read or write",
         "leave it out",
         code="spec_unsafe",

@@ -18,7 +18,7 @@ from pydantic_core import ValidationError
 
 from airflow_mlops.spec.error_text import problems_of
 from airflow_mlops.spec.model import ModelSpec
-from airflow_mlops.spec.nested import paths_in
+from airflow_mlops.spec.nested import expanded, paths_in
 from airflow_mlops.spec.plain_data import first_unsafe
 from airflow_mlops.spec.platform_checks import problems_of_platform
 from airflow_mlops.spec.problems import Problem, ReasonCode, SpecError
@@ -107,20 +107,29 @@ _WORKERS = frozenset({"n_jobs", "nthread", "thread_count", "num_threads", "n_thr
 
 
 def _too_much(spec: ModelSpec, made: ModelSpec) -> list[Problem]:
-    """Bound what a run asks of the machines: its windows, its search, and the numbers that its estimator counts to."""
+    """Bound what a run asks of the machines: its windows, its search, its estimators, and what these count to."""
     found: list[Problem] = []
     for path, freely in _AMOUNTS.items():
         asked, most = _get(made, path), max(_get(spec, path) * MOST_TIMES, freely)
         if asked > most:
             found.append(_much(path, shown(_plain(asked)), f"at most {_plain(most)}"))
-    if _settings(made) > max(MOST_TIMES * _settings(spec), 100):
-        most = max(MOST_TIMES * _settings(spec), 100)
+    most = max(MOST_TIMES * _settings(spec), 100)
+    if _settings(made) > most:
         found.append(_much("training.search", f"{_settings(made)} trainings", f"at most {most}"))
-    own_numbers = dict(_numbers("training.parameters", spec.training.parameters))
-    asked_numbers = [*_numbers("training.parameters", made.training.parameters)]
-    if made.training.search is not None:
-        asked_numbers += _numbers("training.search.parameters", made.training.search.parameters)
-    for path, number in asked_numbers:
+    most = MOST_TIMES * max(_estimators(spec), 1)
+    if _estimators(made) > most:
+        found.append(_much("training.parameters", f"{_estimators(made)} estimators inside", f"at most {most}"))
+    return found + _too_large(spec, made)
+
+
+def _too_large(spec: ModelSpec, made: ModelSpec) -> list[Problem]:
+    found: list[Problem] = []
+    own_numbers = dict(_counts("training.parameters", spec.training.parameters))
+    asked = [*_counts("training.parameters", made.training.parameters)]
+    searched = {} if made.training.search is None else made.training.search.parameters
+    for name, values in searched.items():
+        asked += [count for value in values for count in _counts(f"training.search.parameters.{name}", value)]
+    for path, number in asked:
         own = own_numbers.get(path, 0)
         if path.rpartition(".")[2].rpartition("__")[2] in _WORKERS:
             if number != own_numbers.get(path):
@@ -141,6 +150,38 @@ def _settings(spec: ModelSpec) -> int:
         return 1
     grid = prod(len(values) for values in search.parameters.values())
     return search.folds * (grid if search.method == "grid" else min(grid, search.iterations))
+
+
+def _estimators(spec: ModelSpec) -> int:
+    """How many estimators stand inside of parameters, each as often as it does."""
+    left: list[Any] = [spec.training.parameters, spec.training.search.parameters if spec.training.search else {}]
+    count = 0
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            value = expanded(value)
+            count += "path" in value
+            left += value.values()
+        elif isinstance(value, list | tuple):
+            left += value
+    return count
+
+
+def _counts(field: str, value: Any) -> Iterator[tuple[str, int]]:
+    """Every number, and of each list the sum or length: 5,000 layers are not few because each of them is small."""
+    yield from _numbers(field, value)
+    yield from _sums(field, value)
+
+
+def _sums(field: str, value: Any) -> Iterator[tuple[str, int]]:
+    if isinstance(value, dict):
+        for name, held in value.items():
+            yield from _sums(f"{field}.{name}", held)
+    elif isinstance(value, list | tuple):
+        numbers = [abs(one) for one in value if isinstance(one, int) and not isinstance(one, bool)]
+        yield f"{field}, together", max(len(value), sum(numbers))
+        for held in value:
+            yield from _sums(field, held)
 
 
 def _numbers(field: str, value: Any) -> Iterator[tuple[str, int]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from airflow_mlops.platform_rules import platform_rules
 from airflow_mlops.spec.errors import wrong
+from airflow_mlops.spec.sql_functions import BEFORE_PARENTHESIS, FUNCTIONS
 
 if TYPE_CHECKING:
     from airflow_mlops.spec.model import ModelSpec
@@ -26,21 +27,6 @@ _COMMANDS = frozenset(
     }
 )
 """Words that begin another statement, or read a table outside of FROM."""
-_READERS: tuple[str, ...] = (
-    "pg_",
-    "lo_",
-    "dblink",
-    "xp_",
-    "sp_",
-    "open",
-    "load_",
-    "read",
-    "query_to_",
-    "table_to_",
-    "schema_to_",
-)
-_READERS += ("database_to_", "cursor_to_", "xmltable", "json_table", "sys_")
-"""How the names of functions begin that read files, run texts as queries, or reach other databases."""
 _NO_CLAUSE = frozenset({"extract", "substring", "trim", "overlay", "position"})
 """Functions in whose arguments FROM begins no list of tables."""
 _ROW_FUNCTIONS = frozenset({"generate_series", "unnest"})
@@ -51,6 +37,9 @@ _ENDS = frozenset(
     }
 )
 _BEFORE_TABLE = frozenset({"lateral", "only"})
+_SPACES = " \t\r\n"
+"""What every database takes as a space. Of others some make a part of a name, or the end of a comment."""
+_LINE_ENDS = frozenset("\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
 
 
 def problems_of_schemas(spec: ModelSpec) -> Iterator[Problem]:
@@ -76,7 +65,8 @@ def table_problems(table: str, schemas: tuple[str, ...], field: str = "data.sour
     ["the table 'hr.people'"]
     """
     schema = table.rpartition(".")[0]
-    if schema.lower() not in {name.lower() for name in schemas}:
+    # It is asked for as it is written: what has capitals comes between quotes, and is no other name.
+    if not _is_among(_token(schema, quoted=schema != schema.lower()), schemas):
         yield _refused(f"{field}.table", f"the table {table!r}", schemas)
 
 
@@ -87,7 +77,7 @@ def query_problems(query: str, schemas: tuple[str, ...], field: str = "data.sour
     ["the table 'hr.people'"]
     """
     try:
-        _Query(_tokens(query), frozenset(name.lower() for name in schemas)).check()
+        _Query(_tokens(query), schemas).check()
     except _NotAllowedError as error:
         yield _refused(f"{field}.query", str(error), schemas)
 
@@ -97,7 +87,7 @@ def _refused(field: str, found: str, schemas: tuple[str, ...]) -> Problem:
         field,
         found,
         f"tables of the schemas {', '.join(schemas)}, each named with its schema, as {_OPTION} says",
-        "name the table with an allowed schema, or ask who runs this Airflow",
+        "name the table with an allowed schema, put what it computes into a view there, or ask who runs this Airflow",
         code="schema_not_allowed",
     )
 
@@ -107,16 +97,26 @@ class _NotAllowedError(ValueError):
 
 
 class _Token(str):
-    """A piece of SQL: a word in lower case, a name with its quotes taken off, or a sign."""
+    """A piece of SQL: a word in lower case, a name as it stands between its quotes, or a sign."""
 
     __slots__ = ("quoted",)
     quoted: bool
+
+    @property
+    def key(self) -> tuple[str, bool]:
+        """What makes it the same name for every database: whether `A` is `"a"` or `"A"` depends on which one it is."""
+        return str(self), self.quoted
 
 
 def _token(text: str, *, quoted: bool = False) -> _Token:
     made = _Token(text)
     made.quoted = quoted
     return made
+
+
+def _is_among(schema: _Token, schemas: tuple[str, ...]) -> bool:
+    """Whether a schema is allowed: between quotes as the configuration writes it, and else in any case."""
+    return schema in schemas if schema.quoted else schema in {name.lower() for name in schemas}
 
 
 _STRING = "'"
@@ -134,9 +134,11 @@ def _tokens(query: str) -> list[_Token]:
     found: list[_Token] = []
     at = 0
     while at < len(query):
-        if query[at].isspace():
+        if query[at] in _SPACES:
             at += 1
             continue
+        if query[at].isspace():
+            raise _NotAllowedError("a space that is part of a name for some databases")
         comment = _after_comment(query, at)
         if comment is None:
             piece, at = _next_piece(query, at, found)
@@ -148,7 +150,7 @@ def _tokens(query: str) -> list[_Token]:
 
 def _after_comment(query: str, at: int) -> int | None:
     if query.startswith("--", at):
-        return _after(query, "\n", at, or_end=True)
+        return _after_line(query, at)
     if not query.startswith("/*", at):
         return None
     end = _after(query, "*/", at + 2)
@@ -159,23 +161,37 @@ def _after_comment(query: str, at: int) -> int | None:
     return end
 
 
+def _after_line(query: str, at: int) -> int:
+    end = _after(query, "\n", at, or_end=True)
+    if query[at + 2 : at + 3].strip("- \t\r\n"):  # minus minus a number, for some
+        raise _NotAllowedError("a comment without a space behind its dashes")
+    if _LINE_ENDS & set(query[at:end].removesuffix("\n").removesuffix("\r")):
+        raise _NotAllowedError("a comment whose end depends on the database")
+    return end
+
+
 def _next_piece(query: str, at: int, before: list[_Token]) -> tuple[_Token, int]:
     char = query[at]
     if char in (_STRING, "$"):
         return _token(""), _after_text(query, at)
     if char == "#":  # a comment for one database, an operator for another
         raise _NotAllowedError("the sign #")
+    if query[at : at + 3].lower() in ('u&"', "u&'"):
+        raise _NotAllowedError("a name or text in Unicode escapes")
     if char in _QUOTES and not (char == "[" and before and _is_name(before[-1])):
         end = _after(query, _QUOTES[char], at + 1)
-        return _token(query[at + 1 : end - 1].lower(), quoted=True), end
+        if "\\" in query[at:end]:  # for some it is a text, in which the next quote is none
+            raise _NotAllowedError("a backslash between quotes")
+        return _token(query[at + 1 : end - 1], quoted=True), end
     end = at + 1
     while (char.isalnum() or char == "_") and end < len(query) and (query[end].isalnum() or query[end] in "_$"):
         end += 1
-    return _token(query[at:end].lower()), end
+    word = query[at:end]
+    return _token(word.lower() if word.isascii() else word), end  # of other letters some become a to z in lower case
 
 
 def _is_name(piece: _Token) -> bool:
-    return piece.quoted or piece[:1].isalnum() or piece[:1] in "_)]"
+    return piece.quoted or piece[:1].isalnum() or piece[:1] in ("_", ")", "]")
 
 
 def _after(query: str, end: str, start: int, *, or_end: bool = False) -> int:
@@ -197,10 +213,10 @@ def _after_text(query: str, at: int) -> int:
 class _Query:
     """Walks over the tokens of one SELECT, knowing at each depth of parentheses whether a table is to come."""
 
-    def __init__(self, tokens: list[_Token], schemas: frozenset[str]) -> None:
+    def __init__(self, tokens: list[_Token], schemas: tuple[str, ...]) -> None:
         self._tokens = tokens
         self._schemas = schemas
-        self._known: set[str] = set()
+        self._known: set[tuple[str, bool]] = set()
         self._at = 0
 
     def check(self) -> None:
@@ -231,13 +247,13 @@ class _Query:
                 self._at = self._closing() + 1
             while self._peek() in ("as", "not", "materialized"):
                 self._at += 1
-            if self._peek() != "(" or not _is_name(name):
+            if self._peek() != "(" or not _is_name(name) or not name:
                 raise _NotAllowedError("a WITH that cannot be read")
             end = self._closing()
             if recursive:
-                self._known.add(str(name))
+                self._known.add(name.key)
             self._walk(end + 1)
-            self._known.add(str(name))
+            self._known.add(name.key)
             if self._peek() != ",":
                 return
             self._at += 1
@@ -262,7 +278,7 @@ class _Query:
                 inner = self._peek(1)
                 before = self._peek(-1)
                 joins = states[-1] == "table" and inner not in ("select", "values", "with")
-                clause.append(before not in _NO_CLAUSE)
+                clause.append(before.quoted or before not in _NO_CLAUSE)
                 if states[-1] == "table":
                     states[-1] = "after"
                 states.append("table" if joins else "")
@@ -277,10 +293,9 @@ class _Query:
 
     def _word(self, piece: _Token, state: str, clause: bool) -> str:
         """Take one piece; return the state behind it."""
-        if not piece.quoted and state != "table":
-            return self._outside(piece, state, clause)
         if state != "table":
-            return state
+            self._require_known_function(piece, state)
+            return state if piece.quoted else self._outside(piece, state, clause)
         if not piece.quoted and piece in _BEFORE_TABLE:
             return state
         if not _is_name(piece):
@@ -293,19 +308,38 @@ class _Query:
             raise _NotAllowedError(f"the word {str(piece).upper()}")
         if piece == "with":
             raise _NotAllowedError("a WITH inside of the query")
-        if piece == "from" and clause and not (self._peek(-1) == "distinct" and self._peek(-2) in ("is", "not")):
+        if piece == "select" and not clause:
+            raise _NotAllowedError("a SELECT without parentheses of its own")
+        if piece == "from" and clause and not self._compares():
             return "table"
-        if self._peek(1) == "(" and _is_name(piece):
-            self._function(piece)
         if piece == "join" or (piece == "," and state == "after"):
             return "table"
         return "" if piece in _ENDS else state
 
-    def _function(self, piece: _Token) -> None:
+    def _compares(self) -> bool:
+        """Whether the FROM here ends `a IS [NOT] DISTINCT FROM`, where no table comes."""
+        back = -3 if self._peek(-2) == "not" else -2
+        words = (self._peek(-1), self._peek(back))
+        left = self._peek(back - 1)
+        named = not left.quoted and left in (".", ",", "(", "as", "select")  # a column that is called `is`
+        return words == ("distinct", "is") and not any(word.quoted for word in words) and not named
+
+    def _require_known_function(self, piece: _Token, state: str) -> None:
+        """Refuse a call of a function that is not known to compute only: others read tables that texts name."""
+        if self._peek(1) != "(" or not _is_name(piece) or self._is_no_call(piece, state):
+            return
         if self._peek(-1) == ".":
             raise _NotAllowedError(f"the function {self._peek(-2)}.{piece}")
-        if piece.startswith(_READERS):
-            raise _NotAllowedError(f"the function {piece}")
+        if piece not in FUNCTIONS:
+            raise _NotAllowedError(f"the function {piece}, which is not known to read nothing")
+
+    def _is_no_call(self, piece: _Token, state: str) -> bool:
+        """Whether a parenthesis behind a name is no call: a word of SQL, a type, a sampling, or a query's own name."""
+        before = self._peek(-1)
+        word = not piece.quoted and piece in BEFORE_PARENTHESIS and before != "."
+        a_type = before in ("as", "tablesample") or (before == ":" and self._peek(-2) == ":")
+        columns = before == ")" and state == "after"
+        return word or (not before.quoted and (a_type or columns))
 
     def _table(self) -> None:
         """Take the name of a table, and leave the last of its tokens for the walk to go on behind."""
@@ -313,11 +347,18 @@ class _Query:
         while self._peek(1) == "." and not self._peek(1).quoted:
             self._at += 2
             parts.append(self._peek())
-        name = ".".join(parts)
-        if self._peek(1) == "(" and not self._peek(1).quoted:
-            if name not in _ROW_FUNCTIONS:
+        name, following = ".".join(parts), self._peek(1)
+        if following == "(" and not following.quoted:
+            if len(parts) > 1 or parts[0].quoted or name not in _ROW_FUNCTIONS:
                 raise _NotAllowedError(f"the function {name} as a table")
-        elif len(parts) == 1 and name in self._known:
-            return
-        elif len(parts) != 2 or parts[0] not in self._schemas:  # noqa: PLR2004 - schema and table
+        elif not (self._is_query(parts) or self._is_allowed(parts)):
             raise _NotAllowedError(f"the table {name!r}")
+        elif following and not _is_name(following) and following != ",":
+            raise _NotAllowedError(f"the sign {following} behind a table")
+
+    def _is_query(self, parts: list[_Token]) -> bool:
+        return len(parts) == 1 and parts[0].key in self._known
+
+    def _is_allowed(self, parts: list[_Token]) -> bool:
+        named = len(parts) == 2 and all(part and _is_name(part) for part in parts)  # noqa: PLR2004 - schema and table
+        return named and _is_among(parts[0], self._schemas)

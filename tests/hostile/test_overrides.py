@@ -66,6 +66,10 @@ TOO_MUCH: dict[str, Any] = {
     "training.parameters.iterations": 1e9,
     "training.parameters.base__max_leaves": "1e12",
     "training.parameters.max_depth": "inf",
+    "training.parameters.layer_sizes": [600, 600],
+    "training.parameters.alphas": [0.1] * 1001,
+    "training.parameters.base": {"sizes": [[1, 2], [900, 200]]},
+    "training.search.parameters": {"layer_sizes": [[10], [400, 400, 400]]},
 }
 
 
@@ -81,6 +85,17 @@ def test_what_is_asked_of_the_machines_is_bounded(path: str) -> None:
     assert all(problem.fix == "ask for less, or change the YAML file" for problem in caught.value.problems)
 
 
+def test_an_estimator_is_not_asked_for_a_thousand_times() -> None:
+    one = {"path": "sklearn.linear_model.LogisticRegression"}
+    voting = {"estimator": "sklearn.ensemble.VotingClassifier", "parameters": {"estimators": [["a", one]]}}
+    spec = parse_spec({**RAW, "training": voting})
+    for number, given in ((4, one), (4, one["path"])):
+        several = [[f"a{n}", given] for n in range(number)]
+        assert apply_overrides(spec, {"training.parameters.estimators": several})
+        with pytest.raises(SpecError, match="estimators inside"):
+            apply_overrides(spec, {"training.parameters.estimators": [*several, ["b", given]]})
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -88,6 +103,8 @@ def test_what_is_asked_of_the_machines_is_bounded(path: str) -> None:
         ("training.parameters.max_iter", 20_000),
         ("training.parameters.n_estimators", 500),
         ("training.parameters.C", 1e9),
+        ("training.parameters.layer_sizes", [400, 200]),
+        ("training.search.parameters", {"layer_sizes": [[600], [600]]}),
         ("training.parameters.max_features", "sqrt"),
         ("training.parameters.max_features", 0.5),
         ("training.parameters.learning_rate", 5000.0),

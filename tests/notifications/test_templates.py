@@ -24,6 +24,7 @@ def test_what_texts_need_is_rendered(event: LoopEvent) -> None:
         "b": ["{% if event.version %}v{{ event.version }}{% else %}none{% endif %}", 7, None],
         "c": "{% for name, url in event.links.items() %}{{ name }}: {{ url }};{% endfor %}",
         "d": {"e": "{{ event.reasons | join(', ') }}", "f": "no template"},
+        "h": "{{ 1.25|round(1) }} {{ event.title|truncate(9, true) }} {{ event.version|default(0) }}",
         "g": "{{ event.reasons[1] ~ '!' }} {{ event.as_of.isoformat() if event.as_of else 'now' }}",
     }
     assert render(given, event) == {
@@ -31,6 +32,7 @@ def test_what_texts_need_is_rendered(event: LoopEvent) -> None:
         "b": ["none", 7, None],
         "c": "Report: https://x/y;",
         "d": {"e": "worse in city = {{ 6 * 7 }}, weak", "f": "no template"},
+        "h": "1.2 m: the... None",
         "g": "weak! now",
     }
 
@@ -76,6 +78,11 @@ REFUSED = [
     "{{ event.reasons[9] }}",
     "{{ event.text.format_map(event) }}",
     "{{ event.links.get(*event.links) }}",
+    "{{ 1.5|round(1000000, 'ceil') }}",
+    "{{ 1.5|round(1001, 'floor') }}",
+    "{{ 1.5|round(900 + 900, 'floor') }}",
+    "{{ 1.5|round(event.version or 7, 'ceil') }}",
+    "{{ event.text|truncate(2000) }}",
     "{{ event.text" + " ~ event.text" * 1000 + " }}",
 ]
 
@@ -93,3 +100,9 @@ def test_a_value_of_the_event_is_not_a_template(event: LoopEvent) -> None:
 @pytest.mark.parametrize("value", [None, 1, True, 1.5, [], {}])
 def test_what_is_no_text_stays(value: Any, event: LoopEvent) -> None:
     assert render(value, event) == value
+
+
+@pytest.mark.parametrize("digits", ["1000000", "-1000000", "1e300", "1001"])
+def test_a_number_that_would_take_minutes_is_refused_before_it_is_computed(digits: str, event: LoopEvent) -> None:
+    with pytest.raises(NotAllowedError, match=r"number above|computes|than a number of digits"):
+        render("{{ 1.5|round(DIGITS, 'ceil') }}".replace("DIGITS", digits), event)

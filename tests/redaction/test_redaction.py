@@ -9,6 +9,7 @@ import json
 import logging
 import time
 import traceback
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -57,6 +58,10 @@ LOOKS = {
     "Python": "{'token': 'CANARY', 'n': 1}",
     "a header": "Authorization: Basic CANARY",
     "a header in Python": "{'Authorization': 'Bearer CANARY'}",
+    "a header in bytes": "{b'Authorization': b'Basic CANARY'}",
+    "a key's header": "x-api-key: CANARY",
+    "a cookie": "Set-Cookie: CANARY; HttpOnly",
+    "AWS in YAML": "aws_secret_access_key: CANARY",
     "a bearer": "curl -H bearer CANARYabcdef12345",
     "AWS": "key AKIACANARYCANARY1234 is wrong",
     "GitHub": "ghp_CANARYabcdefghijklmnop",
@@ -269,6 +274,48 @@ def test_errors_without_secrets_are_left_as_they_are() -> None:
 def test_groups_of_errors_lose_theirs() -> None:
     group = ExceptionGroup("two", [ValueError("https://ada:CANARY@h"), OSError("x")])
     assert "CANARY" not in "".join(traceback.format_exception(without_secrets(group)))
+
+
+def syntax() -> BaseException:
+    return SyntaxError("invalid", ("x.py", 1, 1, f"url = '{ADDRESS}'"))
+
+
+def tuple_of_notes() -> BaseException:
+    error = ValueError("x")
+    error.__notes__ = (f"see {ADDRESS}",)  # type: ignore[assignment]
+    return error
+
+
+SHOWN: dict[str, Callable[[], BaseException]] = {
+    "a line of code": syntax,
+    "notes that are no list": tuple_of_notes,
+    "a stubborn one in a group": lambda: ExceptionGroup("g", [ExceptionGroup("h", [Stubborn()]), OSError("x")]),
+    "the words of a group": lambda: ExceptionGroup(f"at {ADDRESS}", [OSError("x")]),
+    "an exit": lambda: SystemExit(f"no {ADDRESS}"),
+}
+
+
+@pytest.mark.parametrize("what", SHOWN)
+def test_nothing_that_a_traceback_shows_is_a_secret(what: str) -> None:
+    error = SHOWN[what]()
+    with pytest.raises(BaseException) as caught, raising_no_secrets():  # noqa: PT011 - whatever it is by then
+        raise error
+    said = "".join(traceback.format_exception(caught.value))
+    assert "CANARY" not in said
+    assert "OSError: x" in said or "group" not in what
+
+
+class TimedOut(BaseException):
+    """As Airflow ends a task: no Exception, so that nobody catches it."""
+
+
+def test_what_was_being_done_when_the_time_was_over_loses_its_secrets() -> None:
+    with pytest.raises(TimedOut) as caught, raising_no_secrets():
+        try:
+            raise OSError(ADDRESS)
+        except OSError:
+            raise TimedOut("after 60 s")  # noqa: B904 - the context is logged, too
+    assert "CANARY" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_what_libraries_log_loses_its_secrets(caplog: pytest.LogCaptureFixture) -> None:

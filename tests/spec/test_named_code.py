@@ -123,6 +123,54 @@ def test_parameters_that_are_places_on_a_disk_are_refused(parameters: dict[str, 
     assert parse_spec({**RAW, **training(parameters={"memory": None, "kernel": "rbf", "path_smooth": 1.0})})
 
 
+LGBM, XGB, CAT = "lightgbm.LGBMClassifier", "xgboost.XGBClassifier", "catboost.CatBoostClassifier"
+OF_BOOSTERS: list[tuple[str, dict[str, Any]]] = [
+    (LGBM, {"machines": "10.0.0.1:80,10.0.0.2:80"}),
+    (LGBM, {"nodes": ["10.0.0.1:80"]}),
+    (LGBM, {"workers": {"10.0.0.1:80": 1}}),
+    (LGBM, {"fs": "/etc/passwd"}),
+    (LGBM, {"config": "x.conf"}),
+    (LGBM, {"no_such_name_yet": "x"}),
+    (CAT, {"output_borders": "/srv/x"}),
+    (CAT, {"input_borders": "/etc/passwd"}),
+    (XGB, {"cache": "x"}),
+]
+
+
+@pytest.mark.parametrize(("path", "parameters"), OF_BOOSTERS)
+def test_a_booster_is_given_texts_only_where_they_are_words(path: str, parameters: dict[str, Any]) -> None:
+    """Boosters take any parameter: some read or write a file, one opens connections to whom it is told."""
+    inside = {"estimator": {"path": path, "parameters": parameters}}
+    searched = {"parameters": {name: [held] for name, held in parameters.items()}}
+    for said in (
+        {"training": {"estimator": path, "parameters": parameters}},
+        {"training": {"estimator": path, "search": searched}},
+        training(parameters=inside),
+        training(parameters={"estimators": [["a", inside["estimator"]]]}),
+        training(search={"parameters": {"estimator": [inside["estimator"]]}}),
+    ):
+        with pytest.raises(SpecError, match="or in a network"):
+            parse_spec({**RAW, **said})
+    spec = parse_spec({**RAW, "training": {"estimator": path}})
+    with pytest.raises(SpecError, match="or in a network"):
+        apply_overrides(spec, {"training.parameters": parameters})
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        (LGBM, {"objective": "binary", "metric": ["auc"], "num_leaves": "31", "class_weight": "balanced"}),
+        (XGB, {"tree_method": "hist", "monotone_constraints": "(1,-1)", "max_depth": 3, "device": "cpu"}),
+        (CAT, {"loss_function": "Logloss:hints=skip", "custom_metric": ["AUC"], "used_ram_limit": "4gb", "depth": 4}),
+    ],
+)  # fmt: skip
+def test_words_of_a_booster_are_its_own(path: str, parameters: dict[str, Any]) -> None:
+    said = {"estimator": path, "parameters": parameters}
+    assert parse_spec({**RAW, "training": said}).training.parameters == parameters
+    nested = {"estimator": {"path": path, "parameters": parameters}}
+    assert parse_spec({**RAW, **training(parameters=nested)}).training.parameters == nested
+
+
 def test_a_run_names_no_code_that_its_specification_does_not() -> None:
     spec = parse_spec({**RAW, **training(parameters={"estimator": {"path": SVC}})})
     tuned = apply_overrides(spec, {"training.parameters.estimator.parameters": {"C": 2.0}})

@@ -21,6 +21,10 @@ ALLOWED = [
     "SELECT a[1], t.\"from\", x::date, coalesce(y, 'it''s; FROM hr.p') FROM sales.o t -- hr.people\n WHERE 1 = 1",
     "WITH RECURSIVE r AS (SELECT 1 FROM sales.o UNION SELECT 2 FROM r) SELECT * FROM r",
     "SELECT * FROM generate_series(1, 3) s, sales.o",
+    "SELECT x::numeric(10,2), CAST(y AS varchar(9)), sum(z) FILTER (WHERE z > 0) OVER (PARTITION BY a) FROM sales.o",
+    "SELECT q.a FROM (SELECT 1, 2 FROM sales.o) AS q(a, b) JOIN (VALUES (1)) v(c) USING (c)",
+    "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY x) FROM sales.o TABLESAMPLE system(10) WHERE a IN (1) AND (b)",
+    'WITH "Q" AS (SELECT * FROM sales.o) SELECT * FROM "Q" -- the newest\r\nWHERE x IS NOT DISTINCT FROM y',
 ]
 REFUSED = [
     "SELECT * FROM users",
@@ -67,6 +71,38 @@ REFUSED = [
     'SELECT "a',
     "UPDATE sales.o SET a = 1",
     "VALUES (1)",
+    # names that are the same for one database and not for another
+    'WITH "PEOPLE" AS (SELECT 1) SELECT * FROM people',
+    'WITH people AS (SELECT 1) SELECT * FROM "People"',
+    'SELECT * FROM "SALES".o',
+    "SELECT * FROM sales.o\u2003, hr.p",
+    "SELECT * FROM sales..people",
+    "WITH \"\" AS (SELECT 1) SELECT * FROM '/etc/passwd'",
+    'WITH u AS (SELECT 1) SELECT * FROM U&"\\0068r".people',
+    'SELECT u&"\\0070g_read_file"(x) FROM sales.o',
+    'SELECT "\\" FROM sales.o -- ", x FROM hr.people',
+    "SELECT * FROM sales\u00a0.o",
+    "SELECT * FROM sales.o@remote",
+    # comments and comparisons that end elsewhere
+    "SELECT 1 FROM sales.o -- x\r, hr.people",
+    "SELECT 1 -- \u2028 FROM hr.people\nFROM sales.o",
+    "SELECT 5 --1 FROM hr.people /*\n FROM sales.o -- */",
+    "SELECT r.is DISTINCT FROM hr.people p, (SELECT 1 AS is) r",
+    "SELECT is DISTINCT FROM hr.people",
+    "SELECT trim(SELECT max(x) FROM hr.people) FROM sales.o",
+    # functions that read what texts name
+    'SELECT "query_to_xml"(x, true, true, y) FROM sales.o',
+    'SELECT "pg_read_file"(x) FROM sales.o',
+    "SELECT ts_stat('SELECT x FROM hr.people') FROM sales.o",
+    "SELECT DISTINCT ON (a) ts_stat('SELECT x FROM hr.people') FROM sales.o",
+    "SELECT a[1:ts_stat('SELECT x FROM hr.people')] FROM sales.o",
+    "SELECT ts_rewrite(a, 'SELECT x, y FROM hr.people') FROM sales.o",
+    "SELECT crosstab('SELECT 1') FROM sales.o",
+    "SELECT xpath_table('a', 'b', 'hr.people', 'd', 'e') FROM sales.o",
+    "SELECT set_config('search_path', 'hr', false) FROM sales.o",
+    "SELECT getenv('HOME') FROM sales.o",
+    "SELECT 1 FROM sales.o a JOIN sales.o b ON crosstab('SELECT 1')",
+    "SELECT 1 OPERATOR(hr.+) 2 FROM sales.o",
 ]
 
 
@@ -82,8 +118,10 @@ def test_everything_else_is_refused(query: str) -> None:
 
 
 def test_tables_are_named_with_their_schema() -> None:
-    assert list(table_problems("Sales.orders", ("sales", "public"))) == []
-    for table in ("orders", "hr.people", "db.sales.orders"):
+    for table in ("sales.orders", "Own.orders"):
+        assert list(table_problems(table, ("sales", "Own"))) == []
+    # A name with capitals is asked for between quotes: `Sales` is another schema than `sales`.
+    for table in ("orders", "hr.people", "db.sales.orders", "Sales.orders"):
         (problem,) = table_problems(table, ("sales",))
         assert problem.field == "data.source.table"
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow_mlops.core.proposal.propose import Proposal
+from airflow_mlops.core.text import visible
 
 _WIDTH = 110
 _PLAIN = re.compile(r"[A-Za-z_/][\w./-]*")
@@ -78,7 +79,8 @@ def _mapping(
 
 
 def _comment(text: str, indent: str) -> Iterator[str]:
-    for line in textwrap.wrap(text, _WIDTH - len(indent) - 2, break_on_hyphens=False):
+    # A comment ends where YAML ends a line, and it does at five characters; names and classes are the data's words.
+    for line in textwrap.wrap(visible(text), _WIDTH - len(indent) - 2, break_on_hyphens=False):
         yield f"{indent}# {line}"
 
 
@@ -88,4 +90,8 @@ def _scalar(value: Any) -> str:
         return f"{{{', '.join(f'{name}: {_scalar(one)}' for name, one in value.items())}}}"
     if not isinstance(value, str) or re.fullmatch(r"\d+[dh]", text):
         return text
-    return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else json.dumps(text, ensure_ascii=False)
+    return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    return visible(json.dumps(text, ensure_ascii=False), keep="")

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.records.json_text import read_json
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
@@ -118,7 +119,7 @@ def _leave_out(value: Any, body: Any) -> None:
 def _body(cls: type[Record], data: Any) -> dict[str, Any]:
     """Return the JSON object in `data`; a file that was cut off has none."""
     try:
-        body = json.loads(data) if isinstance(data, str | bytes) else data
+        body = read_json(data) if isinstance(data, str | bytes) else data
     except ValueError as error:
         raise RecordError(_problem(cls, "text that is not whole JSON", ReasonCode.RECORD_CONFLICT)) from error
     if not isinstance(body, Mapping):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.base import added
+from airflow_mlops.core.records.json_text import read_json
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class SpecIdentity:
             RECORD_CONFLICT, if it is something else; it names the place.
         """
         try:
-            read = json.loads(text)
+            read = read_json(text)
             return cls(name=str(read["specification"]), owner=str(read["owner"]))
         except (ValueError, KeyError, TypeError) as error:
             raise RecordError(
@@ -98,7 +99,7 @@ class Claim:
             RECORD_CONFLICT, if it is something else; it names the place.
         """
         holder = SpecIdentity.from_text(text, where=where)
-        return cls(holder=holder, registered_model=str(json.loads(text).get("registered_model") or holder.name))
+        return cls(holder=holder, registered_model=str(read_json(text).get("registered_model") or holder.name))
 
 
 def owned_by_another(what: str, holder: SpecIdentity, asker: SpecIdentity, *, fix: str) -> RecordError:

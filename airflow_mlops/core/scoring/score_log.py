@@ -15,6 +15,7 @@ from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.core.rows.columns import missing_columns
 from airflow_mlops.core.scoring.score import predictions_folder, scoring_window
 from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import Problem, ReasonCode
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -131,8 +132,33 @@ def overlap(one: Window, other: Window) -> bool:
 def _require(identity: Sequence[str], batch: pa.RecordBatch, file: ScoredFile) -> None:
     fields = dict.fromkeys(identity[:-1], "data.key") | {identity[-1]: "data.time"}
     problems = missing_columns(fields, batch.schema.names, where=file.predictions.uri)
+    if not problems:
+        problems = [
+            _retyped(name, field, batch, file) for name, field in fields.items() if _is_strange(name, field, batch)
+        ]
     if problems:
         raise DataError(problems, subject=file.predictions.model)
+
+
+def _is_strange(name: str, field: str, batch: pa.RecordBatch) -> bool:
+    """Whether an identity is of a type that was never written: who may write to the storage may have."""
+    import pyarrow as pa
+
+    type_ = batch.schema.field(name).type
+    if field == "data.time":
+        return not (pa.types.is_timestamp(type_) and type_.tz is not None)
+    return bool(type_.num_fields)
+
+
+def _retyped(name: str, field: str, batch: pa.RecordBatch, file: ScoredFile) -> Problem:
+    return Problem(
+        code=ReasonCode.COLUMN_RETYPED,
+        field=field,
+        found=f"column '{name}' of type {batch.schema.field(name).type}",
+        allowed="instants" if field == "data.time" else "single values",
+        fix="the file of predictions was changed: restore it, or delete its folder and score the window again",
+        where=file.predictions.uri,
+    )
 
 
 def _within(batch: pa.RecordBatch, time: str, window: Window) -> pa.RecordBatch:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from airflow_mlops.core.errors import RecordError
+from airflow_mlops.core.records.json_text import read_json
 from airflow_mlops.core.records.profile import Profile
 from airflow_mlops.core.records.reproduction import Circumstances
 from airflow_mlops.core.records.snapshot import Snapshot
@@ -58,7 +59,7 @@ class MLflowLineage:
         # Runs of the first format have no seal of it.
         text = self._artifacts.read_sealed_or_older(run_id, SPEC, SPEC_SEAL)
         try:
-            return ModelSpec.model_validate(json.loads(text))
+            return ModelSpec.model_validate(read_json(text))
         except ValueError as error:
             raise RecordError(
                 Problem(

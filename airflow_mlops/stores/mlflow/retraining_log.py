@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
+from airflow_mlops.core.records.json_text import read_json
 from airflow_mlops.core.records.retraining import RetrainDecision, as_line
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.mlflow.client import GuardedClient
@@ -118,7 +119,7 @@ class MLflowRetrainLog:
 
 def _holder(model: str, text: str) -> tuple[str, str]:
     try:
-        claim = json.loads(text)
+        claim = read_json(text)
         return str(claim["key"]), str(claim["loop_run"])
     except (ValueError, KeyError, TypeError) as error:
         raise RETRAINING.broken(model, "a claim that cannot be read") from error

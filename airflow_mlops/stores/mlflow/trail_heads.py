@@ -20,6 +20,7 @@ from urllib.parse import quote
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.promotion import broken_trail
+from airflow_mlops.core.records.json_text import read_json
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.stores.mlflow.client import GuardedClient
 from airflow_mlops.stores.mlflow.queries import find_registered_model
@@ -153,8 +154,8 @@ class TrailHeads:
 
     def _read(self, model: str, where: str, text: str) -> TrailHead:
         try:
-            body = json.loads(text)
-            head = TrailHead(number=int(body["number"]), digest=str(body["digest"]), seal=str(body["seal"]))
+            body = read_json(text)
+            head = TrailHead(number=_number(body["number"]), digest=str(body["digest"]), seal=str(body["seal"]))
         except (ValueError, KeyError, TypeError) as error:
             raise _broken(model, f"{where}, which cannot be read") from error
         flaw = self._keys.flaw(_place(model), f"{head.number}:{head.digest}", head.seal)
@@ -166,6 +167,13 @@ class TrailHeads:
         if self._storage is None and self._open is not None:
             self._storage = self._open()
         return self._storage
+
+
+def _number(value: object) -> int:
+    """Return the number of an event; below zero it would count from the trail's end."""
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is no number of events")
+    return value
 
 
 def _require_reached(model: str, events: Sequence[AuditEvent], head: tuple[int, str], where: str) -> None:

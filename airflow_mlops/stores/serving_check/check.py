@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.evidence import ServingReport
+from airflow_mlops.core.records.json_text import read_json
 from airflow_mlops.core.training import Golden, GoldenBatch, largest_difference
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.stores.model_files import loader as serving_child
@@ -138,7 +139,7 @@ class ServingCheck:
         except subprocess.TimeoutExpired:
             return replace(self._base, failure=f"the stored model gave no answer within {self._seconds:g} seconds")
         try:
-            result = json.loads((Path(folder.name) / "result.json").read_text(encoding="utf-8"))
+            result = read_json((Path(folder.name) / "result.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return replace(self._base, failure=_ended(process.returncode))
         try:

@@ -12,6 +12,7 @@ from airflow_mlops.core.errors import DataError, StoreUnavailableError
 from airflow_mlops.core.ports import Storage
 from airflow_mlops.redaction.raised import raising_no_secrets
 from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal
+from airflow_mlops.stores.files.limits import read_own
 from airflow_mlops.stores.files.location import locate
 from airflow_mlops.stores.files.part import unreadable
 from airflow_mlops.stores.storage.backends import Backend, Disk, Objects
@@ -19,7 +20,6 @@ from airflow_mlops.stores.storage.backends import Backend, Disk, Objects
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_BUFFER = 1 << 20
 _ROW_GROUP = 50_000
 
 
@@ -96,13 +96,10 @@ class _Storage:
         self, path: str, columns: Sequence[str] | None = None, *, chunk_rows: int = 50_000
     ) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         with self._reaching("read", path), self._backend.read(path) as file:
             try:
-                parquet = pq.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False)
-                wanted = None if columns is None else list(columns)
-                yield from parquet.iter_batches(chunk_rows, columns=wanted, use_threads=False)
+                yield from read_own(pa.PythonFile(file, "r"), self.uri(path), columns=columns, chunk_rows=chunk_rows)
             except (pa.ArrowException, OSError) as error:
                 # Arrow says of pages that it cannot unpack a plain OSError; one of a disk or a network has a number.
                 if not isinstance(error, pa.ArrowException) and (type(error) is not OSError or error.errno):

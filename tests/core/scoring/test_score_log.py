@@ -191,3 +191,22 @@ def test_a_file_without_the_key_is_refused(storage):
     with pytest.raises(DataError) as caught:
         read(storage, days(0, 1))
     assert [problem.code for problem in caught.value.problems] == [ReasonCode.COLUMN_MISSING]
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"t": [str(n) for n in range(8)]}, "data.time"),
+        ({"t": list(range(8))}, "data.time"),
+        ({"t": pd.date_range("2024-01-01", periods=8, freq="6h", unit="us")}, "data.time"),
+        ({"id": [[n] for n in range(8)]}, "data.key"),
+        ({"id": [{"a": n} for n in range(8)]}, "data.key"),
+    ],
+)
+def test_a_file_that_somebody_changed_is_refused_in_one_sentence(storage, changed, field):
+    """Two windows overlap, so that keys are compared: those of a list would be a raw error, and tried again."""
+    write(storage, days(0, 2), rows_of(days(0, 2)).assign(**changed), at=3)
+    write(storage, days(1, 3), rows_of(days(1, 3)), at=4)
+    with pytest.raises(DataError, match=r"was changed: restore it") as caught:
+        read(storage, days(0, 3))
+    assert [problem.field for problem in caught.value.problems] == [field]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.rows import memory
 from airflow_mlops.stores.files import limits
-from airflow_mlops.stores.files.limits import check_footer, read_bounded
+from airflow_mlops.stores.files.limits import check_footer, read_bounded, read_own
 from tests.support.memory import peak_growth
 
 MEMORY = 64 << 20
@@ -243,3 +243,113 @@ def test_a_file_without_rows_has_no_page_that_could_be_refused(tmp_path: Path) -
     groups = range(pq.ParquetFile(path).num_row_groups)
     found = read_bounded(pafs.LocalFileSystem(), str(path), groups=groups, columns=["x", "c"], chunk_rows=10)
     assert sum(batch.num_rows for batch in found) == 0
+
+
+# texts within lists, structs and maps; files of our own -----------------------------------------------------------
+
+
+def within(kind: str, texts: pa.Array) -> pa.Array:
+    rows = len(texts)
+    starts = pa.array(range(rows + 1), pa.int32())
+    made: dict[str, pa.Array] = {
+        "list": pa.ListArray.from_arrays(starts, texts),
+        "struct": pa.StructArray.from_arrays([pa.array(range(rows)), texts], ["n", "t"]),
+        "map": pa.MapArray.from_arrays(starts, pa.array(range(rows)), texts),
+        "list of structs": pa.ListArray.from_arrays(starts, pa.StructArray.from_arrays([texts], ["t"])),
+        "struct of lists": pa.StructArray.from_arrays([pa.ListArray.from_arrays(starts, texts)], ["l"]),
+    }
+    return made[kind]
+
+
+WITHIN = ["list", "struct", "map", "list of structs", "struct of lists"]
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("kind", WITHIN)
+def test_a_text_within_a_value_is_unpacked_in_pieces_that_fit(tmp_path: Path, kind: str, own: bool) -> None:
+    """302 bytes would be 20 GB: a list, a struct or a map of one text that every row means."""
+    texts = repeated("a" * 100_000, 2000)
+    path = written(tmp_path / "a.parquet", within(kind, texts), dictionary_pagesize_limit=1 << 30, store_schema=False)
+    assert path.stat().st_size < 88_000
+
+    def read_some() -> None:
+        rows = 0
+        for batch in read_as_own(path) if own else iter_bounded(path):
+            assert batch.nbytes <= LIMIT
+            rows += batch.num_rows
+            if rows > 500:
+                break
+        assert rows > 500
+
+    assert peak_growth(read_some) < 5 * LIMIT >> 10
+
+
+def iter_bounded(path: Path) -> Iterator[pa.RecordBatch]:
+    return read_bounded(pafs.LocalFileSystem(), str(path), groups=[0], columns=["x"], chunk_rows=50_000)
+
+
+def read_as_own(path: Path) -> Iterator[pa.RecordBatch]:
+    return read_own(pa.OSFile(str(path)), str(path), columns=None, chunk_rows=50_000)
+
+
+PAGES: dict[str, dict[str, Any]] = {
+    "one": {},
+    "row groups": {"row_group_size": 7},
+    "no dictionary": {"use_dictionary": False},
+    "a dictionary that was given up": {"dictionary_pagesize_limit": 64, "data_page_size": 64, "write_batch_size": 8},
+}
+
+
+@pytest.mark.parametrize("pages", PAGES)
+@pytest.mark.parametrize("kind", WITHIN)
+def test_a_text_within_a_value_stays_what_it_is(tmp_path: Path, kind: str, pages: str) -> None:
+    texts = pa.array(["a", None, "", *(f"b{n}" * 9 for n in range(97))] * 2)
+    path = written(tmp_path / "a.parquet", within(kind, texts), **PAGES[pages])
+    for batches in (read(path), list(read_as_own(path))):
+        assert pa.Table.from_batches(batches)["x"].to_pylist() == within(kind, texts).to_pylist()
+
+
+def test_one_text_within_a_value_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    many = pa.ListArray.from_arrays([0, 2000], repeated("a" * 100_000, 2000))
+    path = written(tmp_path / "a.parquet", many, dictionary_pagesize_limit=1 << 30, store_schema=False)
+    with pytest.raises(DataError, match="column x: found a text of"):
+        read(path)
+
+
+def test_values_of_lists_that_are_written_as_the_one_before_are_counted(tmp_path: Path) -> None:
+    texts = pa.ListArray.from_arrays([0, 3000], pa.array(["a" * 100_000] * 3000))
+    path = written(
+        tmp_path / "a.parquet", texts, use_dictionary=False, column_encoding={"x.list.element": "DELTA_BYTE_ARRAY"}
+    )
+    assert path.stat().st_size < 88_000
+    with pytest.raises(DataError, match="column x: found lists of 3,000 values"):
+        read(path)
+
+
+def test_a_page_of_a_column_with_a_dot_in_its_name_is_looked_at(tmp_path: Path) -> None:
+    """The path of a leaf has dots between its parts, and a name may have one of its own."""
+    zeros = pa.array(np.zeros(4 << 20))
+    options = {"use_dictionary": False, "data_page_size": 1 << 30, "row_group_size": 8 << 20, "compression": "zstd"}
+    table = pa.table({"x.y": zeros})
+    pq.write_table(table, tmp_path / "a.parquet", **options, write_batch_size=8 << 20, max_rows_per_page=1 << 30)
+    with pytest.raises(DataError, match=r"column x\.y: found a page that says it is"):
+        read(tmp_path / "a.parquet", columns=["x.y"])
+
+
+@pytest.mark.parametrize("kind", ORDINARY)
+def test_what_this_package_wrote_has_its_own_types(tmp_path: Path, kind: str) -> None:
+    column = ORDINARY[kind]
+    schema = pa.schema([pa.field("x", column.type, metadata={"k": "v"}), pa.field("n", pa.int8(), nullable=False)])
+    table = pa.table({"x": column, "n": pa.array([1] * len(column), pa.int8())}, schema=schema)
+    pq.write_table(table, tmp_path / "a.parquet")
+    (batch,) = read_as_own(tmp_path / "a.parquet")
+    (plain,) = pq.ParquetFile(tmp_path / "a.parquet").iter_batches()
+    assert batch.equals(plain)
+    assert batch.schema.equals(plain.schema, check_metadata=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"x" * 100, b"x" * 92 + struct.pack("<I", 80 << 20) + b"PAR1"])
+def test_what_is_no_file_of_our_own_is_an_error_and_no_memory(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.parquet").write_bytes(content)
+    with pytest.raises((pa.ArrowException, OSError, DataError)):
+        list(read_as_own(tmp_path / "a.parquet"))

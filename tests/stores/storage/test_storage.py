@@ -15,6 +15,7 @@ from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.snapshot.read import open_snapshot, read_snapshot, verify_snapshot
 from airflow_mlops.core.snapshot.take import take_snapshot
 from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.stores.files import limits
 from airflow_mlops.stores.files.store import FileStore
 from airflow_mlops.stores.storage.storage import open_storage
 
@@ -157,3 +158,17 @@ def test_an_object_store_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, me
 def test_a_storage_nobody_serves_is_refused() -> None:
     with pytest.raises(DataError, match=r"\[mlops\] storage: found no file system for 'nope://'"):
         open_storage("nope://bucket/x")
+
+
+def test_a_file_that_somebody_put_in_a_place_is_trusted_no_more_than_a_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may write to the storage asks for 32 MB with a few kilobytes; the machine is said to have 16."""
+    monkeypatch.setattr(limits, "memory_bytes", lambda: 16 << 20)
+    storage = open_storage(str(tmp_path))
+    options = {"use_dictionary": False, "data_page_size": 1 << 30, "row_group_size": 8 << 20, "compression": "zstd"}
+    table = pa.table({"x": pa.array([0.0] * (4 << 20))})
+    pq.write_table(table, tmp_path / "rows.parquet", **options, write_batch_size=8 << 20, max_rows_per_page=1 << 30)
+    assert (tmp_path / "rows.parquet").stat().st_size < 88_000
+    with pytest.raises(DataError, match=r"column x: found a page that says it is .*rows\.parquet"):
+        next(storage.read_batches("rows.parquet"))
