@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from airflow_mlops.redaction import redact
 
@@ -21,6 +22,24 @@ def one_line(text: str, longest: int) -> str:
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in redact(text)).split())
     line = line.encode("utf-8", "replace").decode()
     return line if len(line) <= longest else f"{line[: longest - 3]}..."
+
+
+def as_sentences(parts: Iterable[str]) -> str:
+    """Join what several places say so that a reader sees where each ends; some of them write a full stop, some do not.
+
+    >>> as_sentences(("rmse 9.03: up to 7.54 is no decay", "the estimate says nothing"))
+    'rmse 9.03: up to 7.54 is no decay; the estimate says nothing.'
+    >>> as_sentences(("2 of 6 columns are in drift.", "temp: PSI 0.7."))
+    '2 of 6 columns are in drift. temp: PSI 0.7.'
+    """
+    said = ""
+    for part in filter(None, (part.strip() for part in parts)):
+        between = "" if not said else " " if said.endswith(_STOPS) else "; " if part[0].islower() else ". "
+        said += between + part
+    return said if not said or said.endswith(_STOPS) else f"{said}."
+
+
+_STOPS = (".", "!", "?")
 
 
 LONGEST, SHORT = 300, 80
