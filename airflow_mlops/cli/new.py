@@ -48,13 +48,14 @@ def new(args: Namespace) -> None:
     except Refusal as refusal:
         raise SystemExit(str(refusal)) from None
     except FileExistsError:
-        raise SystemExit(f"{target}: exists already; choose another file with --output") from None
+        anew = f"to write it anew take it away first (rm {shlex.quote(str(target))})"
+        raise SystemExit(f"{target}: exists already; {anew}, or choose another file with --output") from None
     except OSError as error:
         raise SystemExit(f"{target}: cannot be written ({error.strerror})") from None
     if proposal is None:
         say(f"{target}: written; now edit it, and run: airflow mlops validate {target}")
         return
-    say("\n".join(_summary(proposal, target)))
+    say("\n".join(_summary(proposal, target, args.source)))
 
 
 def _proposed(args: Namespace) -> Proposal:
@@ -137,7 +138,7 @@ def _text(proposal: Proposal, args: Namespace) -> str:
     return text
 
 
-def _summary(proposal: Proposal, target: Path) -> Iterator[str]:
+def _summary(proposal: Proposal, target: Path, source: str) -> Iterator[str]:
     roles = {"time": proposal.time, "key": proposal.key, "label": proposal.target.label}
     yield f"{target}: written from {proposal.rows}"
     for name, role in roles.items():
@@ -147,6 +148,11 @@ def _summary(proposal: Proposal, target: Path) -> Iterator[str]:
     for column, why in proposal.excluded.items():
         yield f"  left out  {column} ({why})"
     yield from (f"  a first model {line}" for line in _first_model(proposal))
+    guessed = [f"--{name} COLUMN" for name, role in roles.items() if not role.sure]
+    if guessed:
+        file = shlex.quote(str(target))
+        again = shlex.join(["airflow", "mlops", "new", proposal.name, "--from", source])
+        yield f"where a guess is wrong, say it: rm {file}, then {again} -o {file} {' '.join(guessed)}"
     yield f"look through it, and run it through once: airflow mlops validate {target} --against-data"
     end = proposal.document()["schedule"].get("end")
     conf = f""" --conf '{{"as_of": "{end}T00:00:00Z"}}'""" if end else ""

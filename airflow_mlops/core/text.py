@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from airflow_mlops.redaction import redact
 
@@ -41,6 +42,24 @@ def _escaped(number: int) -> str:
         return f"\\u{number:04x}"
     high, low = divmod(number - 0x10000, 0x400)
     return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
+
+
+def as_sentences(parts: Iterable[str]) -> str:
+    """Join what several places say so that a reader sees where each ends; some of them write a full stop, some do not.
+
+    >>> as_sentences(("rmse 9.03: up to 7.54 is no decay", "the estimate says nothing"))
+    'rmse 9.03: up to 7.54 is no decay; the estimate says nothing.'
+    >>> as_sentences(("2 of 6 columns are in drift.", "temp: PSI 0.7."))
+    '2 of 6 columns are in drift. temp: PSI 0.7.'
+    """
+    said = ""
+    for part in filter(None, (part.strip() for part in parts)):
+        between = "" if not said else " " if said.endswith(_STOPS) else "; " if part[0].islower() else ". "
+        said += between + part
+    return said if not said or said.endswith(_STOPS) else f"{said}."
+
+
+_STOPS = (".", "!", "?")
 
 
 LONGEST, SHORT = 300, 80

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_mlops.core.text import as_sentences
 from airflow_mlops.links import MLflowRunLink, ModelVersionLink, ReportLink
 from airflow_mlops.sensors._base import WaitingSensor
 
@@ -61,7 +62,7 @@ class DriftSensor(WaitingSensor):
         found = observed(spec, as_of, store, self.storage())
         self.run_url, self.report_url, self.version_url = found.run_url, found.page_url, found.version_url
         report = found.report
-        self.lacking = f"{report.verdict} in {window} ({report.rows} rows): {'; '.join(report.reasons)}"
+        self.lacking = f"{report.verdict} in {window} ({report.rows} rows): {as_sentences(report.reasons)}"
         self.log.info("%s", self.lacking)
         self._seen = seen
         fires = self.wait_for == "window" or report.verdict == "drift"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_mlops.core.text import as_sentences
 from airflow_mlops.links import MLflowRunLink, ModelVersionLink
 from airflow_mlops.sensors._base import WaitingSensor
 
@@ -52,7 +53,7 @@ class PerformanceSensor(WaitingSensor):
         report, self.run_url = performed(spec, self.as_of(context), self.storage())
         with self.records(spec) as records:
             self.version_url = records.version_url(spec.registered_model, report.champion_version)
-        self.lacking = f"{report.verdict} in {report.window}: {'; '.join(report.reasons)}"
+        self.lacking = f"{report.verdict} in {report.window}: {as_sentences(report.reasons)}"
         self.log.info("%s", self.lacking)
         return report.to_json() if self._fires(report, spec.monitoring.performance.min_coverage) else None
 

@@ -71,6 +71,25 @@ def test_a_source_that_is_not_there_is_one_sentence_and_no_file(tmp_path: Path) 
     assert not file.exists()
 
 
+def test_a_label_that_was_guessed_is_said_with_what_says_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = tables.hourly(60)
+    frame["billed_amount"] = frame["load"].round() + frame["temp"]
+    path, file = tables.write(frame, tmp_path / "two amounts.csv"), tmp_path / "demand.yaml"
+    run("new", "demand", "--from", str(path), "-o", str(file))
+    told = capsys.readouterr().out
+    assert "A GUESS: named as an amount; also possible: load" in told
+    assert "A GUESS, look at it: named as an amount" in file.read_text()
+    assert f"rm {file}, then airflow mlops new demand --from '{path}' -o {file} --label COLUMN" in told
+    with pytest.raises(SystemExit, match=f"exists already; to write it anew take it away first .rm {file}."):
+        run("new", "demand", "--from", str(path), "-o", str(file), "--label", "load")
+    file.unlink()
+    run("new", "demand", "--from", str(path), "-o", str(file), "--label", "load")
+    assert load_spec(file).data.label == "load"
+    assert "where a guess is wrong" not in capsys.readouterr().out
+
+
 def test_a_path_is_written_as_it_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert source_of("data/orders.csv", "/elsewhere") == {"path": str(tmp_path / "data/orders.csv")}

@@ -237,6 +237,9 @@ def test_a_model_that_does_not_exist_is_said(loop_home: Path, capsys: pytest.Cap
         said = "".join(capsys.readouterr())
         assert "nobody_knows_it" in said
         assert "no_champion" in said
+    # A model whose first training has not ended has no trail either: a name that is right is not only doubted.
+    assert ask(status, models=["nobody_knows_it"]) == 1
+    assert "the first run of its train DAG writes it" in "".join(capsys.readouterr())
 
 
 def test_every_command_of_the_documentation_is_there() -> None:

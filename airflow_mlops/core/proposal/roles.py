@@ -170,7 +170,8 @@ def _likely_label(frame: pd.DataFrame, usable: Sequence[str]) -> Role:
         if found:
             best = found[-1]
             others = [name for name in found if name != best]
-            return Role(columns=(best,), reason=what + (f"; also possible: {', '.join(others[:5])}" if others else ""))
+            also = f"; also possible: {', '.join(others[:5])}" if others else ""
+            return Role(columns=(best,), reason=what + also, sure=not others)
     last = usable[-1]
     return Role(columns=(last,), reason="the last column: nothing in its name says so", sure=False)
 

@@ -129,9 +129,9 @@ def _needed(case: RetrainCase) -> Iterator[str]:
             f"monitoring.longest_window of {days}d."
         )
     elif drift is not None:
-        yield f"Drift: {quote(drift.reasons)}."
+        yield f"Drift: {quote(drift.reasons)}"
     if performance is not None:
-        yield f"Performance: {quote(performance.reasons)}."
+        yield f"Performance: {quote(performance.reasons)}"
 
 
 def no_signal(case: RetrainCase) -> Objection | None:

@@ -24,6 +24,7 @@ from airflow_mlops.core.retraining.persistence import (
 )
 from airflow_mlops.core.retraining.shadow import next_look, sure_gain
 from airflow_mlops.core.stats.mean_rise import chance_of_no_rise
+from airflow_mlops.core.text import as_sentences
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
@@ -256,7 +257,7 @@ _KINDS: Mapping[SignalKind, Callable[[SignalInput], Signal]] = {
 
 def quote(reasons: Iterable[str]) -> str:
     """Return the first sentences of a report."""
-    return " ".join(_first(reasons))
+    return as_sentences(_first(reasons))
 
 
 def _first(reasons: Iterable[str]) -> Iterator[str]:

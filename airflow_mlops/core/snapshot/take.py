@@ -316,7 +316,18 @@ def nothing(spec: ModelSpec, store: DataStore, window: Window, unlabelled: int) 
             field="data.window",
             found=f"no row in the window; the source holds {there}",
             allowed="at least one row",
-            fix="check the as-of time, data.window and data.label_delay, or load the missing rows",
+            fix=_reach(spec, window, ends),
         ),
         subject=subject,
+    )
+
+
+def _reach(spec: ModelSpec, window: Window, ends: tuple[datetime, datetime] | None) -> str:
+    """What brings rows into the window; of a source that ended before it, an as-of time that it reaches."""
+    if ends is None or ends[1] >= window.start:
+        return "check the as-of time, data.window and data.label_delay, or load the missing rows"
+    known = ends[1] + spec.data.label_delay + timedelta(days=1)
+    return (
+        "load the newer rows; where these are history, ask for a run as of a time that they reach: "
+        f"""airflow dags trigger {spec.name}.train --conf '{{"as_of": "{known:%Y-%m-%d}T00:00:00Z"}}'"""
     )

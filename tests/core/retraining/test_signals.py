@@ -194,3 +194,16 @@ def test_what_only_the_newest_window_shows_is_told_apart_from_nothing():
     assert not impatient(spec(), CHAMPION, MonitoringInput(drift=drift("ok")), History())
     assert not impatient(spec(on_drift=False), CHAMPION, MonitoringInput(drift=drift()), History())
     assert not impatient(spec(), CHAMPION, MonitoringInput(drift=drift()), History(drift=(drift(at=NOW - DAY),)))
+
+
+@pytest.mark.parametrize("verdict", ["ok", "decay", "unknown"])
+def test_what_a_report_says_is_told_apart_from_what_follows(verdict):
+    said = ("rmse 9.03: up to 7.54 is no decay", "the estimate without outcomes says nothing")
+    found = state("decay", MonitoringInput(performance=replace(performance(verdict), reasons=said)))
+    assert found.reason.endswith("up to 7.54 is no decay; the estimate without outcomes says nothing.")
+
+
+def test_what_a_report_says_in_sentences_stays_as_it_is():
+    said = ("2 of 6 feature columns are in drift.", "temp: PSI 0.7.")
+    found = state("input_drift", MonitoringInput(drift=replace(drift("drift"), reasons=said)))
+    assert found.reason.endswith("2 of 6 feature columns are in drift. temp: PSI 0.7.")

@@ -278,6 +278,14 @@ def test_an_empty_window_says_what_times_there_are(place: Place) -> None:
     assert "times from 2024-01-01T00:00:00+00:00 to 2024-03-10T23:00:00+00:00" in str(caught.value)
     assert "window [2029-11-22T00:00:00+00:00, " in str(caught.value)
     assert place.files() == []
+    # Its remedy is a command that works: history is the first thing that somebody new has.
+    assert """trigger flight_delay.train --conf '{"as_of": "2024-03-12T00:00:00Z"}'""" in str(caught.value)
+    assert place.take(as_of=datetime(2024, 3, 12, tzinfo=UTC)).rows > 0
+
+
+def test_a_window_before_every_row_has_no_as_of_to_propose(place: Place) -> None:
+    with pytest.raises(DataError, match=r"check the as-of time, data\.window"):
+        place.take(as_of=datetime(2020, 1, 1, tzinfo=UTC))
 
 
 def test_a_source_that_breaks_half_way_leaves_nothing(place: Place) -> None:
