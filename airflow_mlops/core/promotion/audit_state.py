@@ -280,7 +280,7 @@ def no_trail(model: str) -> RecordError:
             field=model,
             found="no audit trail: nothing that happened was ever written down under this name",
             allowed="a model that the loop registered",
-            fix="the first run of its train DAG writes it when it has trained: wait for it, or look in Airflow at why it "
-            "failed; else look for a misspelt name: airflow mlops status lists the models",
+            fix="the first run of its train DAG writes it when it has trained: wait for it, or look in Airflow at why "
+            "it failed; else look for a misspelt name: airflow mlops status lists the models",
         )
     )
