@@ -32,6 +32,7 @@ class ReasonCode(StrEnum):
     COLUMN_MISSING = "column_missing"
     COLUMN_RENAMED = "column_renamed"
     COLUMN_RETYPED = "column_retyped"
+    LEADING_ZEROS = "leading_zeros"
     COLUMN_EXTRA = "column_extra"
     COLUMN_DUPLICATED = "column_duplicated"
     COLUMN_ALL_NULL = "column_all_null"

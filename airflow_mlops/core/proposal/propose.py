@@ -8,15 +8,16 @@ from datetime import datetime
 from typing import Any
 
 from airflow_mlops.core.ports import DataStore, Storage
-from airflow_mlops.core.proposal.open_times import OpenStore, open_source_with_times
+from airflow_mlops.core.proposal.open_times import OpenedSource, OpenStore, open_source_with_times
 from airflow_mlops.core.proposal.rates import Setting, settings_of
 from airflow_mlops.core.proposal.roles import Role, Target, find_key, find_target, is_named_as_key
-from airflow_mlops.core.proposal.sample import SourceSample
+from airflow_mlops.core.proposal.sample import SourceSample, take_sample
 from airflow_mlops.core.rehearsal import Rehearsal, newest_as_of, rehearse
 from airflow_mlops.core.rows.types import kind_of_series
 from airflow_mlops.spec.dotted import put
 from airflow_mlops.spec.load import parse_spec
 from airflow_mlops.spec.model import ModelSpec
+from airflow_mlops.spec.problems import ReasonCode
 
 _ROUNDS = 4
 """Rehearsals at most: what knows the label may hide what knows it less."""
@@ -52,6 +53,8 @@ class Proposal:
     settings: tuple[Setting, ...]
     rows: str
     """What was looked at, in words."""
+    codes: tuple[str, ...] = ()
+    """Columns of digits that are read as text, for they are codes."""
     rehearsal: Rehearsal | None = None
 
     def spec(self) -> ModelSpec:
@@ -121,6 +124,10 @@ def propose(
     first_key = find_key(sample, wishes.key, wishes.label)
     target = find_target(sample, first_key.columns, wishes.label)
     key = first_key if wishes.key else find_key(sample, wishes.key, target.name)
+    codes = tuple(_codes(opened, (sample.time, target.name, *key.columns)))
+    if codes:
+        opened = _read_as_text(open_store, opened, codes)
+        sample = opened.sample
     made = Proposal(
         name=name,
         owner=owner,
@@ -131,8 +138,27 @@ def propose(
         excluded=dict(_useless(sample, (sample.time, target.name, *key.columns))),
         settings=settings_of(sample, target, now),
         rows=_rows(sample),
+        codes=codes,
     )
     return _rehearsed(made, opened.store, storage, now)
+
+
+def _codes(opened: OpenedSource, taken: tuple[str, ...]) -> Iterator[str]:
+    """Yield columns that are named as a code, and whose numbers begin with zeros, as no amount does.
+
+    A month 07 is a number as well as a text: the name decides. Key columns are text in any case.
+    """
+    padded = {issue.field for issue in opened.store.issues() if issue.code is ReasonCode.LEADING_ZEROS}
+    for column in opened.sample.columns:
+        if column.name not in taken and f"column {column.name}" in padded and is_named_as_key(column.name):
+            yield column.name
+
+
+def _read_as_text(open_store: OpenStore, opened: OpenedSource, codes: tuple[str, ...]) -> OpenedSource:
+    told = {**opened.source, "types": {**opened.source.get("types", {}), **dict.fromkeys(codes, "text")}}
+    store = open_store(told)
+    sample = replace(take_sample(store, time=opened.sample.time), time_reason=opened.sample.time_reason)
+    return replace(opened, store=store, source=told, sample=sample)
 
 
 def _rehearsed(made: Proposal, store: DataStore, storage: Storage, now: datetime) -> Proposal:

@@ -237,7 +237,7 @@ class Guess:
             )
         if self.type == pa.int64() and self.padded:
             yield Problem(
-                code=ReasonCode.COLUMN_RETYPED,
+                code=ReasonCode.LEADING_ZEROS,
                 field=f"column {name}",
                 found=f"{self.padded} whole numbers with leading zeros, in {path}",
                 allowed="numbers, or codes as text",

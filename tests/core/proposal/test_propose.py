@@ -229,3 +229,27 @@ def test_copies_of_rows_leave_no_key_and_are_counted(tmp_path: Path) -> None:
     frame = tables.churn(300).drop(columns=["customer_id", "note"])
     with pytest.raises(DataError, match="300 of 600 rows are whole copies"):
         proposed(pd.concat([frame, frame]), tmp_path)
+
+
+def test_codes_of_digits_stay_text_and_padded_numbers_stay_numbers(tmp_path: Path) -> None:
+    frame = tables.churn()
+    frame["branch_id"] = [f"{number % 40:05d}" for number in range(len(frame))]
+    frame["month"] = frame["signup_time"].dt.strftime("%m")
+    found = proposed(frame, tmp_path, name="table.csv")
+    assert found.codes == ("branch_id",)
+    assert found.document()["data"]["source"]["types"] == {"branch_id": "text"}
+    assert found.rehearsal is not None
+    assert found.rehearsal.candidate is not None
+    roles = {one.name: one.role for one in found.rehearsal.candidate.features}
+    assert (roles["branch_id"], roles["month"]) == ("categorical", "numeric")
+    text = to_yaml(found, "airflow mlops new m --from table.csv")
+    assert "# branch_id: named as a code, and begins with zeros" in text
+    assert parse_spec(text).fingerprint == found.spec().fingerprint
+
+
+def test_codes_of_digits_in_the_key_need_no_word(tmp_path: Path) -> None:
+    frame = tables.churn()
+    frame["customer_id"] = [f"{number:06d}" for number in range(len(frame))]
+    found = proposed(frame, tmp_path, name="table.csv")
+    assert (found.key.columns, found.codes) == (("customer_id",), ())
+    assert "types" not in found.document()["data"]["source"]

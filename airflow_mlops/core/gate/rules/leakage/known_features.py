@@ -97,7 +97,7 @@ def _single(inputs: RuleInput, name: str, seen: FeaturePower, shift: Shift | Non
     if shift is not None:
         words += f", and is {_shift_words(inputs, shift)}"
     elif exact:
-        words = f"{name} gives every label away, but for rounding"
+        words = f"{name} {_away(inputs, name)}"
     return _Found(
         kind="power",
         names=(name,),
@@ -106,6 +106,19 @@ def _single(inputs: RuleInput, name: str, seen: FeaturePower, shift: Shift | Non
         words=words,
         certain=exact if shift is None else shift.later,
     )
+
+
+def _away(inputs: RuleInput, name: str) -> str:
+    """How a feature that leaves nothing open does so: of a date that stands where a customer left, that it stands."""
+    gone = inputs.rows[name].isna().to_numpy()
+    classes = inputs.labels.groupby(gone).nunique()
+    by = ", by whether it is missing" if len(classes) > 1 and classes.max() == 1 else ""
+    return f"gives every label away{by or _rounding(inputs)}"
+
+
+def _rounding(inputs: RuleInput) -> str:
+    """Of classes nothing is rounded."""
+    return ", but for rounding" if inputs.candidate.task == "regression" else ""
 
 
 def _was_known(inputs: RuleInput, shift: Shift) -> bool:
@@ -163,7 +176,7 @@ def _earlier(inputs: RuleInput) -> Iterator[_Found]:
         if _over(one, bound) and (one.exact or one.surely > bound):
             words = f"{name} alone has the power {one.power:.3f} in the training part"
             if one.exact:
-                words = f"{name} gives every label of the training part away, but for rounding"
+                words = f"{name} gives every label of the training part away{_rounding(inputs)}"
             yield _Found(kind="function", names=(name,), value=one.power, bound=bound, words=words, certain=one.exact)
 
 

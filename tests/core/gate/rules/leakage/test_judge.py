@@ -420,3 +420,15 @@ def test_a_label_that_is_a_sum_of_features_is_rejected() -> None:
     assert "the label is a linear combination of a, c, but for rounding" in results["function_of_label"].reason
     reviewed = bench_of(frame.assign(y=frame["a"] - 2 * frame["c"]), "regression", rule={"reviewed": ["a", "c"]})
     assert not found(reviewed)[1]
+
+
+def test_a_leak_says_by_what_it_gives_the_label_away() -> None:
+    frame = rows()
+    ended = pd.Series(np.where(frame["y"] == 1, "2024-02-03", None), index=frame.index, dtype=object)
+    _, by_missing = found(bench_of(frame.assign(ended=ended)))
+    assert [leak.words for leak in by_missing] == ["ended gives every label away, by whether it is missing"]
+    _, of_classes = found(bench_of(frame.assign(copy=frame["y"] * 2.5)))
+    assert [leak.words for leak in of_classes] == ["copy gives every label away"]
+    amounts = frame.assign(y=frame["a"] + np.random.default_rng(3).normal(size=len(frame)))
+    _, of_numbers = found(bench_of(amounts.assign(copy=7 - 2 * amounts["y"]), "regression"))
+    assert "gives every label away, but for rounding" in " ".join(leak.words for leak in of_numbers)
