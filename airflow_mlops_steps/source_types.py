@@ -78,14 +78,22 @@ class SourceTypes(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         ValueError
             If a column is missing, or one of numbers holds something else.
         """
-        columns: dict[str, Any] = {name: as_numbers(self._column(X, name)) for name in self.numeric}
+        numbers, texts = _plain(X, self.numeric, _are_floats), _plain(X, self.categorical, _are_texts)
+        columns: dict[str, Any] = {}
+        if numbers is None:
+            columns |= {name: as_numbers(self._column(X, name)) for name in self.numeric}
         for name, parts in (self.calendar or {}).items():
             moments = as_times(self._column(X, name))
             for part in parts:
                 columns[f"{name}_{part}"] = self._made(X, moments, part)
-        columns |= {name: as_texts(self._column(X, name)) for name in self.categorical}
+        if texts is None:
+            columns |= {name: as_texts(self._column(X, name)) for name in self.categorical}
         columns |= {name: as_times(self._column(X, name)).dt.tz_localize(None) for name in self.times}
-        return pd.DataFrame(columns, index=X.index)
+        made = pd.DataFrame(columns, index=X.index)
+        whole = [part for part in (numbers, made, texts) if part is not None and part.shape[1]]
+        if len(whole) <= 1:
+            return whole[0] if whole else made
+        return pd.concat(whole, axis=1)[list(self.get_feature_names_out())]
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray[Any, Any]:
         """Names of what `transform` returns."""
@@ -109,6 +117,30 @@ class SourceTypes(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         if name not in frame.columns:
             raise ValueError(f"no column {name!r}; there are: {', '.join(map(str, frame.columns[:40]))}")
         return frame[name]
+
+
+def _plain(frame: pd.DataFrame, names: Sequence[str], are_plain: Callable[[pd.DataFrame], bool]) -> pd.DataFrame | None:
+    """Columns that are as they must be, all at once; None: look at each. Who asks again and again has wide tables."""
+    wanted = list(names)
+    if not (wanted and frame.columns.is_unique and frame.columns.isin(wanted).sum() == len(set(wanted)) == len(wanted)):
+        return None
+    taken = frame[wanted]
+    return taken if are_plain(taken) else None
+
+
+def _are_floats(frame: pd.DataFrame) -> bool:
+    return bool((frame.dtypes == np.float64).all())
+
+
+def _are_texts(frame: pd.DataFrame) -> bool:
+    """Whether all are objects, each of them a text or a missing value that is a NaN."""
+    if not all(kind == np.dtype(object) for kind in frame.dtypes):
+        return False
+    values = frame.to_numpy().ravel()
+    gone = pd.isna(values)
+    if not all(type(value) is float for value in values[gone]):
+        return False
+    return pd.api.types.infer_dtype(values, skipna=True) in {"string", "empty"}
 
 
 PARTS: dict[str, Callable[[Any], pd.Series[Any]]] = {

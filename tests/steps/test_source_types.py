@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_mlops.spec.value_checks import CALENDAR_PARTS
 from airflow_mlops_steps.source_types import PARTS, SourceTypes, as_numbers, as_texts, as_times
@@ -138,3 +141,47 @@ def test_times_beyond_nanoseconds_are_times(far: object) -> None:
     days = (date(2026, 3, 2) - date.fromisoformat(str(far)[:10])).days
     assert made["end_age_days"].tolist()[0] == days
     assert made["end_age_days"].tolist()[1] == pytest.approx(14 / 24)
+
+
+@st.composite
+def plain_frames(draw: st.DrawFn) -> pd.DataFrame:
+    """Columns of floats and of texts, as the gate's rules hand them on; perhaps one of another kind among them."""
+    rows = draw(st.integers(0, 4))
+    floats = st.lists(st.floats(allow_nan=True), min_size=rows, max_size=rows)
+    texts = st.lists(st.one_of(st.text(max_size=3), st.just(math.nan)), min_size=rows, max_size=rows)
+    others = {
+        "a": st.lists(st.integers(-9, 9), min_size=rows, max_size=rows),
+        "c": st.lists(st.one_of(st.text(max_size=3), st.none(), st.integers(0, 9)), min_size=rows, max_size=rows),
+    }
+    frame = {"b": draw(floats), "a": draw(floats), "d": draw(texts), "c": draw(texts), "left out": draw(floats)}
+    odd = draw(st.sampled_from(["", "a", "c"]))
+    made = {name: pd.Series(values, dtype="object" if name in "cd" else "float64") for name, values in frame.items()}
+    if odd:
+        made[odd] = pd.Series(draw(others[odd]), dtype="object")
+    return pd.DataFrame(made).set_axis(draw(st.sampled_from([range(7, 7 + rows), [7] * rows])))
+
+
+@given(frame=plain_frames())
+def test_columns_that_are_as_they_must_be_are_taken_at_once_and_are_the_same(frame: pd.DataFrame) -> None:
+    step = SourceTypes(["a", "b"], ["c", "d"])
+    alone = {name: as_numbers(frame[name]) for name in ("a", "b")} | {
+        name: as_texts(frame[name]) for name in ("c", "d")
+    }
+    pd.testing.assert_frame_equal(step.transform(frame), pd.DataFrame(alone, index=frame.index))
+    numbers = SourceTypes(["a", "b"]).transform(frame)
+    pd.testing.assert_frame_equal(numbers, pd.DataFrame({name: alone[name] for name in "ab"}, index=frame.index))
+
+
+@pytest.mark.parametrize("kind", ["string", "category"])
+def test_texts_of_another_type_become_objects(kind: str) -> None:
+    made = SourceTypes(categorical=["c"]).transform(pd.DataFrame({"c": pd.Series(["a", "b"], dtype=kind)}))
+    assert made["c"].dtype == np.dtype(object)
+
+
+def test_a_name_that_stands_twice_or_not_at_all_is_no_plain_column() -> None:
+    frame = pd.DataFrame([[1.0, 2.0]], columns=["a", "b"])
+    with pytest.raises(ValueError, match="no column 'c'; there are: a, b"):
+        SourceTypes(["a", "c"]).transform(frame)
+    made = SourceTypes(["a", "b"]).transform(frame)
+    made.loc[:, "a"] = 9.0
+    assert frame["a"].tolist() == [1.0]  # what is returned is nobody else's
