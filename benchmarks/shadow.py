@@ -150,7 +150,7 @@ def live(stream: Stream) -> Year:
     from airflow_mlops.core.records.retraining import History, MonitoringInput
     from airflow_mlops.core.records.shadow import ShadowReport
     from airflow_mlops.core.records.snapshot import Window
-    from airflow_mlops.core.retraining import shadow_due
+    from airflow_mlops.core.retraining.shadow import is_time
     from airflow_mlops.core.retraining.signals import signals_of
     from airflow_mlops.core.stats.bootstrap import gain
     from tests.support.builders import make_candidate, make_champion, make_spec
@@ -179,7 +179,7 @@ def live(stream: Stream) -> Year:
             blocks=seen,
         )
         watched = MonitoringInput(performance=report)
-        if not shadow_due(spec, champion, watched, history, now):
+        if not is_time(spec, champion, watched, history, now):
             continue
         looks += 1
         end = LEARNED + day

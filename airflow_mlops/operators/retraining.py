@@ -137,12 +137,12 @@ class RetrainOperator(LoopOperator):
         from dataclasses import replace
 
         from airflow_mlops.core.retraining import shadow_due
-        from airflow_mlops.operators._shadow import challenged
+        from airflow_mlops.operators._shadow import compare_with_shadow
 
         if not shadow_due(spec, champion, seen, history, as_of):
             return seen
         self.log.info("a shadow challenger is due: a model of today's rows is trained to compare, and serves nobody")
-        report = challenged(spec, as_of, champion, records, self.storage())
+        report = compare_with_shadow(spec, as_of, champion, records, self.storage())
         self.log.info("%s: %s", report.verdict.upper(), "\n  ".join(report.reasons))
         return replace(seen, shadow=report)
 
@@ -158,7 +158,7 @@ class RetrainOperator(LoopOperator):
             challenges=records.challenges.newest(experiment, name, retraining, registered_model=spec.registered_model),
             drift=records.windows.drift_history(experiment, name, **windows) if self.drift else (),
             performance=records.windows.performance_history(experiment, name, **cohorts) if self.performance else (),
-            shadows=records.windows.shadow_history(experiment, name, before=as_of),
+            shadows=records.windows.shadow_history(experiment, name, before=as_of) if spec.retraining.on_shadow else (),
         )
 
     def _tell(self, spec: ModelSpec, decision: RetrainDecision, context: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from airflow_mlops.operators._base import LoopOperator, skip_retired
 if TYPE_CHECKING:
     from airflow_mlops.core.ports import Storage
     from airflow_mlops.core.records.candidate import Champion
-    from airflow_mlops.core.records.snapshot import Snapshot
+    from airflow_mlops.core.snapshot import KnownFaults
     from airflow_mlops.spec import ModelSpec
     from airflow_mlops.stores.mlflow.store import MLflowStore
 
@@ -39,16 +39,20 @@ class SnapshotOperator(LoopOperator):
 
     def run_stage(self, context: Any) -> dict[str, Any]:
         """Take the snapshot."""
+        from airflow_mlops.config import settings
         from airflow_mlops.core.promotion import retirement_tag
         from airflow_mlops.core.records.promotion import retired_because
+        from airflow_mlops.core.snapshot import take_snapshot
+        from airflow_mlops.stores.open_source import open_rows
 
         spec, as_of = self.model_spec(context), self.as_of(context)
         self._require_own(spec)
         self._claim(spec, context)
         with self.records(spec) as records:
             skip_retired(retired_because(spec, retirement_tag(records.registry, spec.registered_model)))
-            champion = records.find_champion(spec)
-            snapshot = snapshot_for(spec, as_of, champion, records, self.storage())
+            also, faults = told_by_champion(spec, as_of, records.find_champion(spec), records, self.storage())
+        store = open_rows(spec, data_root=settings().data_root)
+        snapshot = take_snapshot(spec, as_of, store, self.storage(), now=datetime.now(UTC), also=also, faults=faults)
         self.log.info(
             "snapshot %s: %s rows of %s, as of %s", snapshot.fingerprint[:12], snapshot.rows, snapshot.window, as_of
         )
@@ -89,27 +93,22 @@ class SnapshotOperator(LoopOperator):
             )
 
 
-def snapshot_for(
+def told_by_champion(
     spec: ModelSpec, as_of: datetime, champion: Champion | None, records: MLflowStore, storage: Storage
-) -> Snapshot:
-    """Take the snapshot of a training as of an instant, with what the champion tells.
+) -> tuple[tuple[str, ...], KnownFaults]:
+    """Return what the champion tells a snapshot: columns that the gate needs, and which days are sound.
 
-    The champion knows columns that the gate needs, and which days are sound. Its features are needed also when the
-    specification no longer lists them; without listed features every column is kept anyway.
+    Its features are needed also when the specification no longer lists them; without listed features every column is
+    kept anyway.
     """
-    from airflow_mlops.config import settings
     from airflow_mlops.core.promotion import released_spans
-    from airflow_mlops.core.snapshot import KnownFaults, take_snapshot
-    from airflow_mlops.stores.open_source import open_rows
+    from airflow_mlops.core.snapshot import KnownFaults
 
-    also: tuple[str, ...] = ()
-    faults = KnownFaults()
-    if champion is not None:
-        history = records.windows.drift_history(spec.experiment, spec.name, before=as_of, limit=1)
-        released = released_spans(records.trail.events(spec.registered_model))
-        listed = spec.features.numeric or spec.features.categorical
-        also = tuple(feature.name for feature in champion.candidate.features) if listed else ()
-        seed = spec.training.seed
-        faults = KnownFaults.of_champion(champion, storage, seed=seed, history=history, released=released)
-    store = open_rows(spec, data_root=settings().data_root)
-    return take_snapshot(spec, as_of, store, storage, now=datetime.now(UTC), also=also, faults=faults)
+    if champion is None:
+        return (), KnownFaults()
+    history = records.windows.drift_history(spec.experiment, spec.name, before=as_of, limit=1)
+    released = released_spans(records.trail.events(spec.registered_model))
+    listed = spec.features.numeric or spec.features.categorical
+    also = tuple(feature.name for feature in champion.candidate.features) if listed else ()
+    seed = spec.training.seed
+    return also, KnownFaults.of_champion(champion, storage, seed=seed, history=history, released=released)

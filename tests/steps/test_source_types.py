@@ -178,7 +178,7 @@ def test_texts_of_another_type_become_objects(kind: str) -> None:
     assert made["c"].dtype == np.dtype(object)
 
 
-def test_a_name_that_stands_twice_or_not_at_all_is_no_plain_column() -> None:
+def test_a_missing_name_is_said_and_what_is_returned_is_nobody_elses() -> None:
     frame = pd.DataFrame([[1.0, 2.0]], columns=["a", "b"])
     with pytest.raises(ValueError, match="no column 'c'; there are: a, b"):
         SourceTypes(["a", "c"]).transform(frame)

@@ -332,21 +332,19 @@ class ControlledPolicy:
         self, context: PolicyContext, seen: MonitoringInput, history: History
     ) -> tuple[MonitoringInput, float]:
         """Add what the gate says of a fresh model, where one is due; and how many seconds that took."""
-        from airflow_mlops.core.retraining import judged_shadow, shadow_due, untrained_shadow
+        from airflow_mlops.core.retraining import report_shadow, shadow_due
 
         champion = self.inputs.champion(context.champion)
         if not shadow_due(self.spec, champion, seen, history, context.as_of):
             return seen, 0.0
         fresh = self._since_change(context, champion.candidate.changed)
-        seconds, why = fresh.trained.seconds, fresh.trained.problems
-        if fresh.trained.outcome == "trained":
-            found = judge(self.inputs, self.spec, fresh.version, context.champion)
-            report = judged_shadow(champion, context.as_of, found.decision)
-            seconds += found.seconds
-        else:
-            report = untrained_shadow(self.spec, champion, context.as_of, why)
+        trained, judged = fresh.trained, None
+        if trained.outcome == "trained":
+            judged = judge(self.inputs, self.spec, fresh.version, context.champion)
+        decision = judged.decision if judged else None
+        report = report_shadow(self.spec, champion, context.as_of, decision, trained.problems)
         self.shadows.insert(0, report)
-        return replace(seen, shadow=report), seconds
+        return replace(seen, shadow=report), trained.seconds + (judged.seconds if judged else 0.0)
 
     def _history(self) -> History:
         """What was seen and decided before this step."""

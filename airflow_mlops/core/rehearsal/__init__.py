@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from airflow_mlops.core.rehearsal.rehearse import Rehearsal, newest_as_of, rehearse
+from airflow_mlops.core.rehearsal.rehearse import Against, Rehearsal, newest_as_of, rehearse
 
-__all__ = ["Rehearsal", "newest_as_of", "rehearse"]
+__all__ = ["Against", "Rehearsal", "newest_as_of", "rehearse"]

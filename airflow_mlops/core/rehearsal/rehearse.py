@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.errors import DataError, TrainingError
 from airflow_mlops.core.ports import DataStore, Storage
-from airflow_mlops.core.records.candidate import Candidate
+from airflow_mlops.core.records.candidate import Candidate, Champion
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.rows.event_times import time_bounds
@@ -17,7 +17,7 @@ from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from airflow_mlops.core.snapshot import KnownFaults
 
 _TICK = timedelta(microseconds=1)
 
@@ -43,6 +43,18 @@ class Rehearsal:
         return next((one.reason for one in rules if one.rule == "baseline"), self.decision.reasons[0])
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Against:
+    """The champion that a rehearsal is held against, and what it tells of the rows."""
+
+    champion: Champion
+    pipeline: Any
+    also: tuple[str, ...] = ()
+    """Columns that it needs."""
+    faults: KnownFaults | None = None
+    """Which days are sound."""
+
+
 def newest_as_of(spec: ModelSpec, store: DataStore, now: datetime) -> datetime:
     """Return the newest instant at which the newest row has its label: now, or what the data reaches to.
 
@@ -55,46 +67,51 @@ def newest_as_of(spec: ModelSpec, store: DataStore, now: datetime) -> datetime:
     return min(now, last + spec.data.label_delay + _TICK)
 
 
-def rehearse(spec: ModelSpec, store: DataStore, storage: Storage, *, as_of: datetime, now: datetime) -> Rehearsal:
-    """Snapshot, validate, train and judge as the loop's first run as of `as_of` would.
+def rehearse(
+    spec: ModelSpec,
+    store: DataStore,
+    storage: Storage,
+    *,
+    as_of: datetime,
+    now: datetime,
+    against: Against | None = None,
+) -> Rehearsal:
+    """Snapshot, validate, train and judge as the loop's run as of `as_of` would.
 
     Parameters
     ----------
     storage
-        Where the snapshot is written: a folder that the caller throws away.
+        Where the snapshot is written: a folder that the caller throws away, or the loop's own.
     as_of, now
         As of :func:`~airflow_mlops.core.snapshot.take_snapshot`.
+    against
+        The champion, and what it tells; None: as the loop's first run. What is trained knows of the same change.
 
     Raises
     ------
     StoreUnavailableError
         If the source or the storage does not answer.
     """
+    from airflow_mlops.core.gate import decide, evaluate, unserved_spec
     from airflow_mlops.core.snapshot import read_snapshot, take_snapshot
     from airflow_mlops.core.training import candidate_from, fit
     from airflow_mlops.core.validation import enforce, validate_snapshot
 
     reached: dict[str, Any] = {"as_of": as_of}
+    champion, theirs = (against.champion, against.pipeline) if against else (None, None)
+    told: dict[str, Any] = {"also": against.also, "faults": against.faults} if against else {}
+    asked = unserved_spec(spec)
     try:
-        snapshot = reached["snapshot"] = take_snapshot(spec, as_of, store, storage, now=now)
+        snapshot = reached["snapshot"] = take_snapshot(spec, as_of, store, storage, now=now, **told)
         frame = read_snapshot(snapshot, storage)
         enforce(validate_snapshot(spec, snapshot, frame))
-        fitted = fit(spec, snapshot, frame)
+        fitted = fit(spec, snapshot, frame, changed=None if champion is None else champion.candidate.changed)
         candidate = reached["candidate"] = candidate_from(
             spec, snapshot, fitted, loop_run="rehearsal", run_id="rehearsal", model_uri="rehearsal:/1"
         )
-        reached["decision"] = _judged(spec, candidate, fitted.pipeline, frame, snapshot)
+        evaluation = evaluate(asked, candidate, fitted.pipeline, champion, theirs, frame, snapshot=snapshot)
+        judged_at = label_window(spec, candidate.as_of).end
+        reached["decision"] = decide(asked, candidate, evaluation, now=judged_at)
     except (DataError, TrainingError) as refusal:
         reached["problems"] = refusal.problems
     return Rehearsal(**reached)
-
-
-def _judged(
-    spec: ModelSpec, candidate: Candidate, pipeline: Any, frame: pd.DataFrame, snapshot: Snapshot
-) -> GateDecision:
-    from airflow_mlops.core.gate import decide, evaluate
-
-    serving = spec.gate.serving.model_copy(update={"mode": "off"})
-    asked = spec.model_copy(update={"gate": spec.gate.model_copy(update={"serving": serving})})
-    evaluation = evaluate(asked, candidate, pipeline, None, None, frame, snapshot=snapshot)
-    return decide(asked, candidate, evaluation, now=label_window(spec, candidate.as_of).end)

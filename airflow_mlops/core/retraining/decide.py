@@ -11,11 +11,14 @@ from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.retraining import History, MonitoringInput, RetrainDecision, SignalKind, fitting
 from airflow_mlops.core.retraining.case import Objection, RetrainCase, already_notified
 from airflow_mlops.core.retraining.rules import RULES, cooling
+from airflow_mlops.core.retraining.shadow import is_time
 from airflow_mlops.core.retraining.signals import ASKED
 from airflow_mlops.core.rows.windows import utc
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import Problem, ReasonCode
 
+_UNDECIDED = ("none", "persistence", "watch")
+"""Rules by which nothing asks for a retraining: a fresh model may."""
 _NEVER_AGAIN = ("retired", "out_of_date", "invalid_data", "pipeline_fault")
 """Rules that hold back also what was decided before."""
 
@@ -79,7 +82,7 @@ def decide_retraining(
     """
     _require_one_model(spec, champion, seen, history)
     case = RetrainCase(spec=spec, champion=champion, seen=seen, history=history, as_of=utc(as_of, "as-of"))
-    against = [found for rule in RULES if (found := rule.judge(case)) is not None]
+    against = _objections(case)
     first = against[0] if against else None
     key = key_of(case)
     stands = None if first and first.rule in ("retired", "out_of_date") else _decided(history, key, "retrain")
@@ -89,6 +92,18 @@ def decide_retraining(
         return fitting(_retrain(case, key))
     decision = _held_back(case, key, first, against)
     return _decided(history, key, decision.action, first.rule) or fitting(_once(case, first, decision))
+
+
+def shadow_due(spec: ModelSpec, champion: Champion, seen: MonitoringInput, history: History, as_of: datetime) -> bool:
+    """Whether a shadow challenger is to be trained: it is time for one, and nothing else decides.
+
+    What is retrained for is trained anyway, and nothing is learned for a model that is retired, or of a window that is
+    broken. Of the rules that come before, none reads earlier decisions.
+    """
+    if not spec.retraining.on_shadow or not is_time(spec, champion, seen, history, as_of):
+        return False
+    against = _objections(RetrainCase(spec=spec, champion=champion, seen=seen, history=history, as_of=as_of))
+    return bool(against) and against[0].rule in _UNDECIDED
 
 
 def unanswered(spec: ModelSpec, champion: Champion, history: History, now: RetrainDecision) -> RetrainDecision | None:
@@ -125,6 +140,11 @@ def key_of(case: RetrainCase) -> str:
     window = f"{_iso(report.window.start)}_{_iso(report.window.end)}" if report else _iso(case.as_of)
     asked = "".join(f"/{signal.kind}@{_iso(case.as_of)}" for signal in case.on if signal.kind in ASKED)
     return f"{case.spec.name}/v{case.champion.version}/{window}{asked}"
+
+
+def _objections(case: RetrainCase) -> list[Objection]:
+    """What speaks against a retraining, in the order in which it decides."""
+    return [found for rule in RULES if (found := rule.judge(case)) is not None]
 
 
 # the answers ---------------------------------------------------------------------------------------------------------

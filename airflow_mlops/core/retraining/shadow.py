@@ -8,6 +8,7 @@ chance to be wrong.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from airflow_mlops.core.records.candidate import Champion
@@ -38,23 +39,17 @@ def first_age(spec: ModelSpec) -> timedelta:
     return max(spec.data.window / 2, fresh, spec.retraining.cooldown)
 
 
-def shadow_due(spec: ModelSpec, champion: Champion, seen: MonitoringInput, history: History, as_of: datetime) -> bool:
+def is_time(spec: ModelSpec, champion: Champion, seen: MonitoringInput, history: History, as_of: datetime) -> bool:
     """Whether the champion's age has reached :func:`first_age`, or has doubled, since the last look.
 
     Or whether its row of blocks is suspicious, though not sure, and the cooldown is over: then the time since the rise
-    has to double.
-
-    A look that could not be made is made up for by the next window; one that is made again has the same answer. Nothing
-    is learned from a window that looks broken.
+    has to double. A look that could not be made is made up for by the next window; one that is made again has the same
+    answer.
 
     Notes
     -----
     Looks at ages 1, 2, 4, 8, ...: up to an age of 2**(n - 1) there are n of them.
     """
-    drift = seen.drift
-    broken = drift is not None and (drift.pipeline_fault or drift.verdict == "invalid")
-    if broken or not spec.retraining.on_shadow:
-        return False
     born, first = champion.candidate.as_of, first_age(spec)
     looks = [one.as_of for one in history.shadows if one.champion_version == champion.version]
     last = max(looks, default=born)
@@ -113,27 +108,33 @@ def sure_gain(report: ShadowReport, performance: PerformanceReport | None) -> fl
     return report.gain - wider * (report.gain - report.lower)
 
 
-def judged_shadow(champion: Champion, as_of: datetime, decision: GateDecision) -> ShadowReport:
-    """Return the report of a shadow challenger of which the gate has decided."""
+def report_shadow(
+    spec: ModelSpec, champion: Champion, as_of: datetime, decision: GateDecision | None, problems: tuple[str, ...] = ()
+) -> ShadowReport:
+    """Return the report of a shadow challenger.
+
+    Parameters
+    ----------
+    decision
+        The gate's; None: no model came of today's rows.
+    problems
+        Why none did.
+    """
+    report = ShadowReport(
+        model=spec.name, as_of=as_of, champion_version=champion.version, verdict="untrained", reasons=problems
+    )
+    if decision is None:
+        return report
     evaluation = decision.evaluation
     against = next((one for one in evaluation.rules if one.rule == "champion"), None)
-    return ShadowReport(
-        model=decision.model,
-        as_of=as_of,
-        champion_version=champion.version,
+    judged = replace(
+        report,
         verdict=decision.verdict.value,
         reasons=decision.reasons,
         metric=evaluation.primary,
         rows=evaluation.rows,
         window=evaluation.window,
-        gain=None if against is None else against.value,
-        lower=None if against is None else against.lower,
-        confidence=None if against is None else against.confidence,
     )
-
-
-def untrained_shadow(spec: ModelSpec, champion: Champion, as_of: datetime, why: tuple[str, ...]) -> ShadowReport:
-    """Return the report where no model came of today's rows."""
-    return ShadowReport(
-        model=spec.name, as_of=as_of, champion_version=champion.version, verdict="untrained", reasons=why
-    )
+    if against is None:
+        return judged
+    return replace(judged, gain=against.value, lower=against.lower, confidence=against.confidence)

@@ -15,12 +15,12 @@ from airflow_mlops.core.records.performance import BlockExcess, Rise
 from airflow_mlops.core.records.retraining import History, MonitoringInput
 from airflow_mlops.core.records.shadow import ShadowReport
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.retraining.decide import decide_retraining
-from airflow_mlops.core.retraining.shadow import first_age, next_look, shadow_due
+from airflow_mlops.core.retraining.decide import decide_retraining, shadow_due
+from airflow_mlops.core.retraining.shadow import first_age, next_look
 from airflow_mlops.core.retraining.signals import signals_of
 from airflow_mlops.spec.model import ModelSpec
 from tests.support.builders import make_spec
-from tests.support.retrain_cases import CHAMPION, DAY, FAULT, NOW, drift, performance
+from tests.support.retrain_cases import CHAMPION, DAY, FAULT, NOW, ask, drift, performance
 
 BORN = CHAMPION.candidate.as_of
 
@@ -83,12 +83,24 @@ def test_a_look_that_was_not_made_is_made_up_for_once() -> None:
     assert shadow_due(model, CHAMPION, MonitoringInput(), of_another, BORN + 200 * DAY)
 
 
+AT = BORN + 40 * DAY
+
+
 def test_nothing_is_learned_from_a_window_that_looks_broken_and_the_look_is_made_up_for() -> None:
     model = asking(data={"window": "60d"}, gate={"holdout": "14d"})
-    assert not due(model, [], 40, drift=drift("invalid"))
-    assert not due(model, [], 40, drift=drift("drift", hints=(FAULT,)))
-    assert due(model, [], 41, drift=drift("drift"))
-    assert not due(asking(data={"window": "60d"}, retraining={"on_shadow": False}), [], 41)
+    assert not due(model, [], 40, drift=drift("invalid", AT))
+    assert not due(model, [], 40, drift=drift("drift", AT, hints=(FAULT,)))
+    assert due(model, [], 41, drift=drift("ok", AT))
+    assert not due(make_spec(data={"window": "60d"}), [], 41)
+
+
+def test_what_is_decided_without_a_shadow_is_not_trained_for_twice() -> None:
+    model = asking(data={"window": "60d"}, gate={"holdout": "14d"})
+    assert not due(model, [], 40, performance=performance("decay", AT))  # it is retrained for
+    assert due(model, [], 40, drift=drift("drift", AT), performance=performance("ok", AT))  # it is only watched
+    assert not due(model, [], 40, asked=(ask(),))
+    assert not due(model, [], 40, retired="of no use")
+    assert not due(model, [], 40, drift=drift("ok", AT, champion_version=CHAMPION.version + 1))
 
 
 @given(hours=st.lists(st.integers(0, 24 * 700), min_size=1, max_size=60, unique=True))
