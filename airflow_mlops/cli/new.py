@@ -145,8 +145,8 @@ def _summary(proposal: Proposal, target: Path, source: str) -> Iterator[str]:
         guess = "" if role.sure else "A GUESS: "
         yield f"  {name:9} {', '.join(role.columns)} ({guess}{role.reason})"
     yield f"  task      {proposal.target.task} ({proposal.target.task_reason})"
-    for column in proposal.codes:
-        yield f"  text      {column} (named as a code, and begins with zeros: text, or 007 would be 7)"
+    for column, why in proposal.codes.items():
+        yield f"  text      {column} ({why})"
     for column, why in proposal.excluded.items():
         yield f"  left out  {column} ({why})"
     yield from (f"  a first model {line}" for line in _first_model(proposal))

@@ -20,9 +20,8 @@ def retire(args: Namespace) -> None:
     """
     from airflow_mlops.core import promotion as lifecycle
 
-    change = lifecycle.unretire if args.undo else lifecycle.retire
     with opened(args.conn_id) as records:
-        change(
+        lifecycle.retire(
             records.registry,
             records.trail,
             registered_model=args.model,
@@ -31,6 +30,7 @@ def retire(args: Namespace) -> None:
             now=now(),
             specification=named(args),
             people=people(),
+            undo=args.undo,
         )
         events = records.trail.events(args.model)
     event = next((event for event in reversed(events) if event.kind in {"retired", "unretired"}), None)

@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_mlops.core.errors import StoreUnavailableError
-from airflow_mlops.core.promotion.retire import retire, unretire
+from airflow_mlops.core.promotion.retire import retire
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.operators import SnapshotOperator
 from airflow_mlops.stores.mlflow.registry import MLflowRegistry
@@ -143,5 +143,5 @@ def test_a_model_that_was_retired_by_the_command_is_not_trained(judged: Judged) 
         SnapshotOperator(task_id="snapshot", spec=judged.spec).execute(judged.context())
     with pytest.raises(AirflowFailException, match="model_retired"):
         promote_run(judged.spec, judged.decide(1, champion_version=1), judged.context(1))
-    unretire(records.registry, records.trail, registered_model=judged.model, **given)
+    retire(records.registry, records.trail, registered_model=judged.model, undo=True, **given)
     assert SnapshotOperator(task_id="snapshot", spec=judged.spec).execute(judged.context()) is not None

@@ -27,7 +27,7 @@ from airflow_mlops.core.promotion.rejudge import (
     required_decision,
 )
 from airflow_mlops.core.promotion.release import release, released_spans
-from airflow_mlops.core.promotion.retire import retire, retirement_tag, unretire
+from airflow_mlops.core.promotion.retire import retire, retirement_tag
 from airflow_mlops.core.promotion.rollback import rollback, rollback_target
 from airflow_mlops.core.promotion.rule_changes import earlier_changes, versions_judged
 from airflow_mlops.core.promotion.serving_version import find_champion
@@ -78,7 +78,6 @@ __all__ = [
     "status_of",
     "to_lines",
     "trail_seal",
-    "unretire",
     "verify_lines",
     "verify_trail",
     "version_words",

@@ -25,8 +25,16 @@ def retire(
     now: datetime,
     specification: SpecIdentity | None = None,
     people: tuple[Person, ...] = (),
+    undo: bool = False,
 ) -> None:
     """Take a model out of use: nothing is promoted any more, and its DAGs find the tag. The champion stays.
+
+    Parameters
+    ----------
+    undo
+        Take a retired one back into use instead.
+    specification, people
+        As for :func:`airflow_mlops.core.promotion.rollback.rollback`.
 
     Raises
     ------
@@ -44,39 +52,7 @@ def retire(
         specification=specification,
         people=people,
     )
-    _set_retired(alias_log, "retired", reason)
-
-
-def unretire(
-    registry: Registry,
-    trail: AuditTrail,
-    *,
-    registered_model: str,
-    by: str,
-    reason: str,
-    now: datetime,
-    specification: SpecIdentity | None = None,
-    people: tuple[Person, ...] = (),
-) -> None:
-    """Take a retired model back into use.
-
-    Raises
-    ------
-    RecordError
-        REASON_MISSING, AUDIT_BROKEN, OWNED_BY_ANOTHER if a specification is named that is not the owner, or NO_CHAMPION
-        if no version of such a model was ever registered by the loop.
-    """
-    alias_log = open_own_log(
-        registry,
-        trail,
-        registered_model=registered_model,
-        by=by,
-        reason=reason,
-        now=now,
-        specification=specification,
-        people=people,
-    )
-    _set_retired(alias_log, "unretired", reason)
+    _set_retired(alias_log, "unretired" if undo else "retired", reason)
 
 
 def retirement_tag(registry: Registry, model: str) -> str | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from airflow_mlops.spec.load import parse_spec
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.problems import ReasonCode
 
+_CODE = "named as a code, and begins with zeros: text, or 007 would be 7"
 _ROUNDS = 4
 """Rehearsals at most: what knows the label may hide what knows it less."""
 _IDENTIFIES = 0.95
@@ -53,8 +54,8 @@ class Proposal:
     settings: tuple[Setting, ...]
     rows: str
     """What was looked at, in words."""
-    codes: tuple[str, ...] = ()
-    """Columns of digits that are read as text, for they are codes."""
+    codes: Mapping[str, str] = field(default_factory=dict)
+    """Columns of digits that are read as text, and why."""
     rehearsal: Rehearsal | None = None
 
     def spec(self) -> ModelSpec:
@@ -124,7 +125,7 @@ def propose(
     first_key = find_key(sample, wishes.key, wishes.label)
     target = find_target(sample, first_key.columns, wishes.label)
     key = first_key if wishes.key else find_key(sample, wishes.key, target.name)
-    codes = tuple(_codes(opened, (sample.time, target.name, *key.columns)))
+    codes = dict(_codes(opened, (sample.time, target.name, *key.columns)))
     if codes:
         opened = _read_as_text(open_store, opened, codes)
         sample = opened.sample
@@ -143,7 +144,7 @@ def propose(
     return _rehearsed(made, opened.store, storage, now)
 
 
-def _codes(opened: OpenedSource, taken: tuple[str, ...]) -> Iterator[str]:
+def _codes(opened: OpenedSource, taken: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """Yield columns that are named as a code, and whose numbers begin with zeros, as no amount does.
 
     A month 07 is a number as well as a text: the name decides. Key columns are text in any case.
@@ -151,10 +152,10 @@ def _codes(opened: OpenedSource, taken: tuple[str, ...]) -> Iterator[str]:
     padded = {issue.field for issue in opened.store.issues() if issue.code is ReasonCode.LEADING_ZEROS}
     for column in opened.sample.columns:
         if column.name not in taken and f"column {column.name}" in padded and is_named_as_key(column.name):
-            yield column.name
+            yield column.name, _CODE
 
 
-def _read_as_text(open_store: OpenStore, opened: OpenedSource, codes: tuple[str, ...]) -> OpenedSource:
+def _read_as_text(open_store: OpenStore, opened: OpenedSource, codes: Iterable[str]) -> OpenedSource:
     told = {**opened.source, "types": {**opened.source.get("types", {}), **dict.fromkeys(codes, "text")}}
     store = open_store(told)
     sample = replace(take_sample(store, time=opened.sample.time), time_reason=opened.sample.time_reason)

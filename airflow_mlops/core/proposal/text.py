@@ -24,7 +24,7 @@ def to_yaml(proposal: Proposal, command: str) -> str:
     command
         What it was written by, for its head.
     """
-    codes = f"{', '.join(proposal.codes)}: named as a code, and begins with zeros: text, or 007 would be 7"
+    codes = "; ".join(f"{column}: {why}" for column, why in proposal.codes.items())
     reasons = {
         **({"data.source": codes} if proposal.codes else {}),
         "data.time": _said(proposal.time.reason, proposal.time.sure),

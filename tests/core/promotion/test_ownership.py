@@ -17,7 +17,7 @@ from airflow_mlops.core.promotion.override import override
 from airflow_mlops.core.promotion.ownership import hand_over, owner_of, require_owner, settle_claim
 from airflow_mlops.core.promotion.promote import challenge, promote
 from airflow_mlops.core.promotion.release import release
-from airflow_mlops.core.promotion.retire import retire, unretire
+from airflow_mlops.core.promotion.retire import retire
 from airflow_mlops.core.promotion.rollback import rollback, rollback_target
 from airflow_mlops.core.promotion.verify import verify_trail
 from airflow_mlops.core.records.candidate import Candidate
@@ -54,7 +54,7 @@ def used_by_strangers(registry: MemoryRegistry) -> dict[str, Callable[[], object
         ),
         "override": lambda: override(registry, registry, **said, version=1, reason="ours now", **AT_ONCE),
         "retire": lambda: retire(registry, registry, **said, reason="ours now"),
-        "unretire": lambda: unretire(registry, registry, **said, reason="ours now"),
+        "unretire": lambda: retire(registry, registry, **said, reason="ours now", undo=True),
         "release": lambda: release(registry, registry, **said, reason="ours now", start=START, end=None),
         "use": lambda: require_owner(registry, registry, registered_model=MODEL, specification=THEIRS),
     }

@@ -14,7 +14,7 @@ from airflow_mlops.core.promotion.alias_log import STATUS_TAG
 from airflow_mlops.core.promotion.audit_state import fold
 from airflow_mlops.core.promotion.override import override
 from airflow_mlops.core.promotion.promote import promote
-from airflow_mlops.core.promotion.retire import RETIRED, retire, retirement_tag, unretire
+from airflow_mlops.core.promotion.retire import RETIRED, retire, retirement_tag
 from airflow_mlops.core.promotion.rollback import rollback, rollback_target
 from airflow_mlops.core.promotion.verify import finish_unfinished, verify_trail
 from airflow_mlops.core.records.decision import Verdict
@@ -212,7 +212,7 @@ def test_a_retired_model_promotes_nothing_until_it_is_taken_back() -> None:
     go(registry, 4, 2, Verdict.REJECT)
     refused(registry, ReasonCode.MODEL_RETIRED, lambda: force(registry, 3))
     assert back(registry).version == 1
-    unretire(registry, registry, reason="it was better", **WHO)
+    retire(registry, registry, reason="it was better", undo=True, **WHO)
     assert retirement_tag(registry, MODEL) is None
     assert go(registry, 5, 1).promoted
     refused(registry, ReasonCode.REASON_MISSING, lambda: retire(registry, registry, reason="", **WHO))

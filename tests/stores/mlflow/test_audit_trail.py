@@ -10,7 +10,7 @@ import pytest
 from airflow_mlops.core.errors import RecordError
 from airflow_mlops.core.promotion.audit_chain import following
 from airflow_mlops.core.promotion.audit_state import AuditState, fold
-from airflow_mlops.core.promotion.retire import retire, retirement_tag, unretire
+from airflow_mlops.core.promotion.retire import retire, retirement_tag
 from airflow_mlops.core.promotion.verify import verify_trail
 from airflow_mlops.core.records.promotion import AuditEvent
 from airflow_mlops.spec.problems import ReasonCode
@@ -184,6 +184,6 @@ def test_retirement_on_the_real_registry(store: MLflowStore, name: str) -> None:
     retire(store.registry, store.trail, registered_model=name, **WHO)
     assert retirement_tag(store.registry, name) == "why not"
     assert verify_trail(store.registry, store.trail, name) == ()
-    unretire(store.registry, store.trail, registered_model=name, **WHO)
+    retire(store.registry, store.trail, registered_model=name, undo=True, **WHO)
     assert retirement_tag(store.registry, name) is None
     assert verify_trail(store.registry, store.trail, name) == ()
