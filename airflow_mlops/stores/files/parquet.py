@@ -9,7 +9,7 @@ from airflow_mlops.core.records.snapshot import Window
 from airflow_mlops.spec.problems import Problem
 from airflow_mlops.stores.event_times import AS_WRITTEN, TimeRules, bounds_in
 from airflow_mlops.stores.files.leftovers import RUNNING, RUNNING_NUMBER, left_by_pandas
-from airflow_mlops.stores.files.limits import check_footer, read_bounded
+from airflow_mlops.stores.files.parquet_limits import check_footer, read_bounded
 from airflow_mlops.stores.files.part import duplicated, raise_if_away, unreadable
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from airflow_mlops.core.errors import DataError, StoreUnavailableError
 from airflow_mlops.core.ports import Storage
 from airflow_mlops.redaction.raised import raising_no_secrets
 from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal
-from airflow_mlops.stores.files.limits import read_own
 from airflow_mlops.stores.files.location import locate
+from airflow_mlops.stores.files.parquet_limits import read_own
 from airflow_mlops.stores.files.part import unreadable
 from airflow_mlops.stores.storage.backends import Backend, Disk, Objects
 

@@ -15,7 +15,7 @@ from airflow_mlops.core.ports import Storage
 from airflow_mlops.core.snapshot.read import open_snapshot, read_snapshot, verify_snapshot
 from airflow_mlops.core.snapshot.take import take_snapshot
 from airflow_mlops.spec.model import ModelSpec
-from airflow_mlops.stores.files import limits
+from airflow_mlops.stores.files import parquet_limits
 from airflow_mlops.stores.files.store import FileStore
 from airflow_mlops.stores.storage.storage import open_storage
 
@@ -164,7 +164,7 @@ def test_a_file_that_somebody_put_in_a_place_is_trusted_no_more_than_a_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who may write to the storage asks for 32 MB with a few kilobytes; the machine is said to have 16."""
-    monkeypatch.setattr(limits, "memory_bytes", lambda: 16 << 20)
+    monkeypatch.setattr(parquet_limits, "memory_bytes", lambda: 16 << 20)
     storage = open_storage(str(tmp_path))
     options = {"use_dictionary": False, "data_page_size": 1 << 30, "row_group_size": 8 << 20, "compression": "zstd"}
     table = pa.table({"x": pa.array([0.0] * (4 << 20))})

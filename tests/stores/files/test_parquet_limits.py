@@ -12,13 +12,11 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.core.rows import memory
-from airflow_mlops.stores.files import limits
-from airflow_mlops.stores.files.limits import check_footer, read_bounded, read_own
+from airflow_mlops.stores.files import parquet_limits
+from airflow_mlops.stores.files.parquet_limits import check_footer, read_bounded, read_own
 from tests.support.memory import peak_growth
 
 MEMORY = 64 << 20
@@ -28,7 +26,7 @@ LIMIT = MEMORY // 8
 @pytest.fixture(autouse=True)
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine so small that a test can hold what does not fit into it."""
-    monkeypatch.setattr(limits, "memory_bytes", lambda: MEMORY)
+    monkeypatch.setattr(parquet_limits, "memory_bytes", lambda: MEMORY)
     monkeypatch.setattr(memory, "memory_bytes", lambda: MEMORY)
 
 
@@ -163,7 +161,7 @@ def test_a_footer_as_long_as_a_file_is_refused(tmp_path: Path, monkeypatch: pyte
     path = tmp_path / "a.parquet"
     path.write_bytes(b"PAR1" + b"\0" * 5000 + struct.pack("<I", 5000) + b"PAR1")
     check_footer(pafs.LocalFileSystem(), str(path))
-    monkeypatch.setattr(limits, "_LARGEST_FOOTER", 1000)
+    monkeypatch.setattr(parquet_limits, "_LARGEST_FOOTER", 1000)
     with pytest.raises(DataError, match=r"a footer of 5 kB, in .*a\.parquet"):
         check_footer(pafs.LocalFileSystem(), str(path))
 
@@ -214,15 +212,6 @@ def test_a_page_that_lies_is_refused(tmp_path: Path, content: bytes, found: str)
     forged(path, content)
     with pytest.raises(DataError, match=found):
         read(path)
-
-
-@given(st.binary(max_size=60))
-def test_any_bytes_are_a_struct_or_refused(raw: bytes) -> None:
-    try:
-        found = limits._Compact(raw).struct()
-    except (IndexError, ValueError):
-        return
-    assert isinstance(found, dict)
 
 
 def endless() -> Iterator[pa.RecordBatch]:
