@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from airflow_mlops.core.backtest.inputs import Inputs
-    from airflow_mlops.core.backtest.policies import PolicyAction
+    from airflow_mlops.core.backtest.policy import PolicyAction
     from airflow_mlops.core.records.backtest import Trained
 
 
@@ -45,13 +46,13 @@ def replay_own(inputs: Inputs) -> Iterator[OwnTurn]:
     ValueError
         If no step trains one: then there is none to watch.
     """
-    from airflow_mlops.core.backtest.policies import ControlledPolicy, PolicyAction, PolicyContext
-
-    policy = ControlledPolicy(inputs, inputs.spec)
-    names = {field.name for field in fields(PolicyContext)}
+    # With --code this runs other working trees, in which all of a policy stands in one module.
+    policies: Any = import_module("airflow_mlops.core.backtest.policies")
+    policy = policies.ControlledPolicy(inputs, inputs.spec)
+    names = {field.name for field in fields(policies.PolicyContext)}
     first = _first_step(inputs)
     served = [(first, first + 1)]
-    start = PolicyAction(action="start", reason="the first model")
+    start = policies.PolicyAction(action="start", reason="the first model")
     yield OwnTurn(step=first, serving=first + 1, chosen=start, drift="", performance="")
     for step, window in enumerate(inputs.plan.steps[first + 1 :], first + 1):
         given: dict[str, Any] = {
@@ -61,8 +62,8 @@ def replay_own(inputs: Inputs) -> Iterator[OwnTurn]:
             "version": step + 1,
             "served": tuple(served),
         }
-        # With --code this runs other working trees, in which a version is not always a field, and not always chosen.
-        chosen = policy(PolicyContext(**{name: value for name, value in given.items() if name in names}))
+        # And in which a version is not always a field, and not always chosen.
+        chosen = policy(policies.PolicyContext(**{name: value for name, value in given.items() if name in names}))
         version = getattr(chosen, "version", 0) or step + 1
         served.append((step, version if chosen.promoted else served[-1][1]))
         seen = policy.drift[0].verdict, policy.performance[0].verdict

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from airflow_mlops.core.backtest.inputs import Inputs
-from airflow_mlops.core.backtest.policies import GATED, PolicyContext, make_policy
+from airflow_mlops.core.backtest.policies import GATED, make_policy
+from airflow_mlops.core.backtest.policy import PolicyContext
 from airflow_mlops.core.backtest.tasks import serving_version, train
 from airflow_mlops.core.records.backtest import Future, Turn
 from airflow_mlops.spec.model import ModelSpec

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +13,6 @@ from airflow_mlops.core.backtest.peers.registry import PEERS
 from airflow_mlops.core.backtest.peers.rules import Wish
 from airflow_mlops.core.backtest.policies import (
     NAMES,
-    ControlledPolicy,
     PeerPolicy,
     PolicyContext,
     find_oracle,
@@ -23,9 +21,8 @@ from airflow_mlops.core.backtest.policies import (
     promote_by_gate,
     promote_by_point,
 )
-from airflow_mlops.core.backtest.tasks import judge, judge_by_point, refer, train
+from airflow_mlops.core.backtest.tasks import judge, judge_by_point, train
 from airflow_mlops.core.records.backtest import Trained
-from airflow_mlops.core.retraining.shadow import first_age
 from airflow_mlops.spec.problems import SpecError
 from tests.support.backtest_calls import sources
 from tests.support.drifting_stream import START, specification, stream
@@ -75,47 +72,6 @@ def test_the_gate_and_the_number_decide_what_is_promoted(inputs: Inputs) -> None
     assert gated.seconds == pytest.approx(decision.seconds + context.trained.seconds)
     assert numbered.promoted is number.better
     assert f"{number.candidate:.5g} against" in numbered.reason
-
-
-def test_the_controller_remembers_what_it_saw_newest_first(inputs: Inputs) -> None:
-    policy = ControlledPolicy(inputs, specification())
-    done = [policy(at(inputs, step)) for step in (1, 2)]
-    assert [each.action for each in done] == ["wait", "wait"]
-    assert [report.as_of for report in policy.drift] == [at(inputs, step).as_of for step in (2, 1)]
-    assert [report.as_of for report in policy.performance] == [at(inputs, step).as_of for step in (2, 1)]
-    assert policy.referred == {1}
-    assert done[0].seconds >= refer(inputs, 1).seconds
-    assert (policy.decisions, policy.challenges, policy.promoted_over) == ([], [], {})
-
-
-@pytest.mark.slow
-def test_the_controller_trains_when_the_world_has_turned(inputs: Inputs) -> None:
-    policy = ControlledPolicy(inputs, specification())
-    done = [policy(at(inputs, step)) for step in range(1, 9)]
-    retrained = [step for step, each in enumerate(done, start=1) if each.retrained]
-    assert retrained
-    assert min(retrained) >= 5
-    assert [decision.number for decision in policy.decisions] == list(range(len(policy.decisions), 0, -1))
-    assert len(policy.challenges) == len(retrained)
-    assert {inputs.plan.step_of(version) for version in policy.promoted_over} <= set(retrained)
-
-
-@pytest.mark.slow
-def test_a_shadow_is_trained_where_one_is_due_and_its_seconds_are_counted(inputs: Inputs) -> None:
-    """As of the step at which the champion's age is first reached, on the model of that step."""
-    spec = specification(retraining={"cooldown": "0d", "backoff": 1.0, "on_shadow": True})
-    due = math.ceil(first_age(spec) / timedelta(days=10))
-    policy = ControlledPolicy(inputs, spec)
-    done = {step: policy(at(inputs, step)) for step in range(1, due + 1)}
-    assert not any(each.retrained for each in done.values())
-    (shadow,) = policy.shadows
-    assert (shadow.as_of, shadow.champion_version) == (at(inputs, due).as_of, 1)
-    assert shadow.verdict == judge(inputs, spec, due + 1, 1).decision.verdict.value
-    without = ControlledPolicy(inputs, specification())
-    quiet = {step: without(at(inputs, step)) for step in range(1, due + 1)}
-    assert without.shadows == []
-    spent = train(inputs, due + 1).seconds + judge(inputs, spec, due + 1, 1).seconds
-    assert done[due].seconds == pytest.approx(quiet[due].seconds + spent)
 
 
 # -- peers ------------------------------------------------------------------------------------------------------------
