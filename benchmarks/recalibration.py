@@ -18,6 +18,7 @@ from benchmarks.report import Table
 if TYPE_CHECKING:
     import numpy as np
 
+    from airflow_mlops.core.arrays import Array
     from airflow_mlops.core.records.performance import BlockExcess
 
 REFERENCE, YEAR, CHANGE, AFTER = 14, 364, 80, 120
@@ -73,34 +74,44 @@ def days(
     import numpy as np
     from scipy.special import expit
 
-    from airflow_mlops.core.metrics.labelled import LabelledPredictions
-    from airflow_mlops.core.metrics.measure import METRICS
-    from airflow_mlops.core.monitoring.performance.recalibrated import LineMeter
-    from airflow_mlops.core.records.performance import BlockExcess
-
-    meter, log_loss, whole = (
-        LineMeter(metric="log_loss", calibration=None),
-        METRICS["log_loss"],
-        np.zeros(world.rows, int),
-    )
     blocks, effect = [], rng.normal() * world.shared
     for number in range(count):
         effect = world.dependence * effect + world.shared * np.sqrt(1 - world.dependence**2) * rng.normal()
         place = rng.normal(world.middle, world.spread, world.rows)
         level, slope = change[1:] if change is not None and number >= change[0] else (0.0, 1.0)
         label = (rng.random(world.rows) < expit(level + slope * place + effect)).astype(int)
-        said, constant = expit(place), np.full(world.rows, expit(world.middle))
-        judged, trivial = (
-            LabelledPredictions("binary", label, (one > 0.5).astype(int), np.column_stack([1 - one, one]))
-            for one in (said, constant)
-        )
-        expects = float((said * np.logaddexp(0, -place) + (1 - said) * np.logaddexp(0, place)).mean())
-        loss = log_loss(judged)
-        (line,) = meter.measure(judged, whole, 1)
-        gain = log_loss(trivial) - loss
-        begins = START + timedelta(days=number)
-        blocks.append(BlockExcess(start=begins, rows=world.rows, excess=loss - expects, gain=gain, line=line))
+        blocks.append(block_of(number, expit(place), label, constant=float(expit(world.middle))))
     return blocks
+
+
+def block_of(day: int, said: Array, label: Array, *, constant: float) -> BlockExcess:
+    """Return the block of a day, of log loss.
+
+    Parameters
+    ----------
+    said, label
+        Probabilities of the positive class, and what came; shape (rows,).
+    constant
+        The probability that the trivial model says.
+    """
+    import numpy as np
+
+    from airflow_mlops.core.metrics.labelled import LabelledPredictions
+    from airflow_mlops.core.metrics.measure import METRICS
+    from airflow_mlops.core.monitoring.performance.recalibrated import LineMeter
+    from airflow_mlops.core.records.performance import BlockExcess
+
+    log_loss = METRICS["log_loss"]
+    judged, trivial = (
+        LabelledPredictions("binary", label, (one > 0.5).astype(int), np.column_stack([1 - one, one]))
+        for one in (said, np.full(len(said), constant))
+    )
+    expects = float(-(said * np.log(said) + (1 - said) * np.log1p(-said)).mean())
+    loss = log_loss(judged)
+    (line,) = LineMeter(metric="log_loss", calibration=None).measure(judged, np.zeros(len(said), int), 1)
+    begins = START + timedelta(days=day)
+    gain = log_loss(trivial) - loss
+    return BlockExcess(start=begins, rows=len(said), excess=loss - expects, gain=gain, line=line)
 
 
 def first_call(blocks: list[BlockExcess], *, from_day: int, every: int) -> tuple[int, str] | None:

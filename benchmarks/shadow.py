@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.recalibration import START
+from benchmarks.recalibration import START, block_of
 from benchmarks.report import Table
 
 if TYPE_CHECKING:
@@ -103,32 +103,10 @@ def said(model: Any, stream: Stream, first: int, last: int) -> LabelledPredictio
 
 def blocks_of(model: Any, stream: Stream) -> list[BlockExcess]:
     """The blocks of a champion, a day each: of its holdout, and then of its service."""
-    import numpy as np
-
-    from airflow_mlops.core.metrics.measure import METRICS
-    from airflow_mlops.core.monitoring.performance.recalibrated import LineMeter
-    from airflow_mlops.core.records.performance import BlockExcess
-
-    meter, log_loss = LineMeter(metric="log_loss", calibration=None), METRICS["log_loss"]
-    rate = stream.labels[:LEARNED].mean()
-    blocks = []
-    for day in range(LEARNED, len(stream.labels)):
-        judged = said(model, stream, day, day + 1)
-        p = judged.known[:, 1]
-        expects = float(-(p * np.log(p) + (1 - p) * np.log1p(-p)).mean())
-        loss = log_loss(judged)
-        constant = float(-(judged.y_true * np.log(rate) + (1 - judged.y_true) * np.log1p(-rate)).mean())
-        (line,) = meter.measure(judged, np.zeros(len(p), int), 1)
-        blocks.append(
-            BlockExcess(
-                start=START + timedelta(days=day),
-                rows=len(p),
-                excess=loss - expects,
-                gain=constant - loss,
-                line=line,
-            )
-        )
-    return blocks
+    rate = float(stream.labels[:LEARNED].mean())
+    days = range(LEARNED, len(stream.labels))
+    judged = [said(model, stream, day, day + 1) for day in days]
+    return [block_of(day, one.known[:, 1], one.y_true, constant=rate) for day, one in zip(days, judged, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
