@@ -28,8 +28,11 @@ from airflow_mlops.core.promotion.verify import verify_trail
 from airflow_mlops.core.records.candidate import Candidate
 from airflow_mlops.core.records.decision import GateDecision, Verdict
 from airflow_mlops.core.records.promotion import Approval
+from airflow_mlops.core.records.retraining import History, MonitoringInput
+from airflow_mlops.core.retraining import decide_and_log
 from airflow_mlops.stores.mlflow.store import MLflowStore
 from airflow_mlops.stores.model_files.format import environment, write_model
+from tests.support import retrain_cases
 from tests.support.loop_parts import AS_OF, decision_of, fitted_of, snapshot_of, spec_of
 
 READS = ("/runs/search", "/logged-models/search")
@@ -106,6 +109,39 @@ class Case:
         """What the rollback task does with MLflow."""
         store = MLflowStore.connect(self.uri)
         rollback(store.registry, store.trail, **self.who(), reason="it was worse", request="d/r/rollback")
+
+    def retrain(self) -> None:
+        """What the retrain task, and then the snapshot task of the run that its event causes, do with MLflow."""
+        store, spec = MLflowStore.connect(self.uri), retrain_cases.spec(monitoring={"drift": {"violations": 1}})
+        spec = spec.model_copy(update={"name": self.name})
+        candidate = replace(retrain_cases.CHAMPION.candidate, model=self.name)
+        champion = replace(retrain_cases.CHAMPION, model=self.name, candidate=candidate)
+        seen = MonitoringInput(drift=replace(retrain_cases.drift(), model=self.name))
+        log, as_of = store.retraining_log, retrain_cases.NOW
+        decision = decide_and_log(log, spec, champion, seen, History(), as_of)
+        store.windows.record_retraining(self.runs, decision)
+        log.claim(self.name, decision.key, f"{self.runs}.train/r1")
+
+    def look_at_log(self) -> dict[str, Any]:
+        """What stands of the decision, seen with MLflow's own client where it counts runs."""
+        from mlflow import MlflowClient
+
+        client, store = MlflowClient(self.uri), MLflowStore.connect(self.uri)
+        decided = store.retraining_log.decisions(self.name)
+        logs = client.get_experiment_by_name("mlops retraining").experiment_id
+        logged = [run for run in client.search_runs([logs], max_results=1000) if run.data.params]
+        runs = client.search_runs([client.get_experiment_by_name(self.runs).experiment_id])
+        windows = [run.info.run_id for run in runs if run.data.tags["mlops.kind"] == "monitoring"]
+        texts = [store.artifacts.read_text(run_id, "monitoring/retraining.json") for run_id in windows]
+        return {
+            "decisions": [[one.number, one.action, one.signal] for one in decided],
+            "claims": [holder for _, holder in sorted(store.retraining_log.claims(self.name).items())],
+            "claimed": [one.key for one in decided] == list(store.retraining_log.claims(self.name)),
+            "series": len(runs) - len(windows),
+            # who is killed before a new run became the log leaves that run, empty
+            "logs": sum(run.data.tags["mlops.retraining_log_of"] == self.name for run in logged),
+            "windows": [json.loads(text)["number"] for text in texts],
+        }
 
     def prepare(self) -> None:
         """Two champions before, so that displacing one also moves on the one before it."""
@@ -220,7 +256,7 @@ def in_child(work: Callable[[], Any]) -> tuple[int, Any]:
 
 
 def report(part: str, case: Case, **facts: Any) -> None:
-    code, seen = in_child(case.look)
+    code, seen = in_child(case.look_at_log if part.startswith("retrain") else case.look)
     print(json.dumps({"part": part, "case": case.name, "look": code, **facts, "seen": seen}), flush=True)
 
 
@@ -277,6 +313,11 @@ def rolling_back(uri: str, part: str) -> None:
     kill_everywhere(part, lambda n: replace(shared, name=f"{part}-{n}"), "roll_back", "roll_back")
 
 
+def retraining(uri: str, part: str) -> None:
+    """Kills while a retraining is decided, written down and taken up, in a log of its own each time."""
+    kill_everywhere(part, lambda n: Case(uri, f"{part}_{n}".replace("-", "_"), f"{part}-{n}"), "retrain", "retrain")
+
+
 def doubling(uri: str, part: str) -> None:
     """The whole flow with every POST delivered twice."""
     case = Case(uri, "doubled", "doubled")
@@ -291,7 +332,7 @@ def doubling(uri: str, part: str) -> None:
 
 def main(uri: str, *parts: str) -> None:
     warm()
-    kinds = {"record": recording, "rollback": rolling_back, "doubled": doubling}
+    kinds = {"record": recording, "rollback": rolling_back, "retrain": retraining, "doubled": doubling}
     for part in parts:
         kinds.get(part.partition("-")[0], promoting)(uri, part)
 

@@ -1,4 +1,4 @@
-"""SIGKILL between any two effects of train, decide, register and promote, then a retry: as if nothing had happened."""
+"""SIGKILL between any two effects of train, gate, promote and retrain, then a retry: as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ ROLLED_BACK = {
 
 PARTS = (
     "record-after", "first-accept-before", "displacing-accept-after", "displacing-reject-before",
-    "challenging-accept-after", "declining-accept-before", "rollback-before", "doubled",
+    "challenging-accept-after", "declining-accept-before", "rollback-before", "retrain-before", "doubled",
 )  # fmt: skip
 
 
@@ -135,6 +135,22 @@ def test_killed_at_every_request_and_tried_again(
     for case in found:
         assert (case["prepared"], case["again"], case["look"]) == (0, 0, 0), case
         assert case["seen"] == {**WHOLE, **expected}, case
+
+
+def test_killed_while_a_retraining_is_decided_and_taken_up(cases: dict[str, list[dict[str, Any]]]) -> None:
+    found = cases["retrain-before"]
+    assert [case["first"] for case in found] == [KILLED] * (len(found) - 1) + [0]
+    assert len(found) > 6  # log, decision, window, its tags, its file, its end, claim
+    for case in found:
+        assert (case["prepared"], case["again"], case["look"]) == (0, 0, 0), case
+        assert case["seen"] == {
+            "decisions": [[1, "retrain", "input_drift"]],
+            "claims": [f"retrain-before-{case['number']}.train/r1"],
+            "claimed": True,
+            "series": 1,
+            "logs": 1,
+            "windows": [1],
+        }, case
 
 
 def test_every_request_delivered_twice_because_its_answer_was_lost(cases: dict[str, list[dict[str, Any]]]) -> None:
