@@ -102,6 +102,12 @@ class MLflowWindows:
         """Return what the gate said of fresh models as of earlier instants, newest first: few windows have any."""
         return tuple(self._history(experiment, model, ShadowReport, SHADOW, before, limit))
 
+    def retraining_history(
+        self, experiment: str, model: str, *, before: datetime, limit: int = 30
+    ) -> tuple[RetrainDecision, ...]:
+        """Return what was decided as of earlier instants, newest first: `wait` too, which the log does not keep."""
+        return tuple(self._history(experiment, model, RetrainDecision, RETRAINING, before, limit))
+
     # -----------------------------------------------------------------------------------------------------------------
 
     def _window_run(self, experiment: str, model: str, as_of: datetime) -> str:
