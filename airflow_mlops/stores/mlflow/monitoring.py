@@ -38,7 +38,7 @@ SEALS = {
 _PAGE = 100
 _LONGEST_NAME = 250
 """Of a metric."""
-Kept = TypeVar("Kept", DriftReport, PerformanceReport, ShadowReport)
+Kept = TypeVar("Kept", DriftReport, PerformanceReport, ShadowReport, RetrainDecision)
 
 
 class MLflowWindows:
