@@ -66,6 +66,7 @@ def get_cli_commands() -> list[CLICommand]:
     to_spec = arg(("--to",), required=True, metavar="NAME", help="Name of the specification that gets the model")
     to_owner = arg(("--owner",), required=True, metavar="OWNER", help="Its `owner`, as its file says")
     lines = arg(("--json-lines",), action="store_true", help="Export every event, one JSON object a line")
+    last = arg(("--last",), type=int, default=10, metavar="N", help="How many windows (default: %(default)s)")
     verify = arg(("--verify",), action="store_true", help="Check the hash chain, and the aliases against it")
     file = arg(("--file",), default=None, metavar="FILE", help="Verify an exported file instead of MLflow's trail")
     begin = arg(("--from",), dest="start", required=True, metavar="TIME", help="As-of time of the first step")
@@ -114,6 +115,11 @@ def get_cli_commands() -> list[CLICommand]:
                     *(name, source, time, key, label, interactive, owner, output),
                 ),
                 action("status", "Say what serves, since when, and by whom", models, as_json, conn_id),
+                action(
+                    "monitoring",
+                    "Say what monitoring saw and decided, and why",
+                    *(model, last, as_json, conn_id),
+                ),
                 action(
                     "history",
                     "Print, export or verify the audit trail",

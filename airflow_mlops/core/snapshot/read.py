@@ -169,7 +169,7 @@ def verify_snapshot(snapshot: Snapshot, storage: Storage) -> None:
 def _verified(snapshot: Snapshot, storage: Storage) -> Iterator[pa.RecordBatch]:
     """All columns in batches, hashed on their way; ends with a refusal where they are not what was taken."""
     content: ContentHash | None = None
-    for batch in storage.read_batches(f"{_path(snapshot.uri, storage)}/data.parquet"):
+    for batch in _stored(snapshot, storage):
         content = content or ContentHash(batch.schema)
         content.update(batch)
         if content.rows > snapshot.rows:  # how many more there are need not be known, nor held
@@ -179,6 +179,17 @@ def _verified(snapshot: Snapshot, storage: Storage) -> Iterator[pa.RecordBatch]:
     wanted = f"{snapshot.rows} rows with fingerprint {snapshot.fingerprint}"
     if found != wanted:
         raise differs(snapshot, found, wanted)
+
+
+def _stored(snapshot: Snapshot, storage: Storage) -> Iterator[pa.RecordBatch]:
+    """All columns in batches, as they stand in the file; times that no snapshot holds are none that were taken."""
+    try:
+        yield from storage.read_batches(f"{_path(snapshot.uri, storage)}/data.parquet")
+    except DataError as refusal:
+        for problem in refusal.problems:
+            if problem.code is ReasonCode.TIME_INVALID:
+                raise differs(snapshot, f"{problem.field}: {problem.found}", "times of a calendar") from refusal
+        raise
 
 
 def _path(uri: str, storage: Storage) -> str:

@@ -8,11 +8,13 @@ only when what it comes to is known.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlops.core.rows.memory import in_words, memory_bytes
 from airflow_mlops.stores.files.limits import SHARE, check_times, refused
+from airflow_mlops.stores.files.parquet_footer import check_description
 from airflow_mlops.stores.files.parquet_pages import Page, read_pages
 
 if TYPE_CHECKING:
@@ -81,6 +83,9 @@ def read_own(
     file.seek(0)
     with pq.ParquetFile(file, pre_buffer=False) as asked:
         groups, schema = range(asked.num_row_groups), asked.schema_arrow
+    twice = next((name for name, times in Counter(schema.names).items() if times > 1), None)
+    if twice is not None:
+        raise refused(path, twice, "two columns of this name", "a name for each")
     if columns is not None:
         schema = pa.schema([schema.field(name) for name in columns if name in schema.names], metadata=schema.metadata)
     kept = frozenset(field.name for field in schema if pa.types.is_dictionary(field.type))
@@ -126,7 +131,7 @@ def _batches(
 
 
 def check_footer(filesystem: pafs.FileSystem, path: str) -> None:
-    """Refuse a file whose footer, which is read whole, is longer than any table's description.
+    """Refuse a file whose footer, which is read whole, is longer than any table's description, or contradicts itself.
 
     Raises
     ------
@@ -142,8 +147,11 @@ def _check_footer(file: pa.NativeFile, path: str) -> None:
     end = file.read_at(8, max(size - 8, 0))
     length = int.from_bytes(end[:4], "little")
     # A file that does not end in the mark, or is shorter than its footer, is no Parquet file: that is said elsewhere.
-    if end[4:] == b"PAR1" and _LARGEST_FOOTER < length < size:
+    if end[4:] != b"PAR1" or length >= size - 8:
+        return
+    if length > _LARGEST_FOOTER:
         raise refused(path, "", f"a footer of {in_words(length)}", f"at most {in_words(_LARGEST_FOOTER)}")
+    check_description(file.read_at(length, size - 8 - length), path)
 
 
 def _text_leaves(parquet: pq.ParquetFile, columns: Sequence[str]) -> list[str]:

@@ -38,7 +38,7 @@ SEALS = {
 _PAGE = 100
 _LONGEST_NAME = 250
 """Of a metric."""
-Kept = TypeVar("Kept", DriftReport, PerformanceReport, ShadowReport)
+Kept = TypeVar("Kept", DriftReport, PerformanceReport, ShadowReport, RetrainDecision)
 
 
 class MLflowWindows:
@@ -101,6 +101,12 @@ class MLflowWindows:
     ) -> tuple[ShadowReport, ...]:
         """Return what the gate said of fresh models as of earlier instants, newest first: few windows have any."""
         return tuple(self._history(experiment, model, ShadowReport, SHADOW, before, limit))
+
+    def retraining_history(
+        self, experiment: str, model: str, *, before: datetime, limit: int = 30
+    ) -> tuple[RetrainDecision, ...]:
+        """Return what was decided as of earlier instants, newest first: `wait` too, which the log does not keep."""
+        return tuple(self._history(experiment, model, RetrainDecision, RETRAINING, before, limit))
 
     # -----------------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_mlops.stores.files.parquet_pages import CompactReader
+from airflow_mlops.stores.files.compact_protocol import CompactReader
 
 
 @given(st.binary(max_size=60))
