@@ -84,10 +84,11 @@ class Answer:
     code: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     more: str = ""
+    page: str = ""
 
     def body(self, method: str) -> bytes:
         if method == "HEAD" or not self.code:
-            return b""
+            return b"" if method == "HEAD" else self.page.encode()
         said = f"<Error><Code>{self.code}</Code><Message>no</Message>{self.more}<RequestId>1</RequestId></Error>"
         return f'<?xml version="1.0" encoding="UTF-8"?>\n{said}'.encode()
 
@@ -100,8 +101,8 @@ Treat = Callable[[Asked], "Answer | str | None"]
 class S3Proxy:
     """Its address, what it was asked, and how it treats what it is asked; None hands on."""
 
-    def __init__(self, treat: Treat) -> None:
-        self.treat = treat
+    def __init__(self, moto: str, treat: Treat) -> None:
+        self.moto, self.treat = moto, treat
         self.address = ""
         self.asked: list[Asked] = []
         self.over = threading.Event()
@@ -168,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def s3_proxy(address: str, treat: Treat = lambda _: None) -> Iterator[S3Proxy]:
     """Stand before an endpoint."""
-    state = S3Proxy(treat)
+    state = S3Proxy(address, treat)
     handler = type("Handler", (_Handler,), {"state": state, "target": urlsplit(address).netloc})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True

@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from airflow_mlops.stores.s3.address import PLAIN, S3Address, S3Options
 from airflow_mlops.stores.s3.client import s3_client
-from airflow_mlops.stores.s3.errors import code_of, etag_of, status_of, telling
+from airflow_mlops.stores.s3.errors import code_of, etag_of, require_listing, status_of, telling
 
 PART = 8 << 20
 """Bytes: what is larger is uploaded and copied in parts, and read to a file instead of to memory."""
@@ -64,7 +64,7 @@ class S3Bucket:
                     raise
                 # 404 is also said of an object in a bucket that does not exist; once seen, it is there.
                 if status != _NOT_FOUND or not self._seen:
-                    self.client.list_objects_v2(**self._owned(), Prefix=key, MaxKeys=1)
+                    require_listing(self.client.list_objects_v2(**self._owned(), Prefix=key, MaxKeys=1))
                 if status != _NOT_FOUND:
                     raise
                 self._seen = True
@@ -81,21 +81,22 @@ class S3Bucket:
         FileNotFoundError
             If there is no such object.
         """
+        etag, done = "", 0
+        how: dict[str, str] = {}
         with self._telling(key, "read"):
-            answer = self.client.get_object(**self._named(key))
-            etag, size, done = etag_of(answer), answer["ContentLength"], 0
             for left in reversed(range(_TRIES)):
-                try:
-                    for piece in answer["Body"].iter_chunks(1 << 20):
-                        into.write(piece)
-                        done += len(piece)
-                    return
-                except Exception as error:
-                    if not left or not _broke_off(error):
-                        raise
-                if done == size:
-                    return
-                answer = self.client.get_object(**self._named(key), Range=f"bytes={done}-", IfMatch=etag)
+                answer = self.client.get_object(**self._named(key), **how)
+                with closing(answer["Body"]):
+                    etag = etag or etag_of(answer)
+                    try:
+                        for piece in answer["Body"].iter_chunks(1 << 20):
+                            into.write(piece)
+                            done += len(piece)
+                        return
+                    except Exception as error:
+                        if not left or not _broke_off(error):
+                            raise
+                how = {"Range": f"bytes={done}-", "IfMatch": etag}
 
     def read_range(self, found: S3Object, first: int, behind: int) -> bytes:
         """Return bytes of an object, unless it was replaced since it was found."""
@@ -104,11 +105,12 @@ class S3Bucket:
                 answer = self.client.get_object(
                     **self._named(found.key), Range=f"bytes={first}-{behind - 1}", IfMatch=found.etag
                 )
-                try:
-                    return bytes(answer["Body"].read())
-                except Exception as error:
-                    if not left or not _broke_off(error):
-                        raise
+                with closing(answer["Body"]):
+                    try:
+                        return bytes(answer["Body"].read())
+                    except Exception as error:
+                        if not left or not _broke_off(error):
+                            raise
         raise AssertionError("the last try returns or raises")
 
     def upload(self, key: str, path: Path) -> None:
@@ -195,7 +197,7 @@ class S3Bucket:
         how = {"Delimiter": delimiter} if delimiter else {}
         with self._telling(prefix, "read"):
             for page in pages.paginate(**self._owned(), Prefix=prefix, **how):
-                for item in page.get("Contents", ()):
+                for item in require_listing(page).get("Contents", ()):
                     yield S3Object(
                         key=item["Key"], size=item["Size"], etag=item["ETag"], modified=item.get("LastModified")
                     )
@@ -205,7 +207,7 @@ class S3Bucket:
     def has_any(self, prefix: str) -> bool:
         """Whether there is any object whose name begins so."""
         with self._telling(prefix, "read"):
-            answer = self.client.list_objects_v2(**self._owned(), Prefix=prefix, MaxKeys=1)
+            answer = require_listing(self.client.list_objects_v2(**self._owned(), Prefix=prefix, MaxKeys=1))
         self._seen = True
         return bool(answer.get("KeyCount"))
 

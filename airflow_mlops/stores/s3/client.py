@@ -63,7 +63,7 @@ def s3_client(address: S3Address, field: str) -> Any:
     with _lock:
         if known not in _clients:
             while len(_clients) >= _MOST_CLIENTS:
-                _clients.pop(next(iter(_clients)))
+                _clients.pop(next(iter(_clients))).close()  # who still holds it opens its connections anew
             _clients[known] = _made(address, field)
         return _clients[known]
 
@@ -71,13 +71,14 @@ def s3_client(address: S3Address, field: str) -> Any:
 def _made(address: S3Address, field: str) -> Any:
     from airflow.sdk.exceptions import AirflowException
 
-    try:
-        with telling(address.uri(address.key), "read", field):
+    with telling(address.uri(address.key), "read", field):
+        try:
             return _client(address.conn_id)
-    except (AirflowException, ValueError, TypeError, KeyError) as error:
-        name = f"connection '{address.conn_id}'" if address.conn_id else "an environment"
-        fix = "correct endpoint_url, config_kwargs and the other settings in the connection's extra"
-        raise _refused(field, f"{name} that no client of S3 can be made of ({type(error).__name__})", fix) from error
+        except (AirflowException, ValueError, TypeError, KeyError) as error:
+            name = f"connection '{address.conn_id}'" if address.conn_id else "an environment"
+            found = f"{name} that no client of S3 can be made of ({type(error).__name__})"
+            fix = "correct endpoint_url, config_kwargs and the other settings in the connection's extra"
+            raise _refused(field, found, fix) from error
 
 
 def _client(conn_id: str | None) -> Any:

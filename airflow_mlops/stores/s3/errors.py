@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from traceback import walk_tb
 from typing import Any
 
 from airflow_mlops.core.errors import StoreUnavailableError
@@ -89,8 +90,9 @@ CAUSES: dict[str, Cause] = {
     **dict.fromkeys(("PreconditionFailed", "412"), _CHANGED),
 }
 """By the code of S3's answer, or its status where an answer has no code."""
+_FAMILY = frozenset({"botocore", "boto3", "s3transfer", "urllib3"})
 _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "NoAuthTokenError")
-_UNREADABLE = ("NotS3Error", "ResponseParserError")
+_UNREADABLE = ("NotS3Error", "ResponseParserError", "TypeError", "KeyError", "ValueError", "AttributeError")
 _MISSING = ("NoSuchKey", "404", "NotFound")
 
 
@@ -154,12 +156,28 @@ def etag_of(answer: dict[str, Any]) -> str:
     return str(answer["ETag"])
 
 
+def require_listing(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer that lists objects, as :func:`etag_of` for those about one.
+
+    Raises
+    ------
+    NotS3Error
+        If it does not say whether it is the last one: it would be taken for an empty bucket.
+    """
+    if "IsTruncated" not in answer:
+        raise NotS3Error
+    return answer
+
+
 def _is_of_boto(error: Exception) -> bool:
-    """Whether boto3, or what it stands on, raised it. It has no class of its own for all of its errors."""
-    if isinstance(error, NotS3Error):
+    """Whether boto3, or what it stands on, raised it, which has no class of its own for all of its errors.
+
+    It also trips over answers that are none of S3's, as a TypeError within.
+    """
+    if isinstance(error, NotS3Error) or {kind.__module__.partition(".")[0] for kind in type(error).__mro__} & _FAMILY:
         return True
-    family = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
-    return bool(family & {"botocore", "boto3", "s3transfer", "urllib3"})
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    return not isinstance(error, OSError) and str(frames[-1].f_globals.get("__name__")).partition(".")[0] in _FAMILY
 
 
 def _unavailable(error: Exception, uri: str, doing: str, field: str) -> StoreUnavailableError:
