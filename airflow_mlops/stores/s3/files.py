@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
 from airflow_mlops.stores.s3.address import S3Address
 from airflow_mlops.stores.s3.bucket import S3Bucket, S3Object
 
 _BLOCK, _MOST_BLOCKS = 2 << 20, 32
-"""Bytes that are read at once, and how many of them are kept of an open file."""
+"""Bytes that are read at once, and how many of them are kept: a file is opened for its end, for its types, for rows."""
 
 
 class S3Files:
@@ -32,10 +32,20 @@ class S3Files:
     def __init__(self, address: S3Address, field: str) -> None:
         self._bucket = S3Bucket(address=address, field=field)
         self._known: dict[str, S3Object] = {}
+        self._folders: set[str] = set()
+
+        @lru_cache(_MOST_BLOCKS)
+        def block(found: S3Object, number: int) -> bytes:
+            first = number * _BLOCK
+            return self._bucket.read_range(found, first, min(first + _BLOCK, found.size))
+
+        self._block = block
 
     def invalidate_cache(self) -> None:
-        """Forget what was listed."""
+        """Forget what was listed and read."""
         self._known.clear()
+        self._folders.clear()
+        self._block.cache_clear()
 
     def info(self, path: str) -> dict[str, Any]:
         """Tell what stands at a path.
@@ -46,12 +56,15 @@ class S3Files:
             If nothing does.
         """
         key = self._key(path)
-        found = self._known.get(key) or (self._bucket.head(key) if key else None)
+        found = self._known.get(key)
+        if found is None and key and key not in self._folders:
+            found = self._bucket.head(key)
         if found is not None:
             self._known[key] = found
             return self._described(found)
-        if not self._bucket.has_any(f"{key}/" if key else ""):
+        if key not in self._folders and not self._bucket.has_any(f"{key}/" if key else ""):
             raise FileNotFoundError(path)
+        self._folders.add(key)
         return {"name": path, "size": 0, "type": "directory"}
 
     def exists(self, path: str) -> bool:
@@ -102,7 +115,7 @@ class S3Files:
         found = self._known.get(key) or self._bucket.head(key)
         if found is None:
             raise FileNotFoundError(path)
-        return S3File(self._bucket, found)
+        return S3File(found.size, partial(self._block, found))
 
     def delta_options(self) -> dict[str, str]:
         """Return what opens the same bucket for the package deltalake, whose client is its own."""
@@ -158,16 +171,9 @@ def _folders(keys: Mapping[str, S3Object], below: str) -> Iterator[str]:
 class S3File(io.RawIOBase):
     """An object, read by blocks as they are needed: a Parquet file's footer and columns are a small part of it."""
 
-    def __init__(self, bucket: S3Bucket, found: S3Object) -> None:
+    def __init__(self, size: int, block: Callable[[int], bytes]) -> None:
         super().__init__()
-        self._size, self._at = found.size, 0
-
-        @lru_cache(_MOST_BLOCKS)
-        def block(number: int) -> bytes:
-            first = number * _BLOCK
-            return bucket.read_range(found, first, min(first + _BLOCK, found.size))
-
-        self._block = block
+        self._size, self._block, self._at = size, block, 0
 
     def readable(self) -> bool:
         """It is."""
