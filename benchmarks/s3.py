@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -28,6 +29,22 @@ AS_OF = tuple(f"2013-{month:02}-01T00:00:00+00:00" for month in range(3, 12))
 GOAL_RATIO = 1.3
 KEYS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench-secret", "AWS_DEFAULT_REGION": "us-east-1"}
 BUCKET = "bench"
+LATENCY = 0.02
+"""Seconds of a network that is not there, for a second measurement."""
+SERVER = """
+import sys, time
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+
+inner = DomainDispatcherApplication(create_backend_app)
+
+def app(environ, start_response):
+    time.sleep(float(sys.argv[2]))
+    return inner(environ, start_response)
+
+run_simple("127.0.0.1", int(sys.argv[1]), app, threaded=True)
+"""
+"""moto's server, whose every answer comes later."""
 TASKS = tuple(task for _, task in STAGES)
 
 
@@ -36,26 +53,30 @@ def measure(months: int) -> tuple[Table, dict[str, Any]]:
     with TemporaryDirectory(prefix="mlops-bench-") as folder:
         root = Path(folder)
         flights.build(root / "data")
-        found = in_child(
-            "s3:loops",
-            folder=folder,
-            spec=str(DAGS / "models" / f"{MODEL}.yaml"),
-            as_of=AS_OF[: months + 1],
-            limit_seconds=1800,
-        )
-    disk, s3 = (_means(found["seconds"][side]) for side in ("disk", "s3"))
+        given = {"folder": folder, "spec": str(DAGS / "models" / f"{MODEL}.yaml"), "as_of": AS_OF[: months + 1]}
+        found = in_child("s3:loops", **given, latency=0.0, limit_seconds=1800)
+        far = in_child("s3:loops", **given, latency=LATENCY, limit_seconds=1800)["seconds"]
+    disk, s3 = (_medians(found["seconds"][side]) for side in ("disk", "s3"))
     whole = {side: sum(seconds.values()) for side, seconds in (("disk", disk), ("s3", s3))}
+    near, away = (_medians(far[side]) for side in ("disk", "s3"))
+    ratio_away = sum(away.values()) / sum(near.values())
     client = found["client_seconds"]
     ratio = whole["s3"] / whole["disk"]
     apart = (whole["s3"] + len(TASKS) * client) / whole["disk"]
     monthly = {name: count / months for name, count in found["requests"].items()}
     rows = [
-        (task, f"{disk[task]:.2f}", f"{s3[task]:.2f}", f"{s3[task] / disk[task]:.2f}", _asked(found, task, months))
+        (
+            task,
+            f"{disk[task]:.2f}",
+            f"{s3[task]:.2f}",
+            f"{s3[task] / disk[task]:.2f}",
+            f"{away[task] / near[task]:.2f}",
+            _asked(found, task, months),
+        )
         for task in TASKS
     ]
-    rows.append(
-        ("all tasks", f"{whole['disk']:.2f}", f"{whole['s3']:.2f}", f"{ratio:.2f}", f"{sum(monthly.values()):.0f}")
-    )
+    asked = f"{sum(monthly.values()):.0f}"
+    rows.append(("all tasks", f"{whole['disk']:.2f}", f"{whole['s3']:.2f}", f"{ratio:.2f}", f"{ratio_away:.2f}", asked))
     listed = ", ".join(f"{count:.0f} {name}" for name, count in sorted(monthly.items()))
     said = (
         f"S3 takes {ratio:.2f} times the local disk (goal: at most {GOAL_RATIO}): rows, snapshot, predictions and "
@@ -66,29 +87,38 @@ def measure(months: int) -> tuple[Table, dict[str, Any]]:
         f"{len(TASKS)} tasks it is {apart:.2f} times."
     )
     table = Table(
-        title=f"A month of flights in S3, beside a local disk: seconds of each task, mean of {months}",
-        heads=("task", "local disk", "S3", "ratio", "requests of our code"),
+        title=f"A month of flights in S3, beside a local disk: seconds of each task, median of {months}",
+        heads=("task", "local disk", "S3", "ratio", f"ratio at {LATENCY * 1000:.0f} ms", "requests of our code"),
         rows=tuple(rows),
         notes=(
             said,
             once,
             f"Requests of our code a month: {listed}.",
             "The S3 is moto on the same two cores: no network between, some milliseconds of Python for each request.",
+            f"With {LATENCY * 1000:.0f} ms before each answer, also to MLflow's server, it is {ratio_away:.2f} times.",
         ),
     )
-    figures = {**found, "ratio": ratio, "ratio_with_clients": apart, "goal_ratio": GOAL_RATIO, "requests": monthly}
+    figures = {
+        **found,
+        "far": far,
+        "ratio": ratio,
+        "ratio_far": ratio_away,
+        "ratio_with_clients": apart,
+        "goal_ratio": GOAL_RATIO,
+        "requests": monthly,
+    }
     return table, figures
 
 
-def _means(of: Sequence[dict[str, float]]) -> dict[str, float]:
-    return {task: sum(one[task] for one in of) / len(of) for task in TASKS}
+def _medians(of: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {task: statistics.median(one[task] for one in of) for task in TASKS}
 
 
 def _asked(found: dict[str, Any], task: str, months: int) -> str:
     return f"{found['requests_of'].get(task, 0) / months:.0f}"
 
 
-def loops(folder: str, spec: str, as_of: list[str]) -> dict[str, Any]:
+def loops(folder: str, spec: str, as_of: list[str], latency: float) -> dict[str, Any]:
     """Run each month on one side and then on the other, in the order of the last one turned round."""
     import yaml
 
@@ -97,9 +127,11 @@ def loops(folder: str, spec: str, as_of: list[str]) -> dict[str, Any]:
 
     assert not preload(), "a library of the loop cannot be imported"
     root = Path(folder)
+    place = root / f"servers-{latency}"
+    place.mkdir()
     model = parse_spec(yaml.safe_load(Path(spec).read_text()))
     seconds: dict[str, list[dict[str, float]]] = {"disk": [], "s3": []}
-    with _servers(root) as sides:
+    with _servers(root, place, latency) as sides:
         _upload(root, sides["s3"]["endpoint"])
         client_seconds = _client_seconds()
         requests = _Requests()
@@ -122,29 +154,31 @@ def loops(folder: str, spec: str, as_of: list[str]) -> dict[str, Any]:
 
 
 @contextmanager
-def _servers(root: Path) -> Iterator[dict[str, dict[str, str]]]:
+def _servers(root: Path, place: Path, latency: float) -> Iterator[dict[str, dict[str, str]]]:
     """Start S3 and two MLflow servers; yield where each side has its rows, its storage and its records."""
     from tests.support.servers import free_port, mlflow_server, stop, wait_for
 
     endpoint = f"http://127.0.0.1:{(port := free_port())}"
     with ExitStack() as stack:
-        log = stack.enter_context((root / "moto.log").open("wb"))
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        log = stack.enter_context((place / "moto.log").open("wb"))
+        command = [sys.executable, "-c", SERVER, str(port), str(latency)]
         moto = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         stack.callback(stop, moto)
-        wait_for(f"{endpoint}/moto-api/", moto, root / "moto.log")
+        wait_for(f"{endpoint}/moto-api/", moto, place / "moto.log")
         os.environ |= {**KEYS, "MLFLOW_S3_ENDPOINT_URL": endpoint}
-        of_s3 = stack.enter_context(mlflow_server(root / "m1", ["--artifacts-destination", f"s3://{BUCKET}/artifacts"]))
+        of_s3 = stack.enter_context(
+            mlflow_server(place / "m1", ["--artifacts-destination", f"s3://{BUCKET}/artifacts"])
+        )
         for name in (*KEYS, "MLFLOW_S3_ENDPOINT_URL"):
             del os.environ[name]
-        of_disk = stack.enter_context(mlflow_server(root / "m2"))
+        of_disk = stack.enter_context(mlflow_server(place / "m2"))
         extra = {"endpoint_url": endpoint, "region_name": KEYS["AWS_DEFAULT_REGION"]}
         keys = {"login": KEYS["AWS_ACCESS_KEY_ID"], "password": KEYS["AWS_SECRET_ACCESS_KEY"]}
         os.environ["AIRFLOW_CONN_BENCH"] = json.dumps({"conn_type": "aws", **keys, "extra": extra})
-        place = f"s3://bench@{BUCKET}"
+        there = f"s3://bench@{BUCKET}"
         yield {
-            "disk": {"rows": str(root), "storage": str(root / "storage"), "mlflow": of_disk},
-            "s3": {"rows": place, "storage": f"{place}/mlops", "mlflow": of_s3, "endpoint": endpoint},
+            "disk": {"rows": str(root), "storage": str(place / "storage"), "mlflow": of_disk},
+            "s3": {"rows": there, "storage": f"{there}/mlops", "mlflow": of_s3, "endpoint": endpoint},
         }
 
 
