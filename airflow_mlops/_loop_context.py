@@ -88,10 +88,9 @@ def effective_spec(spec: ModelSpec | str | Path | None, context: Mapping[str, An
 
 def open_default_storage() -> Storage:
     """Open the storage of `[mlops] storage`."""
-    from airflow_mlops.config import settings
-    from airflow_mlops.stores.storage.storage import open_storage
+    from airflow_mlops.config import open_configured_storage
 
-    return open_storage(settings().storage)
+    return open_configured_storage()
 
 
 @contextmanager

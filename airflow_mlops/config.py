@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlops.platform_rules import DEFAULT_IMPORTS, PlatformRules
 
 if TYPE_CHECKING:
+    from airflow_mlops.core.ports import Storage
     from airflow_mlops.stores.mlflow.seals import SealKeys
+    from airflow_mlops.stores.s3.address import S3Options
 
 CONFIG: dict[str, Any] = {
     "mlops": {
@@ -21,6 +23,30 @@ CONFIG: dict[str, Any] = {
                 "version_added": "0.1.0",
                 "type": "string",
                 "example": "s3://aws_default@my-bucket/mlops",
+                "default": "",
+            },
+            "s3_encryption": {
+                "description": "What a storage in S3 asks its objects to be encrypted by: AES256, aws:kms or "
+                "aws:kms:dsse. Empty: the bucket's own default, which its owner sets.",
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": "aws:kms",
+                "default": "",
+            },
+            "s3_kms_key_id": {
+                "description": "With s3_encryption = aws:kms: the KMS key, by id, ARN or alias. Empty: the account's "
+                "own key for S3.",
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": "alias/mlops",
+                "default": "",
+            },
+            "s3_bucket_owner": {
+                "description": "AWS account, 12 digits, that must own the bucket of a storage in S3: any request to "
+                "another's bucket of the same name is refused by S3. Empty: not asked.",
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": "123456789012",
                 "default": "",
             },
             "data_root": {
@@ -97,6 +123,32 @@ def settings() -> Settings:
         data_root=conf.get("mlops", "data_root", fallback="") or str(home),
         preload_workers=conf.getboolean("mlops", "preload_workers", fallback=True),
     )
+
+
+def s3_options() -> S3Options:
+    """Read what is asked of a storage in S3."""
+    from airflow.sdk.configuration import conf
+
+    from airflow_mlops.stores.s3.address import S3Options
+
+    return S3Options(
+        encryption=conf.get("mlops", "s3_encryption", fallback="") or "",
+        kms_key_id=conf.get("mlops", "s3_kms_key_id", fallback="") or "",
+        bucket_owner=conf.get("mlops", "s3_bucket_owner", fallback="") or "",
+    )
+
+
+def open_configured_storage(root: str = "") -> Storage:
+    """Open `[mlops] storage`, or another place as that is opened: with what is asked of a storage in S3.
+
+    Raises
+    ------
+    DataError
+        If the place's connection, or what serves it, is missing, or an option is none that S3 knows.
+    """
+    from airflow_mlops.stores.storage.storage import open_storage
+
+    return open_storage(root or settings().storage, s3=s3_options())
 
 
 def seal_keys() -> SealKeys:

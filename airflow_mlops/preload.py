@@ -47,6 +47,8 @@ LIBRARIES = (
     "fairlearn.metrics",
     "jinja2",
     "requests",
+    "boto3.s3.transfer",
+    "airflow.providers.amazon.aws.hooks.base_aws",
     "airflow_mlops_steps",
 )
 """What tasks use, down to the submodules that the libraries themselves would load on first use."""

@@ -26,6 +26,7 @@ from benchmarks import (
     profile,
     recalibration,
     refit,
+    s3,
     shadow,
     stages,
     triggers,
@@ -40,6 +41,7 @@ ALL: dict[str, Callable[[bool], tuple[Table, dict[str, Any]]]] = {
     "parse": lambda smoke: parse.measure(2 if smoke else 7),
     "stages": lambda smoke: stages.measure((20_000, 40_000) if smoke else (250_000, 1_000_000, 4_000_000)),
     "loop": lambda _: loop.measure(),
+    "s3": lambda smoke: s3.measure(months=1 if smoke else 4),
     "gate": lambda smoke: gate.measure(5000 if smoke else 50_000),
     "wide": lambda smoke: wide.measure((20, 40) if smoke else (75, 150, 300, 600)),
     "files": lambda smoke: files.measure(

@@ -50,11 +50,13 @@ def loop(folder: str, spec: str, as_of: list[str], mlflow_url: str) -> dict[str,
         store, storage = open_source(model.data.source, data_root=folder), open_storage(place)
         records = MLflowStore.connect(mlflow_url)
         for instant in as_of:
-            seconds = _Month(model, store, storage, records, datetime.fromisoformat(instant)).run()
+            seconds = Month(model, store, storage, records, datetime.fromisoformat(instant)).run()
     return {"seconds": seconds}
 
 
-class _Month:
+class Month:
+    """One month of a model in this process; each task is timed."""
+
     def __init__(
         self, spec: ModelSpec, store: DataStore, storage: Storage, records: MLflowStore, as_of: datetime
     ) -> None:

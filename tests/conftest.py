@@ -40,7 +40,8 @@ os.environ.update(
 from tests.support import rooms  # noqa: E402
 from tests.support.core_loop import loop  # noqa: E402, F401 - fixtures of many folders
 from tests.support.judged_runs import judged, judged_runs  # noqa: E402, F401
-from tests.support.services import bucket, memory, postgres_url  # noqa: E402, F401
+from tests.support.s3 import bucket, moto  # noqa: E402, F401
+from tests.support.services import memory, postgres_url  # noqa: E402, F401
 
 
 def pytest_unconfigure() -> None:

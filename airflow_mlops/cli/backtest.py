@@ -79,9 +79,9 @@ def cores() -> int:
 
 def open_folder(default: str, root: str) -> Storage:
     """Open a folder; an empty name is `[mlops] storage`."""
-    from airflow_mlops.stores.storage.storage import open_storage
+    from airflow_mlops.config import open_configured_storage
 
-    return open_storage(root or default)
+    return open_configured_storage(root or default)
 
 
 def _plan(args: Namespace) -> Plan:

@@ -37,12 +37,11 @@ def reproduce(args: Namespace) -> None:
     SystemExit
         With status 1 when the predictions differ, 2 when the version could not be trained again.
     """
-    from airflow_mlops.config import settings
+    from airflow_mlops.config import open_configured_storage
     from airflow_mlops.core.training import reproduction_text
-    from airflow_mlops.stores.storage.storage import open_storage
 
     with opened(args.conn_id, EXIT["impossible"]) as records:
-        found = reproduce_version(records, open_storage(settings().storage), args.model, int(args.version))
+        found = reproduce_version(records, open_configured_storage(), args.model, int(args.version))
     say(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if args.json else reproduction_text(found))
     if EXIT[found.verdict]:
         raise SystemExit(EXIT[found.verdict])

@@ -22,12 +22,11 @@ def verify(args: Namespace) -> None:
     SystemExit
         With status 1 when anything is wrong.
     """
-    from airflow_mlops.config import settings
+    from airflow_mlops.config import open_configured_storage
     from airflow_mlops.stores.mlflow.sealing import verify_model
-    from airflow_mlops.stores.storage.storage import open_storage
 
     with opened(args.conn_id) as records:
-        storage = open_storage(settings().storage)
+        storage = open_configured_storage()
         names = args.models or records.trail.registered_models()
         found = [verify_model(records, storage, name) for name in names]
     if args.json:

@@ -147,10 +147,9 @@ class MLflowHook(BaseHook):
 
 
 def _open_witness() -> Storage:
-    from airflow_mlops.config import settings
-    from airflow_mlops.stores.storage.storage import open_storage
+    from airflow_mlops.config import open_configured_storage
 
-    return open_storage(settings().storage)
+    return open_configured_storage()
 
 
 def tracking_uri(connection: Any) -> str:

@@ -24,6 +24,7 @@ MARKS = {
     "airflow_home": "airflow",
     "stack": "airflow",
     "bucket": "server",
+    "moto": "server",
 }
 """Fixture: what it starts."""
 

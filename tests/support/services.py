@@ -1,4 +1,4 @@
-"""Real places to read rows from: a PostgreSQL server, an S3 endpoint, and the object stores that Airflow attaches."""
+"""Real places to read rows from: a PostgreSQL server, and a store of objects that Airflow attaches."""
 
 from __future__ import annotations
 
@@ -28,36 +28,6 @@ def postgres_url() -> Iterator[str]:
         server = pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
         yield server.get_uri().replace("postgresql://", "postgresql+psycopg2://")
         server.cleanup()
-
-
-@pytest.fixture
-def bucket() -> Iterator[str]:
-    """An empty bucket of a real S3 endpoint (moto, over HTTP), attached to Airflow as s3 of connection `moto`.
-
-    pyarrow's S3 client stands in for s3fs, which pins another botocore than boto3 does. Everything above the client is
-    what runs with s3fs: ObjectStoragePath, fsspec's interface, our uploads.
-    """
-    import pyarrow.fs as pafs
-    from airflow.sdk.io.store import attach
-    from fsspec.implementations.arrow import ArrowFSWrapper
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    client = pafs.S3FileSystem(
-        access_key="key",
-        secret_key="secret",
-        endpoint_override=f"127.0.0.1:{port}",
-        scheme="http",
-        region="us-east-1",
-        allow_bucket_creation=True,
-    )
-    name, conn_id = f"b{uuid4().hex[:8]}", f"moto_{uuid4().hex[:8]}"
-    client.create_dir(name)
-    attach("s3", conn_id=conn_id, fs=ArrowFSWrapper(client))
-    yield f"s3://{conn_id}@{name}"
-    server.stop()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from airflow_mlops.core.errors import DataError
+from airflow_mlops.core.errors import DataError, StoreUnavailableError
 from airflow_mlops.core.faults import DaySampler
 from airflow_mlops.core.ports import DataStore, Storage, as_known_at
 from airflow_mlops.core.records.fault import FaultySpan
@@ -234,8 +234,13 @@ def _commit(snapshot: Snapshot, storage: Storage, staging: str) -> Snapshot:
         named = replace(snapshot, uri=storage.uri(folder))
         if not storage.exists(f"{folder}/manifest.json"):
             storage.move(staging, f"{folder}/data.parquet")
-            storage.write_text(f"{folder}/manifest.json", named.to_text())
-            return named
+            # Under another name first: of two runs with these rows, and other windows, the manifest of one stands.
+            storage.write_text(f"{staging}.json", named.to_text())
+            storage.move(f"{staging}.json", f"{folder}/manifest.json")
+            standing = open_snapshot(named.uri, storage)
+            if replace(standing, extracted_at=named.extracted_at) != named:
+                raise _at_the_same_time(named)
+            return standing
         existing = open_snapshot(named.uri, storage)
         if replace(existing, extracted_at=named.extracted_at) == named:
             if not storage.exists(f"{folder}/data.parquet"):
@@ -243,6 +248,19 @@ def _commit(snapshot: Snapshot, storage: Storage, staging: str) -> Snapshot:
                 storage.move(staging, f"{folder}/data.parquet")
             return existing
     raise differs(snapshot, f"another manifest at {named.uri}", "the manifest of these rows")
+
+
+def _at_the_same_time(snapshot: Snapshot) -> StoreUnavailableError:
+    return StoreUnavailableError(
+        Problem(
+            code=ReasonCode.STORE_UNAVAILABLE,
+            field="snapshot",
+            found="another run that took the same rows for another window at the same time",
+            allowed="one of them after the other",
+            fix="it is tried again: the next try finds that run's snapshot, and writes its own beside it",
+            where=snapshot.uri,
+        )
+    )
 
 
 def _sweep(spec: ModelSpec, storage: Storage, now: datetime) -> None:

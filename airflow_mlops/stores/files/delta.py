@@ -12,6 +12,7 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.spec.problems import Problem, ReasonCode
 from airflow_mlops.stores.files.location import Location
 from airflow_mlops.stores.files.part import raise_if_away
+from airflow_mlops.stores.s3.files import S3Files
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -109,6 +110,8 @@ def _options(location: Location) -> dict[str, str] | None:
     remote = location.remote
     if remote is None:
         return None
+    if isinstance(remote, S3Files):
+        return remote.delta_options()
     client = getattr(remote, "client_kwargs", None) or {}
     known = {
         "AWS_ACCESS_KEY_ID": getattr(remote, "key", None),

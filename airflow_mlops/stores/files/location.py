@@ -13,6 +13,9 @@ from airflow_mlops.core.errors import DataError
 from airflow_mlops.redaction import hide_connection
 from airflow_mlops.redaction.raised import raising_no_secrets
 from airflow_mlops.spec.problems import Problem, ReasonCode
+from airflow_mlops.stores.s3.address import s3_address
+from airflow_mlops.stores.s3.client import known_connection
+from airflow_mlops.stores.s3.files import S3Files
 
 if TYPE_CHECKING:
     import pyarrow.fs as pafs
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Location:
-    """Where something is. `remote` is fsspec's file system of an object store, and None for the local disk."""
+    """Where something is. `remote` is a file system as fsspec has them, of an object store; None for the local disk."""
 
     uri: str
     path: str
@@ -64,6 +67,11 @@ def locate(path: str, *, conn_id: str | None = None, field: str = "data.source.p
     if not is_uri(path):
         local = Path(path.removeprefix("file://")).expanduser().resolve()
         return Location(uri=f"file://{local.as_posix()}", path=local.as_posix())
+    address = s3_address(path, conn_id=conn_id)
+    if address is not None:
+        known_connection(address.conn_id, field)
+        place = f"{address.bucket}/{address.key}".rstrip("/")
+        return Location(uri=address.uri(address.key), path=place, remote=S3Files(address, field))
     from airflow.sdk import ObjectStoragePath
     from airflow.sdk.exceptions import AirflowNotFoundException
 
@@ -92,7 +100,7 @@ def _hide_secrets_of(conn_id: str | None) -> None:
         hide_connection(BaseHook.get_connection(conn_id))
 
 
-_PACKAGES = dict.fromkeys(("s3", "s3a", "s3n"), "install apache-airflow-providers-amazon[s3fs]") | {
+_PACKAGES = {
     "gs": "install apache-airflow-providers-google",
     "abfs": "install apache-airflow-providers-microsoft-azure",
 }

@@ -117,8 +117,10 @@ _AWAY = {errno.ETIMEDOUT, errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREA
 def raise_if_away(error: BaseException, path: str) -> None:
     """Raise StoreUnavailableError when an error is about reaching a file, and not about what is in it.
 
-    Only the first can be mended by trying again.
+    Only the first can be mended by trying again. A store that has said itself what is wrong is not said over.
     """
+    if isinstance(error, StoreUnavailableError):
+        raise error
     if isinstance(error, ConnectionError | TimeoutError) or getattr(error, "errno", None) in _AWAY:
         raise StoreUnavailableError(
             Problem(

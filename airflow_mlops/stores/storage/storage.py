@@ -15,7 +15,11 @@ from airflow_mlops.spec.problems import Problem, ReasonCode, Refusal
 from airflow_mlops.stores.files.location import locate
 from airflow_mlops.stores.files.parquet_limits import read_own
 from airflow_mlops.stores.files.part import unreadable
+from airflow_mlops.stores.s3.address import PLAIN, S3Options, s3_address
+from airflow_mlops.stores.s3.bucket import S3Bucket
+from airflow_mlops.stores.s3.client import known_connection
 from airflow_mlops.stores.storage.backends import Backend, Disk, Objects
+from airflow_mlops.stores.storage.s3_backend import S3Objects
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,7 +27,10 @@ if TYPE_CHECKING:
 _ROW_GROUP = 50_000
 
 
-def open_storage(root: str) -> Storage:
+_FIELD = "[mlops] storage"
+
+
+def open_storage(root: str, *, s3: S3Options = PLAIN) -> Storage:
     """Open a storage folder; nothing is read or made before the first use.
 
     Parameters
@@ -31,11 +38,13 @@ def open_storage(root: str) -> Storage:
     root
         A local path, or the URI of an object store that Airflow's ObjectStoragePath takes
         (``s3://aws_default@bucket/mlops``).
+    s3
+        What is asked of a bucket of S3.
 
     Raises
     ------
     DataError
-        If there is no file system for the URI, or its connection is missing.
+        If there is no file system for the URI, its connection is missing, or an option for S3 is none.
 
     Examples
     --------
@@ -46,7 +55,13 @@ def open_storage(root: str) -> Storage:
     >>> storage.read_text("reports/a.json"), storage.names("reports")
     ('{}', ('a.json',))
     """
-    location = locate(root, field="[mlops] storage")
+    address = s3_address(root)
+    if address is not None:
+        s3.require_sound()
+        known_connection(address.conn_id, _FIELD)
+        bucket = S3Bucket(address=address, field=_FIELD, options=s3)
+        return _Storage(address.uri(address.key), S3Objects(bucket, address.key))
+    location = locate(root, field=_FIELD)
     backend = Objects(location.remote, location.path) if location.remote else Disk(Path(location.path))
     return _Storage(location.uri, backend)
 
@@ -147,7 +162,7 @@ class _Storage:
 def _trouble(code: ReasonCode, found: str, doing: str) -> Problem:
     return Problem(
         code=code,
-        field="[mlops] storage",
+        field=_FIELD,
         found=found,
         allowed=f"a folder or object store that this process can {doing}",
         fix="check the path, its permissions, the free space and the connection",

@@ -306,6 +306,47 @@ def test_unwritable_storage_is_named(place: Place) -> None:
         take_snapshot(spec(), AS_OF, FileStore(str(place.folder / "data")), storage, now=NOW)
 
 
+def test_two_runs_with_the_same_rows_at_the_same_time_do_not_lose_a_manifest(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both see that nothing stands there; the second one has another window, and comes before the first one's end."""
+    move, others = place.storage.move, []
+    minute = timedelta(minutes=1)  # rows are hourly: these two windows hold the same
+
+    def overtaken(path: str, target: str) -> str:
+        if target.endswith("manifest.json") and not others:
+            others.append(None)
+            others[0] = place.take(as_of=AS_OF + 2 * minute)
+        return move(path, target)
+
+    monkeypatch.setattr(place.storage, "move", overtaken)
+    with pytest.raises(StoreUnavailableError, match="took the same rows for another window at the same time") as caught:
+        place.take(as_of=AS_OF + minute)
+    assert not caught.value.lasting
+    (other,) = others
+    assert open_snapshot(other.uri, place.storage) == other
+    again = place.take(as_of=AS_OF + minute)
+    assert again.fingerprint == other.fingerprint
+    assert again.uri != other.uri
+    for snapshot in (other, again):
+        assert open_snapshot(snapshot.uri, place.storage) == snapshot
+        verify_snapshot(snapshot, place.storage)
+    assert [name for name in place.files() if "staging" in name] == []
+
+
+def test_two_runs_that_take_the_same_snapshot_have_one_manifest(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    move, others = place.storage.move, []
+
+    def overtaken(path: str, target: str) -> str:
+        if target.endswith("manifest.json") and not others:
+            others.append(None)
+            others[0] = place.take(now=NOW + timedelta(seconds=5))
+        return move(path, target)
+
+    monkeypatch.setattr(place.storage, "move", overtaken)
+    assert place.take() == others[0] == open_snapshot(others[0].uri, place.storage)
+
+
 def test_an_as_of_without_a_zone_is_refused(place: Place) -> None:
     with pytest.raises(DataError, match="without a time zone"):
         place.take(as_of=AS_OF.replace(tzinfo=None))

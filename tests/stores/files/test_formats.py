@@ -17,6 +17,7 @@ from pyarrow import orc
 from airflow_mlops.core.errors import DataError
 from airflow_mlops.stores.files.store import FileStore
 from tests.support.files import DAY, NOON, read
+from tests.support.s3 import LOGIN, PASSWORD
 
 ROWS = {"t": [NOON, NOON + timedelta(days=3)], "x": [1, None], "s": ["a", "b"]}
 
@@ -135,17 +136,19 @@ def test_other_tables_with_a_log_are_refused(tmp_path: Path, log: str, name: str
         read(FileStore(str(tmp_path)), "x")
 
 
-def test_a_delta_table_in_an_object_store_is_read_by_its_log(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow_mlops.stores.files.location import locate
-
-    (known_as,) = (part for part in locate(bucket).remote.fs.__reduce__()[1] if isinstance(part, dict))
-    host, scheme = known_as["endpoint_override"], "http"
-    known = {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret", "REGION": "us-east-1", "ALLOW_HTTP": "true"}
-    for name, value in {**known, "ENDPOINT_URL": f"{scheme}://{host}", "S3_ALLOW_UNSAFE_RENAME": "true"}.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
+def test_a_delta_table_in_an_object_store_is_read_by_its_log(
+    bucket: str, moto: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {"ACCESS_KEY_ID": LOGIN, "SECRET_ACCESS_KEY": PASSWORD, "REGION": "us-east-1", "ALLOW_HTTP": "true"}
+    names = {f"AWS_{name}": value for name, value in {**known, "ENDPOINT_URL": moto}.items()}
+    names["AWS_S3_ALLOW_UNSAFE_RENAME"] = "true"
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
     place = f"s3://{bucket.partition('@')[2]}/orders"
     delta(Path("unused"), table(), place=place, partition_by=["s"])
     delta(Path("unused"), table(x=[7, 8]), place=place, mode="overwrite")
+    for name in names:  # what reads it is the connection, and not this machine's environment
+        monkeypatch.delenv(name)
     store = FileStore(f"{bucket}/orders")
     assert read(store, "x", "s").to_pylist() == [{"x": 7, "s": "a"}]
     assert "version 1 of the Delta table" in store.query(DAY, "t", ["x"])
