@@ -76,6 +76,8 @@ lint: $(STAMP)
 	$(ENV)/bin/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(ENV)/bin/check-jsonschema -q --builtin-schema vendor.github-issue-forms \
 	  $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(ENV)/bin/check-jsonschema -q --builtin-schema vendor.compose-spec docker/compose.yaml
+	$(ENV)/bin/hadolint --config docker/.hadolint.yaml docker/*/Dockerfile
 
 format: $(STAMP)
 	$(ENV)/bin/ruff check --fix .
