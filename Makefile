@@ -10,13 +10,14 @@ export UV_SYSTEM_CERTS ?= true
 PYTHON  ?=
 PAGES   := $(wildcard *.md */*.md docs/*/*.md .github/*.md)
 
-.PHONY: help demo up down status shell test test-fast test-long explore chaos bench zoo lint format docs site constraints install clean
+.PHONY: help compose-demo processes-demo demo up down status shell test test-fast test-long explore chaos bench zoo lint format docs site constraints install clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo    ten months of real flights through the whole loop, on a real Airflow and MLflow; then stops them'
 	@echo 'make up      the same stack, left running; prints addresses and login'
 	@echo 'make shell   a shell whose `airflow` is that stack; or .local/bin/airflow, from anywhere'
+	@echo 'make compose-demo  Celery workers, S3 and MLflow in containers: docker/README.md; processes-demo: without an engine'
 	@echo 'make down    stops it                      make status   what of it runs'
 	@echo 'make test    all tests                     make lint     ruff, mypy and the floors'
 	@echo 'make test-fast  those that start no server and simulate nothing: about two minutes'
@@ -39,6 +40,12 @@ down: $(STAMP)
 
 status: $(STAMP)
 	@$(PY) -m dev status --home $(HOME_OF_STACK)
+
+compose-demo: $(STAMP)
+	@$(PY) -m dev.compose demo
+
+processes-demo: $(STAMP)
+	@$(PY) -m dev.compose processes
 
 shell: $(STAMP)
 	@$(PY) -m dev shell --home $(HOME_OF_STACK)
