@@ -25,6 +25,8 @@ MARKS = {
     "stack": "airflow",
     "topology": "airflow",
     "bucket": "server",
+    "helm": "helm",
+    "cluster": "k8s",
 }
 """Fixture: what it starts."""
 
