@@ -10,7 +10,7 @@ export UV_SYSTEM_CERTS ?= true
 PYTHON  ?=
 PAGES   := $(wildcard *.md */*.md docs/*/*.md .github/*.md)
 
-.PHONY: help compose-demo processes-demo helm-test chart-docs demo up down status shell test test-fast test-long explore chaos bench zoo lint format docs site constraints install clean
+.PHONY: help compose-demo processes-demo helm-test k8s-test chart-docs demo up down status shell test test-fast test-long explore chaos bench zoo lint format docs site constraints install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,7 +22,7 @@ help:
 	@echo 'make test    all tests                     make lint     ruff, mypy and the floors'
 	@echo 'make test-fast  those that start no server and simulate nothing: about two minutes'
 	@echo 'make test-long  what says in full what a test says in short: every page of docs/extending, followed and used'
-	@echo 'make helm-test  the chart, rendered by the real helm (needs Go)'
+	@echo 'make helm-test  the chart, rendered by the real helm; make k8s-test  installed on a real API server (both need Go)'
 	@echo 'make explore  the property tests on examples that nobody has drawn yet, 1,000 each'
 	@echo 'make chaos   200 promoters at once, 500 kills, storms of 1,000 events, half an hour of search for specifications that break, the whole backtest: two hours or so'
 	@echo 'make bench   speed and memory, as a table  make docs     the specification reference'
@@ -65,10 +65,14 @@ explore: $(STAMP)
 	EXPLORE=1 $(PY) -m pytest -q -n 2 -m 'not (mlflow or postgres or airflow or server or slow or chaos or long or helm or k8s)' \
 	  $(shell grep -rlE '^@given' tests)
 
-# Builds what is missing with Go, once, into .tools (or $MLOPS_TOOLS), and fails where that cannot be.
+# Both build what is missing with Go, once, into .tools (or $MLOPS_TOOLS), and fail where that cannot be.
 helm-test: $(STAMP)
 	@$(PY) -m dev.kubernetes.tools helm
 	$(PY) -m pytest -q -m helm tests/helm
+
+k8s-test: $(STAMP)
+	@$(PY) -m dev.kubernetes.tools helm kubernetes
+	$(PY) -m pytest -q -m k8s tests/kubernetes
 
 chart-docs: $(STAMP)
 	$$($(PY) -m dev.kubernetes.tools helm-docs | tail -1) --chart-search-root helm --template-files README.md.gotmpl
