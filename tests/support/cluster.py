@@ -6,6 +6,7 @@ What makes pods run as processes is tests/support/kubelet.py.
 
 from __future__ import annotations
 
+import json
 import secrets
 import subprocess
 import time
@@ -23,6 +24,8 @@ from dev.stack.process import Service, spawn, stop
 from tests.support.charts import CHART, values_file
 from tests.support.servers import free_port
 
+JSON = "application/json"
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -39,21 +42,19 @@ class Cluster:
         return self.folder / "certificates" / "apiserver.crt"
 
     def ask(
-        self, method: str, path: str, body: Any = None, *, token: str = "", as_yaml: bool = False, **query: str
+        self, method: str, path: str, body: Any = None, *, token: str = "", content: str = JSON, **query: str
     ) -> requests.Response:
         """Send a request and return the answer, whatever it is."""
+        headers = {"Authorization": f"Bearer {token or self.token}", "Content-Type": content}
+        data = None if body is None else json.dumps(body)  # JSON is YAML, too
         with requests.Session() as session:
             session.trust_env = False
             return session.request(
                 method,
                 self.url + path,
                 params=query,
-                json=None if as_yaml else body,
-                data=yaml.safe_dump(body) if as_yaml else None,
-                headers={
-                    "Authorization": f"Bearer {token or self.token}",
-                    **({"Content-Type": "application/yaml"} if as_yaml else {}),
-                },
+                data=data,
+                headers=headers,
                 verify=str(self.authority),
                 timeout=30,
             )
@@ -158,7 +159,6 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
                 "POST",
                 "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
                 yaml.safe_load(path.read_text(encoding="utf-8")),
-                as_yaml=True,
             )
             assert answer.ok, answer.text
         yield cluster
