@@ -61,9 +61,12 @@ class Kubelet:
         except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise to: the context does it
             self._error = error
 
-    def close(self) -> None:
-        """Stop every process that still runs, and raise what went wrong."""
+    def end(self) -> None:
+        """Let the thread come to its end."""
         self._over.set()
+
+    def close(self) -> None:
+        """Stop every process that still runs, and raise what went wrong; after the thread's end."""
         for process in self._processes.values():
             _stop(process)
         if self._error:
@@ -220,6 +223,6 @@ def running_pods(cluster: Cluster, namespace: str, folder: Path) -> Iterator[Kub
     try:
         yield kubelet
     finally:
-        kubelet._over.set()
+        kubelet.end()
         thread.join()
         kubelet.close()
