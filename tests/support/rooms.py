@@ -23,8 +23,11 @@ MARKS = {
     "postgres_url": "postgres",
     "airflow_home": "airflow",
     "stack": "airflow",
+    "topology": "airflow",
     "bucket": "server",
     "moto": "server",
+    "helm": "helm",
+    "cluster": "k8s",
 }
 """Fixture: what it starts."""
 
@@ -32,13 +35,13 @@ PLACES = {"postgres": "postgres", "s3": "server"}
 """Word of a parameter's name: a test that is repeated for each kind of place asks for a fixture while it runs."""
 
 SERVERS = frozenset({*MARKS.values()})
-LONG = ("built_flights", "preloaded")
-"""Fixtures that take ten seconds or more to make: a whole year of flights, an interpreter with every library."""
+LONG = ("built_flights", "preloaded", "topology")
+"""Fixtures that take ten seconds or more to make: a year of flights, an interpreter with every library, a fleet."""
 SLOW = ("simulations", "properties", "stack", "chaos", "kill")
 """Folders of tests/ in which a test takes minutes, or draws hundreds of worlds or cases. Others are marked by hand."""
 TOGETHER = ("stack", "chaos", "kill", "sensors")
 """Folders of tests/ whose files share what is dear to start: one worker runs all of them."""
-FIRST = ("stack", "kill", "chaos", "simulations", "loop", "operators", "core/backtest", "stores")
+FIRST = ("stack", "deploy", "kill", "chaos", "simulations", "loop", "operators", "core/backtest", "stores")
 """Folders with the longest files, in order: two workers end at about the same time when these are begun first."""
 
 

@@ -1,0 +1,1 @@
+"""The topology of docker/compose.yaml: with a container engine, or the same services as plain processes."""

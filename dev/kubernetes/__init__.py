@@ -1,0 +1,1 @@
+"""Kubernetes without a container engine: helm and a real API server, built from source."""
