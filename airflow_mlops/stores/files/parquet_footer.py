@@ -163,7 +163,8 @@ def _of_description(description: dict[int, Any], leaf: _Leaf) -> Iterator[str]:
     if not isinstance(sizes, dict):
         return
     for field, levels in ((_REPEATED, leaf.repeated), (_DEFINED, leaf.defined)):
-        if sizes.get(field) and sizes[field] != levels + 1:
-            yield f"a column that counts {sizes[field]:,} levels, where there are {levels + 1}"
+        count = sizes.get(field)
+        if isinstance(count, int) and count and count != levels + 1:  # readers pass over what is no list
+            yield f"a column that counts {count:,} levels, where there are {levels + 1}"
     if _TEXT_BYTES in sizes and leaf.type != _BYTE_ARRAY:
         yield "a column that counts bytes of texts, and has none"
