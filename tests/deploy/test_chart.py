@@ -192,3 +192,14 @@ def test_specifications_load_as_kubernetes_mounts_a_config_map(tmp_path: Path) -
     bag = DagBag(dag_folder=tmp_path / "continuous_training.py", bundle_path=tmp_path, bundle_name="examples")
     assert not bag.import_errors
     assert set(bag.dags) == {"churn.train", "churn.score", "churn.monitor"}
+
+
+def test_versions_are_those_of_the_package_and_of_the_constraints() -> None:
+    import airflow_mlops
+
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    common = yaml.safe_load((CHART / "values-airflow" / "common.yaml").read_text(encoding="utf-8"))
+    assert chart["appVersion"] == airflow_mlops.__version__
+    assert common["defaultAirflowTag"] == common["images"]["airflow"]["tag"] == airflow_mlops.__version__
+    constraints = (CHART.parents[1] / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert f"apache-airflow=={common['airflowVersion']}" in constraints
