@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import time
@@ -28,6 +29,10 @@ class Topology:
     """The services without a profile, as processes below one folder. Use it as a context: they end with it."""
 
     def __init__(self, root: Path, variables: Mapping[str, str], say: Say = print) -> None:
+        if re.search(r"[^\w./+=-]", str(root)):
+            raise DevError(
+                f"{root}: commands of compose.yaml go through a shell, which would cut this name: take another"
+            )
         self.root = root
         self.secrets = root / "secrets"
         self.variables = {"SECRETS": str(self.secrets), **variables}

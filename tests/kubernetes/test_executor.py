@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from airflow_mlops.stores.mlflow.store import MLflowStore
+from dev.errors import DevError
 from dev.stack.airflow_api import run_path
 from dev.stack.dag_runs import Runs
 from dev.stack.home import Home
@@ -122,3 +124,33 @@ def test_a_pod_whose_task_is_over_is_taken_away_and_its_log_stays(fleet: Fleet) 
     assert "version 1 serves now" in "\n".join(str(entry["event"]) for entry in content["content"])
     left = fleet.kubelet.cluster.get(f"/api/v1/namespaces/{fleet.kubelet.namespace}/pods")["items"]
     assert [pod["metadata"]["name"] for pod in left if pod["status"].get("phase") == "Failed"] == []
+
+
+def test_a_pod_that_is_taken_away_fails_its_task_and_the_same_run_ends_well_when_cleared(fleet: Fleet) -> None:
+    fleet.runs.wait_for_dag("small.train")
+    conf = {"as_of": AS_OF.isoformat()}
+    fleet.runs.start("small.train", "drained", conf)
+    path = f"/api/v1/namespaces/{fleet.kubelet.namespace}/pods"
+    name = _running_pod(fleet, "drained", "train")
+    assert fleet.kubelet.cluster.ask("DELETE", f"{path}/{name}").ok
+    with pytest.raises(DevError, match=r"task train of small\.train \(drained\) failed"):
+        fleet.runs.follow("small.train", "drained")
+
+    assert fleet.runs.trigger("small.train", "drained", conf)["state"] == "success"
+    client = MLflowStore.connect(fleet.stack.running.mlflow_url)
+    assert client.registry.alias("small", "champion") == 1, "the same rows give no better model"
+    pods = [pod["metadata"]["labels"] for pod in fleet.kubelet.ran.values()]
+    trained = [each for each in pods if (each["run_id"], each["task_id"]) == ("drained", "train")]
+    assert len(trained) == 2
+
+
+def _running_pod(fleet: Fleet, run_id: str, task_id: str) -> str:
+    """Wait until a task runs, as Airflow knows it: one whose pod goes before that is only begun again, in a new pod."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        states = {task["task_id"]: task["state"] for task in fleet.runs.tasks("small.train", run_id)}
+        if states.get(task_id) == "running":
+            found = [(name, pod["metadata"]["labels"]) for name, pod in fleet.kubelet.ran.items()]
+            return next(name for name, about in found if (about["run_id"], about["task_id"]) == (run_id, task_id))
+        time.sleep(0.2)
+    raise AssertionError(f"{task_id} of {run_id} does not run")
