@@ -35,7 +35,7 @@ def port(name: str, inside: int) -> int:
         ("scheduler", "cat /run/secrets/jwt_secret", "cat /home/secrets/jwt_secret"),
         ("scheduler", "/opt/airflow", "/home/containers/scheduler"),
         ("scheduler", "/opt/airflow/data", "/home/data"),
-        ("scheduler", "/opt/airflow/storage", "/home/volumes/storage"),
+        ("scheduler", "/opt/airflow/logs", "/home/containers/scheduler/logs"),
         ("worker-2", "x > /opt/airflow/passwords.json;", "x > /home/containers/worker-2/passwords.json;"),
         # and what only looks like it
         ("scheduler", "http://my-redis:6379", "http://my-redis:6379"),
@@ -53,4 +53,5 @@ def test_words(name: str, said: str, becomes: str) -> None:
 def test_each_service_has_a_home_of_its_own_and_shares_its_volumes() -> None:
     one, other = (mounted(SERVICES[name], ROOT, ROOT / "secrets") for name in ("worker-1", "worker-2"))
     assert one["/opt/airflow"] != other["/opt/airflow"]
-    assert one["/opt/airflow/storage"] == other["/opt/airflow/storage"]
+    assert one["/opt/airflow/dags"] == other["/opt/airflow/dags"]
+    assert one["/opt/airflow/data"] == other["/opt/airflow/data"]
