@@ -251,6 +251,7 @@ def test_every_command_of_the_documentation_is_there() -> None:
             "schema",
             "new",
             "status",
+            "monitoring",
             "history",
             "verify",
             "seal",

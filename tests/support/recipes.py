@@ -19,7 +19,7 @@ from textwrap import dedent, indent
 FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 PLACE = re.compile(r"# (?P<path>[\w./-]+\.\w+)(?:, (?P<where>after|before|in place of) `(?P<line>.+)`)?")
 PYTHON, MAKE = ".venv/bin/python ", "make "
-PARTS = ("airflow_mlops", "airflow_mlops_steps", "benchmarks", "dags", "dev", "docs", "tests")
+PARTS = ("airflow_mlops", "airflow_mlops_steps", "benchmarks", "dags", "dev", "docker", "docs", "helm", "tests")
 
 
 class RecipeError(ValueError):

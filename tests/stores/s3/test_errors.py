@@ -18,7 +18,6 @@ from airflow_mlops.stores.storage.storage import open_storage
 from tests.support.s3 import CUT, DROP, HANG, PASSWORD, SMALL_RETRIES, Answer, S3Proxy, connect, s3_proxy
 
 pytestmark = pytest.mark.server
-HOUR_AGO = {"Date": format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True)}
 TOKEN = "FwoGZXIvYXdzEBY+TOKEN/0123456789"
 PATIENCE = {"connect_timeout": 1, "read_timeout": 0.5, "retries": {"mode": "standard", "total_max_attempts": 1}}
 
@@ -59,29 +58,36 @@ def said(storage: Storage, doing: str) -> StoreUnavailableError:
     return caught.value
 
 
-REFUSALS: dict[str, tuple[Answer, str, bool]] = {
-    "denied": (Answer(status=403, code="AccessDenied"), r"access is denied \(AccessDenied at", True),
-    "key": (Answer(status=403, code="InvalidAccessKeyId"), "S3 does not know these credentials", True),
-    "secret": (Answer(status=403, code="SignatureDoesNotMatch"), "S3 does not know these credentials", True),
-    "expired": (Answer(status=400, code="ExpiredToken"), "session token has expired", True),
-    "kms": (Answer(status=400, code="KMS.DisabledException"), "the KMS key cannot be used", True),
-    "skew": (
-        Answer(status=403, code="RequestTimeTooSkewed", headers=HOUR_AGO),
-        r"this machine's clock is not S3's: it is 36\d\d seconds ahead",
-        True,
-    ),
-    "busy": (Answer(status=503, code="SlowDown"), r"S3 asks for fewer requests \(SlowDown at \w+, in 2 tries\)", False),
-    "broken": (Answer(status=500, code="InternalError"), r"S3 answers that it cannot now .*, in 2 tries", False),
-    "gateway": (Answer(status=504), "S3 answers that it cannot now", False),
-    "odd": (Answer(status=400, code="Nobody &lt;b&gt;"), r"S3 refuses \(400 at", False),
-    "torn": (Answer(status=400, code="A <b>page</b>"), r"what answers is not S3 \(TypeError\)", True),
-}
+def refusals() -> dict[str, tuple[Answer, str, bool]]:
+    """What S3 answers, what is said of it, and whether it lasts: as of now, because one is about the time."""
+    hour_ago = {"Date": format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True)}
+    return {
+        "denied": (Answer(status=403, code="AccessDenied"), r"access is denied \(AccessDenied at", True),
+        "key": (Answer(status=403, code="InvalidAccessKeyId"), "S3 does not know these credentials", True),
+        "secret": (Answer(status=403, code="SignatureDoesNotMatch"), "S3 does not know these credentials", True),
+        "expired": (Answer(status=400, code="ExpiredToken"), "session token has expired", True),
+        "kms": (Answer(status=400, code="KMS.DisabledException"), "the KMS key cannot be used", True),
+        "skew": (
+            Answer(status=403, code="RequestTimeTooSkewed", headers=hour_ago),
+            r"this machine's clock is not S3's: it is 36\d\d seconds ahead",
+            True,
+        ),
+        "busy": (
+            Answer(status=503, code="SlowDown"),
+            r"S3 asks for fewer requests \(SlowDown at \w+, in 2 tries\)",
+            False,
+        ),
+        "broken": (Answer(status=500, code="InternalError"), r"S3 answers that it cannot now .*, in 2 tries", False),
+        "gateway": (Answer(status=504), "S3 answers that it cannot now", False),
+        "odd": (Answer(status=400, code="Nobody &lt;b&gt;"), r"S3 refuses \(400 at", False),
+        "torn": (Answer(status=400, code="A <b>page</b>"), r"what answers is not S3 \(TypeError\)", True),
+    }
 
 
-@pytest.mark.parametrize("kind", REFUSALS)
+@pytest.mark.parametrize("kind", refusals())
 def test_a_refusal_is_one_sentence(storage: Storage, proxy: S3Proxy, kind: str) -> None:
     """Also of a HEAD request, whose answer has no body to say why."""
-    answer, words, lasting = REFUSALS[kind]
+    answer, words, lasting = refusals()[kind]
     proxy.treat = lambda _: answer
     for doing in ("write", "read", "exists"):
         refusal = said(storage, doing)
