@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,13 +119,11 @@ def test_a_process_listens_on_this_machine_only(topology: Topology) -> None:
 
     from dev.stack.process import family
 
-    processes = [process for service in topology.running.values() for process in family(service)]
-    listening = [
-        connection.laddr.ip
-        for process in processes
-        for connection in process.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
-    ]
+    listening: list[str] = []
+    for process in [process for service in topology.running.values() for process in family(service)]:
+        with contextlib.suppress(psutil.NoSuchProcess):  # a task's process that has ended meanwhile listens no more
+            open_ = process.net_connections("tcp")
+            listening += [one.laddr.ip for one in open_ if one.status == psutil.CONN_LISTEN]
     assert len(listening) >= 5
     assert {*listening} == {"127.0.0.1"}
     assert list(Path(topology.root).rglob("mlflow.db")) == []
