@@ -62,7 +62,9 @@ class LoopContext:
 
     def storage(self) -> Storage:
         """Open the storage of `[mlops] storage`."""
-        return open_default_storage()
+        from airflow_mlops.config import open_configured_storage
+
+        return open_configured_storage()
 
     def people(self, context: Mapping[str, Any]) -> tuple[Person, ...]:
         """Return who stands behind the run, as far as Airflow tells."""
@@ -84,13 +86,6 @@ def effective_spec(spec: ModelSpec | str | Path | None, context: Mapping[str, An
     model = spec if isinstance(spec, ModelSpec) else load_spec(Path(spec))
     overrides = (context.get("params") or {}).get("overrides")
     return apply_overrides(model, overrides) if overrides else model
-
-
-def open_default_storage() -> Storage:
-    """Open the storage of `[mlops] storage`."""
-    from airflow_mlops.config import open_configured_storage
-
-    return open_configured_storage()
 
 
 @contextmanager

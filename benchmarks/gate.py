@@ -80,7 +80,8 @@ def _said(spec: Any, month: dict[str, Any]) -> dict[str, Any]:
 
 def _alone(spec: Any, month: dict[str, Any]) -> dict[str, float]:
     """Seconds of each part, one after the other."""
-    from airflow_mlops._loop_context import open_default_storage, open_records
+    from airflow_mlops._loop_context import open_records
+    from airflow_mlops.config import open_configured_storage
     from airflow_mlops.core.gate.curves import curves
     from airflow_mlops.core.gate.evaluate import with_constant
     from airflow_mlops.core.gate.holdout import HoldoutComparison, judged_rows, score_models
@@ -101,7 +102,7 @@ def _alone(spec: Any, month: dict[str, Any]) -> dict[str, float]:
 
     snapshot, candidate = Snapshot.from_json(month["snapshot"]), Candidate.from_json(month["train"])
     with open_records(spec) as records:
-        frame = timed("read the snapshot", lambda: read_snapshot(snapshot, open_default_storage()))
+        frame = timed("read the snapshot", lambda: read_snapshot(snapshot, open_configured_storage()))
         registry, name = records.registry, spec.registered_model
         number = registry.alias(name, "previous") or registry.alias(name, "champion")
         assert number is not None, "no version serves"

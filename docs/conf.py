@@ -182,8 +182,10 @@ class AttributeWords:
     def __init__(self) -> None:
         self.words: dict[str, list[str]] = {}
 
-    def keep(self, _app: Sphinx, what: str, name: str, _value: object, _options: object, lines: list[str]) -> None:
-        """Before napoleon."""
+    def keep(self, _app: Sphinx, what: str, name: str, value: object, _options: object, lines: list[str]) -> None:
+        """Before napoleon; a constant's words are its own, and not those of `dict` or `tuple`."""
+        if what == "data" and "\n".join(lines).strip() == (getdoc(type(value)) or "").strip():
+            lines.clear()
         if what in {"attribute", "data", "property"}:
             self.words[name] = lines[:]
 

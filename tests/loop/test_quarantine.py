@@ -10,9 +10,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from airflow_mlops._loop_context import open_default_storage
 from airflow_mlops.cli.release import release
-from airflow_mlops.config import settings
+from airflow_mlops.config import open_configured_storage, settings
 from airflow_mlops.core.records.snapshot import Snapshot
 from airflow_mlops.core.snapshot import read_snapshot
 from airflow_mlops.operators import ScoreOperator
@@ -29,7 +28,7 @@ MONITORING = {"drift": {"min_rows": 50}, "performance": {"min_rows": 100}}
 
 def taken(run: Run) -> tuple[Snapshot, pd.DataFrame]:
     snapshot = Snapshot.from_json(run.reports["snapshot"])
-    return snapshot, read_snapshot(snapshot, open_default_storage())
+    return snapshot, read_snapshot(snapshot, open_configured_storage())
 
 
 def test_broken_rows_are_blocked_left_out_and_released(loop_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,7 +41,7 @@ def test_broken_rows_are_blocked_left_out_and_released(loop_home: Path, capsys: 
     run_loop(spec, AS_OF - 20 * DAY)
     ScoreOperator(task_id="score", spec=spec).execute(context_of("s", AS_OF, dag_id="quarantined.score"))
 
-    storage, store = open_default_storage(), open_source(spec.data.source, data_root=settings().data_root)
+    storage, store = open_configured_storage(), open_source(spec.data.source, data_root=settings().data_root)
     in_the_middle = observed(spec, AS_OF - 11 * DAY, store, storage).report
     assert [(hint.column, hint.cause) for hint in in_the_middle.hints if hint.pipeline] == [("distance", "unit_change")]
     report = observed(spec, AS_OF, store, storage).report

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from airflow_mlops._loop_context import open_default_storage
+from airflow_mlops.config import open_configured_storage
 from airflow_mlops.core.ports import Storage
 from airflow_mlops.operators import PerformanceOperator, ScoreOperator
 from airflow_mlops.operators.drift import observed
@@ -73,7 +73,7 @@ def played(spec: ModelSpec, home: str, uri: str) -> Seen:
     run = run_loop(spec, run_id="r1")
     scored = ScoreOperator(task_id="score", spec=spec).execute(context_of("s1", LATER))
     performance = PerformanceOperator(task_id="performance", spec=spec).execute(context_of("m1", LATER))
-    storage = open_default_storage()
+    storage = open_configured_storage()
     store = open_source(spec.data.source, data_root=home)
     drift = observed(spec, LATER, store, storage).report
     champion = MLflowStore.connect(uri).registry.champion(spec.name)

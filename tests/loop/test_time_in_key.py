@@ -16,12 +16,11 @@ import pytest
 import yaml
 from airflow.sdk.exceptions import AirflowSkipException
 
-from airflow_mlops._loop_context import open_default_storage
 from airflow_mlops.cli import get_cli_commands
 from airflow_mlops.cli.advise import advise
 from airflow_mlops.cli.backtest import backtest
 from airflow_mlops.cli.reproduce import reproduce
-from airflow_mlops.config import settings
+from airflow_mlops.config import open_configured_storage, settings
 from airflow_mlops.operators import RetrainOperator, ScoreOperator
 from airflow_mlops.operators.drift import observed
 from airflow_mlops.operators.performance import performed
@@ -105,7 +104,7 @@ def test_the_whole_loop(loop_home: Path, case: str, capsys: pytest.CaptureFixtur
     assert not table.duplicated(subset=list(names)).any()
     assert len(table) == scored["rows"] == ((frame["ordered_at"] >= AS_OF) & (frame["ordered_at"] < later)).sum()
 
-    storage, store = open_default_storage(), open_source(spec.data.source, data_root=settings().data_root)
+    storage, store = open_configured_storage(), open_source(spec.data.source, data_root=settings().data_root)
     seen = observed(spec, later, store, storage).report
     assert seen.verdict in {"ok", "watch"}
     measured, _ = performed(spec, later, storage)

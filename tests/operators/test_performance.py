@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_mlops._loop_context import open_default_storage
+from airflow_mlops.config import open_configured_storage
 from airflow_mlops.core.records.fault import FaultySpan
 from airflow_mlops.core.records.performance import PerformanceReport
 from airflow_mlops.operators import ScoreOperator
@@ -75,7 +75,7 @@ def test_a_champion_that_decays(spec: ModelSpec, loop_home: Path) -> None:
     run_loop(spec)
     arrived(loop_home, wrong=0.3)
     ScoreOperator(task_id="score", spec=spec).execute(context_of("score-1", LATER))
-    report, url = performed(spec, LATER, open_default_storage())
+    report, url = performed(spec, LATER, open_configured_storage())
     assert report.verdict == "decay"
     assert url
 
@@ -93,7 +93,7 @@ def test_rows_that_the_look_at_drift_found_broken_are_not_looked_for_again(spec:
     later = arrived(loop_home)
     ScoreOperator(task_id="score", spec=spec).execute(context_of("score-1", LATER))
     store = open_source(spec.data.source, data_root=str(loop_home))
-    seen = observed(spec, LATER, store, open_default_storage()).report
+    seen = observed(spec, LATER, store, open_configured_storage()).report
     assert seen.quarantined == ()
     column = seen.columns[0].column
     broken = FaultySpan(
@@ -105,7 +105,7 @@ def test_rows_that_the_look_at_drift_found_broken_are_not_looked_for_again(spec:
     assert 0 < report.matched < len(later)
     assert any("are left out: a feature is broken" in reason for reason in report.reasons)
     earlier = replace(told, as_of=LATER - timedelta(days=1))
-    scanned, _ = performed(spec, LATER, open_default_storage(), earlier)
+    scanned, _ = performed(spec, LATER, open_configured_storage(), earlier)
     assert scanned.matched == len(later), "what was seen as of another instant is looked for again"
 
 

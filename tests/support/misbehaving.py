@@ -48,15 +48,21 @@ def misbehaving(how: str = "500", *, seen: Callable[[str], str] | None = None) -
         def log_message(self, *arguments: object) -> None:
             """Nothing: the test says what it saw."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with listening(Handler, state.over) as state.address:
+        yield state
+
+
+@contextmanager
+def listening(handler: type[BaseHTTPRequestHandler], over: threading.Event) -> Iterator[str]:
+    """Run a handler's server on a free port, and give its address; `over` is set before it stops, for who waits."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    state.address = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield state
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
-        state.over.set()
+        over.set()
         server.shutdown()
         thread.join()
         server.server_close()

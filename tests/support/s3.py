@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+
+from tests.support.misbehaving import listening
 
 LOGIN, PASSWORD = "AKIAMOTOMOTOMOTO0001", "moto+0123456789/abcdefghijklmnopqrstuvw"
 SMALL_RETRIES = {"config_kwargs": {"retries": {"mode": "standard", "total_max_attempts": 2}}}
@@ -171,18 +173,8 @@ def s3_proxy(address: str, treat: Treat = lambda _: None) -> Iterator[S3Proxy]:
     """Stand before an endpoint."""
     state = S3Proxy(address, treat)
     handler = type("Handler", (_Handler,), {"state": state, "target": urlsplit(address).netloc})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    state.address = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with listening(handler, state.over) as state.address:
         yield state
-    finally:
-        state.over.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 _OF_ONE_HOP = ("transfer-encoding", "connection", "content-length")

@@ -43,12 +43,12 @@ def decide_retraining(
     9. `escalate_after`: escalate. So many challengers that were to cure decay or drift were refused in a row, since the
        last promotion. Once it is told, one attempt more is made after each cooldown.
     10. `cooldown`, `backoff`: wait. Counted from the newer of the champion's as-of and last retraining; each refused
-       challenger multiplies it, up to the budget's period; not one that could not know of the change. Not for a
-       person. Urgent decay waits for `under_way` instead (the training that was decided last for this champion is
-       neither refused nor promoted, and may still run), and when challengers were refused, so long that the budget
-       lasts (`backoff`). Of a change whose day is known, another attempt waits for twice the rows instead.
+        challenger multiplies it, up to the budget's period; not one that could not know of the change. Not for a
+        person. Urgent decay waits for `under_way` instead (the training that was decided last for this champion is
+        neither refused nor promoted, and may still run), and when challengers were refused, so long that the budget
+        lasts (`backoff`). Of a change whose day is known, another attempt waits for twice the rows instead.
     11. `young_change`: wait. Too few rows are known since the change to learn from and to judge on. Not for a person,
-        nor for urgent decay, which is trained on the whole window then.
+         nor for urgent decay, which is trained on the whole window then.
     12. `min_new_rows`: wait. For everybody: a training without new rows gives the same model.
     13. `budget`: wait; escalate, when it is urgent. A person's request is counted, and not held back.
 

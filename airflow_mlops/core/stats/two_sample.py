@@ -97,6 +97,23 @@ def sampled(
     return SampledMetric(value=value, rows=rows, units=units, error=error, lower=lower, upper=upper)
 
 
+def no_interval(holdout: SampledMetric) -> str:
+    """Say why the holdout rows give no sampling error, with how many blocks they fall into where that is known.
+
+    >>> no_interval(SampledMetric(value=0.9, rows=300, units=4))
+    'the holdout rows give no interval: they fall into 4 blocks, and needed are 10'
+    >>> no_interval(SampledMetric(value=0.9, rows=300, units=20))
+    'the holdout rows give no interval: the metric is not defined in enough of their blocks'
+    """
+    if not math.isfinite(holdout.units):
+        why = f"nobody knows any more how many blocks they fall into, and needed are {MIN_BLOCKS}"
+    elif holdout.units < MIN_BLOCKS:
+        why = f"they fall into {int(holdout.units):,} blocks, and needed are {MIN_BLOCKS}"
+    else:
+        why = "the metric is not defined in enough of their blocks"
+    return f"the holdout rows give no interval: {why}"
+
+
 def drop(promised: SampledMetric, realised: SampledMetric, *, greater_is_better: bool, confidence: float) -> Measured:
     """How much worse the second sample is than the first: positive is worse; see the module for its bounds.
 

@@ -81,11 +81,29 @@ def _made(address: S3Address, field: str) -> Any:
             raise _refused(field, found, fix) from error
 
 
-def _client(conn_id: str | None) -> Any:
+def s3_credentials(address: S3Address, field: str) -> Any:
+    """Return what requests are signed with at this moment, for a client that is not boto3's; None where there is none.
+
+    Raises
+    ------
+    StoreUnavailableError
+        If a role cannot be taken.
+    """
+    with telling(address.uri(address.key), "read", field):
+        found = _hook(address.conn_id).get_session().get_credentials()
+        return found and found.get_frozen_credentials()
+
+
+def _hook(conn_id: str | None) -> Any:
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+
+    return AwsGenericHook(aws_conn_id=conn_id, client_type="s3")
+
+
+def _client(conn_id: str | None) -> Any:
     from botocore.config import Config
 
-    hook: Any = AwsGenericHook(aws_conn_id=conn_id, client_type="s3")
+    hook = _hook(conn_id)
     # Not the hook's own client: for the name under which it presents itself it looks through all of Airflow's providers
     # and the source of every caller, which takes longer than most of what is asked here.
     ours = Config(

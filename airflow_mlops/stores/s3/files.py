@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_mlops.stores.s3.address import S3Address
 from airflow_mlops.stores.s3.bucket import S3Bucket, S3Object
+from airflow_mlops.stores.s3.client import s3_credentials
 
 _BLOCK, _MOST_BLOCKS = 2 << 20, 32
 """Bytes that are read at once, and how many of them are kept: a file is opened for its end, for its types, for rows."""
@@ -120,8 +121,7 @@ class S3Files:
     def delta_options(self) -> dict[str, str]:
         """Return what opens the same bucket for the package deltalake, whose client is its own."""
         client = self._bucket.client
-        keys = client._request_signer._credentials  # noqa: SLF001 - a client tells nobody what it signs with
-        frozen = keys.get_frozen_credentials() if keys else None
+        frozen = s3_credentials(self._bucket.address, self._bucket.field)
         known = {
             "AWS_ACCESS_KEY_ID": frozen and frozen.access_key,
             "AWS_SECRET_ACCESS_KEY": frozen and frozen.secret_key,

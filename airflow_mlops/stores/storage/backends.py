@@ -105,6 +105,17 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
+@contextmanager
+def local_file() -> Iterator[Path]:
+    """Context: a file of this machine to write to before it is sent away; it is gone at the end."""
+    handle, name = tempfile.mkstemp(prefix="airflow_mlops_", suffix=".upload")
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
 class Objects:
     """A prefix of an object store. An object appears whole, when its upload ends.
 
@@ -131,15 +142,10 @@ class Objects:
     @contextmanager
     def commit(self, path: str) -> Iterator[Path]:
         """Context: a local path to write to, which becomes the file at the end, and never if the body fails."""
-        handle, name = tempfile.mkstemp(prefix="airflow_mlops_", suffix=".upload")
-        os.close(handle)
-        partial = Path(name)
-        try:
+        with local_file() as partial:
             yield partial
             with _answering():
-                self._remote.put_file(name, self._full(path))
-        finally:
-            partial.unlink(missing_ok=True)
+                self._remote.put_file(str(partial), self._full(path))
 
     def move(self, path: str, target: str) -> None:
         """Give a file another name, unless that is taken; the first name is gone either way."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_mlops.stores.s3.bucket import PART, S3Bucket, S3Object
+from airflow_mlops.stores.storage.backends import local_file
 
 
 class S3Objects:
@@ -49,14 +49,9 @@ class S3Objects:
     @contextmanager
     def commit(self, path: str) -> Iterator[Path]:
         """Context: a local path to write to, which becomes the file at the end, and never if the body fails."""
-        handle, name = tempfile.mkstemp(prefix="airflow_mlops_", suffix=".upload")
-        os.close(handle)
-        partial = Path(name)
-        try:
+        with local_file() as partial:
             yield partial
             self._bucket.upload(self._key(path), partial)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def move(self, path: str, target: str) -> None:
         """Give a file another name, unless that is taken; the first name is gone either way."""

@@ -15,8 +15,7 @@ from airflow_mlops.core.pipeline.predict import Predicted
 from airflow_mlops.core.records.candidate import Champion
 from airflow_mlops.core.records.performance import DecayVerdict, Estimate, Measured
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS
-from airflow_mlops.core.stats.two_sample import SampledMetric, drop, sampled
+from airflow_mlops.core.stats.two_sample import SampledMetric, drop, no_interval, sampled
 from airflow_mlops.spec.model import ModelSpec
 
 
@@ -198,7 +197,9 @@ def doubts(estimator: Estimator, found: Estimate) -> list[str]:
         return [f"{words}: it was off by {found.error:+.4g} on the newest rows with outcomes, more than {bound:.4g}"]
     if seen.rows < rule.min_rows:
         return [f"{words}: it is of {seen.rows:,} rows; needed are {rule.min_rows:,}"]
-    return [f"{words}: there are fewer than {MIN_BLOCKS} blocks of rows among the holdout rows, or there is no bound"]
+    if bound is None:
+        return [f"{words}: there is no bound to hold it against: set monitoring.performance.max_drop"]
+    return [f"{words}: {no_interval(estimator.expected.sample)}"]
 
 
 def _assumptions(estimator: Estimator) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from airflow_mlops.core.monitoring.performance.prediction_log import LoggedPredi
 from airflow_mlops.core.monitoring.performance.series import NEWEST, ExcessSeries
 from airflow_mlops.core.records.performance import DecayVerdict, Measured, Rise
 from airflow_mlops.core.records.snapshot import Window
-from airflow_mlops.core.stats.bootstrap import MIN_BLOCKS
+from airflow_mlops.core.stats.two_sample import no_interval
 from airflow_mlops.core.text import metric_label
 from airflow_mlops.spec.model import ModelSpec
 from airflow_mlops.spec.monitoring import PerformanceSpec
@@ -167,7 +167,6 @@ def _missing(
     if expected.value is None:
         yield f"the gate promised no {name}"
     elif lost is not None and lost.lower is None:
-        fewest = f"needed are {MIN_BLOCKS}"
-        yield f"there are too few blocks of rows for an interval, here and among the holdout rows; {fewest}"
+        yield f"{no_interval(expected.sample)} ({name}), and these rows give none either"
     if expected.bound is None:
         yield "there is no bound: set monitoring.performance.max_drop"
