@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,22 +16,10 @@ from airflow_mlops.core.ports import Storage
 from airflow_mlops.stores.s3 import bucket as module
 from airflow_mlops.stores.s3.address import S3Options
 from airflow_mlops.stores.storage.storage import open_storage
-from tests.support.s3 import SMALL_RETRIES, Answer, Asked, S3Proxy, boto, connect, s3_proxy, unfinished, wait_until
+from tests.support.s3 import Answer, Asked, S3Proxy, boto, unfinished, wait_until
 
 LARGE = "0123456789abcdef" * (1 << 20)
 """16 MB: three parts of a copy, two of an upload."""
-
-
-@pytest.fixture
-def proxy(bucket: str, moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Proxy]:
-    with s3_proxy(moto) as state:
-        connect(monkeypatch, "aws", state.address, **SMALL_RETRIES)
-        yield state
-
-
-@pytest.fixture
-def name(bucket: str) -> str:
-    return bucket.partition("@")[2]
 
 
 @pytest.fixture

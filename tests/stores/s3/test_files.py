@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +15,7 @@ from airflow_mlops.stores.change_token import file_change_token
 from airflow_mlops.stores.files.location import list_files, locate
 from airflow_mlops.stores.files.store import FileStore
 from tests.support.files import DAY, NOON, read
-from tests.support.s3 import SMALL_RETRIES, S3Proxy, boto, connect, s3_proxy
-
-
-@pytest.fixture
-def proxy(bucket: str, moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Proxy]:
-    with s3_proxy(moto) as state:
-        connect(monkeypatch, "aws", state.address, **SMALL_RETRIES)
-        yield state
-
-
-@pytest.fixture
-def name(bucket: str) -> str:
-    return bucket.partition("@")[2]
+from tests.support.s3 import S3Proxy, boto
 
 
 def put(moto: str, name: str, **objects: bytes) -> None:
